@@ -1,0 +1,106 @@
+use crate::bindings::types::DbError;
+
+/// Why a database could not do what was asked. Says what and where, and never shows a row's values or a password.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No such table.
+    #[error("there is no table {table:?} in {database}")]
+    NotFound {
+        /// Where.
+        database: String,
+        /// What was asked for.
+        table: String,
+    },
+    /// The name is a view's.
+    #[error("{table:?} in {database} is a view, and only tables can be transferred")]
+    View {
+        /// Where.
+        database: String,
+        /// What was asked for.
+        table: String,
+    },
+    /// There is no such file, or it is none that can be opened.
+    #[error("cannot open {database}: {reason}")]
+    Open {
+        /// Which.
+        database: String,
+        /// Why.
+        reason: String,
+    },
+    /// The file is something else.
+    #[error("{database} is not a SQLite database")]
+    NotADatabase {
+        /// Which.
+        database: String,
+    },
+    /// The server cannot be reached, or does not let us in.
+    #[error("cannot connect to {database}: {reason}")]
+    Unreachable {
+        /// Which.
+        database: String,
+        /// Why.
+        reason: String,
+    },
+    /// The database refused a statement; trying the same again makes no sense.
+    #[error("{}", describe(.0))]
+    Refused(DbError),
+    /// The database is busy or broke off; trying again may help.
+    #[error("{}", describe(.0))]
+    Busy(DbError),
+    /// A value cannot be held exactly.
+    #[error("{0}")]
+    Misfit(Box<Misfit>),
+    /// The table cannot be used as asked, and why.
+    #[error("table {table:?}: {reason}")]
+    Unsuitable {
+        /// Which.
+        table: String,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody else advanced this run's ledger.
+    #[error(
+        "another process writes the same run of table {table:?}; nothing of this chunk was kept"
+    )]
+    LedgerTaken {
+        /// The table.
+        table: String,
+    },
+}
+
+/// A value that a column cannot hold exactly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("table {table:?}, row {row}, column {column:?}: {reason}")]
+pub struct Misfit {
+    /// The table.
+    pub table: String,
+    /// Which row, counted from 1 in the order of arrival, or its key.
+    pub row: String,
+    /// The column.
+    pub column: String,
+    /// What does not fit, without the value.
+    pub reason: String,
+}
+
+impl From<Misfit> for DatabaseError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Misfit(Box::new(misfit))
+    }
+}
+
+fn describe(error: &DbError) -> String {
+    let mut text = error.message.clone();
+    for (what, name) in [
+        ("table", &error.table),
+        ("column", &error.column),
+        ("constraint", &error.constraint),
+    ] {
+        if let Some(name) = name {
+            text.push_str(&format!(", {what} {name:?}"));
+        }
+    }
+    if let Some(code) = &error.code {
+        text.push_str(&format!(" (code {code})"));
+    }
+    text
+}

@@ -1,0 +1,275 @@
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{MAX_ROW_BYTES, RowBlock};
+use crate::bindings::types::{Failure, TableSchema};
+
+const MAGIC: &[u8; 4] = b"TMBL";
+const VERSION: u8 = 1;
+
+const HEADER: u8 = b'H';
+const ROWS: u8 = b'R';
+const ALIVE: u8 = b'A';
+const END: u8 = b'E';
+const ERROR: u8 = b'X';
+
+const COMPRESSED: u8 = 1;
+
+/// Kind, flags, payload length, payload checksum.
+const PREFIX: usize = 1 + 1 + 4 + 8;
+
+/// No payload is larger: one row of the largest size and its count.
+const MAX_PAYLOAD: usize = MAX_ROW_BYTES + (1 << 20);
+
+/// Why a stream of frames cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Not such a stream, or of another version.
+    #[error("the peer's answer is not a row stream of version {VERSION}")]
+    Magic,
+    /// The stream stopped before its end frame.
+    #[error("the row stream was cut off before its end")]
+    Truncated,
+    /// A checksum, count or digest does not match.
+    #[error("the row stream is corrupt: {0}")]
+    Corrupt(&'static str),
+    /// A frame is larger than allowed.
+    #[error("a frame of {0} bytes is larger than the limit of {MAX_PAYLOAD}")]
+    TooLarge(usize),
+    /// The rows of a frame are not well formed.
+    #[error("the row stream is corrupt: a frame's rows are not well formed")]
+    Cell,
+    /// The connection broke.
+    #[error("the connection broke during the row stream: {0}")]
+    Connection(String),
+    /// The sender gave up and said why.
+    #[error("the peer ended the row stream: {}", .0.message)]
+    Sender(Failure),
+}
+
+/// The first frame: what the rows are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StreamHeader {
+    /// The table as it is sent: exactly the columns of each row.
+    pub table: TableSchema,
+}
+
+/// The last frame: what must have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamEnd {
+    /// Rows sent.
+    pub rows: u64,
+    /// The sum of the rows' digests, as two halves because JSON has no 128-bit numbers.
+    pub digest: [u64; 2],
+}
+
+impl StreamEnd {
+    /// From a count and a sum of digests.
+    #[must_use]
+    pub fn new(rows: u64, digest: u128) -> Self {
+        let low = u64::try_from(digest & u128::from(u64::MAX)).unwrap_or_default();
+        let high = u64::try_from(digest >> 64).unwrap_or_default();
+        Self {
+            rows,
+            digest: [high, low],
+        }
+    }
+}
+
+/// One frame as the receiver sees it.
+#[derive(Debug)]
+pub enum Frame {
+    /// Rows of the table in the header.
+    Rows(RowBlock),
+    /// The sender works, but has nothing to say yet.
+    Alive,
+    /// All rows were sent, and all of them arrived.
+    End(StreamEnd),
+}
+
+/// The bytes before the first frame.
+#[must_use]
+pub fn encode_start() -> Bytes {
+    let mut start = BytesMut::with_capacity(MAGIC.len() + 1);
+    start.put_slice(MAGIC);
+    start.put_u8(VERSION);
+    start.freeze()
+}
+
+/// The header frame.
+pub fn encode_header(header: &StreamHeader) -> Result<Bytes, serde_json::Error> {
+    Ok(encode(HEADER, 0, &serde_json::to_vec(header)?))
+}
+
+/// A frame of rows, compressed with zstd on demand.
+#[must_use]
+pub fn encode_rows(block: &RowBlock, compress: bool) -> Bytes {
+    let mut payload = BytesMut::with_capacity(block.data().len() + 4);
+    payload.put_u32(block.row_count());
+    payload.put_slice(block.data());
+    if compress && let Ok(packed) = zstd::bulk::compress(&payload, 1) {
+        return encode(ROWS, COMPRESSED, &packed);
+    }
+    encode(ROWS, 0, &payload)
+}
+
+/// A sign of life.
+#[must_use]
+pub fn encode_alive() -> Bytes {
+    encode(ALIVE, 0, &[])
+}
+
+/// The end frame.
+pub fn encode_end(end: &StreamEnd) -> Result<Bytes, serde_json::Error> {
+    Ok(encode(END, 0, &serde_json::to_vec(end)?))
+}
+
+/// The frame that says why there will be no more.
+pub fn encode_error(failure: &Failure) -> Result<Bytes, serde_json::Error> {
+    Ok(encode(ERROR, 0, &serde_json::to_vec(failure)?))
+}
+
+fn encode(kind: u8, flags: u8, payload: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(PREFIX + payload.len());
+    frame.put_u8(kind);
+    frame.put_u8(flags);
+    frame.put_u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
+    frame.put_u64(checksum(kind, flags, payload));
+    frame.put_slice(payload);
+    frame.freeze()
+}
+
+/// The checksum covers the kind and the flags too, or a flipped bit could turn one frame into another.
+fn checksum(kind: u8, flags: u8, payload: &[u8]) -> u64 {
+    xxh3_64(payload) ^ (u64::from(kind) << 8 | u64::from(flags)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Reads frames from a stream of byte pieces. Nothing is allocated before its size is checked.
+#[derive(Debug)]
+pub struct FrameReader<S> {
+    pieces: S,
+    buffer: BytesMut,
+    columns: usize,
+    rows: u64,
+    digest: u128,
+    received: u64,
+}
+
+impl<S, E> FrameReader<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    /// Reads the start and the header frame.
+    pub async fn open(pieces: S) -> Result<(Self, StreamHeader), FrameError> {
+        let mut reader = Self {
+            pieces,
+            buffer: BytesMut::new(),
+            columns: 0,
+            rows: 0,
+            digest: 0,
+            received: 0,
+        };
+        reader.fill(MAGIC.len() + 1).await?;
+        let start = reader.buffer.split_to(MAGIC.len() + 1);
+        if start != encode_start() {
+            return Err(FrameError::Magic);
+        }
+        loop {
+            match reader.frame().await? {
+                (HEADER, payload) => {
+                    let header: StreamHeader = serde_json::from_slice(&payload)
+                        .map_err(|_| FrameError::Corrupt("its header cannot be read"))?;
+                    reader.columns = header.table.columns.len();
+                    return Ok((reader, header));
+                }
+                (ALIVE, _) => {}
+                (ERROR, payload) => return Err(sender_error(&payload)),
+                _ => return Err(FrameError::Corrupt("it does not begin with a header")),
+            }
+        }
+    }
+
+    /// The next frame. After [`Frame::End`] nothing more is read.
+    pub async fn next(&mut self) -> Result<Frame, FrameError> {
+        let (kind, mut payload) = self.frame().await?;
+        match kind {
+            ROWS => {
+                if payload.len() < 4 {
+                    return Err(FrameError::Cell);
+                }
+                let rows = payload.get_u32();
+                let block = RowBlock::parse(payload, rows, self.columns)?;
+                self.rows += u64::from(rows);
+                self.digest = self.digest.wrapping_add(block.digest());
+                Ok(Frame::Rows(block))
+            }
+            ALIVE => Ok(Frame::Alive),
+            END => {
+                let end: StreamEnd = serde_json::from_slice(&payload)
+                    .map_err(|_| FrameError::Corrupt("its end cannot be read"))?;
+                if end != StreamEnd::new(self.rows, self.digest) {
+                    return Err(FrameError::Corrupt(
+                        "its rows are not the ones that were sent",
+                    ));
+                }
+                Ok(Frame::End(end))
+            }
+            ERROR => Err(sender_error(&payload)),
+            _ => Err(FrameError::Corrupt("a frame of an unknown kind")),
+        }
+    }
+
+    /// Bytes received so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    async fn frame(&mut self) -> Result<(u8, Bytes), FrameError> {
+        self.fill(PREFIX).await?;
+        let mut prefix = self.buffer.split_to(PREFIX);
+        let kind = prefix.get_u8();
+        let flags = prefix.get_u8();
+        let length = prefix.get_u32() as usize;
+        let expected = prefix.get_u64();
+        if length > MAX_PAYLOAD {
+            return Err(FrameError::TooLarge(length));
+        }
+        self.fill(length).await?;
+        let payload = self.buffer.split_to(length).freeze();
+        if checksum(kind, flags, &payload) != expected {
+            return Err(FrameError::Corrupt("a checksum does not match"));
+        }
+        match flags {
+            0 => Ok((kind, payload)),
+            COMPRESSED => zstd::bulk::decompress(&payload, MAX_PAYLOAD)
+                .map(|payload| (kind, payload.into()))
+                .map_err(|_| FrameError::Corrupt("a frame cannot be decompressed")),
+            _ => Err(FrameError::Corrupt("a frame has unknown flags")),
+        }
+    }
+
+    async fn fill(&mut self, length: usize) -> Result<(), FrameError> {
+        while self.buffer.len() < length {
+            let piece = self
+                .pieces
+                .next()
+                .await
+                .ok_or(FrameError::Truncated)?
+                .map_err(|error| FrameError::Connection(error.to_string()))?;
+            self.received += piece.len() as u64;
+            self.buffer.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+}
+
+fn sender_error(payload: &[u8]) -> FrameError {
+    match serde_json::from_slice(payload) {
+        Ok(failure) => FrameError::Sender(failure),
+        Err(_) => FrameError::Corrupt("its error cannot be read"),
+    }
+}

@@ -1,0 +1,25 @@
+//! Rows on their way: canonical cells, encoded blocks of rows, and the frames that carry them.
+//!
+//! A [`RowBlock`] is the unit of the data plane: readers build blocks, frames carry them, targets walk them. Nothing
+//! between a socket and a database owns single cells. `docs/row-format.md` specifies the bytes.
+
+mod block;
+mod cell;
+mod frame;
+pub mod temporal;
+
+pub use block::{BlockBuilder, RowBlock, RowRef};
+pub use cell::CellRef;
+pub use frame::{
+    Frame, FrameError, FrameReader, StreamEnd, StreamHeader, encode_alive, encode_end,
+    encode_error, encode_header, encode_rows, encode_start,
+};
+
+/// Frames hold at most this many rows.
+pub const FRAME_ROWS: u32 = 5_000;
+
+/// A frame is closed when its rows reach this many bytes; one larger row makes a larger frame.
+pub const FRAME_BYTES: usize = 1 << 20;
+
+/// The largest encoded row.
+pub const MAX_ROW_BYTES: usize = 32 << 20;
