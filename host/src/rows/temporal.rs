@@ -1,13 +1,17 @@
 //! Dates and times between their canonical integers and the text PostgreSQL prints with `DateStyle = ISO`.
 //!
-//! Own code because PostgreSQL's range (4713 BC to 294276 AD) is wider than any calendar library's.
+//! The epoch is PostgreSQL's, 2000-01-01: microseconds since 1970 would end in the year 294247, PostgreSQL's end in
+//! 294276. Own code because that range (from 4713 BC on) is wider than any calendar library's.
 //! Calendar arithmetic: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
 use std::fmt::Write as _;
 
 const DAY: i64 = 86_400_000_000;
 
-/// Prints days since 1970-01-01; the limits of `i64` are the infinities.
+/// Days from 0000-03-01, where Hinnant's eras begin, to the epoch.
+const EPOCH: i64 = 730_425;
+
+/// Prints days since 2000-01-01; the limits of `i64` are the infinities.
 #[must_use]
 pub fn format_date(days: i64) -> String {
     if let Some(infinity) = infinity(days) {
@@ -51,7 +55,7 @@ pub fn parse_time(text: &str) -> Option<i64> {
     ((0..=DAY).contains(&microseconds) && format_time(microseconds) == text).then_some(microseconds)
 }
 
-/// Prints microseconds since 1970-01-01, with `+00` behind it when they are in UTC.
+/// Prints microseconds since 2000-01-01, with `+00` behind it when they are in UTC.
 #[must_use]
 pub fn format_timestamp(microseconds: i64, utc: bool) -> String {
     if let Some(infinity) = infinity(microseconds) {
@@ -161,11 +165,11 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year_of_era = year.rem_euclid(400);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    era * 146_097 + day_of_era - EPOCH
 }
 
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
+    let days = days + EPOCH;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
     let year_of_era =
@@ -185,12 +189,12 @@ mod tests {
 
     #[test]
     fn prints_what_postgresql_prints() {
-        assert_eq!(format_date(0), "1970-01-01");
-        assert_eq!(format_date(-719_163), "0001-12-31 BC");
-        assert_eq!(format_timestamp(-1, false), "1969-12-31 23:59:59.999999");
+        assert_eq!(format_date(0), "2000-01-01");
+        assert_eq!(format_date(-730_120), "0001-12-31 BC");
+        assert_eq!(format_timestamp(-1, false), "1999-12-31 23:59:59.999999");
         assert_eq!(
             format_timestamp(1_500_000, true),
-            "1970-01-01 00:00:01.5+00"
+            "2000-01-01 00:00:01.5+00"
         );
         assert_eq!(
             parse_timestamp("294276-12-31 23:59:59.999999", false)
@@ -223,12 +227,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn dates_come_back(days in -2_500_000i64..107_000_000) {
+        fn dates_come_back(days in -2_500_000i64..2_145_000_000) {
             prop_assert_eq!(parse_date(&format_date(days)), Some(days));
         }
 
         #[test]
-        fn moments_come_back(at in -210_000_000_000_000_000i64..9_200_000_000_000_000_000, utc: bool) {
+        fn moments_come_back(at in -211_000_000_000_000_000i64..9_223_371_331_200_000_000, utc: bool) {
             prop_assert_eq!(parse_timestamp(&format_timestamp(at, utc), utc), Some(at));
         }
 
