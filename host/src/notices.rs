@@ -1,0 +1,111 @@
+//! What happens to runs and sessions, for the faces that follow them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::bindings::transfers::Notice;
+use crate::bindings::types::TableReport;
+
+/// More than this is never kept for one topic; a follower that is so far behind has lost interest.
+const MAX_KEPT: usize = 100_000;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// The engine said so.
+    Notice(Notice),
+    /// Rows of a table have arrived.
+    Progress(TableProgress),
+    /// A table is complete.
+    TableDone(TableReport),
+}
+
+/// How far one table is.
+#[derive(Clone, Debug)]
+pub struct TableProgress {
+    /// The table.
+    pub table: String,
+    /// Rows received so far.
+    pub rows: u64,
+    /// Bytes received so far.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    kept: Mutex<Vec<Happening>>,
+    more: Notify,
+}
+
+/// All topics of a tenant: run ids and session codes.
+#[derive(Debug, Default)]
+pub struct Notices {
+    topics: Mutex<HashMap<String, Arc<Topic>>>,
+}
+
+impl Notices {
+    /// Tells the followers of a topic. What is said before anybody follows is kept for them.
+    pub fn publish(&self, topic: &str, happening: Happening) {
+        let topic = self.topic(topic);
+        let mut kept = topic.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < MAX_KEPT {
+            kept.push(happening);
+        }
+        drop(kept);
+        topic.more.notify_waiters();
+    }
+
+    /// Follows a topic from its beginning.
+    pub fn follow(&self, topic: &str) -> Follower {
+        Follower {
+            topic: self.topic(topic),
+            next: 0,
+        }
+    }
+
+    /// Forgets a topic; its followers keep what they have.
+    pub fn forget(&self, topic: &str) {
+        self.topics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(topic);
+    }
+
+    fn topic(&self, topic: &str) -> Arc<Topic> {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(topics.entry(topic.to_owned()).or_default())
+    }
+}
+
+/// One follower of a topic.
+#[derive(Debug)]
+pub struct Follower {
+    topic: Arc<Topic>,
+    next: usize,
+}
+
+impl Follower {
+    /// The next happening; waits for it. Cancelling the wait loses nothing.
+    pub async fn next(&mut self) -> Happening {
+        loop {
+            // Registered before looking, so that nothing published in between is missed.
+            let mut more = std::pin::pin!(self.topic.more.notified());
+            more.as_mut().enable();
+            let found = {
+                let kept = self
+                    .topic
+                    .kept
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                kept.get(self.next).cloned()
+            };
+            if let Some(happening) = found {
+                self.next += 1;
+                return happening;
+            }
+            more.await;
+        }
+    }
+}
