@@ -1,6 +1,6 @@
 //! Who may come in, and as whom we go out: bearer tokens, which exist nowhere else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -22,10 +22,12 @@ pub struct Admission {
 
 impl Admission {
     /// Waits until the admission is revoked.
-    pub async fn revoked(&self) {
+    pub fn revoked(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut revoked = self.revoked.clone();
-        // A dropped sender means that the whole registry is gone: the same for a stream.
-        let _ = revoked.wait_for(|revoked| *revoked).await;
+        async move {
+            // A dropped sender means that the whole registry is gone: the same for a stream.
+            let _ = revoked.wait_for(|revoked| *revoked).await;
+        }
     }
 }
 
@@ -84,6 +86,27 @@ impl Access {
             }
             !ended
         });
+    }
+
+    /// Ends all admissions of an owner and gives their ids.
+    pub fn revoke_owner(&self, owner: &str) -> Vec<String> {
+        let ids: Vec<String> = lock(&self.issued)
+            .values()
+            .filter(|issued| issued.admission.owner == owner)
+            .map(|issued| issued.admission.id.clone())
+            .collect();
+        for id in &ids {
+            self.revoke(id);
+        }
+        ids
+    }
+
+    /// The owners of all admissions.
+    pub fn owners(&self) -> BTreeSet<String> {
+        lock(&self.issued)
+            .values()
+            .map(|issued| issued.admission.owner.clone())
+            .collect()
     }
 
     /// Keeps a token for one peer and gives the id that stands for it.

@@ -1,12 +1,82 @@
-//! What the engine may do: one file an imported interface.
+//! What the engine may do: one file an imported interface. Grants and scope are checked here, on every call.
 
+mod access;
+mod database;
+mod http;
+mod rules;
+mod services;
+mod state;
+mod transfers;
+
+use std::sync::Arc;
+
+use crate::access::Admission;
 use crate::bindings::types;
+use crate::tenant::Tenant;
+
+/// On whose behalf the engine is called; it bounds what the capabilities do during that call.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// The operator, or an event of the operator's own run: everything that is granted.
+    Operator,
+    /// A peer: its admission's scope, and without an admission no database at all.
+    Peer(Option<Admission>),
+}
+
+/// The host's side of one call of the engine.
+#[derive(Clone)]
+pub struct Capabilities {
+    tenant: Arc<Tenant>,
+    caller: Caller,
+}
+
+impl Capabilities {
+    /// For one call.
+    #[must_use]
+    pub fn new(tenant: Arc<Tenant>, caller: Caller) -> Self {
+        Self { tenant, caller }
+    }
+}
 
 /// Why a capability call failed: the component sees an error, or the call ends in a trap.
 #[derive(Debug)]
 pub enum Failure {
-    /// The component's or the world's fault; the component is told.
+    /// The component is told.
     Guest(types::Error),
-    /// The host's fault; the component ends.
+    /// The host cannot go on with this call.
     Trap(wasmtime::Error),
+}
+
+impl From<types::Error> for Failure {
+    fn from(error: types::Error) -> Self {
+        Self::Guest(error)
+    }
+}
+
+impl From<crate::state::StateError> for Failure {
+    fn from(error: crate::state::StateError) -> Self {
+        match error {
+            crate::state::StateError::TooLarge(reason) => {
+                Self::Guest(types::Error::Limit(reason.to_owned()))
+            }
+            crate::state::StateError::Store(_) => {
+                Self::Guest(types::Error::Unavailable(error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Trap(wasmtime::Error::msg(error.to_string()))
+    }
+}
+
+impl types::Host for Capabilities {
+    fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<types::Error> {
+        match failure {
+            Failure::Guest(error) => Ok(error),
+            Failure::Trap(error) => Err(error),
+        }
+    }
 }

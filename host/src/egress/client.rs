@@ -72,6 +72,7 @@ impl Egress {
         bearer: Option<&str>,
         method: Method,
         path: &str,
+        accept: &str,
         body: Vec<u8>,
     ) -> Result<Answer, EgressError> {
         let (origin, address, prefix) = self.admit(base_url).await?;
@@ -88,7 +89,7 @@ impl Egress {
             .uri(format!("{prefix}{path}"))
             .header(HOST, format!("{}:{}", origin.host, origin.port))
             .header(USER_AGENT, concat!("tombolo/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, "application/json, application/octet-stream");
+            .header(ACCEPT, accept);
         if let Some(bearer) = bearer {
             request = request.header(AUTHORIZATION, format!("Bearer {bearer}"));
         }

@@ -83,6 +83,16 @@ impl Egress {
         Self { grants }
     }
 
+    /// Whether a base address names this machine itself, so that nothing travels over a network.
+    #[must_use]
+    pub fn stays_here(&self, base_url: &str) -> bool {
+        Origin::parse(base_url).is_ok_and(|(origin, _)| match origin.host {
+            Host::Ipv4(host) => host.is_loopback(),
+            Host::Ipv6(host) => host.is_loopback(),
+            Host::Domain(name) => name == "localhost",
+        })
+    }
+
     /// Checks a base address and gives its origin, an address to connect to, and the path in front of every route.
     async fn admit(&self, base_url: &str) -> Result<(Origin, SocketAddr, String), EgressError> {
         let (origin, path) = Origin::parse(base_url)?;

@@ -1,0 +1,93 @@
+use super::{Caller, Capabilities, Failure};
+use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
+use crate::bindings::types::{DbError, Error, TableSchema};
+use crate::database::DatabaseError;
+use crate::tenant::{GrantedDatabase, Patterns};
+
+impl Host for Capabilities {
+    async fn info(&mut self, database: String) -> Result<DatabaseInfo, Failure> {
+        let granted = self.granted(&database)?;
+        Ok(DatabaseInfo {
+            dialect: granted.database().dialect(),
+            identity: granted.database().identity(),
+        })
+    }
+
+    async fn tables(&mut self, database: String) -> Result<Vec<TableSummary>, Failure> {
+        let visible = self.visible(&database)?;
+        let mut tables = self.granted(&database)?.database().tables().await?;
+        tables.retain(|table| {
+            visible
+                .iter()
+                .all(|patterns| patterns.matches(&table.table))
+        });
+        Ok(tables)
+    }
+
+    async fn describe(&mut self, database: String, table: String) -> Result<TableSchema, Failure> {
+        self.check(&database, &table)?;
+        Ok(self.granted(&database)?.database().describe(&table).await?)
+    }
+
+    async fn count(&mut self, database: String, table: String) -> Result<RowCount, Failure> {
+        self.check(&database, &table)?;
+        Ok(self.granted(&database)?.database().count(&table).await?)
+    }
+}
+
+impl Capabilities {
+    fn granted(&self, label: &str) -> Result<&GrantedDatabase, Failure> {
+        if matches!(self.caller, Caller::Peer(None)) {
+            return Err(Error::Denied("no database without a session".to_owned()).into());
+        }
+        self.tenant
+            .database(label)
+            .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")).into())
+    }
+
+    /// The patterns that a table's name has to match, all of them.
+    fn visible(&self, label: &str) -> Result<Vec<Patterns>, Failure> {
+        let mut visible = vec![self.granted(label)?.readable().clone()];
+        if let Caller::Peer(Some(admission)) = &self.caller {
+            visible.push(Patterns::new(&admission.scope.tables)?);
+        }
+        Ok(visible)
+    }
+
+    fn check(&self, label: &str, table: &str) -> Result<(), Failure> {
+        if self
+            .visible(label)?
+            .iter()
+            .all(|patterns| patterns.matches(table))
+        {
+            return Ok(());
+        }
+        Err(Error::Denied(format!("table {table:?} is outside what is shared")).into())
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        let message = error.to_string();
+        Self::Guest(match error {
+            DatabaseError::NotFound { .. } => Error::NotFound(message),
+            DatabaseError::View { .. } | DatabaseError::Unsuitable { .. } => {
+                Error::Invalid(message)
+            }
+            DatabaseError::Refused(error) => Error::Database(error),
+            DatabaseError::Busy(error) => Error::Conflict(error),
+            DatabaseError::Open { .. }
+            | DatabaseError::NotADatabase { .. }
+            | DatabaseError::Unreachable { .. } => Error::Unavailable(message),
+            DatabaseError::Misfit(_) | DatabaseError::LedgerTaken { .. } => {
+                Error::Database(DbError {
+                    code: None,
+                    message,
+                    table: None,
+                    constraint: None,
+                    column: None,
+                })
+            }
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! Rules that the engine asks: answered by whatever components fill the roles, in stores of their own.
+
+use super::{Capabilities, Failure};
+use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
+use crate::bindings::{ddl, sessions};
+use crate::sandbox::SandboxError;
+
+impl sessions::Host for Capabilities {
+    async fn new_code(&mut self, entropy: Vec<u8>) -> Result<String, Failure> {
+        Ok(self.tenant.sessions().new_code(&entropy).await??)
+    }
+
+    async fn normalize(&mut self, code: String) -> Result<String, Failure> {
+        Ok(self.tenant.sessions().normalize(&code).await??)
+    }
+
+    async fn judge(&mut self, facts: SessionFacts) -> Result<Verdict, Failure> {
+        Ok(self.tenant.sessions().judge(facts).await??)
+    }
+}
+
+impl ddl::Host for Capabilities {
+    async fn create_table(
+        &mut self,
+        dialect: Dialect,
+        incoming: TableSchema,
+    ) -> Result<DdlPlan, Failure> {
+        Ok(self
+            .tenant
+            .ddl()
+            .create_table(&dialect, &incoming)
+            .await??)
+    }
+}
+
+/// The inner component failed; the outer one is told, and its store stays whole.
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        Self::Guest(Error::Other(error.to_string()))
+    }
+}

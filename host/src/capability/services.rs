@@ -1,0 +1,47 @@
+use super::{Capabilities, Failure};
+use crate::bindings::services::{Host, Level};
+use crate::bindings::types::Error;
+use crate::digest::{random, sha256};
+use crate::failure::printable;
+use crate::owner;
+
+/// The most random bytes of one call.
+const MAX_RANDOM: u32 = 1_024;
+
+/// The most bytes that are hashed in one call.
+const MAX_HASHED: usize = 1 << 20;
+
+impl Host for Capabilities {
+    async fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(owner::now())
+    }
+
+    async fn random(&mut self, length: u32) -> Result<Vec<u8>, Failure> {
+        if length > MAX_RANDOM {
+            return Err(Error::Limit(format!("at most {MAX_RANDOM} random bytes a call")).into());
+        }
+        Ok(random(length as usize)?)
+    }
+
+    async fn sha256(&mut self, data: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        if data.len() > MAX_HASHED {
+            return Err(wasmtime::Error::msg("at most 1 MiB is hashed in one call"));
+        }
+        Ok(sha256(&data).to_vec())
+    }
+
+    async fn owner_alive(&mut self, owner: String) -> Result<bool, Failure> {
+        Ok(owner::alive(self.tenant.host_state(), &owner).await?)
+    }
+
+    async fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        let message = printable(&message);
+        match level {
+            Level::Debug => tracing::debug!(target: "tombolo::engine", "{message}"),
+            Level::Info => tracing::info!(target: "tombolo::engine", "{message}"),
+            Level::Warn => tracing::warn!(target: "tombolo::engine", "{message}"),
+            Level::Error => tracing::error!(target: "tombolo::engine", "{message}"),
+        }
+        Ok(())
+    }
+}

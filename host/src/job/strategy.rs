@@ -1,0 +1,231 @@
+//! What a component's strategy means for one table, checked before anything is written.
+
+use std::collections::BTreeSet;
+
+use crate::bindings::conflicts::{Conflict, Decision as Answer, StrategyPlan};
+use crate::bindings::transfers::TableOrder;
+use crate::bindings::types::{
+    ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
+};
+use crate::database::{Decision, StagedConflict};
+use crate::failure::{failure, printable};
+use crate::sandbox::ConflictStrategies;
+
+/// How the rows of one table are taken in.
+pub struct Strategy {
+    /// What the database does.
+    pub plan: SetPlan,
+    /// Who judges conflicting rows first, if the strategy is row by row.
+    pub judge: Option<Judge>,
+}
+
+/// A component that decides on conflicting rows.
+pub struct Judge {
+    component: ConflictStrategies,
+    strategy: String,
+    params: Vec<(String, String)>,
+}
+
+/// Asks the components in their order for the table's strategy.
+pub async fn resolve(
+    components: &[ConflictStrategies],
+    order: &TableOrder,
+    local: &TableSchema,
+) -> Result<Strategy, Failure> {
+    for component in components {
+        let answer = component
+            .plan(&order.strategy, &order.params, &order.incoming, local)
+            .await?;
+        let plan = match answer {
+            Ok(plan) => plan,
+            Err(Error::NotFound(_)) => continue,
+            Err(error) => return Err(refused(order, error)),
+        };
+        return match plan {
+            StrategyPlan::SetBased(plan) => Ok(Strategy {
+                plan: checked(plan, order, local)?,
+                judge: None,
+            }),
+            StrategyPlan::RowByRow(key) => Ok(Strategy {
+                plan: checked(take_incoming(key, local), order, local)?,
+                judge: Some(Judge {
+                    component: component.clone(),
+                    strategy: order.strategy.clone(),
+                    params: order.params.clone(),
+                }),
+            }),
+            StrategyPlan::Other(_) => Err(unusable(order, "its plan is of a newer version")),
+        };
+    }
+    let mut known = Vec::new();
+    for component in components {
+        known.extend(
+            component
+                .strategies()
+                .await?
+                .into_iter()
+                .map(|one| one.name),
+        );
+    }
+    Err(failure(
+        "no-such-strategy",
+        format!("no strategy is called {:?}", order.strategy),
+        format!("choose one of: {}", printable(&known.join(", "))),
+    ))
+}
+
+impl Judge {
+    /// Decides on a page of conflicts: one decision each, in order.
+    pub async fn decide(
+        &self,
+        incoming: &TableSchema,
+        page: Vec<StagedConflict>,
+    ) -> Result<Vec<(u64, Decision)>, Failure> {
+        let positions: Vec<u64> = page.iter().map(|conflict| conflict.position).collect();
+        let conflicts: Vec<Conflict> = page
+            .into_iter()
+            .map(|conflict| Conflict {
+                incoming: conflict.incoming,
+                local: conflict.local,
+            })
+            .collect();
+        let answers = self
+            .component
+            .decide(&self.strategy, &self.params, incoming, &conflicts)
+            .await??;
+        if answers.len() != positions.len() {
+            return Err(self.broken(format!(
+                "it gave {} decisions for {} conflicts",
+                answers.len(),
+                positions.len()
+            )));
+        }
+        positions
+            .into_iter()
+            .zip(answers)
+            .map(|(position, answer)| {
+                let decision = match answer {
+                    Answer::KeepLocal => Decision::KeepLocal,
+                    Answer::TakeIncoming => Decision::TakeIncoming,
+                    Answer::Write(row) if row.len() == incoming.columns.len() => {
+                        Decision::Write(row)
+                    }
+                    Answer::Write(_) => {
+                        return Err(self.broken("it wrote a row of another width".to_owned()));
+                    }
+                    Answer::Other(_) => {
+                        return Err(self.broken("its decision is of a newer version".to_owned()));
+                    }
+                };
+                Ok((position, decision))
+            })
+            .collect()
+    }
+
+    fn broken(&self, what: String) -> Failure {
+        failure(
+            "plugin",
+            format!("strategy {:?} is broken: {what}", self.strategy),
+            "the plugin's author has to mend it; nothing of this chunk was kept",
+        )
+    }
+}
+
+/// What row by row means for the database: whatever still stands in the staging is taken.
+fn take_incoming(key: Vec<String>, local: &TableSchema) -> SetPlan {
+    let columns = local
+        .columns
+        .iter()
+        .filter(|column| !key.contains(&column.name))
+        .filter(|column| column.generation != crate::bindings::types::Generation::Computed)
+        .map(|column| ColumnRule {
+            column: column.name.clone(),
+            source: ValueSource::TakeIncoming,
+        })
+        .collect();
+    SetPlan {
+        key,
+        regenerate_key: false,
+        update: Some(UpdateRule {
+            columns,
+            only_if_newer: None,
+        }),
+    }
+}
+
+/// A component's plan is used only if it makes sense for the table as it is.
+fn checked(plan: SetPlan, order: &TableOrder, local: &TableSchema) -> Result<SetPlan, Failure> {
+    let names: BTreeSet<&str> = local.columns.iter().map(|one| one.name.as_str()).collect();
+    let arriving: BTreeSet<&str> = order
+        .incoming
+        .columns
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    let known = |name: &String| names.contains(name.as_str()) && arriving.contains(name.as_str());
+    if !plan.key.iter().all(known) {
+        return Err(unusable(
+            order,
+            "its key names a column that is not on both sides",
+        ));
+    }
+    let key: BTreeSet<&String> = plan.key.iter().collect();
+    let unique = [&local.primary_key]
+        .into_iter()
+        .chain(&local.unique_keys)
+        .any(|columns| !columns.is_empty() && columns.iter().collect::<BTreeSet<_>>() == key);
+    if !plan.key.is_empty() && !unique {
+        return Err(unusable(order, "its key is not unique in the table"));
+    }
+    if plan.key.is_empty() && (plan.update.is_some() || plan.regenerate_key) {
+        return Err(unusable(order, "it has no key to find rows by"));
+    }
+    if let Some(update) = &plan.update {
+        let mut seen = BTreeSet::new();
+        for rule in &update.columns {
+            if !known(&rule.column) || key.contains(&rule.column) || !seen.insert(&rule.column) {
+                return Err(unusable(
+                    order,
+                    "it changes a key, an unknown column, or one twice",
+                ));
+            }
+            if matches!(rule.source, ValueSource::Other(_)) {
+                return Err(unusable(order, "its plan is of a newer version"));
+            }
+        }
+        if update
+            .only_if_newer
+            .as_ref()
+            .is_some_and(|guard| !known(guard))
+        {
+            return Err(unusable(
+                order,
+                "its guard names a column that is not on both sides",
+            ));
+        }
+    }
+    Ok(plan)
+}
+
+fn unusable(order: &TableOrder, why: &str) -> Failure {
+    failure(
+        "plugin",
+        format!(
+            "strategy {:?} cannot be used for table {:?}: {why}",
+            order.strategy, order.incoming.table
+        ),
+        "choose another strategy for this table",
+    )
+}
+
+fn refused(order: &TableOrder, error: Error) -> Failure {
+    let reason = Failure::from(error).message;
+    failure(
+        "unsuitable-table",
+        format!(
+            "table {:?} cannot be taken in with strategy {:?}: {reason}",
+            order.incoming.table, order.strategy
+        ),
+        "choose another strategy for this table with --strategy TABLE=NAME",
+    )
+}

@@ -1,0 +1,232 @@
+use std::fmt;
+use std::str::FromStr;
+
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+use super::error::LoadError;
+use crate::digest::{hex, sha256};
+
+/// A place in a deployment that a component fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The sync logic, with capabilities.
+    Engine,
+    /// Session rules.
+    Sessions,
+    /// Conflict strategies.
+    Conflicts,
+    /// Schema-to-DDL.
+    Ddl,
+}
+
+impl Role {
+    /// What a component has to export for the role.
+    fn exports(self) -> &'static [&'static str] {
+        match self {
+            Self::Engine => &["peers", "events", "sharing", "client"],
+            Self::Sessions => &["sessions"],
+            Self::Conflicts => &["conflicts"],
+            Self::Ddl => &["ddl"],
+        }
+    }
+
+    /// Which of Tombolo's interfaces a component of the role may import.
+    fn imports(self) -> &'static [&'static str] {
+        match self {
+            Self::Engine => &[
+                "types",
+                "database",
+                "http",
+                "access",
+                "state",
+                "services",
+                "transfers",
+                "sessions",
+                "ddl",
+                // Type-only for the engine, but bound to what it exports.
+                "conflicts",
+            ],
+            Self::Sessions | Self::Conflicts | Self::Ddl => &["types"],
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Engine => "engine",
+            Self::Sessions => "sessions",
+            Self::Conflicts => "conflicts",
+            Self::Ddl => "ddl",
+        })
+    }
+}
+
+/// A text that names no role.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no role; the roles are engine, sessions, conflicts and ddl")]
+pub struct RoleError(String);
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        [Self::Engine, Self::Sessions, Self::Conflicts, Self::Ddl]
+            .into_iter()
+            .find(|role| role.to_string() == text)
+            .ok_or_else(|| RoleError(text.to_owned()))
+    }
+}
+
+/// The SHA-256 of a component's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha256(bytes))
+    }
+
+    /// Twelve digits: enough to tell plugins apart in a message.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        self.to_string().chars().take(12).collect()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "sha256:{self}")
+    }
+}
+
+/// A text that is no digest.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 hexadecimal digits")]
+pub struct DigestError;
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let mut digest = [0; 32];
+        if text.len() != 64 {
+            return Err(DigestError);
+        }
+        for (position, byte) in digest.iter_mut().enumerate() {
+            let digits = text
+                .get(position * 2..position * 2 + 2)
+                .ok_or(DigestError)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| DigestError)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// A compiled component with a name for people.
+#[derive(Clone)]
+pub struct Plugin {
+    name: String,
+    digest: Digest,
+    component: Component,
+}
+
+impl Plugin {
+    pub(super) fn new(name: &str, digest: Digest, component: Component) -> Self {
+        Self {
+            name: name.to_owned(),
+            digest,
+            component,
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The digest of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// Whether the component can fill a role: all that it imports is on offer there, all that is needed is exported.
+    pub(super) fn check(&self, role: Role) -> Result<(), LoadError> {
+        let engine = self.component.engine();
+        let ty = self.component.component_type();
+        let refused: Vec<&str> = ty
+            .imports(engine)
+            .filter(|(name, item)| !is_type_only(engine, &item.ty) && !is_offered(role, name))
+            .map(|(name, _)| name)
+            .collect();
+        if !refused.is_empty() {
+            return Err(LoadError::imports(&self.name, role, &refused));
+        }
+        let exported: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+        let missing: Vec<&str> = role
+            .exports()
+            .iter()
+            .copied()
+            .filter(|wanted| !exported.iter().any(|name| interface(name) == Some(wanted)))
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(LoadError::exports(&self.name, role, &missing))
+        }
+    }
+}
+
+fn is_offered(role: Role, import: &str) -> bool {
+    // Rust's std drags these in; the host's are empty but for standard error.
+    import.starts_with("wasi:io/")
+        || import.starts_with("wasi:cli/")
+        || interface(import).is_some_and(|name| role.imports().contains(&name))
+}
+
+/// `state` of `tombolo:sync/state@0.1.0`.
+fn interface(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("tombolo:sync/")?;
+    Some(name.split_once('@').map_or(name, |(name, _)| name))
+}
+
+/// An instance without functions needs nothing from the host.
+fn is_type_only(engine: &wasmtime::Engine, item: &ComponentItem) -> bool {
+    match item {
+        ComponentItem::ComponentInstance(instance) => instance
+            .exports(engine)
+            .all(|(_, item)| is_type_only(engine, &item.ty)),
+        ComponentItem::Type(_) => true,
+        _ => false,
+    }
+}
+
+pub(super) fn too_large(size: usize, limit: usize) -> String {
+    format!("it has {size} bytes, and {limit} are allowed")
+}
+
+pub(super) fn uncompiled(error: &wasmtime::Error) -> String {
+    let reason = crate::failure::printable(&format!("{error:#}"));
+    if reason.contains("async") {
+        format!(
+            "this host runs synchronous components only; build it without async functions ({reason})"
+        )
+    } else {
+        format!("it is no valid component: {reason}")
+    }
+}

@@ -1,0 +1,140 @@
+use super::component::{Digest, Role};
+use crate::failure::printable;
+
+/// Why a component cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+#[error("plugin {name:?} cannot be used: {reason}")]
+pub struct LoadError {
+    name: String,
+    reason: String,
+    wrong_digest: bool,
+}
+
+impl LoadError {
+    pub(super) fn new(name: &str, reason: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            reason,
+            wrong_digest: false,
+        }
+    }
+
+    pub(super) fn digest(name: &str, expected: Digest, found: Digest) -> Self {
+        Self {
+            wrong_digest: true,
+            ..Self::new(
+                name,
+                format!(
+                    "its bytes have the digest sha256:{found}, and sha256:{expected} was asked for"
+                ),
+            )
+        }
+    }
+
+    pub(super) fn imports(name: &str, role: Role, refused: &[&str]) -> Self {
+        let hint = if refused.iter().any(|one| one.starts_with("wasi:filesystem")) {
+            "; it was built with the wasip1 adapter: build it with --target wasm32-wasip2"
+        } else if refused.iter().any(|one| one.starts_with("wasi:random")) {
+            "; in Rust, HashMap drags in random numbers: use BTreeMap"
+        } else if refused.iter().any(|one| one.starts_with("wasi:clocks")) {
+            "; in Rust, Instant and SystemTime drag in clocks: the caller passes the time"
+        } else {
+            ""
+        };
+        let reason = format!(
+            "it imports what the role {role} does not offer: {}{hint}",
+            printable(&refused.join(", "))
+        );
+        Self::new(name, reason)
+    }
+
+    pub(super) fn exports(name: &str, role: Role, missing: &[&str]) -> Self {
+        let reason = format!(
+            "it does not export tombolo:sync/{}, which the role {role} needs",
+            missing.join(", tombolo:sync/")
+        );
+        Self::new(name, reason)
+    }
+
+    /// Whether the pinned digest was another.
+    #[must_use]
+    pub fn is_wrong_digest(&self) -> bool {
+        self.wrong_digest
+    }
+}
+
+/// What ended a call.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The component panicked; its last words follow.
+    #[error("it panicked")]
+    Panic,
+    /// It computed for too long.
+    #[error("it used up its CPU budget of {fuel} units of fuel")]
+    OutOfFuel {
+        /// The budget.
+        fuel: u64,
+    },
+    /// It took too long, waiting included.
+    #[error("it took longer than {milliseconds} ms")]
+    WallClock {
+        /// The limit.
+        milliseconds: u128,
+    },
+    /// It wanted too much memory.
+    #[error("it wanted {wanted} bytes of memory, and {limit} are allowed")]
+    OutOfMemory {
+        /// What it would have had.
+        wanted: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Its calls are nested too deeply.
+    #[error("its stack overflowed")]
+    StackOverflow,
+    /// It passed too much data at once.
+    #[error("it passed more data at once than is allowed")]
+    HostCallData,
+    /// It ended itself.
+    #[error("it called exit")]
+    Exit,
+    /// Any other trap.
+    #[error("it trapped: {0}")]
+    Trap(String),
+    /// The host's own fault.
+    #[error("the host failed: {0}")]
+    Host(String),
+}
+
+/// Why a call of a component gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// wasmtime cannot run here.
+    #[error("the sandbox cannot be set up: {0}")]
+    Engine(wasmtime::Error),
+    /// The component cannot be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The call was ended.
+    #[error("plugin {plugin:?} (sha256:{digest}) failed in {function}: {cause}{}", last_words(.stderr))]
+    Call {
+        /// The plugin's name.
+        plugin: String,
+        /// The first digits of its digest.
+        digest: String,
+        /// The function that was called.
+        function: &'static str,
+        /// What ended it.
+        cause: Cause,
+        /// The end of what it wrote to standard error, made printable.
+        stderr: String,
+    },
+}
+
+fn last_words(stderr: &str) -> String {
+    if stderr.is_empty() {
+        String::new()
+    } else {
+        format!("; its last words: {stderr}")
+    }
+}

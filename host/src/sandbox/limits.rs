@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// What one component, and one call of it, may use. None of it can be raised by a component.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The largest component file, in bytes.
+    pub component_bytes: usize,
+    /// How long a component may take to compile.
+    pub compile_time: Duration,
+    /// All linear memories and tables of a call together, in bytes.
+    pub memory_bytes: usize,
+    /// CPU of a call in units of fuel, about one instruction each.
+    pub fuel: u64,
+    /// A call from the moment it has its slot, host waits and nested calls included.
+    pub wall_clock: Duration,
+    /// Data that one host call may copy out of a component, in bytes.
+    pub host_call_bytes: usize,
+    /// What is kept of a component's standard error, in bytes.
+    pub stderr_bytes: usize,
+    /// Engine calls at the same time; rules have as many slots of their own.
+    pub concurrent_calls: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            component_bytes: 8 << 20,
+            compile_time: Duration::from_secs(30),
+            memory_bytes: 64 << 20,
+            // About a second on a slow core; planning hundreds of tables takes a hundredth of it.
+            fuel: 1_000_000_000,
+            wall_clock: Duration::from_secs(5),
+            host_call_bytes: 8 << 20,
+            stderr_bytes: 4 << 10,
+            concurrent_calls: 64,
+        }
+    }
+}
+
+/// Bytes that a table's element is counted as.
+const ELEMENT_BYTES: usize = 16;
+
+/// Counts all memories and tables of a store together; `StoreLimits` would bound each alone.
+#[derive(Debug)]
+pub struct MemoryLimiter {
+    used: usize,
+    limit: usize,
+    refused: Option<usize>,
+}
+
+impl MemoryLimiter {
+    pub fn new(limit: usize) -> Self {
+        Self {
+            used: 0,
+            limit,
+            refused: None,
+        }
+    }
+
+    /// How many bytes in all were wanted when the limiter refused, if it did.
+    pub fn refused(&self) -> Option<usize> {
+        self.refused
+    }
+
+    fn grow(&mut self, current: usize, desired: usize, unit: usize) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current).saturating_mul(unit);
+        let wanted = self.used.saturating_add(more);
+        if wanted > self.limit {
+            self.refused = Some(wanted);
+            // An error, not `false`: many guests meet a refused growth with an abort that says nothing.
+            return Err(wasmtime::Error::msg("the memory limit is reached"));
+        }
+        self.used = wanted;
+        Ok(true)
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.grow(current, desired, 1)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.grow(current, desired, ELEMENT_BYTES)
+    }
+
+    fn instances(&self) -> usize {
+        32
+    }
+
+    fn tables(&self) -> usize {
+        32
+    }
+
+    fn memories(&self) -> usize {
+        4
+    }
+}

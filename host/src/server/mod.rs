@@ -1,0 +1,137 @@
+//! The host's HTTP server: peers' routes into the engine.
+
+mod peers;
+mod rows;
+mod snapshots;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+pub use rows::{ROWS, ROWS_COMPRESSED};
+pub use snapshots::Snapshots;
+
+use crate::tenant::Tenant;
+
+/// The most connections at once; more wait in the listener's queue.
+const MAX_CONNECTIONS: usize = 2_048;
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// How long connections have to finish when the server stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A running server; stops when it is told to, or dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    connections: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Serves a tenant on an address. With `search`, a port that is taken is followed by the next free one.
+    pub async fn bind(
+        tenant: Arc<Tenant>,
+        address: SocketAddr,
+        search: bool,
+    ) -> std::io::Result<Self> {
+        let listener = listen(address, search).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        tokio::spawn(accept(listener, tenant, Arc::clone(&connections), stopped));
+        Ok(Self {
+            address,
+            stop,
+            connections,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more requests and waits a little for those under way.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(GRACE, self.connections.acquire_many(all)).await;
+    }
+}
+
+async fn listen(mut address: SocketAddr, search: bool) -> std::io::Result<TcpListener> {
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if search && error.kind() == std::io::ErrorKind::AddrInUse => {
+                match address.port().checked_add(1) {
+                    Some(next) => address.set_port(next),
+                    None => return Err(error),
+                }
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    tenant: Arc<Tenant>,
+    connections: Arc<Semaphore>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
+            return;
+        };
+        let socket = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => socket,
+                Err(error) => {
+                    // Out of file descriptors, mostly: a short pause lets others finish.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = told(&mut stopped) => return,
+        };
+        let _ = socket.set_nodelay(true);
+        let tenant = Arc::clone(&tenant);
+        let mut stopped = stopped.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            let service = service_fn(move |request| {
+                let tenant = Arc::clone(&tenant);
+                async move { Ok::<_, std::convert::Infallible>(peers::answer(tenant, request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME)
+                .max_buf_size(64 << 10)
+                .serve_connection(TokioIo::new(socket), service);
+            let mut connection = std::pin::pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = told(&mut stopped) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        });
+    }
+}
+
+/// Waits until the server is told to stop, or dropped.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

@@ -1,0 +1,196 @@
+//! Peers' requests: the bearer token is resolved here, everything else is the engine's answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Request, Response, StatusCode};
+use serde::Serialize;
+
+use super::rows;
+use crate::access::Admission;
+use crate::bindings::http::Method;
+use crate::bindings::peers::{Body, PeerRequest, ReadOrder};
+use crate::bindings::types::Failure;
+use crate::capability::Caller;
+use crate::failure::failure;
+use crate::tenant::{Patterns, Tenant};
+
+/// What all routes begin with.
+const PREFIX: &str = "/sync/v1/";
+
+/// The largest body of a request.
+const MAX_BODY: usize = 1 << 20;
+
+/// How long a client may take to send a body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
+
+/// Answers one request; never fails.
+pub async fn answer(tenant: Arc<Tenant>, request: Request<Incoming>) -> Answer {
+    match respond(tenant, request).await {
+        Ok(answer) => answer,
+        Err((status, failure)) => error(status, &failure),
+    }
+}
+
+async fn respond(
+    tenant: Arc<Tenant>,
+    request: Request<Incoming>,
+) -> Result<Answer, (StatusCode, Failure)> {
+    let method = match *request.method() {
+        hyper::Method::GET => Method::Get,
+        hyper::Method::POST => Method::Post,
+        _ => {
+            let wrong = failure("bad-request", "only GET and POST are answered here", "");
+            return Err((StatusCode::METHOD_NOT_ALLOWED, wrong));
+        }
+    };
+    let path = request
+        .uri()
+        .path()
+        .strip_prefix(PREFIX)
+        .and_then(decode_path)
+        .ok_or_else(|| {
+            let hint = "peers use the routes below /sync/v1/";
+            let unknown = failure("not-found", "there is nothing at this address", hint);
+            (StatusCode::NOT_FOUND, unknown)
+        })?;
+    let query = request.uri().query().unwrap_or_default();
+    let query = url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    let admission = match bearer(&request) {
+        Some(token) => tenant.admission(token).await.map_err(internal)?,
+        None => None,
+    };
+    let compress = request
+        .headers()
+        .get(ACCEPT)
+        .is_some_and(|accept| accept.as_bytes() == rows::ROWS_COMPRESSED.as_bytes());
+    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    let body = match tokio::time::timeout(BODY_TIME, body).await {
+        Ok(Ok(body)) => body.to_bytes().to_vec(),
+        Ok(Err(_)) => {
+            let large = failure("limit", "the body is broken or larger than 1 MiB", "");
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, large));
+        }
+        Err(_) => {
+            let slow = failure("timeout", "the body did not arrive in time", "");
+            return Err((StatusCode::REQUEST_TIMEOUT, slow));
+        }
+    };
+    let request = PeerRequest {
+        method,
+        path,
+        query,
+        admission: admission.as_ref().map(|admission| admission.id.clone()),
+        body,
+    };
+    let response = tenant
+        .handle(Caller::Peer(admission.clone()), &request)
+        .await
+        .map_err(internal)?;
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match response.body {
+        Body::Empty => Ok(plain(status, "application/json", Bytes::new())),
+        Body::Json(json) => Ok(plain(status, "application/json", json.into())),
+        Body::Rows(order) => stream(tenant, admission, order, compress),
+        Body::Digest(_) | Body::Counts(_) | Body::Receive(_) | Body::Other(_) => {
+            let later = failure("unavailable", "this version cannot do that yet", "");
+            Err((StatusCode::NOT_IMPLEMENTED, later))
+        }
+    }
+}
+
+/// Whatever the engine ordered: rows leave only under an admission, within its scope and the operator's grants.
+fn stream(
+    tenant: Arc<Tenant>,
+    admission: Option<Admission>,
+    order: ReadOrder,
+    compress: bool,
+) -> Result<Answer, (StatusCode, Failure)> {
+    let denied = |message: String| {
+        let hint = "ask the other site to share it";
+        (StatusCode::FORBIDDEN, failure("denied", message, hint))
+    };
+    let admission = admission.ok_or_else(|| denied("rows need a session".to_owned()))?;
+    let table = &order.table;
+    let granted = tenant
+        .database(&order.database)
+        .ok_or_else(|| denied("the session's database is not granted".to_owned()))?;
+    let scope = Patterns::new(&admission.scope.tables)
+        .map_err(|_| denied("the session's scope cannot be read".to_owned()))?;
+    if !granted.readable().matches(table) || !scope.matches(table) {
+        return Err(denied(format!("table {table:?} is outside what is shared")));
+    }
+    let database = Arc::clone(granted.database());
+    let held = tenant
+        .snapshots()
+        .of_run(&admission.id, &order.run)
+        .ok_or_else(|| {
+            let many = failure(
+                "limit",
+                "too many runs at once under one session",
+                "end one first",
+            );
+            (StatusCode::TOO_MANY_REQUESTS, many)
+        })?;
+    let media_type = if compress {
+        rows::ROWS_COMPRESSED
+    } else {
+        rows::ROWS
+    };
+    let frames = rows::stream(tenant, admission, database, held, order, compress);
+    let body = StreamBody::new(frames.map(|frame| Ok(Frame::data(frame))));
+    Ok(response(StatusCode::OK, media_type, body.boxed_unsync()))
+}
+
+fn bearer(request: &Request<Incoming>) -> Option<&str> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ")
+}
+
+fn decode_path(path: &str) -> Option<Vec<String>> {
+    path.split('/')
+        .map(|segment| {
+            let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+            decoded.ok().map(std::borrow::Cow::into_owned)
+        })
+        .collect()
+}
+
+fn internal(error: impl Into<Failure>) -> (StatusCode, Failure) {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.into())
+}
+
+fn error(status: StatusCode, failure: &Failure) -> Answer {
+    #[derive(Serialize)]
+    struct Envelope<'a> {
+        error: &'a Failure,
+    }
+    let body = serde_json::to_vec(&Envelope { error: failure }).unwrap_or_default();
+    plain(status, "application/json", body.into())
+}
+
+fn plain(status: StatusCode, media_type: &'static str, body: Bytes) -> Answer {
+    response(status, media_type, Full::new(body).boxed_unsync())
+}
+
+fn response(
+    status: StatusCode,
+    media_type: &'static str,
+    body: UnsyncBoxBody<Bytes, std::convert::Infallible>,
+) -> Answer {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let media_type = hyper::header::HeaderValue::from_static(media_type);
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
+}
