@@ -1,1 +1,16 @@
+//! The standard engine: the sync logic that needs authority.
+//!
+//! It answers one request, call or event at a time and never waits for rows. What it remembers is in the state.
+//! [`sharing`] and [`routes`] are the side that serves, [`client`] and [`planning`] the side that pulls;
+//! [`order`] and [`compatibility`] are the rules in between, plain functions.
 
+mod client;
+mod compatibility;
+pub mod component;
+mod documents;
+mod failure;
+mod order;
+mod planning;
+mod protocol;
+mod routes;
+mod sharing;

@@ -1,0 +1,139 @@
+//! What the engine remembers: JSON documents in the state.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::component::tombolo::sync::state::{self, Lifetime};
+use crate::component::tombolo::sync::transfers::TableOrder;
+use crate::component::tombolo::sync::types::{Error, Failure, ForeignKey, Peer, Scope};
+use crate::protocol::SharedTable;
+
+/// A session, under `session/CODE`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionDocument {
+    /// The form of this document.
+    pub version: u32,
+    pub code: String,
+    pub database: String,
+    pub scope: Scope,
+    pub owner: String,
+    /// Milliseconds since 1970 UTC.
+    pub created_at: u64,
+    /// Milliseconds since 1970 UTC.
+    pub expires_at: u64,
+    /// SHA-256 of the winning claimer's secret, in hexadecimal digits.
+    pub claimed_by: Option<String>,
+    /// Who claimed it, in the claimer's own words.
+    pub claimer: Option<String>,
+    pub admission: Option<String>,
+    pub done: bool,
+}
+
+/// What a run was asked to do and how far it is, under `run/ID`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunDocument {
+    /// The form of this document.
+    pub version: u32,
+    pub stage: Stage,
+    pub peer: Peer,
+    pub code: String,
+    pub database: String,
+    pub tables: Vec<String>,
+    pub strategy: String,
+    pub table_strategies: Vec<(String, String)>,
+    pub create_missing: bool,
+    pub claimer: String,
+    /// Where the claimer secret is kept.
+    pub secret_key: String,
+    /// How many tables were taken over from the peer's list.
+    pub known: u32,
+    /// The tables' numbers, parents first; set when planning is complete.
+    pub order: Vec<u32>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// The code is to be claimed.
+    Claim,
+    /// The requested tables are to be asked for, from this one on.
+    Named(u32),
+    /// All shared tables are to be listed, after this name.
+    Listing(Option<String>),
+    /// The tables are to be compared with what is here, from this one on.
+    Compare(u32),
+    /// Everything is known; the operator may start it.
+    Planned,
+    /// The host moves rows.
+    Running,
+    /// It ended, one way or the other.
+    Ended,
+}
+
+/// One table of a run, under `run/ID/table/NUMBER`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableDocument {
+    /// The form of this document.
+    pub version: u32,
+    pub shared: SharedTable,
+    /// What it means here; set by comparing.
+    pub here: Option<Here>,
+}
+
+/// What a shared table means on this side.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Here {
+    pub order: TableOrder,
+    pub local_rows: u64,
+    /// The foreign keys that exist here already.
+    pub foreign_keys: Vec<ForeignKey>,
+    pub not_carried: Vec<String>,
+}
+
+/// The form of all documents that this version writes.
+pub const VERSION: u32 = 1;
+
+/// Reads a document and its version in the state.
+pub fn get<T: DeserializeOwned>(key: &str) -> Result<Option<(T, u64)>, Failure> {
+    match state::get(key)? {
+        Some(entry) => Ok(Some((read(&entry.value)?, entry.version))),
+        None => Ok(None),
+    }
+}
+
+/// Reads all documents below a prefix, in the order of their keys.
+pub fn list<T: DeserializeOwned>(prefix: &str) -> Result<Vec<T>, Failure> {
+    let mut documents = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = state::list(prefix, after.as_deref(), 1_000)?;
+        let Some(last) = page.last() else {
+            return Ok(documents);
+        };
+        after = Some(last.key.clone());
+        for entry in &page {
+            documents.push(read(&entry.value)?);
+        }
+    }
+}
+
+/// Writes a document; with `if_version` only over that version. False: it was another.
+pub fn put<T: Serialize>(
+    key: &str,
+    document: &T,
+    if_version: Option<u64>,
+) -> Result<bool, Failure> {
+    let value = serde_json::to_vec(document).map_err(unreadable)?;
+    Ok(state::put(key, &value, if_version, Lifetime::Process)?.is_some())
+}
+
+fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(value).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> Failure {
+    Error::Other(format!(
+        "the engine's state cannot be read or written: {error}"
+    ))
+    .into()
+}

@@ -1,0 +1,270 @@
+//! The peers' routes below `/sync/v1/`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::component::exports::tombolo::sync::peers::{
+    ApplyOrder, Body, PeerRequest, PeerResponse, ReadOrder,
+};
+use crate::component::tombolo::sync::database::{self, TableKind, TableSummary};
+use crate::component::tombolo::sync::http::Method;
+use crate::component::tombolo::sync::services;
+use crate::component::tombolo::sync::types::{Error, Failure};
+use crate::documents::SessionDocument;
+use crate::failure::failure;
+use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables};
+use crate::sharing;
+
+/// The most tables of one page with their schemas.
+const PAGE: usize = 200;
+
+/// A page ends after so many milliseconds of describing and counting; the next begins there.
+const PAGE_TIME: u64 = 1_500;
+
+/// Answers one request.
+pub fn handle(request: &PeerRequest) -> PeerResponse {
+    respond(request).unwrap_or_else(|failure| PeerResponse {
+        status: status(&failure.code),
+        body: json(&ErrorBody { error: failure }),
+    })
+}
+
+fn respond(request: &PeerRequest) -> Result<PeerResponse, Failure> {
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    let body = match (request.method, path.as_slice()) {
+        (Method::Post, ["claim"]) => json(&sharing::claim(&parse::<Claim>(&request.body)?)?),
+        (Method::Get, ["tables"]) => {
+            let session = session(request)?;
+            json(&list(&session, request)?)
+        }
+        (Method::Get, ["tables", table]) => {
+            let session = session(request)?;
+            json(&one(&session, table)?)
+        }
+        (Method::Get, ["tables", table, "rows"]) => Body::Rows(read_order(request, table)?),
+        (Method::Get, ["tables", table, "digest"]) => Body::Digest(read_order(request, table)?),
+        (Method::Post, ["tables", table, "rows"]) => {
+            let order = read_order(request, table)?;
+            Body::Receive(ApplyOrder {
+                database: order.database,
+                table: order.table,
+                run: order.run,
+                strategy: parameter(request, "strategy").unwrap_or("skip").to_owned(),
+            })
+        }
+        (Method::Post, ["done"]) => {
+            let admission = admission(request)?;
+            sharing::done(admission, parse::<Done>(&request.body)?.tables)?;
+            Body::Empty
+        }
+        (Method::Get, ["runs", _]) => {
+            return Err(failure(
+                "unavailable",
+                "positions of runs are not told yet",
+                "",
+            ));
+        }
+        _ => {
+            return Err(failure(
+                "not-found",
+                "there is nothing at this address",
+                "use the same version of tombolo on both sides",
+            ));
+        }
+    };
+    Ok(PeerResponse { status: 200, body })
+}
+
+fn list(session: &SessionDocument, request: &PeerRequest) -> Result<SharedTables, Failure> {
+    let wanted = |name| parameter(request, name) == Some("1");
+    let (schemas, counts) = (wanted("schema"), wanted("counts"));
+    let after = parameter(request, "after").unwrap_or_default();
+    let began = services::now();
+    let mut page = SharedTables {
+        tables: Vec::new(),
+        next: None,
+    };
+    let summaries = database::tables(&session.database)?;
+    for summary in summaries
+        .iter()
+        .filter(|summary| summary.table.as_str() > after)
+    {
+        let full = page.tables.len() >= PAGE || services::now().saturating_sub(began) >= PAGE_TIME;
+        if full && let Some(last) = page.tables.last() {
+            page.next = Some(last.table.clone());
+            break;
+        }
+        page.tables.push(share(session, summary, schemas, counts)?);
+    }
+    Ok(page)
+}
+
+fn one(session: &SessionDocument, table: &str) -> Result<SharedTable, Failure> {
+    let summary = TableSummary {
+        table: table.to_owned(),
+        kind: TableKind::Table,
+    };
+    share(session, &summary, true, true)
+}
+
+fn share(
+    session: &SessionDocument,
+    summary: &TableSummary,
+    schema: bool,
+    count: bool,
+) -> Result<SharedTable, Failure> {
+    let table = &summary.table;
+    let mut shared = SharedTable {
+        table: table.clone(),
+        kind: match &summary.kind {
+            TableKind::Table => "table".to_owned(),
+            TableKind::View => "view".to_owned(),
+            TableKind::Other(other) => other.clone(),
+        },
+        rows: 0,
+        exact: false,
+        schema: None,
+    };
+    if summary.kind != TableKind::Table {
+        return Ok(shared);
+    }
+    if schema {
+        let described = database::describe(&session.database, table);
+        shared.schema = Some(described.map_err(|error| about_table(table, error))?);
+    }
+    if count {
+        let rows = database::count(&session.database, table);
+        let rows = rows.map_err(|error| about_table(table, error))?;
+        shared.rows = rows.rows;
+        shared.exact = rows.exact;
+    }
+    Ok(shared)
+}
+
+/// What an error of the database means to a peer that named a table.
+fn about_table(table: &str, error: Error) -> Failure {
+    match error {
+        Error::NotFound(_) => failure(
+            "no-such-table",
+            format!("the other site has no table {table:?}"),
+            "leave the name out to pull all that is shared",
+        ),
+        Error::Denied(_) => failure(
+            "denied",
+            format!("table {table:?} is outside what the other site shares"),
+            "ask the other site to share it",
+        ),
+        Error::Invalid(_) => failure(
+            "not-a-table",
+            format!("{table:?} is a view at the other site, and only tables can be transferred"),
+            "name the tables behind the view instead",
+        ),
+        error => error.into(),
+    }
+}
+
+fn read_order(request: &PeerRequest, table: &str) -> Result<ReadOrder, Failure> {
+    let session = session(request)?;
+    let run = parameter(request, "run").unwrap_or_default();
+    let is_id = (1..=64).contains(&run.len())
+        && run
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !is_id {
+        return Err(failure(
+            "bad-request",
+            "a run has an id of 1 to 64 letters, digits and hyphens",
+            "",
+        ));
+    }
+    Ok(ReadOrder {
+        database: session.database,
+        table: table.to_owned(),
+        run: run.to_owned(),
+    })
+}
+
+fn session(request: &PeerRequest) -> Result<SessionDocument, Failure> {
+    sharing::of_admission(admission(request)?)
+}
+
+fn admission(request: &PeerRequest) -> Result<&str, Failure> {
+    request.admission.as_deref().ok_or_else(|| {
+        failure(
+            "unauthorized",
+            "this needs the token of a living session",
+            "claim a code first",
+        )
+    })
+}
+
+fn parameter<'a>(request: &'a PeerRequest, name: &str) -> Option<&'a str> {
+    request
+        .query
+        .iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the body is not the JSON that belongs here: {error}");
+        failure(
+            "bad-request",
+            message,
+            "use the same version of tombolo on both sides",
+        )
+    })
+}
+
+fn json<T: Serialize>(document: &T) -> Body {
+    match serde_json::to_vec(document) {
+        Ok(json) => Body::Json(json),
+        // Plain data with string keys always becomes JSON.
+        Err(_) => Body::Empty,
+    }
+}
+
+fn status(code: &str) -> u16 {
+    match code {
+        "bad-request" => 400,
+        "unauthorized" => 401,
+        "denied" => 403,
+        "no-such-code" | "no-such-table" | "not-found" => 404,
+        "already-used" => 409,
+        "expired" | "owner-gone" => 410,
+        "not-a-table" => 422,
+        "incompatible-peer" => 426,
+        "limit" => 429,
+        "unavailable" => 501,
+        "busy" | "unreachable" => 503,
+        "timeout" => 504,
+        _ => 500,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn strangers_are_told_what_is_missing() {
+        let request = |path: &[&str]| PeerRequest {
+            method: Method::Get,
+            path: path.iter().map(|part| (*part).to_owned()).collect(),
+            query: Vec::new(),
+            admission: None,
+            body: Vec::new(),
+        };
+        assert_eq!(handle(&request(&["tables"])).status, 401);
+        assert_eq!(handle(&request(&["tables", "t", "rows"])).status, 401);
+        let answer = handle(&request(&["nothing"]));
+        assert_eq!(answer.status, 404);
+        let Body::Json(body) = answer.body else {
+            panic!("errors are JSON")
+        };
+        assert!(String::from_utf8_lossy(&body).contains("\"code\":\"not-found\""));
+    }
+}
