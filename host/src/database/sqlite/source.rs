@@ -57,6 +57,7 @@ impl Reader {
             Access::Journal | Access::Live => (file.to_owned(), None, None),
             Access::Resting => (file.to_owned(), None, Some((file.to_owned(), stamp))),
             Access::Stranded => {
+                // Without that file nobody has a lock that closing our handles could drop.
                 let (folder, copy) = private_folder().map_err(failed)?;
                 tokio::fs::copy(file, &copy).await.map_err(failed)?;
                 let log = beside(file, "-wal");
@@ -66,8 +67,7 @@ impl Reader {
                 (copy, Some(folder), Some((file.to_owned(), stamp)))
             }
         };
-        let connection = options(&path)
-            .read_only(true)
+        let connection = reading(&path)
             .immutable(access == Access::Resting)
             .connect()
             .await
@@ -88,18 +88,26 @@ impl Reader {
 
     /// Opens a private copy of the file as it is now, so that nobody is locked out while it is read.
     pub(super) async fn copy(mut self, database: &str) -> Result<Self, DatabaseError> {
-        let (folder, copy) = private_folder().map_err(|error| DatabaseError::Open {
+        let failed = |reason: String| DatabaseError::Open {
             database: database.to_owned(),
-            reason: format!("no temporary copy can be made: {error}"),
-        })?;
-        let path = copy.to_str().unwrap_or_default().to_owned();
+            reason: format!(
+                "no copy can be made in the folder for temporary files, {}: {reason}",
+                std::env::temp_dir().display()
+            ),
+        };
+        let (folder, copy) = private_folder().map_err(|error| failed(error.to_string()))?;
+        let path = copy
+            .to_str()
+            .ok_or_else(|| failed("its name is not valid UTF-8".to_owned()))?;
         sqlx::query("VACUUM INTO ?")
-            .bind(path)
+            .bind(path.to_owned())
             .execute(&mut self.connection)
             .await
-            .map_err(|error| refused(&error))?;
-        let connection = options(&copy)
-            .read_only(true)
+            .map_err(|error| match refused(&error) {
+                DatabaseError::Refused(error) => failed(error.message),
+                other => other,
+            })?;
+        let connection = reading(&copy)
             .connect()
             .await
             .map_err(|error| opening(database, &error))?;
@@ -133,6 +141,14 @@ pub(super) fn options(file: &Path) -> SqliteConnectOptions {
         .filename(file)
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging()
+}
+
+/// The file may be a stranger's: its schema gets no functions with side effects, and its pages are checked.
+fn reading(file: &Path) -> SqliteConnectOptions {
+    options(file)
+        .read_only(true)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
 }
 
 fn access(file: &Path) -> io::Result<Access> {

@@ -149,6 +149,7 @@ impl Target for SqliteTarget {
         let table = local.schema.table;
         sqlx::query(
             "INSERT OR IGNORE INTO main.tombolo_ledger
+             (run, table_name, next_seq, last_key, received, created, updated, same, skipped, done, updated_at)
              VALUES (?, ?, 0, NULL, 0, 0, 0, 0, 0, FALSE, strftime('%Y-%m-%dT%H:%M:%fZ'))",
         )
         .bind(load.run.clone())

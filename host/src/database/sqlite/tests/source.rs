@@ -441,3 +441,60 @@ async fn utf16_databases_and_strange_names_are_read() {
         [[text("grün"), Cell::Bytes(vec![])], [text(""), Cell::Null]]
     );
 }
+
+#[tokio::test]
+async fn a_schema_that_is_no_utf8_is_an_error() {
+    let folder = Folder::new();
+    let sql: String = b"CREATE TABLE t (\xff\xfe INTEGER)"
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let database = folder
+        .database(
+            "strange.db",
+            &format!(
+                "CREATE TABLE t (a INTEGER); PRAGMA writable_schema = ON;
+                 UPDATE sqlite_schema SET sql = CAST(x'{sql}' AS TEXT);"
+            ),
+        )
+        .await;
+    assert_eq!(database.tables().await.unwrap().len(), 1);
+    assert!(matches!(
+        database.describe("t").await,
+        Err(DatabaseError::Refused(_))
+    ));
+}
+
+/// Closing any handle of a file would drop the locks by which SQLite keeps other processes out.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn looking_at_a_file_drops_no_lock_of_this_process() {
+    use std::os::unix::fs::MetadataExt as _;
+    for journal in ["delete", "wal"] {
+        let folder = Folder::new();
+        let file = folder.file("shop.db");
+        let shop = folder
+            .database(
+                "shop.db",
+                &format!("PRAGMA journal_mode = {journal}; {SHOP}"),
+            )
+            .await;
+        let mut writer = connect(&file).await;
+        writer
+            .execute("BEGIN IMMEDIATE; INSERT INTO customer VALUES (3, 'Cy', NULL)")
+            .await
+            .unwrap();
+        let inode = format!(":{} ", std::fs::metadata(&file).unwrap().ino());
+        let locks = || {
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            locks.lines().filter(|lock| lock.contains(&inode)).count()
+        };
+        let before = locks();
+        assert!(before > 0, "{journal}");
+        shop.count("customer").await.unwrap();
+        shop.snapshot().await.unwrap();
+        SqliteDatabase::open(&file, true).await.unwrap();
+        assert_eq!(locks(), before, "{journal}");
+        writer.close().await.unwrap();
+    }
+}
