@@ -5,7 +5,7 @@ mod calls;
 mod grants;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -221,3 +221,6 @@ impl Tenant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
