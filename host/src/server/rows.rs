@@ -65,7 +65,7 @@ pub fn stream(
                 "pull again for the rest",
             )),
             // Nobody listens any more: stop reading the database at once.
-            () = gone => return,
+            () = gone => Err(failure("cancelled", "the receiver is gone", "")),
         };
         held.touch();
         match outcome {
@@ -75,6 +75,8 @@ pub fn stream(
                 report,
             })),
             Err(failure) => {
+                // A read that was broken off leaves its connection in the middle of something.
+                *held.lock().await = None;
                 tracing::warn!(
                     code = failure.code,
                     table = order.table,
