@@ -9,7 +9,9 @@ mod loading;
 mod merge;
 mod numbering;
 mod numeric;
+mod plan;
 mod schema;
+mod settling;
 mod snapshot;
 mod target;
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod value;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sqlx::Row;
 use tokio::sync::Mutex;
 
 use self::connection::{Server, Session, column, query};
@@ -127,20 +130,23 @@ async fn count(session: &mut Session, relation: &Relation) -> Result<RowCount, D
     }
 }
 
-/// The statistics of the table or of its partitions; a table that was never analysed counts as empty.
+/// The planner's estimate: the statistics, scaled to the size that the table has now.
 async fn estimate(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
     let row = session
-        .row(
-            query(
-                "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::float8::int8 FROM pg_catalog.pg_class c \
-                 WHERE c.oid = $1::int8::oid AND c.relkind = 'r' \
-                 OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::int8::oid::regclass) WHERE isleaf)",
-            )
-            .bind(relation.oid),
-        )
+        .row(query(format!(
+            "EXPLAIN (FORMAT JSON) SELECT FROM {}",
+            relation.only()
+        )))
         .await?;
+    let plan = row
+        .as_ref()
+        .and_then(|row| row.try_get_raw(0).ok())
+        .and_then(|plan| serde_json::from_str::<serde_json::Value>(plan.as_str().ok()?).ok());
+    let rows = plan
+        .as_ref()
+        .and_then(|plan| plan.pointer("/0/Plan/Plan Rows")?.as_u64());
     Ok(RowCount {
-        rows: number(row.map_or(Ok(0), |row| column(&row, 0))?),
+        rows: rows.unwrap_or_default(),
         exact: false,
     })
 }
