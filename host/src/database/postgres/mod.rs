@@ -1,40 +1,150 @@
-//! The postgres side.
+//! PostgreSQL: described from its catalog, read and written with `COPY` in binary format.
+
+mod connection;
+mod decode;
+mod encode;
+mod error;
+mod ledger;
+mod loading;
+mod merge;
+mod numbering;
+mod numeric;
+mod schema;
+mod snapshot;
+mod target;
+#[cfg(test)]
+mod test_cluster;
+#[cfg(test)]
+mod tests;
+mod types;
+mod value;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 
-use super::*;
+use self::connection::{Server, Session, column, query};
+use self::schema::Relation;
+use self::snapshot::PostgresSnapshot;
+use self::target::PostgresTarget;
+use super::{Database, DatabaseError, Snapshot, Target};
+use crate::bindings::database::{RowCount, TableSummary};
+use crate::bindings::types::{Dialect, TableSchema};
 
-/// Placeholder.
-pub struct PostgresDatabase;
+/// SQLSTATE of a statement that took longer than `statement_timeout`.
+const CANCELED: &str = "57014";
+
+/// A PostgreSQL database: the tables of the login's current schema.
+pub struct PostgresDatabase {
+    server: Arc<Server>,
+    /// A connection for questions. Taken out while it is used: one that an error or a cancelled call left in an
+    /// unknown state never comes back.
+    idle: Mutex<Option<Session>>,
+}
 
 impl PostgresDatabase {
-    /// Opens it.
+    /// Connects to the database that a `postgres://` URL names. It must exist.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
-        todo!()
+        let server = Arc::new(Server::parse(url)?);
+        let idle = Mutex::new(Some(server.connect().await?));
+        Ok(Self { server, idle })
+    }
+
+    async fn take_session(&self) -> Result<Session, DatabaseError> {
+        // A server may have closed an idle connection; a question that costs one round trip finds out.
+        if let Some(mut session) = self.idle.lock().await.take()
+            && session.run("SELECT 1").await.is_ok()
+        {
+            return Ok(session);
+        }
+        self.server.connect().await
+    }
+
+    async fn keep_session(&self, session: Session) {
+        *self.idle.lock().await = Some(session);
     }
 }
 
 #[async_trait]
 impl Database for PostgresDatabase {
     fn dialect(&self) -> Dialect {
-        todo!()
+        Dialect::Postgres
     }
+
     fn identity(&self) -> String {
-        todo!()
+        self.server.identity()
     }
+
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
-        todo!()
+        let mut session = self.take_session().await?;
+        let tables = schema::list(&mut session).await?;
+        self.keep_session(session).await;
+        Ok(tables)
     }
-    async fn describe(&self, _table: &str) -> Result<TableSchema, DatabaseError> {
-        todo!()
+
+    async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
+        let mut session = self.take_session().await?;
+        let described = schema::describe(&mut session, self.server.place(), table).await?;
+        self.keep_session(session).await;
+        Ok(described.schema)
     }
-    async fn count(&self, _table: &str) -> Result<RowCount, DatabaseError> {
-        todo!()
+
+    async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
+        let mut session = self.take_session().await?;
+        let relation = schema::find(&mut session, self.server.place(), table).await?;
+        let counted = count(&mut session, &relation).await?;
+        self.keep_session(session).await;
+        Ok(counted)
     }
+
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, DatabaseError> {
-        todo!()
+        let snapshot = PostgresSnapshot::open(Arc::clone(&self.server)).await?;
+        Ok(Box::new(snapshot))
     }
+
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
-        todo!()
+        let target = PostgresTarget::open(Arc::clone(&self.server)).await?;
+        Ok(Box::new(target))
     }
+}
+
+async fn count(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
+    session
+        .run("BEGIN READ ONLY; SET LOCAL statement_timeout = 200")
+        .await?;
+    let counted = session
+        .row(query(format!("SELECT count(*) FROM {}", relation.only())))
+        .await;
+    session.run("ROLLBACK").await?;
+    match counted {
+        Ok(row) => Ok(RowCount {
+            rows: number(row.map_or(Ok(0), |row| column(&row, 0))?),
+            exact: true,
+        }),
+        Err(error) if error::code(&error) == Some(CANCELED) => estimate(session, relation).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// The statistics of the table or of its partitions; a table that was never analysed counts as empty.
+async fn estimate(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
+    let row = session
+        .row(
+            query(
+                "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::float8::int8 FROM pg_catalog.pg_class c \
+                 WHERE c.oid = $1::int8::oid AND c.relkind = 'r' \
+                 OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::int8::oid::regclass) WHERE isleaf)",
+            )
+            .bind(relation.oid),
+        )
+        .await?;
+    Ok(RowCount {
+        rows: number(row.map_or(Ok(0), |row| column(&row, 0))?),
+        exact: false,
+    })
+}
+
+fn number(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
 }

@@ -1,40 +1,241 @@
-//! The sqlite side.
+//! SQLite files as sources and targets.
+
+mod decimal;
+mod error;
+mod merge;
+mod schema;
+mod snapshot;
+mod source;
+mod staging;
+mod storage;
+mod target;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use sqlx::sqlite::SqliteJournalMode;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-use super::*;
+use self::source::Reader;
+use super::{Database, DatabaseError, Snapshot, Target, quote};
+use crate::bindings::database::{RowCount, TableSummary};
+use crate::bindings::types::{DbError, Dialect, TableSchema};
 
-/// Placeholder.
-pub struct SqliteDatabase;
+/// How long an exact count may take.
+const COUNT_LIMIT: Duration = Duration::from_millis(200);
+
+/// Steps of SQLite's machine between two looks at the clock, well below a millisecond.
+const STEPS: i32 = 1_000;
+
+/// How often a file that changes while it is read is read again.
+const ATTEMPTS: u32 = 5;
+
+/// A SQLite file.
+#[derive(Debug)]
+pub struct SqliteDatabase {
+    /// Canonical, so that the current folder and links may change.
+    file: PathBuf,
+    /// As people named it.
+    name: String,
+}
 
 impl SqliteDatabase {
-    /// Opens it.
-    pub async fn open(path: &std::path::Path, create: bool) -> Result<Self, DatabaseError> {
-        todo!()
+    /// Opens a file; with `create`, a missing one is made (in WAL mode), but never its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Open`] with the reason, [`DatabaseError::NotADatabase`] for a file of another kind.
+    pub async fn open(path: &Path, create: bool) -> Result<Self, DatabaseError> {
+        let name = path.display().to_string();
+        let failed = |reason: &str| DatabaseError::Open {
+            database: name.clone(),
+            reason: reason.to_owned(),
+        };
+        if create && !path.exists() {
+            make(path, &name).await?;
+        }
+        let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => failed("there is no such file"),
+            _ => failed(&error.to_string()),
+        })?;
+        if !metadata.is_file() {
+            return Err(failed("it is not a file"));
+        }
+        let file = path
+            .canonicalize()
+            .map_err(|error| failed(&error.to_string()))?;
+        Reader::open(&file, &name).await?.close().await;
+        Ok(Self { file, name })
     }
+
+    fn restless(&self) -> DatabaseError {
+        DatabaseError::Busy(DbError {
+            code: None,
+            message: format!("{} changes each time it is looked at", self.name),
+            table: None,
+            constraint: None,
+            column: None,
+        })
+    }
+}
+
+/// Makes an empty database.
+async fn make(path: &Path, name: &str) -> Result<(), DatabaseError> {
+    let failed = |reason: String| DatabaseError::Open {
+        database: name.to_owned(),
+        reason,
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = folder
+        .canonicalize()
+        .map_err(|_| failed(format!("there is no folder {}", folder.display())))?;
+    let file_name = path
+        .file_name()
+        .ok_or_else(|| failed("it is not the name of a file".to_owned()))?;
+    // An absolute path, because SQLite gives names such as `:memory:` and `file:…` a meaning of their own.
+    source::options(&folder.join(file_name))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .connect()
+        .await
+        .map_err(|error| error::opening(name, &error))?
+        .close()
+        .await
+        .map_err(|error| error::opening(name, &error))
 }
 
 #[async_trait]
 impl Database for SqliteDatabase {
     fn dialect(&self) -> Dialect {
-        todo!()
+        Dialect::Sqlite
     }
+
     fn identity(&self) -> String {
-        todo!()
+        let mut digest = Sha256::new();
+        digest.update(b"sqlite:");
+        digest.update(self.file.as_os_str().as_encoded_bytes());
+        digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
+
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
-        todo!()
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let tables = schema::tables(&mut reader.connection).await;
+            if reader.close().await {
+                return tables;
+            }
+        }
+        Err(self.restless())
     }
-    async fn describe(&self, _table: &str) -> Result<TableSchema, DatabaseError> {
-        todo!()
+
+    async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let table = schema::table(&mut reader.connection, &self.name, table).await;
+            if reader.close().await {
+                return table.map(|table| table.schema);
+            }
+        }
+        Err(self.restless())
     }
-    async fn count(&self, _table: &str) -> Result<RowCount, DatabaseError> {
-        todo!()
+
+    async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let counted = match schema::table(&mut reader.connection, &self.name, table).await {
+                Ok(table) => count(&mut reader.connection, &table, COUNT_LIMIT).await,
+                Err(error) => Err(error),
+            };
+            if reader.close().await {
+                return counted;
+            }
+        }
+        Err(self.restless())
     }
+
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, DatabaseError> {
-        todo!()
+        for _ in 0..ATTEMPTS {
+            let reader = Reader::open(&self.file, &self.name).await?;
+            let reader = match reader.access {
+                source::Access::Journal | source::Access::Resting => {
+                    reader.copy(&self.name).await?
+                }
+                source::Access::Live | source::Access::Stranded => reader,
+            };
+            if reader.undisturbed() {
+                let snapshot = snapshot::SqliteSnapshot::begin(reader, self.name.clone()).await?;
+                return Ok(Box::new(snapshot));
+            }
+        }
+        Err(self.restless())
     }
+
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
-        todo!()
+        let connection = source::options(&self.file)
+            .foreign_keys(true)
+            .connect()
+            .await
+            .map_err(|error| error::opening(&self.name, &error))?;
+        Ok(Box::new(target::SqliteTarget::new(
+            connection,
+            self.name.clone(),
+        )))
     }
+}
+
+/// Counts for as long as `limit` allows, then estimates.
+async fn count(
+    connection: &mut SqliteConnection,
+    table: &schema::Table,
+    limit: Duration,
+) -> Result<RowCount, DatabaseError> {
+    let refused = |error: sqlx::Error| error::refused(&error);
+    let name = quote(&table.schema.table);
+    let deadline = Instant::now() + limit;
+    connection
+        .lock_handle()
+        .await
+        .map_err(refused)?
+        .set_progress_handler(STEPS, move || Instant::now() < deadline);
+    // Not count(*): SQLite does that in one step, which no handler can end.
+    let counted = number(connection, format!("SELECT count(1) FROM main.{name}")).await;
+    connection
+        .lock_handle()
+        .await
+        .map_err(refused)?
+        .remove_progress_handler();
+    match counted {
+        Ok(rows) => return Ok(RowCount { rows, exact: true }),
+        Err(error) if error::is_interrupt(&error) => {}
+        Err(error) => return Err(refused(error)),
+    }
+    let estimate = match table.rowid() {
+        Some(rowid) => format!("SELECT max({rowid}) FROM main.{name}"),
+        // Too many to count, and nothing numbers them: at least so many.
+        None => format!("SELECT count(*) FROM (SELECT 1 FROM main.{name} LIMIT 1000000)"),
+    };
+    let rows = number(connection, estimate).await.map_err(refused)?;
+    Ok(RowCount { rows, exact: false })
+}
+
+async fn number(connection: &mut SqliteConnection, sql: String) -> Result<u64, sqlx::Error> {
+    let number: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await?;
+    // Rowids may be negative, numbers of rows not.
+    Ok(number
+        .and_then(|number| u64::try_from(number).ok())
+        .unwrap_or(0))
 }

@@ -1,0 +1,180 @@
+//! Connections: where the server is, how a session is set up, and statements on it.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row};
+
+use super::error;
+use crate::database::DatabaseError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `attgenerated`, stored generated columns and partitioned tables as they are now came by this version.
+const OLDEST_VERSION: u32 = 120_000;
+
+/// Everything that changes how values are printed or how long we may take, whatever the role's or database's defaults.
+/// Notices are for people at a prompt, and those of triggers can quote values.
+const SETTINGS: &str = "\
+    SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
+    SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
+    SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+    SET client_min_messages = 'error'; SET application_name = 'tombolo'; \
+    SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings \
+    WHERE name IN ('transaction_timeout', 'idle_session_timeout')";
+
+/// Where a database is and how to get in.
+pub(super) struct Server {
+    options: PgConnectOptions,
+    place: Arc<str>,
+}
+
+impl Server {
+    pub(super) fn parse(url: &str) -> Result<Self, DatabaseError> {
+        let options =
+            PgConnectOptions::from_str(url).map_err(|error| DatabaseError::Unreachable {
+                database: "postgres://…".to_owned(),
+                reason: format!("its address cannot be read: {error}"),
+            })?;
+        // Without a cache no statement outlives the staging it was prepared for.
+        let options = options
+            .statement_cache_capacity(0)
+            .disable_statement_logging();
+        let place = format!("postgres://{}", address(&options)).into();
+        Ok(Self { options, place })
+    }
+
+    /// A digest of where the database is, whoever asks.
+    pub(super) fn identity(&self) -> String {
+        let digest = Sha256::digest(address(&self.options).as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect())
+            .await
+            .map_err(|_| self.unreachable("no answer within 5 s"))?;
+        let connection = connected.map_err(|error| error::at_connect(&self.place, &error))?;
+        if connection
+            .server_version_num()
+            .is_some_and(|version| version < OLDEST_VERSION)
+        {
+            return Err(self.unreachable("the server is older than PostgreSQL 12"));
+        }
+        let mut session = Session { connection };
+        session.run(SETTINGS).await?;
+        Ok(session)
+    }
+
+    fn unreachable(&self, reason: &str) -> DatabaseError {
+        DatabaseError::Unreachable {
+            database: self.place.to_string(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// What errors call the database: host, port and name, never who we are.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+fn address(options: &PgConnectOptions) -> String {
+    let name = options
+        .get_database()
+        .unwrap_or_else(|| options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("{}:{}/{name}", socket.display(), options.get_port()),
+        None => format!(
+            "{}:{}/{name}",
+            options.get_host().to_lowercase(),
+            options.get_port()
+        ),
+    }
+}
+
+/// One connection with its settings pinned.
+pub(super) struct Session {
+    connection: PgConnection,
+}
+
+impl Session {
+    /// Runs statements without parameters; the number of rows they changed.
+    pub(super) async fn run(&mut self, sql: impl Into<String>) -> Result<u64, DatabaseError> {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.into()))
+            .execute(&mut self.connection)
+            .await;
+        done.map(|done| done.rows_affected())
+            .map_err(|error| error::at_work(&error))
+    }
+
+    /// Runs one statement with parameters; the number of rows it changed.
+    pub(super) async fn execute(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<u64, DatabaseError> {
+        let done = query.execute(&mut self.connection).await;
+        done.map(|done| done.rows_affected())
+            .map_err(|error| error::at_work(&error))
+    }
+
+    pub(super) async fn rows(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, DatabaseError> {
+        query
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| error::at_work(&error))
+    }
+
+    pub(super) async fn row(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Option<PgRow>, DatabaseError> {
+        query
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(|error| error::at_work(&error))
+    }
+
+    pub(super) fn raw(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// A statement that was built here, every name in it quoted.
+pub(super) fn query(sql: impl Into<String>) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(AssertSqlSafe(sql.into()))
+}
+
+/// One column of an answer.
+pub(super) fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, DatabaseError>
+where
+    T: sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+{
+    row.try_get(index).map_err(|error| error::at_work(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn identity_is_the_place_and_nothing_else() {
+        let identity = |url| Server::parse(url).unwrap().identity();
+        let shop = identity("postgres://ana:secret@DB.example:5432/shop");
+        assert_eq!(shop, identity("postgres://ben@db.example/shop"));
+        assert_ne!(shop, identity("postgres://ben@db.example/other"));
+        assert_ne!(shop, identity("postgres://ben@db.example:5433/shop"));
+        assert_eq!(shop.len(), 64);
+        let place = Server::parse("postgres://ana:secret@db.example/shop").unwrap();
+        assert_eq!(place.place(), "postgres://db.example:5432/shop");
+    }
+}

@@ -1,0 +1,472 @@
+//! One table on its way in: what was staged, and how it is applied.
+
+use bytes::{BufMut, BytesMut};
+use futures::TryStreamExt;
+use sqlx::Row;
+
+use super::connection::{Session, column, query};
+use super::encode::{Conversion, end_copy, start_copy};
+use super::ledger::LedgerEntry;
+use super::merge::{Merge, STAGING};
+use super::schema::Description;
+use super::types::ColumnType;
+use super::{decode, error, value};
+use crate::bindings::types::{Cell, LogicalType};
+use crate::database::{ChunkCounts, DatabaseError, Decision, Misfit, StagedConflict, TableLoad};
+use crate::rows::{BlockBuilder, CellRef, RowBlock};
+
+/// A page of conflicts is closed when its cells reach this many bytes.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// An unanalysed staging misleads the planner from about this many rows on.
+const ANALYZE_ROWS: u64 = 1_000;
+
+/// One column on its way in.
+struct Column {
+    name: String,
+    incoming: LogicalType,
+    kind: ColumnType,
+    conversion: Conversion,
+}
+
+/// What is staged and not yet committed.
+#[derive(Default)]
+struct Chunk {
+    rows: u64,
+    skipped: u64,
+    analyzed: bool,
+    last_key: Option<Vec<u8>>,
+}
+
+/// A table between `begin_table` and `finish_table`.
+pub(super) struct Loading {
+    local: Description,
+    merge: Merge,
+    columns: Vec<Column>,
+    /// Where the incoming primary key's cells are in a row.
+    key: Vec<usize>,
+    ledger: LedgerEntry,
+    /// Rows committed.
+    received: u64,
+    chunk: Chunk,
+}
+
+impl Loading {
+    pub(super) fn new(
+        load: TableLoad,
+        local: Description,
+        has_triggers: bool,
+        ledger: LedgerEntry,
+    ) -> Result<Self, DatabaseError> {
+        let merge = Merge::new(&local, &load.incoming, &load.plan, has_triggers)?;
+        let incoming = load.incoming.columns;
+        let key = &load.incoming.primary_key;
+        let key = key
+            .iter()
+            .filter_map(|name| incoming.iter().position(|column| column.name == *name))
+            .collect();
+        let columns = incoming
+            .into_iter()
+            .zip(merge.columns())
+            .map(|(incoming, staged)| Column {
+                name: incoming.name,
+                kind: staged.kind.clone(),
+                conversion: Conversion {
+                    incoming: incoming.logical.clone(),
+                    local: staged.kind.logical.clone(),
+                    carrier: staged.kind.carrier,
+                    check_documents: !incoming.origin.starts_with("pg:"),
+                },
+                incoming: incoming.logical,
+            })
+            .collect();
+        Ok(Self {
+            local,
+            merge,
+            columns,
+            key,
+            ledger,
+            received: 0,
+            chunk: Chunk::default(),
+        })
+    }
+
+    pub(super) fn merge(&self) -> &Merge {
+        &self.merge
+    }
+
+    pub(super) fn local(&self) -> &Description {
+        &self.local
+    }
+
+    pub(super) fn ledger(&self) -> &LedgerEntry {
+        &self.ledger
+    }
+
+    pub(super) fn unsuitable(&self, reason: String) -> DatabaseError {
+        DatabaseError::Unsuitable {
+            table: self.local.relation.table.clone(),
+            reason,
+        }
+    }
+
+    /// A block as a COPY stream for the staging.
+    pub(super) fn encode(&self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
+        if block.column_count() != self.columns.len() {
+            return Err(self.unsuitable(format!(
+                "its rows have {} cells instead of the announced {}",
+                block.column_count(),
+                self.columns.len()
+            )));
+        }
+        let mut out = BytesMut::with_capacity(block.data().len() + block.data().len() / 4);
+        start_copy(&mut out);
+        let mut position = self.received + self.chunk.rows;
+        for row in block.rows() {
+            position += 1;
+            self.encode_row(position, false, row, &mut out)?;
+        }
+        end_copy(&mut out);
+        Ok(out)
+    }
+
+    /// `rewritten`: staged at the negated position, next to the row that it replaces.
+    fn encode_row<'a>(
+        &self,
+        position: u64,
+        rewritten: bool,
+        cells: impl Iterator<Item = CellRef<'a>>,
+        out: &mut BytesMut,
+    ) -> Result<(), DatabaseError> {
+        let number = i64::try_from(position).unwrap_or(i64::MAX);
+        // PostgreSQL has at most 1 600 columns.
+        out.put_i16(i16::try_from(self.columns.len() + 1).unwrap_or(i16::MAX));
+        out.put_i32(8);
+        out.put_i64(if rewritten { -number } else { number });
+        for (column, cell) in self.columns.iter().zip(cells) {
+            let fits = column.conversion.encode(cell, out);
+            fits.map_err(|reason| self.misfit(position, &column.name, reason))?;
+        }
+        Ok(())
+    }
+
+    fn misfit(&self, position: u64, column: &str, reason: String) -> DatabaseError {
+        DatabaseError::from(Misfit {
+            table: self.local.relation.table.clone(),
+            row: position.to_string(),
+            column: column.to_owned(),
+            reason,
+        })
+    }
+
+    /// Sends a COPY stream into the staging.
+    pub(super) async fn copy(
+        &self,
+        session: &mut Session,
+        encoded: &[u8],
+    ) -> Result<(), DatabaseError> {
+        let statement = format!("COPY {STAGING} FROM STDIN (FORMAT binary)");
+        let broken = |error| error::at_work(&error);
+        let mut copy = session
+            .raw()
+            .copy_in_raw(&statement)
+            .await
+            .map_err(broken)?;
+        copy.send(encoded).await.map_err(broken)?;
+        copy.finish().await.map_err(broken)?;
+        Ok(())
+    }
+
+    /// Notes that a block is staged.
+    pub(super) fn count_staged(&mut self, block: &RowBlock) {
+        self.chunk.rows += u64::from(block.row_count());
+        self.chunk.analyzed = false;
+        if self.key.is_empty() {
+            return;
+        }
+        let Some(last) = block.rows().last() else {
+            return;
+        };
+        let cells: Vec<_> = last.collect();
+        let mut builder = BlockBuilder::new(self.key.len());
+        for position in &self.key {
+            builder.push(cells.get(*position).copied().unwrap_or(CellRef::Null));
+        }
+        builder.end_row();
+        self.chunk.last_key = Some(builder.take().data().to_vec());
+    }
+
+    async fn analyze(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
+        if !self.chunk.analyzed && self.chunk.rows > ANALYZE_ROWS {
+            session.run(format!("ANALYZE {STAGING}")).await?;
+        }
+        self.chunk.analyzed = true;
+        Ok(())
+    }
+
+    /// A page of staged rows that exist with another image.
+    pub(super) async fn conflicts(
+        &mut self,
+        session: &mut Session,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StagedConflict>, DatabaseError> {
+        if self.merge.is_plain_insert() {
+            return Ok(Vec::new());
+        }
+        self.analyze(session).await?;
+        // Each page begins where the last one ended.
+        session
+            .run(format!(
+                "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON {STAGING} (\"row\")"
+            ))
+            .await?;
+        let page = query(self.merge.conflicts())
+            .bind(i64::try_from(after).unwrap_or(i64::MAX))
+            .bind(i64::from(limit));
+        let mut rows = page.fetch(session.raw());
+        let mut conflicts = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = rows
+            .try_next()
+            .await
+            .map_err(|error| error::at_work(&error))?
+        {
+            let position: i64 = column(&row, 0)?;
+            let incoming = self.read_cells(&row, 1)?;
+            let local = self.read_cells(&row, 1 + self.columns.len())?;
+            bytes += size(&incoming) + size(&local);
+            conflicts.push(StagedConflict {
+                position: u64::try_from(position).unwrap_or_default(),
+                incoming,
+                local,
+            });
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(conflicts)
+    }
+
+    fn read_cells(
+        &self,
+        row: &sqlx::postgres::PgRow,
+        first: usize,
+    ) -> Result<Vec<Cell>, DatabaseError> {
+        let mut text = String::new();
+        let mut cells = Vec::with_capacity(self.columns.len());
+        for (position, column) in self.columns.iter().enumerate() {
+            let raw = row
+                .try_get_raw(first + position)
+                .map_err(|error| error::at_work(&error))?;
+            let cell = match raw.as_bytes() {
+                Err(_) => CellRef::Null,
+                Ok(data) => decode::cell(column.kind.carrier, data, &mut text, position + 1)
+                    .map_err(|error| self.unsuitable(error.to_string()))?,
+            };
+            cells.push(value::reread(cell, &column.kind.logical, &column.incoming));
+        }
+        Ok(cells)
+    }
+
+    /// Takes rows out of the chunk or rewrites them.
+    pub(super) async fn settle(
+        &mut self,
+        session: &mut Session,
+        decisions: Vec<(u64, Decision)>,
+    ) -> Result<(), DatabaseError> {
+        let mut kept = Vec::new();
+        let mut rewritten = BytesMut::new();
+        let mut rewritten_rows = 0i64;
+        start_copy(&mut rewritten);
+        for (position, decision) in decisions {
+            match decision {
+                Decision::TakeIncoming => {}
+                Decision::KeepLocal => kept.push(i64::try_from(position).unwrap_or(i64::MAX)),
+                Decision::Write(cells) => {
+                    if cells.len() != self.columns.len() {
+                        return Err(self.unsuitable(format!(
+                            "a decided row has {} cells instead of {}",
+                            cells.len(),
+                            self.columns.len()
+                        )));
+                    }
+                    let cells = cells.iter().map(CellRef::from);
+                    self.encode_row(position, true, cells, &mut rewritten)?;
+                    rewritten_rows += 1;
+                }
+            }
+        }
+        end_copy(&mut rewritten);
+        if !kept.is_empty() {
+            let removed = session
+                .execute(
+                    query(format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)"))
+                        .bind(kept.clone()),
+                )
+                .await?;
+            if usize::try_from(removed) != Ok(kept.len()) {
+                return Err(
+                    self.unsuitable("a decision is about a row that is not staged".to_owned())
+                );
+            }
+            self.chunk.skipped += removed;
+        }
+        if rewritten_rows > 0 {
+            self.copy(session, &rewritten).await?;
+            self.replace(session, rewritten_rows).await?;
+        }
+        Ok(())
+    }
+
+    async fn replace(&self, session: &mut Session, rows: i64) -> Result<(), DatabaseError> {
+        let row = session
+            .row(query(self.merge.rewritten_with_same_key()))
+            .await?;
+        let unchanged: i64 = row.map_or(Ok(0), |row| column(&row, 0))?;
+        if unchanged != rows {
+            return Err(self.unsuitable(
+                "a decided row has another key than the row it replaces, or replaces none"
+                    .to_owned(),
+            ));
+        }
+        session
+            .run(format!(
+                "DELETE FROM {STAGING} AS o USING {STAGING} AS n WHERE n.\"row\" = -o.\"row\" AND n.\"row\" < 0; \
+                 UPDATE {STAGING} SET \"row\" = -\"row\" WHERE \"row\" < 0"
+            ))
+            .await
+            .map(|_| ())
+    }
+
+    /// Applies the staged rows and advances the ledger; the caller commits.
+    pub(super) async fn apply(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<ChunkCounts, DatabaseError> {
+        self.analyze(session).await?;
+        for (name, sql) in self.merge.lossy_casts() {
+            if let Some(position) = first_position(session, sql).await? {
+                let reason = "the value would be rounded or cut to fit the type".to_owned();
+                return Err(self.misfit(position, &name, reason));
+            }
+        }
+        let staged = self.chunk.rows - self.chunk.skipped;
+        let mut counts = if self.merge.is_plain_insert() {
+            let created = session.run(self.merge.insert()).await?;
+            if created != staged {
+                return Err(self.shortfall());
+            }
+            ChunkCounts {
+                created,
+                ..ChunkCounts::default()
+            }
+        } else {
+            if let Some(position) = first_position(session, self.merge.duplicates()).await? {
+                return Err(self.unsuitable(format!(
+                    "the key of row {position} arrives twice in one chunk; nothing of this chunk was kept"
+                )));
+            }
+            self.merge_rows(session, staged).await?
+        };
+        counts.skipped += self.chunk.skipped;
+        self.ledger
+            .advance(
+                session,
+                self.chunk.rows,
+                counts,
+                self.chunk.last_key.clone(),
+            )
+            .await?;
+        Ok(counts)
+    }
+
+    async fn merge_rows(
+        &self,
+        session: &mut Session,
+        staged: u64,
+    ) -> Result<ChunkCounts, DatabaseError> {
+        let Some(row) = session.row(query(self.merge.merge())).await? else {
+            return Err(self.shortfall());
+        };
+        let number = |index| -> Result<Option<u64>, DatabaseError> {
+            let count: Option<i64> = column(&row, index)?;
+            Ok(count.and_then(|count| u64::try_from(count).ok()))
+        };
+        let created = number(0)?.unwrap_or_default();
+        let updated = number(1)?.unwrap_or_default();
+        let classes = match (number(2)?, number(3)?, number(4)?) {
+            (Some(matched), Some(passed), Some(changing)) => Some((matched, passed, changing)),
+            _ => None,
+        };
+        let counted = conclude(staged, created, updated, classes, self.merge.updates());
+        counted.ok_or_else(|| self.shortfall())
+    }
+
+    fn shortfall(&self) -> DatabaseError {
+        self.unsuitable(
+            "some rows of the chunk were neither inserted nor changed nor found: a trigger left them out, or another \
+             session changed the table; nothing of this chunk was kept"
+                .to_owned(),
+        )
+    }
+
+    /// The chunk is in the table.
+    pub(super) fn committed(&mut self) {
+        self.ledger.advanced();
+        self.received += self.chunk.rows;
+        self.chunk = Chunk::default();
+    }
+
+    /// The chunk is gone.
+    pub(super) fn rolled_back(&mut self) {
+        self.chunk = Chunk::default();
+    }
+}
+
+/// What became of the staged rows; none if the numbers do not add up.
+/// `classes`: rows that exist, those of them that pass the guard, and those of these that change.
+fn conclude(
+    staged: u64,
+    created: u64,
+    updated: u64,
+    classes: Option<(u64, u64, u64)>,
+    updates: bool,
+) -> Option<ChunkCounts> {
+    let existing = staged.checked_sub(created)?;
+    let (matched, passed, changing) = classes.unwrap_or((existing, existing, updated));
+    if matched != existing || changing != updated {
+        return None;
+    }
+    let (same, skipped) = if updates {
+        (passed.checked_sub(updated)?, matched.checked_sub(passed)?)
+    } else {
+        (0, matched)
+    };
+    Some(ChunkCounts {
+        created,
+        updated,
+        same,
+        skipped,
+    })
+}
+
+/// The position that a query finds, if any.
+async fn first_position(session: &mut Session, sql: String) -> Result<Option<u64>, DatabaseError> {
+    let Some(row) = session.row(query(sql)).await? else {
+        return Ok(None);
+    };
+    let position: Option<i64> = column(&row, 0)?;
+    Ok(position.map(|position| u64::try_from(position).unwrap_or_default()))
+}
+
+fn size(cells: &[Cell]) -> usize {
+    cells
+        .iter()
+        .map(|cell| match cell {
+            Cell::Text(text) => text.len(),
+            Cell::Bytes(bytes) => bytes.len(),
+            _ => 8,
+        })
+        .sum()
+}

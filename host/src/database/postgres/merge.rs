@@ -1,0 +1,395 @@
+//! The statements that take staged rows into a table. Pure: a plan and a description in, SQL out.
+
+use super::schema::{Description, Relation};
+use super::types::ColumnType;
+use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, ValueSource};
+use crate::database::{DatabaseError, quote, value_expression};
+
+/// The staging's name in statements; a session has one at most.
+pub(super) const STAGING: &str = "pg_temp.tombolo_staging";
+
+/// One incoming column and where it goes; it is staged as `c` and its position.
+#[derive(Clone, Debug)]
+pub(super) struct StagedColumn {
+    pub name: String,
+    pub kind: ColumnType,
+    position: usize,
+}
+
+impl StagedColumn {
+    /// The incoming value as the column's base type.
+    fn incoming(&self) -> String {
+        self.incoming_of("s")
+    }
+
+    fn incoming_of(&self, alias: &str) -> String {
+        format!("{alias}.c{}::{}", self.position, self.kind.base)
+    }
+
+    /// The local value as the column's base type.
+    fn local(&self) -> String {
+        self.kind
+            .base_expression(&format!("t.{}", quote(&self.name)))
+    }
+}
+
+/// How the staged rows of one table are taken in.
+#[derive(Clone, Debug)]
+pub(super) struct Merge {
+    relation: Relation,
+    columns: Vec<StagedColumn>,
+    /// Columns that say whether a row exists; empty: every row is new.
+    key: Vec<StagedColumn>,
+    /// Columns that a new row gets; the database numbers the others.
+    inserted: Vec<StagedColumn>,
+    /// What an existing row gets: column and expression.
+    update: Option<Vec<(StagedColumn, String)>>,
+    guard: Option<StagedColumn>,
+    /// Count the classes of rows on their own instead of concluding them from the commands' counts.
+    pub classify: bool,
+}
+
+impl Merge {
+    /// Resolves a plan against the table. `has_triggers`: triggers may suppress rows, so commands' counts say too little.
+    pub(super) fn new(
+        local: &Description,
+        incoming: &TableSchema,
+        plan: &SetPlan,
+        has_triggers: bool,
+    ) -> Result<Self, DatabaseError> {
+        let resolve = Resolve { local };
+        let columns = resolve.columns(incoming)?;
+        let find = |name: &String| {
+            columns
+                .iter()
+                .find(|column| column.name == *name)
+                .cloned()
+                .ok_or_else(|| resolve.unsuitable(format!("column {name:?} does not arrive")))
+        };
+        let mut merge = Self {
+            relation: local.relation.clone(),
+            inserted: columns.clone(),
+            key: Vec::new(),
+            update: None,
+            guard: None,
+            classify: has_triggers,
+            columns: columns.clone(),
+        };
+        if plan.regenerate_key {
+            let left_out = if plan.key.is_empty() {
+                &local.schema.primary_key
+            } else {
+                &plan.key
+            };
+            resolve.check_numbered(left_out)?;
+            merge
+                .inserted
+                .retain(|column| !left_out.contains(&column.name));
+            return Ok(merge);
+        }
+        resolve.check_unique(&plan.key)?;
+        merge.key = plan.key.iter().map(find).collect::<Result<_, _>>()?;
+        if merge.key.is_empty() {
+            return Ok(merge);
+        }
+        let Some(rule) = &plan.update else {
+            return Ok(merge);
+        };
+        let mut update = Vec::new();
+        for rule in &rule.columns {
+            if let ValueSource::Other(source) = &rule.source {
+                return Err(resolve.unsuitable(format!("there is no value source {source:?}")));
+            }
+            if rule.source == ValueSource::KeepLocal {
+                continue;
+            }
+            let column = find(&rule.column)?;
+            if resolve.is_fixed(&column.name) {
+                if plan.key.contains(&column.name) {
+                    continue;
+                }
+                return Err(resolve.unsuitable(format!(
+                    "column {:?} is GENERATED ALWAYS AS IDENTITY and cannot be updated",
+                    column.name
+                )));
+            }
+            let value = value_expression(
+                &rule.source,
+                &Dialect::Postgres,
+                &column.local(),
+                &column.incoming(),
+            );
+            if let Some(value) = value {
+                update.push((column, value));
+            }
+        }
+        merge.guard = rule.only_if_newer.as_ref().map(find).transpose()?;
+        merge.classify |= merge.guard.is_some();
+        merge.update = Some(update);
+        Ok(merge)
+    }
+
+    /// The incoming columns in order.
+    pub(super) fn columns(&self) -> &[StagedColumn] {
+        &self.columns
+    }
+
+    /// Whether rows are only ever added.
+    pub(super) fn is_plain_insert(&self) -> bool {
+        self.key.is_empty()
+    }
+
+    /// Whether the plan changes rows that exist.
+    pub(super) fn updates(&self) -> bool {
+        self.update.is_some()
+    }
+
+    /// Makes the staging anew. It is emptied by every commit, and rolled back with its chunk.
+    pub(super) fn create_staging(&self) -> String {
+        let columns: String = self
+            .columns
+            .iter()
+            .map(|column| format!(", c{} {}", column.position, column.kind.staging_type()))
+            .collect();
+        format!(
+            "DROP TABLE IF EXISTS {STAGING}; \
+             CREATE TEMPORARY TABLE tombolo_staging (\"row\" bigint NOT NULL{columns}) ON COMMIT DELETE ROWS"
+        )
+    }
+
+    /// Adds all staged rows.
+    pub(super) fn insert(&self) -> String {
+        self.insert_where("")
+    }
+
+    fn insert_where(&self, condition: &str) -> String {
+        let names = list(&self.inserted, |column| quote(&column.name));
+        let values = list(&self.inserted, StagedColumn::incoming);
+        let name = self.relation.name();
+        let target = if names.is_empty() {
+            name
+        } else {
+            format!("{name} ({names}) OVERRIDING SYSTEM VALUE")
+        };
+        format!(
+            "INSERT INTO {target} SELECT {values} FROM {STAGING} AS s{condition} ORDER BY s.\"row\""
+        )
+    }
+
+    /// Adds new rows and changes existing ones in one statement, so that both see the table as it was and a table that
+    /// refers to itself is checked at the end. Answers: created, updated, and with [`Self::classify`] the numbers of
+    /// matched rows, those that pass the guard, and those of them that change.
+    pub(super) fn merge(&self) -> String {
+        let only = self.relation.only();
+        let matches = self.matches();
+        let missing = format!(" WHERE NOT EXISTS (SELECT 1 FROM {only} AS t WHERE {matches})");
+        let created = format!("created AS ({} RETURNING 1)", self.insert_where(&missing));
+        let guard = self.guard.as_ref().map_or_else(
+            || "true".to_owned(),
+            |column| format!("{} > {}", column.incoming(), column.local()),
+        );
+        let changes = self.changes();
+        let updated = match self.update.as_deref() {
+            Some(columns @ [_, ..]) => {
+                let set = list(columns, |(column, value)| {
+                    format!("{} = {value}", quote(&column.name))
+                });
+                format!(
+                    "UPDATE {only} AS t SET {set} FROM {STAGING} AS s \
+                     WHERE {matches} AND {guard} AND {changes} RETURNING 1"
+                )
+            }
+            _ => "SELECT 1 WHERE false".to_owned(),
+        };
+        let classes = if self.classify {
+            format!(
+                "SELECT count(*) AS matched, count(*) FILTER (WHERE {guard}) AS passed, \
+                 count(*) FILTER (WHERE {guard} AND {changes}) AS changing \
+                 FROM {STAGING} AS s JOIN {only} AS t ON {matches}"
+            )
+        } else {
+            "SELECT NULL::bigint AS matched, NULL::bigint AS passed, NULL::bigint AS changing"
+                .to_owned()
+        };
+        format!(
+            "WITH {created}, updated AS ({updated}), classes AS ({classes}) \
+             SELECT (SELECT count(*) FROM created), (SELECT count(*) FROM updated), matched, passed, changing \
+             FROM classes"
+        )
+    }
+
+    /// The first staged row whose key a later one has too.
+    pub(super) fn duplicates(&self) -> String {
+        let present = list_with(&self.key, " AND ", |column| {
+            format!("s.c{} IS NOT NULL", column.position)
+        });
+        let key = list(&self.key, StagedColumn::incoming);
+        format!(
+            "SELECT min(s.\"row\") FROM {STAGING} AS s WHERE {present} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+        )
+    }
+
+    /// For each column whose cast can round or cut: its name, and the query for the first row where it does.
+    pub(super) fn lossy_casts(&self) -> Vec<(String, String)> {
+        self.columns
+            .iter()
+            .filter(|column| column.kind.lossy_cast)
+            .map(|column| {
+                let sql = format!(
+                    "SELECT min(s.\"row\") FROM {STAGING} AS s WHERE s.c{}::{} <> {}",
+                    column.position,
+                    column.kind.bare,
+                    column.incoming()
+                );
+                (column.name.clone(), sql)
+            })
+            .collect()
+    }
+
+    /// Staged rows behind `$1` that exist with another image, at most `$2`: position, incoming values, local values.
+    pub(super) fn conflicts(&self) -> String {
+        let incoming = list(&self.columns, |column| {
+            column.kind.read_expression(&column.incoming())
+        });
+        let local = list(&self.columns, |column| {
+            column
+                .kind
+                .read_expression(&format!("t.{}", quote(&column.name)))
+        });
+        let differs = image_differs(
+            &list(&self.columns, StagedColumn::local),
+            &list(&self.columns, StagedColumn::incoming),
+        );
+        format!(
+            "SELECT s.\"row\", {incoming}, {local} FROM {STAGING} AS s JOIN {} AS t ON {} \
+             WHERE s.\"row\" > $1 AND {differs} ORDER BY s.\"row\" LIMIT $2",
+            self.relation.only(),
+            self.matches()
+        )
+    }
+
+    /// How many rewritten rows, staged at their negated position, keep the key of the row they replace.
+    pub(super) fn rewritten_with_same_key(&self) -> String {
+        let differs = image_differs(
+            &list(&self.key, |column| column.incoming_of("n")),
+            &list(&self.key, |column| column.incoming_of("o")),
+        );
+        format!(
+            "SELECT count(*) FROM {STAGING} AS n JOIN {STAGING} AS o ON o.\"row\" = -n.\"row\" \
+             WHERE n.\"row\" < 0 AND NOT {differs}"
+        )
+    }
+
+    fn matches(&self) -> String {
+        list_with(&self.key, " AND ", |column| {
+            format!("{} = {}", column.local(), column.incoming())
+        })
+    }
+
+    /// Whether the update would store another image. `=` would call 1.0 and 1.00 equal, and json has none.
+    fn changes(&self) -> String {
+        match self.update.as_deref() {
+            Some(columns @ [_, ..]) => image_differs(
+                &list(columns, |(column, _)| column.local()),
+                &list(columns, |(column, value)| {
+                    format!("({value})::{}", column.kind.base)
+                }),
+            ),
+            _ => "false".to_owned(),
+        }
+    }
+}
+
+fn image_differs(left: &str, right: &str) -> String {
+    format!("pg_catalog.record_image_ne(ROW({left}), ROW({right}))")
+}
+
+fn list<T>(items: &[T], write: impl Fn(&T) -> String) -> String {
+    list_with(items, ", ", write)
+}
+
+fn list_with<T>(items: &[T], separator: &str, write: impl Fn(&T) -> String) -> String {
+    items.iter().map(write).collect::<Vec<_>>().join(separator)
+}
+
+/// Checks of a plan against the local table.
+struct Resolve<'a> {
+    local: &'a Description,
+}
+
+impl Resolve<'_> {
+    fn unsuitable(&self, reason: String) -> DatabaseError {
+        DatabaseError::Unsuitable {
+            table: self.local.relation.table.clone(),
+            reason,
+        }
+    }
+
+    fn columns(&self, incoming: &TableSchema) -> Result<Vec<StagedColumn>, DatabaseError> {
+        if incoming.columns.is_empty() {
+            return Err(self.unsuitable("no column arrives".to_owned()));
+        }
+        let columns = incoming.columns.iter().enumerate();
+        columns
+            .map(|(position, wanted)| {
+                let name = &wanted.name;
+                let (column, kind) = self
+                    .local
+                    .column(name)
+                    .ok_or_else(|| self.unsuitable(format!("it has no column {name:?}")))?;
+                if column.generation == Generation::Computed {
+                    return Err(
+                        self.unsuitable(format!("its column {name:?} is computed by the database"))
+                    );
+                }
+                Ok(StagedColumn {
+                    name: name.clone(),
+                    kind: kind.clone(),
+                    position,
+                })
+            })
+            .collect()
+    }
+
+    /// Without a unique index a staged row could match several, and every match would scan the table.
+    fn check_unique(&self, key: &[String]) -> Result<(), DatabaseError> {
+        let schema = &self.local.schema;
+        let same = |other: &[String]| {
+            other.len() == key.len() && other.iter().all(|column| key.contains(column))
+        };
+        if key.is_empty()
+            || same(&schema.primary_key)
+            || schema.unique_keys.iter().any(|other| same(other))
+        {
+            return Ok(());
+        }
+        Err(self.unsuitable(format!(
+            "it has no primary key or unique constraint of exactly the columns {}",
+            key.join(", ")
+        )))
+    }
+
+    fn check_numbered(&self, key: &[String]) -> Result<(), DatabaseError> {
+        for name in key {
+            let numbered = self.local.column(name).is_some_and(|(column, _)| {
+                column.default.is_some()
+                    || matches!(
+                        column.generation,
+                        Generation::IdentityAlways | Generation::IdentityDefault
+                    )
+            });
+            if !numbered {
+                return Err(self.unsuitable(format!(
+                    "its key column {name:?} is not numbered by the database"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_fixed(&self, name: &str) -> bool {
+        self.local
+            .column(name)
+            .is_some_and(|(column, _)| column.generation == Generation::IdentityAlways)
+    }
+}

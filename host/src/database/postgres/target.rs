@@ -1,0 +1,234 @@
+//! Taking rows in.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::connection::{Server, Session, column, query};
+use super::ledger::{self, LedgerEntry};
+use super::loading::Loading;
+use super::merge::STAGING;
+use super::schema::{self, Description};
+use super::{error, numbering};
+use crate::bindings::types::TableSchema;
+use crate::database::{
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, StagedConflict, TableLoad, Target,
+};
+use crate::rows::RowBlock;
+
+/// The staging drives every join, by the target's key: a hash or merge join would scan the whole target.
+const BEGIN_CHUNK: &str = "\
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// A connection that writes.
+pub(super) struct PostgresTarget {
+    server: Arc<Server>,
+    session: Session,
+    loading: Option<Loading>,
+    /// Whether a transaction is open.
+    in_chunk: bool,
+}
+
+impl PostgresTarget {
+    pub(super) async fn open(server: Arc<Server>) -> Result<Self, DatabaseError> {
+        let session = server.connect().await?;
+        Ok(Self {
+            server,
+            session,
+            loading: None,
+            in_chunk: false,
+        })
+    }
+
+    async fn describe(&mut self, table: &str) -> Result<Description, DatabaseError> {
+        schema::describe(&mut self.session, self.server.place(), table).await
+    }
+
+    /// Ends the transaction that `result` came from.
+    async fn end_transaction(
+        &mut self,
+        result: Result<(), DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        match result {
+            Ok(()) => self.session.run("COMMIT").await.map(|_| ()),
+            Err(error) => {
+                // What went wrong first is what counts.
+                let _ = self.session.run("ROLLBACK").await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn run_all(
+        &mut self,
+        statements: &[CheckedStatement],
+        table: &TableSchema,
+    ) -> Result<(), DatabaseError> {
+        for statement in statements {
+            self.session.run(statement.sql()).await?;
+        }
+        let made = self.describe(&table.table).await?;
+        ledger::keep_origins(&mut self.session, &made, table).await
+    }
+
+    /// Rewrite rules make other statements of ours, so that rows would go elsewhere and counts would lie.
+    async fn refuse_rules(&mut self, local: &Description) -> Result<(), DatabaseError> {
+        let row = self
+            .session
+            .row(
+                query(
+                    "SELECT rulename::text FROM pg_catalog.pg_rewrite \
+                     WHERE ev_class = $1::int8::oid AND rulename <> '_RETURN' AND ev_enabled <> 'D' \
+                     ORDER BY rulename LIMIT 1",
+                )
+                .bind(local.relation.oid),
+            )
+            .await?;
+        let Some(row) = row else { return Ok(()) };
+        let rule: String = column(&row, 0)?;
+        Err(DatabaseError::Unsuitable {
+            table: local.relation.table.clone(),
+            reason: format!(
+                "its rewrite rule {rule:?} would redirect rows; drop or disable the rule first"
+            ),
+        })
+    }
+
+    /// Whether row triggers fire before the change, where they can leave a row out.
+    async fn has_triggers(&mut self, local: &Description) -> Result<bool, DatabaseError> {
+        let row = self
+            .session
+            .row(
+                query(
+                    "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1::int8::oid AND NOT tgisinternal \
+                     AND tgtype & 3 = 3 AND tgenabled <> 'D' LIMIT 1",
+                )
+                .bind(local.relation.oid),
+            )
+            .await?;
+        Ok(row.is_some())
+    }
+}
+
+fn no_table() -> DatabaseError {
+    DatabaseError::Refused(error::plain("no table was begun".to_owned()))
+}
+
+fn chunk_open() -> DatabaseError {
+    DatabaseError::Refused(error::plain(
+        "a chunk is under way; commit it or give it up first".to_owned(),
+    ))
+}
+
+#[async_trait]
+impl Target for PostgresTarget {
+    async fn prepare(&mut self) -> Result<(), DatabaseError> {
+        let prepared = ledger::prepare(&mut self.session).await;
+        if prepared.is_err() {
+            let _ = self.session.run("ROLLBACK").await;
+        }
+        prepared
+    }
+
+    async fn create(
+        &mut self,
+        statements: &[CheckedStatement],
+        table: &TableSchema,
+    ) -> Result<(), DatabaseError> {
+        if self.in_chunk {
+            return Err(chunk_open());
+        }
+        self.session.run("BEGIN").await?;
+        let done = self.run_all(statements, table).await;
+        self.end_transaction(done).await
+    }
+
+    async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError> {
+        if self.in_chunk {
+            return Err(chunk_open());
+        }
+        self.loading = None;
+        let local = self.describe(&load.local.table).await?;
+        self.refuse_rules(&local).await?;
+        let has_triggers = self.has_triggers(&local).await?;
+        if load.plan.regenerate_key {
+            numbering::move_ahead(&mut self.session, &local).await?;
+        }
+        let ledger =
+            LedgerEntry::enter(&mut self.session, &load.run, &local.relation.table).await?;
+        let loading = Loading::new(load, local, has_triggers, ledger)?;
+        self.session.run(loading.merge().create_staging()).await?;
+        self.loading = Some(loading);
+        Ok(())
+    }
+
+    async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError> {
+        let loading = self.loading.as_mut().ok_or_else(no_table)?;
+        let encoded = loading.encode(block)?;
+        if !self.in_chunk {
+            self.session.run(BEGIN_CHUNK).await?;
+            self.in_chunk = true;
+        }
+        loading.copy(&mut self.session, &encoded).await?;
+        loading.count_staged(block);
+        Ok(())
+    }
+
+    async fn conflicts(
+        &mut self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StagedConflict>, DatabaseError> {
+        let loading = self.loading.as_mut().ok_or_else(no_table)?;
+        if !self.in_chunk {
+            return Ok(Vec::new());
+        }
+        loading.conflicts(&mut self.session, after, limit).await
+    }
+
+    async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {
+        let loading = self.loading.as_mut().ok_or_else(no_table)?;
+        if !self.in_chunk {
+            return Err(loading.unsuitable("there is no chunk to settle".to_owned()));
+        }
+        loading.settle(&mut self.session, decisions).await
+    }
+
+    async fn commit_chunk(&mut self) -> Result<ChunkCounts, DatabaseError> {
+        let loading = self.loading.as_mut().ok_or_else(no_table)?;
+        if !self.in_chunk {
+            return Ok(ChunkCounts::default());
+        }
+        let counts = loading.apply(&mut self.session).await?;
+        self.session.run("COMMIT").await?;
+        self.in_chunk = false;
+        loading.committed();
+        Ok(counts)
+    }
+
+    async fn rollback(&mut self) -> Result<(), DatabaseError> {
+        if let Some(loading) = self.loading.as_mut() {
+            loading.rolled_back();
+        }
+        if self.in_chunk {
+            self.session.run("ROLLBACK").await?;
+            self.in_chunk = false;
+        }
+        Ok(())
+    }
+
+    async fn finish_table(&mut self) -> Result<(), DatabaseError> {
+        if self.in_chunk {
+            return Err(chunk_open());
+        }
+        let loading = self.loading.as_ref().ok_or_else(no_table)?;
+        numbering::move_ahead(&mut self.session, loading.local()).await?;
+        loading.ledger().finish(&mut self.session).await?;
+        self.session
+            .run(format!("DROP TABLE IF EXISTS {STAGING}"))
+            .await?;
+        self.loading = None;
+        Ok(())
+    }
+}

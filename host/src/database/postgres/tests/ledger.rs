@@ -1,0 +1,179 @@
+use super::*;
+use crate::rows::RowBlock as Block;
+
+const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, name text)";
+
+fn schema() -> TableSchema {
+    announced(
+        "t",
+        &[("name", LogicalType::Text), ("id", LogicalType::Integer)],
+        &["id"],
+    )
+}
+
+fn rows(ids: std::ops::Range<i64>) -> Block {
+    let rows: Vec<_> = ids.map(|id| vec![text("row"), Cell::Integer(id)]).collect();
+    block(&rows)
+}
+
+async fn begin(site: &Site) -> Box<dyn Target> {
+    let mut target = site.target().await;
+    let local = site.database.describe("t").await.unwrap();
+    target
+        .begin_table(load(&schema(), &local, overwrite(&schema())))
+        .await
+        .unwrap();
+    target
+}
+
+const LEDGER: &str = "SELECT (next_seq, encode(last_key, 'hex'), received, created, updated, same, skipped, done) FROM tombolo.ledger";
+
+#[tokio::test]
+async fn the_ledger_moves_with_the_chunk() {
+    let Some(mut site) = Site::new(TABLE).await else {
+        return;
+    };
+    let mut target = begin(&site).await;
+    assert_eq!(site.value(LEDGER).await, "(0,,0,0,0,0,0,f)");
+    target.stage(&rows(1..4)).await.unwrap();
+    target.stage(&rows(4..6)).await.unwrap();
+    assert_eq!(site.value(LEDGER).await, "(0,,0,0,0,0,0,f)");
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(5, 0, 0, 0));
+    assert_eq!(
+        site.value(LEDGER).await,
+        "(1,00000009030000000000000005,5,5,0,0,0,f)"
+    );
+
+    target.stage(&rows(6..9)).await.unwrap();
+    target.rollback().await.unwrap();
+    target.rollback().await.unwrap();
+    assert_eq!(site.value("SELECT count(*) FROM t").await, "5");
+    target.stage(&rows(5..7)).await.unwrap();
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 0, 1, 0));
+    assert_eq!(
+        target.commit_chunk().await.unwrap(),
+        counts(0, 0, 0, 0),
+        "nothing staged"
+    );
+    target.finish_table().await.unwrap();
+    assert_eq!(
+        site.value(LEDGER).await,
+        "(2,00000009030000000000000006,7,6,0,1,0,t)"
+    );
+}
+
+#[tokio::test]
+async fn two_writers_of_one_run_do_not_both_get_in() {
+    let Some(mut site) = Site::new(TABLE).await else {
+        return;
+    };
+    let mut first = begin(&site).await;
+    let mut second = begin(&site).await;
+    first.stage(&rows(1..3)).await.unwrap();
+    first.commit_chunk().await.unwrap();
+    second.stage(&rows(3..5)).await.unwrap();
+    let taken = second.commit_chunk().await.unwrap_err();
+    assert!(
+        matches!(taken, DatabaseError::LedgerTaken { .. }),
+        "{taken}"
+    );
+    second.rollback().await.unwrap();
+    assert_eq!(site.value("SELECT count(*) FROM t").await, "2");
+    first.stage(&rows(3..5)).await.unwrap();
+    first.commit_chunk().await.unwrap();
+    assert!(matches!(
+        second.finish_table().await,
+        Err(DatabaseError::LedgerTaken { .. })
+    ));
+    let mut third = begin(&site).await;
+    third.stage(&rows(5..6)).await.unwrap();
+    assert_eq!(
+        third.commit_chunk().await.unwrap(),
+        counts(1, 0, 0, 0),
+        "who begins anew goes on"
+    );
+}
+
+#[tokio::test]
+async fn errors_leave_a_connection_that_goes_on_after_rollback() {
+    let Some(mut site) =
+        Site::new("CREATE TABLE t (id int PRIMARY KEY, name text CHECK (name <> 'bad'), j json)")
+            .await
+    else {
+        return;
+    };
+    let mut target = begin(&site).await;
+    let bad = |name: &str| block(&[vec![text(name), Cell::Integer(1)]]);
+    target.stage(&bad("bad")).await.unwrap();
+    let refused = target.commit_chunk().await.unwrap_err();
+    assert!(
+        matches!(&refused, DatabaseError::Refused(error) if error.code.as_deref() == Some("23514")),
+        "{refused}"
+    );
+    assert!(
+        target.stage(&bad("good")).await.is_err(),
+        "the transaction is over"
+    );
+    target.rollback().await.unwrap();
+    target.stage(&bad("good")).await.unwrap();
+    assert!(target.stage(&bad("nul \0")).await.is_err());
+    target.rollback().await.unwrap();
+
+    // A COPY that the server refuses half way.
+    let schema = announced(
+        "t",
+        &[("id", LogicalType::Integer), ("j", LogicalType::Json)],
+        &["id"],
+    );
+    let mut schema_of_postgres = schema.clone();
+    schema_of_postgres.columns[1].origin = "pg:json".to_owned();
+    let local = site.database.describe("t").await.unwrap();
+    target
+        .begin_table(load(&schema_of_postgres, &local, skip(&schema)))
+        .await
+        .unwrap();
+    let refused = target
+        .stage(&block(&[vec![Cell::Integer(1), text("{secret")]]))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("22P02") && !refused.to_string().contains("secret"),
+        "{refused}"
+    );
+    target.rollback().await.unwrap();
+    target
+        .stage(&block(&[vec![Cell::Integer(1), text("{}")]]))
+        .await
+        .unwrap();
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 0, 0, 0));
+    assert_eq!(site.rows("t").await, "(1,,{})");
+}
+
+#[tokio::test]
+async fn many_targets_are_prepared_at_once() {
+    let Some(mut site) = Site::new("").await else {
+        return;
+    };
+    let prepare = || async {
+        let mut target = site.database.target().await.unwrap();
+        target.prepare().await.unwrap();
+    };
+    futures::future::join_all((0..8).map(|_| prepare())).await;
+    assert_eq!(site.value("SELECT count(*) FROM tombolo.ledger").await, "0");
+}
+
+#[tokio::test]
+async fn a_deadlock_says_that_trying_again_helps() {
+    let Some(mut site) = Site::new(&format!("{TABLE}; INSERT INTO t VALUES (1, 'a')")).await else {
+        return;
+    };
+    let mut target = begin(&site).await;
+    target.stage(&rows(1..2)).await.unwrap();
+    let victim = site
+        .value("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
+        .await;
+    site.run(&format!("SELECT pg_terminate_backend({victim})"))
+        .await;
+    let error = target.commit_chunk().await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Busy(_)), "{error:?}");
+}

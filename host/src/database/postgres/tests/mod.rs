@@ -1,0 +1,238 @@
+//! Against a real PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod describing;
+mod ledger;
+mod plans;
+mod reading;
+mod round_trips;
+mod settling;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use tokio::sync::mpsc;
+
+use super::PostgresDatabase;
+use super::test_cluster::{TestCluster, test_cluster};
+use crate::bindings::types::{
+    Cell, Column, ColumnRule, Generation, LogicalType, SetPlan, TableSchema, UpdateRule,
+    ValueSource,
+};
+use crate::database::{ChunkCounts, Database, DatabaseError, TableLoad, Target};
+use crate::rows::{BlockBuilder, CellRef, RowBlock};
+
+/// A database of its own, and a superuser's connection to it.
+struct Site {
+    cluster: &'static TestCluster,
+    name: String,
+    admin: PgConnection,
+    database: PostgresDatabase,
+}
+
+impl Site {
+    /// None where there is no PostgreSQL.
+    async fn new(sql: &str) -> Option<Self> {
+        let cluster = test_cluster()?;
+        let name = cluster.fresh_name("db");
+        let mut maintenance = PgConnection::connect(&cluster.url("postgres"))
+            .await
+            .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "CREATE DATABASE {name} TEMPLATE template0"
+        )))
+        .execute(&mut maintenance)
+        .await
+        .unwrap();
+        let url = cluster.url(&name);
+        let mut site = Self {
+            cluster,
+            admin: PgConnection::connect(&url).await.unwrap(),
+            database: PostgresDatabase::open(&url).await.unwrap(),
+            name,
+        };
+        site.run(sql).await;
+        Some(site)
+    }
+
+    async fn run(&mut self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut self.admin)
+            .await
+            .unwrap();
+    }
+
+    /// The first column of the first row, as text.
+    async fn value(&mut self, sql: &str) -> String {
+        let sql = format!("SELECT coalesce(({sql})::text, 'NULL')");
+        let row = sqlx::raw_sql(AssertSqlSafe(sql))
+            .fetch_one(&mut self.admin)
+            .await
+            .unwrap();
+        row.get(0)
+    }
+
+    /// All rows of a table as PostgreSQL prints them.
+    async fn rows(&mut self, table: &str) -> String {
+        self.value(&format!(
+            "SELECT string_agg(whole::text, E'\\n' ORDER BY whole::text COLLATE \"C\") FROM {table} whole"
+        ))
+        .await
+    }
+
+    async fn target(&self) -> Box<dyn Target> {
+        let mut target = self.database.target().await.unwrap();
+        target.prepare().await.unwrap();
+        target
+    }
+}
+
+/// Both databases of a transfer.
+async fn sites(source: &str, target: &str) -> Option<(Site, Site)> {
+    Some((Site::new(source).await?, Site::new(target).await?))
+}
+
+async fn read(site: &Site, table: &str) -> (TableSchema, Vec<RowBlock>) {
+    let mut snapshot = site.database.snapshot().await.unwrap();
+    let schema = snapshot.describe(table).await.unwrap();
+    let (sender, mut receiver) = mpsc::channel(64);
+    let collect = async {
+        let mut blocks = Vec::new();
+        while let Some(block) = receiver.recv().await {
+            blocks.push(block);
+        }
+        blocks
+    };
+    let (done, blocks) = tokio::join!(snapshot.read(&schema, sender), collect);
+    done.unwrap();
+    (schema, blocks)
+}
+
+fn load(incoming: &TableSchema, local: &TableSchema, plan: SetPlan) -> TableLoad {
+    TableLoad {
+        run: "run-1".to_owned(),
+        incoming: incoming.clone(),
+        local: local.clone(),
+        plan,
+        created: false,
+    }
+}
+
+/// Moves a table in one chunk.
+async fn transfer(
+    source: &Site,
+    target: &Site,
+    table: &str,
+    plan: impl FnOnce(&TableSchema) -> SetPlan,
+) -> Result<ChunkCounts, DatabaseError> {
+    let (schema, blocks) = read(source, table).await;
+    take(target, &schema, &blocks, plan(&schema)).await
+}
+
+async fn take(
+    site: &Site,
+    schema: &TableSchema,
+    blocks: &[RowBlock],
+    plan: SetPlan,
+) -> Result<ChunkCounts, DatabaseError> {
+    let mut target = site.target().await;
+    let local = site.database.describe(&schema.table).await?;
+    target.begin_table(load(schema, &local, plan)).await?;
+    for block in blocks {
+        target.stage(block).await?;
+    }
+    let counts = target.commit_chunk().await?;
+    target.finish_table().await?;
+    Ok(counts)
+}
+
+fn skip(schema: &TableSchema) -> SetPlan {
+    SetPlan {
+        key: schema.primary_key.clone(),
+        regenerate_key: false,
+        update: None,
+    }
+}
+
+fn update(schema: &TableSchema, source: ValueSource) -> SetPlan {
+    let columns = schema
+        .columns
+        .iter()
+        .filter(|column| !schema.primary_key.contains(&column.name))
+        .map(|column| ColumnRule {
+            column: column.name.clone(),
+            source: source.clone(),
+        })
+        .collect();
+    SetPlan {
+        update: Some(UpdateRule {
+            columns,
+            only_if_newer: None,
+        }),
+        ..skip(schema)
+    }
+}
+
+fn overwrite(schema: &TableSchema) -> SetPlan {
+    update(schema, ValueSource::TakeIncoming)
+}
+
+fn merge(schema: &TableSchema) -> SetPlan {
+    update(schema, ValueSource::Coalesce)
+}
+
+fn append(schema: &TableSchema) -> SetPlan {
+    SetPlan {
+        regenerate_key: true,
+        ..skip(schema)
+    }
+}
+
+fn counts(created: u64, updated: u64, same: u64, skipped: u64) -> ChunkCounts {
+    ChunkCounts {
+        created,
+        updated,
+        same,
+        skipped,
+    }
+}
+
+/// A table as a stranger announces it.
+fn announced(table: &str, columns: &[(&str, LogicalType)], key: &[&str]) -> TableSchema {
+    TableSchema {
+        table: table.to_owned(),
+        columns: columns
+            .iter()
+            .map(|(name, logical)| Column {
+                name: (*name).to_owned(),
+                logical: logical.clone(),
+                origin: "sqlite:ANY".to_owned(),
+                nullable: true,
+                default: None,
+                generation: Generation::None,
+            })
+            .collect(),
+        primary_key: key.iter().map(|&name| name.to_owned()).collect(),
+        unique_keys: Vec::new(),
+        foreign_keys: Vec::new(),
+    }
+}
+
+fn block(rows: &[Vec<Cell>]) -> RowBlock {
+    let mut builder = BlockBuilder::new(rows[0].len());
+    for row in rows {
+        for cell in row {
+            builder.push(CellRef::from(cell));
+        }
+        builder.end_row();
+    }
+    builder.take()
+}
+
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}

@@ -1,0 +1,210 @@
+use super::*;
+use crate::database::Decision;
+
+const SCHEMA: &str = "CREATE TYPE mood AS ENUM ('sad', 'happy');
+    CREATE TABLE t (id int PRIMARY KEY, name text, n numeric, m mood);";
+
+async fn begin() -> Option<(Site, Box<dyn Target>)> {
+    let site = Site::new(&format!(
+        "{SCHEMA} INSERT INTO t VALUES (1, 'same', 1.0, 'sad'), (2, 'local', 2, NULL), (3, 'local', 3, 'sad'), (4, 'local', 4, 'sad')"
+    ))
+    .await?;
+    let schema = schema();
+    let mut target = site.target().await;
+    let local = site.database.describe("t").await.unwrap();
+    target
+        .begin_table(load(&schema, &local, overwrite(&schema)))
+        .await
+        .unwrap();
+    target
+        .stage(&block(&[
+            row(1, "same", "1.0", "sad"),
+            row(2, "in", "2.5", "sad"),
+            row(3, "in", "3", "happy"),
+        ]))
+        .await
+        .unwrap();
+    target
+        .stage(&block(&[
+            row(4, "in", "4", "happy"),
+            row(5, "new", "5", "sad"),
+        ]))
+        .await
+        .unwrap();
+    Some((site, target))
+}
+
+fn schema() -> TableSchema {
+    announced(
+        "t",
+        &[
+            ("id", LogicalType::Integer),
+            ("name", LogicalType::Text),
+            ("n", LogicalType::Decimal),
+            ("m", LogicalType::Other("mood".to_owned())),
+        ],
+        &["id"],
+    )
+}
+
+fn row(id: i64, name: &str, n: &str, m: &str) -> Vec<Cell> {
+    vec![Cell::Integer(id), text(name), text(n), text(m)]
+}
+
+#[tokio::test]
+async fn conflicts_are_decided_row_by_row() {
+    let Some((mut site, mut target)) = begin().await else {
+        return;
+    };
+    let page = target.conflicts(0, 2).await.unwrap();
+    let positions: Vec<_> = page.iter().map(|conflict| conflict.position).collect();
+    assert_eq!(positions, [2, 3]);
+    assert_eq!(page[0].incoming, row(2, "in", "2.5", "sad"));
+    assert_eq!(
+        page[0].local,
+        vec![Cell::Integer(2), text("local"), text("2"), Cell::Null]
+    );
+    let rest = target.conflicts(3, 2).await.unwrap();
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0].position, 4);
+    target
+        .settle(vec![
+            (2, Decision::KeepLocal),
+            (3, Decision::Write(row(3, "both", "3.3", "sad"))),
+            (4, Decision::TakeIncoming),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 2, 1, 1));
+    target.finish_table().await.unwrap();
+    assert_eq!(
+        site.rows("t").await,
+        "(1,same,1.0,sad)\n(2,local,2,)\n(3,both,3.3,sad)\n(4,in,4,happy)\n(5,new,5,sad)"
+    );
+}
+
+#[tokio::test]
+async fn decisions_cannot_reach_other_rows() {
+    for decision in [
+        (3, Decision::Write(row(4, "other key", "3", "sad"))),
+        (77, Decision::Write(row(77, "nowhere", "3", "sad"))),
+        (77, Decision::KeepLocal),
+        (3, Decision::Write(vec![Cell::Integer(3)])),
+    ] {
+        let Some((mut site, mut target)) = begin().await else {
+            return;
+        };
+        let refused = target.settle(vec![decision]).await.unwrap_err();
+        assert!(
+            matches!(refused, DatabaseError::Unsuitable { .. }),
+            "{refused}"
+        );
+        target.rollback().await.unwrap();
+        assert_eq!(
+            site.value("SELECT count(*) FROM t WHERE name = 'local'")
+                .await,
+            "3"
+        );
+    }
+    let Some((_site, mut target)) = begin().await else {
+        return;
+    };
+    let misfit = target
+        .settle(vec![(3, Decision::Write(row(3, "x", "three", "sad")))])
+        .await
+        .unwrap_err();
+    assert!(matches!(misfit, DatabaseError::Misfit(_)), "{misfit}");
+}
+
+#[tokio::test]
+async fn local_values_are_shown_as_the_incoming_columns_carry_them() {
+    let Some(site) = Site::new(
+        "CREATE TABLE t (id int PRIMARY KEY, b boolean, d date, u uuid, n numeric, f double precision);
+         INSERT INTO t VALUES (1, true, '2024-02-29', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 0.25, 7)",
+    )
+    .await
+    else {
+        return;
+    };
+    let schema = announced(
+        "t",
+        &[
+            ("id", LogicalType::Any),
+            ("b", LogicalType::Integer),
+            ("d", LogicalType::Text),
+            ("u", LogicalType::Any),
+            ("n", LogicalType::Float),
+            ("f", LogicalType::Decimal),
+        ],
+        &["id"],
+    );
+    let incoming = vec![
+        Cell::Integer(1),
+        Cell::Integer(0),
+        text("2024-03-01"),
+        text("00000000-0000-0000-0000-000000000000"),
+        Cell::Real(0.5),
+        text("8.5"),
+    ];
+    let mut target = site.target().await;
+    let local = site.database.describe("t").await.unwrap();
+    target
+        .begin_table(load(&schema, &local, overwrite(&schema)))
+        .await
+        .unwrap();
+    target
+        .stage(&block(std::slice::from_ref(&incoming)))
+        .await
+        .unwrap();
+    let page = target.conflicts(0, 10).await.unwrap();
+    assert_eq!(page[0].incoming, incoming);
+    assert_eq!(
+        page[0].local,
+        vec![
+            Cell::Integer(1),
+            Cell::Integer(1),
+            text("2024-02-29"),
+            text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            Cell::Real(0.25),
+            text("7"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_conflicts_is_bounded() {
+    let Some(site) = Site::new(
+        "CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t SELECT i, '' FROM generate_series(1, 2000) i",
+    )
+    .await
+    else {
+        return;
+    };
+    let schema = announced(
+        "t",
+        &[("id", LogicalType::Integer), ("name", LogicalType::Text)],
+        &["id"],
+    );
+    let long = "x".repeat(10_000);
+    let rows: Vec<_> = (1..=2000)
+        .map(|id| vec![Cell::Integer(id), text(&long)])
+        .collect();
+    let mut target = site.target().await;
+    let local = site.database.describe("t").await.unwrap();
+    target
+        .begin_table(load(&schema, &local, overwrite(&schema)))
+        .await
+        .unwrap();
+    target.stage(&block(&rows)).await.unwrap();
+    let (mut after, mut seen, mut largest) = (0, 0, 0);
+    loop {
+        let page = target.conflicts(after, 500).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.position;
+        seen += page.len();
+        largest = largest.max(page.len());
+    }
+    assert_eq!(seen, 2000);
+    assert!(largest < 200, "{largest}");
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(0, 2000, 0, 0));
+}

@@ -1,0 +1,400 @@
+//! What a cell means, and what else can hold it exactly.
+
+use std::borrow::Cow;
+
+use super::numeric::Decimal;
+use super::types::TextLimit;
+use crate::bindings::types::{Cell, LogicalType};
+use crate::rows::{CellRef, temporal};
+
+/// PostgreSQL's ranges (`datatype/timestamp.h`), in days and microseconds since 2000-01-01.
+const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
+const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
+
+/// A cell, understood by the logical type of its column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Decimal(&'a str),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Date(i64),
+    Time(i64),
+    Timestamp(i64),
+    Timestamptz(i64),
+    Uuid(&'a [u8]),
+    Json(&'a str),
+    /// The text form of a type without a carrier of its own.
+    Printed(&'a str),
+}
+
+/// What a cell means in a column of this type; none for NULL.
+pub(super) fn value<'a>(
+    logical: &LogicalType,
+    cell: CellRef<'a>,
+) -> Result<Option<Value<'a>>, String> {
+    let value = match (logical, cell) {
+        (_, CellRef::Null) => return Ok(None),
+        (LogicalType::Boolean | LogicalType::Any, CellRef::Boolean(value)) => Value::Boolean(value),
+        (LogicalType::Integer | LogicalType::Any, CellRef::Integer(value)) => Value::Integer(value),
+        (LogicalType::Float | LogicalType::Any, CellRef::Real(value)) => Value::Float(value),
+        (LogicalType::Text | LogicalType::Any, CellRef::Text(value)) => Value::Text(value),
+        (LogicalType::Bytes | LogicalType::Any, CellRef::Bytes(value)) => Value::Bytes(value),
+        (LogicalType::Decimal, CellRef::Text(value)) => Value::Decimal(value),
+        (LogicalType::Date, CellRef::Integer(value)) => Value::Date(value),
+        (LogicalType::Time, CellRef::Integer(value)) => Value::Time(value),
+        (LogicalType::Timestamp, CellRef::Integer(value)) => Value::Timestamp(value),
+        (LogicalType::Timestamptz, CellRef::Integer(value)) => Value::Timestamptz(value),
+        (LogicalType::Uuid, CellRef::Bytes(value)) if value.len() == 16 => Value::Uuid(value),
+        (LogicalType::Json, CellRef::Text(value)) => Value::Json(value),
+        (
+            LogicalType::Timetz | LogicalType::Interval | LogicalType::Other(_),
+            CellRef::Text(value),
+        ) => Value::Printed(value),
+        (_, cell) => {
+            return Err(format!(
+                "the value is {}, which the announced type does not have",
+                cell.carrier()
+            ));
+        }
+    };
+    Ok(Some(value))
+}
+
+pub(super) fn mismatch(value: Value<'_>, target: &str) -> String {
+    let what = match value {
+        Value::Boolean(_) => "a boolean",
+        Value::Integer(_) => "an integer",
+        Value::Float(_) => "a floating-point number",
+        Value::Decimal(_) => "a decimal number",
+        Value::Text(_) => "text",
+        Value::Bytes(_) => "bytes",
+        Value::Date(_) => "a date",
+        Value::Time(_) => "a time",
+        Value::Timestamp(_) => "a timestamp",
+        Value::Timestamptz(_) => "a timestamp with time zone",
+        Value::Uuid(_) => "a uuid",
+        Value::Json(_) => "a JSON document",
+        Value::Printed(_) => "a value of another type",
+    };
+    format!("{what} cannot be held exactly by {target}")
+}
+
+pub(super) fn boolean(value: Value<'_>) -> Result<bool, String> {
+    match value {
+        Value::Boolean(value) => Ok(value),
+        Value::Integer(0) => Ok(false),
+        Value::Integer(1) => Ok(true),
+        Value::Integer(_) => Err("an integer other than 0 and 1 is no boolean".to_owned()),
+        other => Err(mismatch(other, "boolean")),
+    }
+}
+
+pub(super) fn integer(value: Value<'_>) -> Result<i64, String> {
+    match value {
+        Value::Integer(value) => Ok(value),
+        Value::Boolean(value) => Ok(value.into()),
+        other => Err(mismatch(other, "an integer")),
+    }
+}
+
+pub(super) fn ranged<T: TryFrom<i64>>(value: i64) -> Result<T, String> {
+    T::try_from(value).map_err(|_| "the integer is out of the column's range".to_owned())
+}
+
+const INEXACT: &str = "the number cannot be held exactly in binary floating point";
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "compared with what was there before"
+)]
+pub(super) fn double(value: Value<'_>) -> Result<f64, String> {
+    match value {
+        Value::Float(value) => Ok(value),
+        Value::Integer(integer) => {
+            let float = integer as f64;
+            // Wider than both, so that the comparison itself is exact.
+            (float as i128 == i128::from(integer))
+                .then_some(float)
+                .ok_or_else(|| INEXACT.to_owned())
+        }
+        Value::Decimal(digits) => decimal_float(digits, |text| text.parse::<f64>().ok(), |f| f),
+        other => Err(mismatch(other, "a floating-point number")),
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "compared with what was there before"
+)]
+pub(super) fn single(value: Value<'_>) -> Result<f32, String> {
+    match value {
+        Value::Float(double) => {
+            let single = double as f32;
+            (f64::from(single).to_bits() == double.to_bits())
+                .then_some(single)
+                .ok_or_else(|| "the number does not fit single precision exactly".to_owned())
+        }
+        Value::Integer(integer) => {
+            let single = integer as f32;
+            (single as i128 == i128::from(integer))
+                .then_some(single)
+                .ok_or_else(|| INEXACT.to_owned())
+        }
+        Value::Decimal(digits) => decimal_float(digits, |text| text.parse::<f32>().ok(), f64::from),
+        other => Err(mismatch(other, "a floating-point number")),
+    }
+}
+
+/// A decimal becomes the float whose shortest text is the same number.
+fn decimal_float<F: std::fmt::Display + Copy>(
+    digits: &str,
+    parse: impl Fn(&str) -> Option<F>,
+    widen: impl Fn(F) -> f64,
+) -> Result<F, String> {
+    let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
+    let float = parse(digits).ok_or(INEXACT)?;
+    let exact = match number {
+        Decimal::Finite { .. } => {
+            widen(float).is_finite()
+                && Decimal::parse(&float.to_string()).is_some_and(|back| back.same_number(number))
+        }
+        _ => true,
+    };
+    exact.then_some(float).ok_or_else(|| INEXACT.to_owned())
+}
+
+/// The digits of a number for `numeric`.
+pub(super) fn with_digits(
+    value: Value<'_>,
+    mut put: impl FnMut(&str) -> Result<(), String>,
+) -> Result<(), String> {
+    match value {
+        Value::Decimal(digits) => put(digits),
+        Value::Text(text) => {
+            if is_canonical(text) {
+                put(text)
+            } else {
+                Err("the text is not a decimal number as printed".to_owned())
+            }
+        }
+        Value::Integer(integer) => put(&integer.to_string()),
+        Value::Float(float) if float.is_nan() => put("NaN"),
+        Value::Float(float) if float.is_infinite() => {
+            put(if float > 0.0 { "Infinity" } else { "-Infinity" })
+        }
+        // The sign of a zero would be lost.
+        Value::Float(float) if float == 0.0 && float.is_sign_negative() => {
+            Err("numeric has no negative zero".to_owned())
+        }
+        Value::Float(float) => put(&float.to_string()),
+        other => Err(mismatch(other, "numeric")),
+    }
+}
+
+/// Whether `numeric` prints the same text again.
+fn is_canonical(text: &str) -> bool {
+    match Decimal::parse(text) {
+        Some(Decimal::Finite {
+            negative,
+            integer,
+            fraction,
+        }) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let before = digits.split('.').next().unwrap_or_default();
+            negative == text.starts_with('-')
+                && (before == integer || (before == "0" && integer.is_empty()))
+                && digits.len() == before.len() + fraction.len() + usize::from(!fraction.is_empty())
+        }
+        other => other.is_some(),
+    }
+}
+
+pub(super) fn text(value: Value<'_>, limit: TextLimit) -> Result<Cow<'_, str>, String> {
+    let text: Cow<'_, str> = match value {
+        Value::Text(text) | Value::Decimal(text) | Value::Json(text) | Value::Printed(text) => {
+            without_nul(text)?.into()
+        }
+        Value::Date(days) => temporal::format_date(checked_days(days)?).into(),
+        Value::Time(at) => temporal::format_time(at).into(),
+        Value::Timestamp(at) => temporal::format_timestamp(in_range(at)?, false).into(),
+        Value::Timestamptz(at) => temporal::format_timestamp(in_range(at)?, true).into(),
+        Value::Uuid(bytes) => format_uuid(bytes).into(),
+        other @ (Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Bytes(_)) => {
+            return Err(mismatch(other, "text"));
+        }
+    };
+    match limit {
+        TextLimit::Characters(limit) if text.len() > limit && text.chars().count() > limit => {
+            Err(format!("the text is longer than {limit} characters"))
+        }
+        TextLimit::Bytes(limit) if text.len() > limit => {
+            Err(format!("the text is longer than {limit} bytes"))
+        }
+        _ => Ok(text),
+    }
+}
+
+pub(super) fn without_nul(text: &str) -> Result<&str, String> {
+    if text.contains('\0') {
+        return Err("PostgreSQL's texts cannot hold the character U+0000".to_owned());
+    }
+    Ok(text)
+}
+
+pub(super) fn date(value: Value<'_>) -> Result<i32, String> {
+    let days = match value {
+        Value::Date(days) => days,
+        Value::Text(text) => {
+            temporal::parse_date(text).ok_or("the text is not a date as printed")?
+        }
+        other => return Err(mismatch(other, "date")),
+    };
+    match checked_days(days)? {
+        i64::MIN => Ok(i32::MIN),
+        i64::MAX => Ok(i32::MAX),
+        days => ranged(days),
+    }
+}
+
+fn checked_days(days: i64) -> Result<i64, String> {
+    if matches!(days, i64::MIN | i64::MAX) || DATES.contains(&days) {
+        Ok(days)
+    } else {
+        Err("the date is out of PostgreSQL's range".to_owned())
+    }
+}
+
+pub(super) fn moment(
+    value: Value<'_>,
+    target: &str,
+    parse: impl Fn(&str) -> Option<i64>,
+) -> Result<i64, String> {
+    match (value, target) {
+        (Value::Time(at), "time")
+        | (Value::Timestamp(at), "timestamp")
+        | (Value::Timestamptz(at), "timestamptz") => Ok(at),
+        (Value::Text(text), _) => {
+            parse(text).ok_or_else(|| format!("the text is not a {target} as printed"))
+        }
+        (other, _) => Err(mismatch(other, target)),
+    }
+}
+
+pub(super) fn in_range(at: i64) -> Result<i64, String> {
+    if matches!(at, i64::MIN | i64::MAX) || MOMENTS.contains(&at) {
+        Ok(at)
+    } else {
+        Err("the moment is out of PostgreSQL's range".to_owned())
+    }
+}
+
+/// PostgreSQL would round to the column's digits; here that is a misfit.
+pub(super) fn rounded(at: i64, digits: u32) -> Result<i64, String> {
+    let unit = 10i64.pow(6u32.saturating_sub(digits));
+    if matches!(at, i64::MIN | i64::MAX) || at % unit == 0 {
+        Ok(at)
+    } else {
+        Err(format!(
+            "the time has more than {digits} digits behind the second"
+        ))
+    }
+}
+
+pub(super) fn format_uuid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (position, byte) in bytes.iter().enumerate() {
+        if matches!(position, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// Reads what [`format_uuid`] prints; other spellings are `None`.
+pub(super) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|&digit| digit != '-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok()?;
+    let bytes = number.to_be_bytes();
+    (format_uuid(&bytes) == text).then_some(bytes)
+}
+
+/// Reads a local cell as a column of another logical type would carry it; where it cannot, it stays as it is.
+pub(super) fn reread(cell: CellRef<'_>, local: &LogicalType, incoming: &LogicalType) -> Cell {
+    if local == incoming {
+        return cell.to_cell();
+    }
+    let Ok(Some(value)) = value(local, cell) else {
+        return cell.to_cell();
+    };
+    let read = match incoming {
+        LogicalType::Boolean => boolean(value).ok().map(Cell::Boolean),
+        LogicalType::Integer => whole_number(value).map(Cell::Integer),
+        LogicalType::Float => match value {
+            Value::Decimal(digits) => digits.parse().ok().map(Cell::Real),
+            _ => None,
+        },
+        LogicalType::Decimal => match value {
+            Value::Float(float) => with_owned_digits(Value::Float(float)).map(Cell::Text),
+            _ => None,
+        },
+        LogicalType::Date => date_text(value).map(Cell::Integer),
+        LogicalType::Time => moment(value, "time", temporal::parse_time)
+            .ok()
+            .map(Cell::Integer),
+        LogicalType::Timestamp => moment(value, "timestamp", |text| {
+            temporal::parse_timestamp(text, false)
+        })
+        .ok()
+        .map(Cell::Integer),
+        LogicalType::Timestamptz => moment(value, "timestamptz", |text| {
+            temporal::parse_timestamp(text, true)
+        })
+        .ok()
+        .map(Cell::Integer),
+        LogicalType::Uuid => match value {
+            Value::Text(text) => parse_uuid(text).map(|bytes| Cell::Bytes(bytes.to_vec())),
+            _ => None,
+        },
+        LogicalType::Text | LogicalType::Any => text(value, TextLimit::None)
+            .ok()
+            .map(|text| Cell::Text(text.into_owned())),
+        _ => None,
+    };
+    read.unwrap_or_else(|| cell.to_cell())
+}
+
+fn whole_number(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Boolean(value) => Some(value.into()),
+        Value::Decimal(digits) => digits.parse().ok(),
+        #[allow(clippy::cast_possible_truncation, reason = "compared afterwards")]
+        Value::Float(float) => {
+            let integer = float as i64;
+            (double(Value::Integer(integer)) == Ok(float)).then_some(integer)
+        }
+        _ => None,
+    }
+}
+
+fn with_owned_digits(value: Value<'_>) -> Option<String> {
+    let mut text = String::new();
+    with_digits(value, |digits| {
+        text.push_str(digits);
+        Ok(())
+    })
+    .ok()
+    .map(|()| text)
+}
+
+fn date_text(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Text(text) => temporal::parse_date(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,412 @@
+//! The SQL that takes staged rows into a table.
+//!
+//! Staged values are what the table would store, so the staging's columns have no types of their own. In all
+//! statements `s` is the staging, with the columns `row`, `c0`, `c1`, …, and `t` the table.
+
+use super::schema::Table;
+use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
+use crate::database::{DatabaseError, quote, value_expression};
+
+/// SQLite's limit on the parameters of a statement.
+pub(super) const PARAMETERS: usize = 32_766;
+
+/// Rows a statement: more are not faster.
+const ROWS: usize = 100;
+
+/// The statements for one table and one plan.
+#[derive(Debug)]
+pub(super) struct Merge {
+    table: String,
+    /// The columns' quoted names; the position is that in the staging.
+    pub(super) columns: Vec<String>,
+    /// Whether a row exists already; empty: no row does.
+    key: Vec<KeyColumn>,
+    /// Positions of the columns that new rows get.
+    inserted: Vec<usize>,
+    /// Quoted columns that new rows get NULL in, because they have no other.
+    numbered: Vec<String>,
+    update: Option<Update>,
+}
+
+#[derive(Debug)]
+struct KeyColumn {
+    position: usize,
+    collation: Option<String>,
+}
+
+#[derive(Debug)]
+struct Update {
+    /// Positions with the expressions of their new values.
+    columns: Vec<(usize, String)>,
+    /// The position of the column that has to be greater.
+    newer: Option<usize>,
+}
+
+impl Merge {
+    /// Checks that the rows and the plan fit the table.
+    pub(super) fn new(
+        incoming: &TableSchema,
+        local: &Table,
+        plan: &SetPlan,
+    ) -> Result<Self, DatabaseError> {
+        let unsuitable = |reason: String| DatabaseError::Unsuitable {
+            table: local.schema.table.clone(),
+            reason,
+        };
+        if incoming.columns.is_empty() {
+            return Err(unsuitable("the incoming rows have no columns".to_owned()));
+        }
+        for column in &incoming.columns {
+            match local
+                .schema
+                .columns
+                .iter()
+                .find(|here| here.name == column.name)
+            {
+                None => {
+                    return Err(unsuitable(format!(
+                        "it has no column {:?} here",
+                        column.name
+                    )));
+                }
+                Some(here) if here.generation == Generation::Computed => {
+                    return Err(unsuitable(format!(
+                        "column {:?} is computed here",
+                        column.name
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        let position = |name: &String| {
+            incoming
+                .columns
+                .iter()
+                .position(|column| column.name == *name)
+                .ok_or_else(|| {
+                    unsuitable(format!(
+                        "the plan names column {name:?}, which does not arrive"
+                    ))
+                })
+        };
+        let columns: Vec<_> = incoming
+            .columns
+            .iter()
+            .map(|column| quote(&column.name))
+            .collect();
+        let mut merge = Self {
+            table: format!("main.{}", quote(&local.schema.table)),
+            inserted: (0..columns.len()).collect(),
+            columns,
+            key: Vec::new(),
+            numbered: Vec::new(),
+            update: None,
+        };
+        if plan.regenerate_key {
+            let key = if plan.key.is_empty() {
+                &local.schema.primary_key
+            } else {
+                &plan.key
+            };
+            let left_out = |index: &usize| {
+                incoming
+                    .columns
+                    .get(*index)
+                    .is_some_and(|column| key.contains(&column.name))
+            };
+            merge.inserted.retain(|index| !left_out(index));
+            if merge.inserted.is_empty() {
+                merge.numbered = key.iter().map(|name| quote(name)).collect();
+            }
+            return Ok(merge);
+        }
+        if plan.key.is_empty() {
+            return Ok(merge);
+        }
+        let key = local
+            .keys
+            .iter()
+            .find(|key| {
+                key.columns.len() == plan.key.len()
+                    && key.columns.iter().all(|(name, _)| plan.key.contains(name))
+            })
+            .ok_or_else(|| {
+                unsuitable(format!(
+                    "{} is neither its primary key nor unique here",
+                    plan.key.join(", ")
+                ))
+            })?;
+        for (name, collation) in &key.columns {
+            merge.key.push(KeyColumn {
+                position: position(name)?,
+                collation: collation.clone(),
+            });
+        }
+        if let Some(rule) = &plan.update {
+            merge.update = Some(merge.plan_update(rule, position, unsuitable)?);
+        }
+        Ok(merge)
+    }
+
+    fn plan_update(
+        &self,
+        rule: &UpdateRule,
+        position: impl Fn(&String) -> Result<usize, DatabaseError>,
+        unsuitable: impl Fn(String) -> DatabaseError,
+    ) -> Result<Update, DatabaseError> {
+        let mut columns: Vec<(usize, String)> = Vec::new();
+        for column in &rule.columns {
+            if let ValueSource::Other(source) = &column.source {
+                return Err(unsuitable(format!(
+                    "the plan names the value source {source:?}, which is unknown here"
+                )));
+            }
+            if column.source == ValueSource::KeepLocal {
+                continue;
+            }
+            let index = position(&column.column)?;
+            if columns.iter().any(|(known, _)| *known == index) {
+                return Err(unsuitable(format!(
+                    "the plan names column {:?} twice",
+                    column.column
+                )));
+            }
+            // The key is equal already, in the sense of its collation.
+            if self.key.iter().any(|key| key.position == index) {
+                continue;
+            }
+            let local = format!("t.{}", quote(&column.column));
+            let expression = value_expression(
+                &column.source,
+                &Dialect::Sqlite,
+                &local,
+                &format!("s.c{index}"),
+            );
+            columns.extend(expression.map(|expression| (index, expression)));
+        }
+        Ok(Update {
+            columns,
+            newer: rule.only_if_newer.as_ref().map(position).transpose()?,
+        })
+    }
+
+    /// Whether rows can exist already.
+    pub(super) fn has_key(&self) -> bool {
+        !self.key.is_empty()
+    }
+
+    /// Positions of the key's columns.
+    pub(super) fn key_positions(&self) -> impl Iterator<Item = usize> {
+        self.key.iter().map(|key| key.position)
+    }
+
+    /// Whether rows that exist may change.
+    pub(super) fn updates(&self) -> bool {
+        self.update.is_some()
+    }
+
+    /// Makes the staging.
+    pub(super) fn create_staging(&self) -> String {
+        format!(
+            "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, {})",
+            self.staged("")
+        )
+    }
+
+    /// How many rows one [`Self::stage`] takes.
+    pub(super) fn rows_per_statement(&self) -> usize {
+        (PARAMETERS / (self.columns.len() + 1)).clamp(1, ROWS)
+    }
+
+    /// Stages rows: for each its number and its values.
+    pub(super) fn stage(&self, rows: usize) -> String {
+        let parameters = vec!["?"; self.columns.len() + 1].join(", ");
+        let values = vec![format!("({parameters})"); rows].join(", ");
+        format!(
+            "INSERT INTO temp.tombolo_staging (row, {}) VALUES {values}",
+            self.staged("")
+        )
+    }
+
+    /// Stages other values for one row: the values and its number.
+    pub(super) fn restage(&self) -> String {
+        let values: Vec<_> = (0..self.columns.len())
+            .map(|index| format!("c{index} = ?"))
+            .collect();
+        format!(
+            "UPDATE temp.tombolo_staging SET {} WHERE row = ?",
+            values.join(", ")
+        )
+    }
+
+    /// One row's key as staged.
+    pub(super) fn staged_key(&self) -> String {
+        let key: Vec<_> = self
+            .key_positions()
+            .map(|index| format!("c{index}"))
+            .collect();
+        format!(
+            "SELECT {} FROM temp.tombolo_staging WHERE row = ?",
+            key.join(", ")
+        )
+    }
+
+    /// Whether a key was staged twice; NULL is no key.
+    pub(super) fn repeated(&self) -> String {
+        let key: Vec<_> = self
+            .key
+            .iter()
+            .map(|key| format!("s.c{}{}", key.position, key.collate()))
+            .collect();
+        let given: Vec<_> = self
+            .key_positions()
+            .map(|index| format!("s.c{index} IS NOT NULL"))
+            .collect();
+        format!(
+            "SELECT EXISTS (SELECT 1 FROM temp.tombolo_staging AS s WHERE {} GROUP BY {} HAVING count(*) > 1)",
+            given.join(" AND "),
+            key.join(", ")
+        )
+    }
+
+    /// Whether the table has no row.
+    pub(super) fn is_empty(&self) -> String {
+        format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
+    }
+
+    /// Counts the rows that exist and are not newer.
+    pub(super) fn blocked(&self) -> Option<String> {
+        let newer = self.newer(self.update.as_ref()?)?;
+        Some(format!(
+            "SELECT count(*) FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} WHERE ({newer}) IS NOT TRUE",
+            self.table,
+            self.matches()
+        ))
+    }
+
+    /// Changes the rows that exist and would be another image.
+    pub(super) fn update(&self) -> Option<String> {
+        let update = self.update.as_ref()?;
+        let mut values = Vec::with_capacity(update.columns.len());
+        let mut differences = Vec::with_capacity(update.columns.len());
+        for (index, expression) in &update.columns {
+            let name = self.columns.get(*index)?;
+            values.push(format!("{name} = {expression}"));
+            differences.push(differs(&format!("t.{name}"), expression));
+        }
+        if values.is_empty() {
+            return None;
+        }
+        let newer = self
+            .newer(update)
+            .map(|newer| format!(" AND {newer}"))
+            .unwrap_or_default();
+        Some(format!(
+            "UPDATE {} AS t SET {} FROM temp.tombolo_staging AS s WHERE {}{newer} AND ({})",
+            self.table,
+            values.join(", "),
+            self.matches(),
+            differences.join(" OR ")
+        ))
+    }
+
+    /// Inserts all rows, or those that do not exist.
+    pub(super) fn insert(&self, only_new: bool) -> String {
+        let mut names: Vec<&str> = self
+            .inserted
+            .iter()
+            .filter_map(|index| self.columns.get(*index))
+            .map(String::as_str)
+            .collect();
+        let mut values: Vec<_> = self
+            .inserted
+            .iter()
+            .map(|index| format!("s.c{index}"))
+            .collect();
+        for name in &self.numbered {
+            names.push(name);
+            values.push("NULL".to_owned());
+        }
+        let condition = match only_new && self.has_key() {
+            true => format!(
+                " WHERE NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+                self.table,
+                self.matches()
+            ),
+            false => String::new(),
+        };
+        format!(
+            "INSERT INTO {} ({}) SELECT {} FROM temp.tombolo_staging AS s{condition} ORDER BY s.row",
+            self.table,
+            names.join(", "),
+            values.join(", ")
+        )
+    }
+
+    /// Staged rows behind a position that exist with another image: position, incoming values, local values.
+    pub(super) fn conflicts(&self) -> String {
+        let local: Vec<_> = self
+            .columns
+            .iter()
+            .map(|name| format!("t.{name}"))
+            .collect();
+        let differences: Vec<_> = local
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| self.key_positions().all(|key| key != *index))
+            .map(|(index, name)| differs(name, &format!("s.c{index}")))
+            .collect();
+        let differences = match differences.is_empty() {
+            true => "FALSE".to_owned(),
+            false => differences.join(" OR "),
+        };
+        format!(
+            "SELECT s.row, {}, {} FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} \
+             WHERE s.row > ? AND ({differences}) ORDER BY s.row LIMIT ?",
+            self.staged("s."),
+            local.join(", "),
+            self.table,
+            self.matches()
+        )
+    }
+
+    fn staged(&self, prefix: &str) -> String {
+        let names: Vec<_> = (0..self.columns.len())
+            .map(|index| format!("{prefix}c{index}"))
+            .collect();
+        names.join(", ")
+    }
+
+    fn matches(&self) -> String {
+        let parts: Vec<_> = self
+            .key
+            .iter()
+            .filter_map(|key| {
+                let name = self.columns.get(key.position)?;
+                Some(format!("t.{name} = s.c{}{}", key.position, key.collate()))
+            })
+            .collect();
+        parts.join(" AND ")
+    }
+
+    /// The local column stands left: its collation counts.
+    fn newer(&self, update: &Update) -> Option<String> {
+        let index = update.newer?;
+        Some(format!("t.{} < s.c{index}", self.columns.get(index)?))
+    }
+}
+
+impl KeyColumn {
+    /// The key's own collation, so that its index is used and says what equal is.
+    fn collate(&self) -> String {
+        self.collation
+            .as_ref()
+            .map(|name| format!(" COLLATE {}", quote(name)))
+            .unwrap_or_default()
+    }
+}
+
+/// Whether two images differ. `IS NOT` alone would take 1 for 1.0, and 'a' for 'A' where the column ignores case.
+fn differs(local: &str, new: &str) -> String {
+    format!("typeof({local}) <> typeof({new}) OR {local} COLLATE BINARY IS NOT ({new})")
+}

@@ -1,0 +1,229 @@
+//! How a file is read without a trace in it or beside it.
+//!
+//! SQLite makes `-wal` and `-shm` files beside a database in WAL mode as soon as somebody reads it. While nobody has
+//! it open they do not exist, and then the file is read as one that does not change, and checked afterwards.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use tempfile::TempDir;
+
+use super::error::{opening, refused};
+use crate::database::DatabaseError;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a file can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Rollback journal: a reader's locks leave no trace.
+    Journal,
+    /// WAL, in use: its files are there already.
+    Live,
+    /// WAL, at rest: its files would have to be made.
+    Resting,
+    /// WAL that somebody left without its `-shm`: read in a private copy.
+    Stranded,
+}
+
+/// A read-only connection.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) connection: SqliteConnection,
+    pub(super) access: Access,
+    /// What the file looked like, where nothing locks it.
+    stamp: Option<(PathBuf, Stamp)>,
+    /// Dropped after the connection, and the folder goes with it.
+    _folder: Option<TempDir>,
+}
+
+impl Reader {
+    /// Opens a file that is there; `database` is its name for people.
+    pub(super) async fn open(file: &Path, database: &str) -> Result<Self, DatabaseError> {
+        let failed = |error: io::Error| DatabaseError::Open {
+            database: database.to_owned(),
+            reason: error.to_string(),
+        };
+        let stamp = Stamp::of(file).map_err(failed)?;
+        let access = access(file).map_err(failed)?;
+        let (path, folder, stamp) = match access {
+            Access::Journal | Access::Live => (file.to_owned(), None, None),
+            Access::Resting => (file.to_owned(), None, Some((file.to_owned(), stamp))),
+            Access::Stranded => {
+                // Without that file nobody has a lock that closing our handles could drop.
+                let (folder, copy) = private_folder().map_err(failed)?;
+                tokio::fs::copy(file, &copy).await.map_err(failed)?;
+                let log = beside(file, "-wal");
+                tokio::fs::copy(log, beside(&copy, "-wal"))
+                    .await
+                    .map_err(failed)?;
+                (copy, Some(folder), Some((file.to_owned(), stamp)))
+            }
+        };
+        let connection = reading(&path)
+            .immutable(access == Access::Resting)
+            .connect()
+            .await
+            .map_err(|error| opening(database, &error))?;
+        let mut reader = Self {
+            connection,
+            access,
+            stamp,
+            _folder: folder,
+        };
+        // Nothing was read so far: now the header and the schema are.
+        sqlx::query("SELECT count(*) FROM sqlite_schema")
+            .execute(&mut reader.connection)
+            .await
+            .map_err(|error| opening(database, &error))?;
+        Ok(reader)
+    }
+
+    /// Opens a private copy of the file as it is now, so that nobody is locked out while it is read.
+    pub(super) async fn copy(mut self, database: &str) -> Result<Self, DatabaseError> {
+        let failed = |reason: String| DatabaseError::Open {
+            database: database.to_owned(),
+            reason: format!(
+                "no copy can be made in the folder for temporary files, {}: {reason}",
+                std::env::temp_dir().display()
+            ),
+        };
+        let (folder, copy) = private_folder().map_err(|error| failed(error.to_string()))?;
+        let path = copy
+            .to_str()
+            .ok_or_else(|| failed("its name is not valid UTF-8".to_owned()))?;
+        sqlx::query("VACUUM INTO ?")
+            .bind(path.to_owned())
+            .execute(&mut self.connection)
+            .await
+            .map_err(|error| match refused(&error) {
+                DatabaseError::Refused(error) => failed(error.message),
+                other => other,
+            })?;
+        let connection = reading(&copy)
+            .connect()
+            .await
+            .map_err(|error| opening(database, &error))?;
+        let original = std::mem::replace(&mut self.connection, connection);
+        self._folder = Some(folder);
+        // What it held is released before its owner can notice; its outcome no longer matters.
+        let _ = original.close().await;
+        Ok(self)
+    }
+
+    /// Whether what was read is one state of the database.
+    pub(super) fn undisturbed(&self) -> bool {
+        match &self.stamp {
+            Some((file, stamp)) => Stamp::of(file).is_ok_and(|now| now == *stamp),
+            None => true,
+        }
+    }
+
+    /// Closes the file, and says whether what was read is one state of the database.
+    pub(super) async fn close(self) -> bool {
+        let undisturbed = self.undisturbed();
+        // A read-only connection has nothing to lose.
+        let _ = self.connection.close().await;
+        undisturbed
+    }
+}
+
+/// What all connections have in common.
+pub(super) fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+/// The file may be a stranger's: its schema gets no functions with side effects, and its pages are checked.
+fn reading(file: &Path) -> SqliteConnectOptions {
+    options(file)
+        .read_only(true)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+}
+
+fn access(file: &Path) -> io::Result<Access> {
+    let exists = |suffix| beside(file, suffix).exists();
+    Ok(match (is_wal(file)?, exists("-wal"), exists("-shm")) {
+        (false, ..) => Access::Journal,
+        (true, true, true) => Access::Live,
+        (true, true, false) => Access::Stranded,
+        (true, false, _) => Access::Resting,
+    })
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(suffix);
+    name.into()
+}
+
+fn private_folder() -> io::Result<(TempDir, PathBuf)> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("tombolo-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let folder = builder.tempdir()?;
+    let copy = folder.path().join("snapshot.sqlite");
+    Ok((folder, copy))
+}
+
+/// Whether the file's header says WAL: read version 2.
+fn is_wal(file: &Path) -> io::Result<bool> {
+    let mut header = [0; 20];
+    Ok(read_header(file, &mut header)? == header.len()
+        && header.starts_with(b"SQLite format 3\0")
+        && header.ends_with(&[2]))
+}
+
+/// Reads the start of a file by a handle that is never closed: closing one drops every POSIX lock that this process
+/// has on the file, SQLite's own included (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+#[cfg(unix)]
+fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+
+    static HANDLES: Mutex<Option<HashMap<(u64, u64), File>>> = Mutex::new(None);
+
+    let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
+    let handles = handles.get_or_insert_default();
+    let wanted = id(std::fs::metadata(file)?);
+    if let Some(handle) = handles.get(&wanted) {
+        return handle.read_at(header, 0);
+    }
+    let handle = File::open(file)?;
+    let opened = id(handle.metadata()?);
+    handles.entry(opened).or_insert(handle).read_at(header, 0)
+}
+
+/// Elsewhere locks belong to handles.
+#[cfg(not(unix))]
+fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
+    io::Read::read(&mut File::open(file)?, header)
+}
+
+/// Tells whether a file was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: SystemTime,
+}
+
+impl Stamp {
+    fn of(file: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(file)?;
+        Ok(Self {
+            length: metadata.len(),
+            modified: metadata.modified()?,
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! What [`to_storage`] accepts is what SQLite gives back.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+use crate::bindings::types::LogicalType;
+use crate::database::sqlite::decimal::looks_like_number;
+use crate::database::sqlite::snapshot::stored;
+use crate::database::sqlite::storage::{LocalColumn, Stored, StoredRef, to_cell, to_storage};
+use crate::database::sqlite::types::Affinity;
+
+const DECLARED: [&str; 9] = [
+    "",
+    "INTEGER",
+    "TEXT",
+    "BLOB",
+    "REAL",
+    "NUMERIC",
+    "DECIMAL(10,2)",
+    "DATETIME",
+    "VARCHAR(5)",
+];
+
+fn cells() -> impl Strategy<Value = Cell> {
+    prop_oneof![
+        Just(Cell::Null),
+        any::<bool>().prop_map(Cell::Boolean),
+        prop_oneof![
+            any::<i64>(),
+            -3i64..3,
+            Just(i64::MIN),
+            Just(i64::MAX),
+            Just((1 << 53) + 1)
+        ]
+        .prop_map(Cell::Integer),
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            any::<i32>().prop_map(f64::from),
+            any::<i64>().prop_map(|value| value as f64),
+            Just(-0.0),
+            Just(f64::INFINITY),
+            Just(i64::MAX as f64),
+        ]
+        .prop_map(Cell::Real),
+        prop_oneof![
+            number_like(),
+            any::<String>(),
+            "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?",
+            any::<f64>().prop_map(|value| value.to_string()),
+        ]
+        .prop_map(Cell::Text),
+        proptest::collection::vec(any::<u8>(), 0..20).prop_map(Cell::Bytes),
+    ]
+}
+
+fn number_like() -> impl Strategy<Value = String> {
+    "[ \\t\\n\\x0b\\x0c\\r]{0,2}[-+]{0,2}[0-9]{0,22}\\.?[0-9]{0,3}([eE]?[-+]?[0-9]{0,4})?[ xXinfa\\x00\u{a0}]{0,2}"
+}
+
+fn logicals() -> impl Strategy<Value = LogicalType> {
+    prop_oneof![
+        Just(LogicalType::Boolean),
+        Just(LogicalType::Integer),
+        Just(LogicalType::Float),
+        Just(LogicalType::Decimal),
+        Just(LogicalType::Text),
+        Just(LogicalType::Bytes),
+        Just(LogicalType::Date),
+        Just(LogicalType::Time),
+        Just(LogicalType::Timestamp),
+        Just(LogicalType::Timestamptz),
+        Just(LogicalType::Uuid),
+        Just(LogicalType::Any),
+    ]
+}
+
+fn same(left: StoredRef<'_>, right: StoredRef<'_>) -> bool {
+    match (left, right) {
+        (StoredRef::Real(left), StoredRef::Real(right)) => left.to_bits() == right.to_bits(),
+        _ => left == right,
+    }
+}
+
+/// A table with a column for each declared type.
+async fn table() -> SqliteConnection {
+    let mut connection = connect(":memory:".as_ref()).await;
+    let columns: Vec<_> = DECLARED
+        .iter()
+        .enumerate()
+        .map(|(index, declared)| format!("c{index} {declared}"))
+        .collect();
+    let sql = format!("CREATE TABLE t ({})", columns.join(", "));
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    connection
+}
+
+async fn put(
+    connection: &mut SqliteConnection,
+    column: usize,
+    value: Stored,
+) -> sqlx::sqlite::SqliteRow {
+    connection.execute("DELETE FROM t").await.unwrap();
+    let sql = AssertSqlSafe(format!("INSERT INTO t (c{column}) VALUES (?)"));
+    let query = sqlx::query(sql);
+    let query = match value {
+        Stored::Null => query.bind(None::<i64>),
+        Stored::Integer(value) => query.bind(value),
+        Stored::Real(value) => query.bind(value),
+        Stored::Text(value) => query.bind(value),
+        Stored::Blob(value) => query.bind(value),
+    };
+    query.execute(&mut *connection).await.unwrap();
+    let sql = AssertSqlSafe(format!("SELECT c{column} FROM t"));
+    sqlx::query(sql).fetch_one(connection).await.unwrap()
+}
+
+fn check(
+    connection: &mut SqliteConnection,
+    runtime: &tokio::runtime::Runtime,
+    case: (Cell, LogicalType, usize),
+    accepted: &mut u32,
+) -> Result<(), TestCaseError> {
+    let (cell, logical, column) = case;
+    let local = LocalColumn {
+        name: "c".to_owned(),
+        affinity: Affinity::of(DECLARED[column], false),
+        rowid: false,
+    };
+    let Ok(value) = to_storage((&cell).into(), &logical, &local) else {
+        return Ok(());
+    };
+    *accepted += 1;
+    let row = runtime.block_on(put(connection, column, value.clone()));
+    let back = stored(&row, 0).unwrap().unwrap();
+    prop_assert!(
+        same(back, value.borrow()),
+        "{value:?} came back as {back:?}"
+    );
+    // Decimals may be held as a number, and SQLite knows no booleans but 0 and 1.
+    if logical != LogicalType::Decimal && logical != LogicalType::Boolean {
+        let mut scratch = [0; 16];
+        let again = to_cell(back, &logical, &mut scratch).map_err(TestCaseError::fail)?;
+        match (again, &cell) {
+            (CellRef::Real(again), Cell::Real(cell)) => {
+                prop_assert_eq!(again.to_bits(), cell.to_bits())
+            }
+            (again, cell) => prop_assert_eq!(again, CellRef::from(cell)),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_accepted_comes_back() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let connection = std::cell::RefCell::new(runtime.block_on(table()));
+    let accepted = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 4_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    runner
+        .run(&(cells(), logicals(), 0..DECLARED.len()), |case| {
+            let mut count = accepted.get();
+            let checked = check(&mut connection.borrow_mut(), &runtime, case, &mut count);
+            accepted.set(count);
+            checked
+        })
+        .unwrap();
+    assert!(
+        accepted.get() > 500,
+        "hardly anything was accepted: {}",
+        accepted.get()
+    );
+}
+
+#[test]
+fn texts_that_look_like_numbers_are_those_that_sqlite_converts() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let connection = std::cell::RefCell::new(runtime.block_on(table()));
+    let numeric = DECLARED
+        .iter()
+        .position(|declared| *declared == "NUMERIC")
+        .unwrap();
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 4_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    runner
+        .run(&number_like(), |text| {
+            let row = runtime.block_on(put(
+                &mut connection.borrow_mut(),
+                numeric,
+                Stored::Text(text.clone()),
+            ));
+            let converted = !matches!(stored(&row, 0).unwrap().unwrap(), StoredRef::Text(_));
+            prop_assert_eq!(looks_like_number(&text), converted, "{:?}", text);
+            Ok(())
+        })
+        .unwrap();
+}
