@@ -1,0 +1,28 @@
+//! End-to-end tests: the real binary, real SQLite files, a real PostgreSQL and real sockets on loopback.
+//!
+//! Tests that need PostgreSQL have `postgres` in their names and start a private cluster, or use the server that
+//! `TOMBOLO_TEST_POSTGRES` names. Tests that need a sample database have its name in theirs. Without what they need
+//! they are skipped and one line says how many; `TOMBOLO_REQUIRE_POSTGRES=1` turns that into a failure.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+mod cli;
+mod errors;
+mod hostile;
+mod owners;
+mod plugins;
+mod sessions;
+mod sources;
+mod strategies;
+mod streams;
+mod transfer_postgres;
+mod transfer_sqlite;

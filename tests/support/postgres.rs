@@ -1,0 +1,166 @@
+//! PostgreSQL databases of the tests: each test has its own, in the cluster of the process.
+
+use std::path::Path;
+use std::process::Command;
+use std::str::FromStr as _;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+
+use super::compare::Table;
+use super::sqlite::{literal, quote};
+use super::{SECRET, block_on, skip};
+
+#[path = "../../host/src/database/postgres/test_cluster.rs"]
+mod cluster;
+
+use cluster::{TestCluster, test_cluster};
+
+/// One database, dropped with the value.
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    /// A new, empty database; none without PostgreSQL, which is said, or is a failure where it is required.
+    ///
+    /// Tests that ask for it carry `postgres` in their names, so that they can be counted.
+    pub fn new() -> Option<Self> {
+        let Some(cluster) = test_cluster() else {
+            skip("postgres", "there is no PostgreSQL");
+            return None;
+        };
+        let name = cluster.fresh_name("end_to_end");
+        administrate(&format!("CREATE DATABASE {}", quote(&name)));
+        Some(Self { name })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address with the superuser's login; a private cluster gets a password that it does not ask for.
+    pub fn url(&self) -> String {
+        if std::env::var_os("TOMBOLO_TEST_POSTGRES").is_some() {
+            return cluster().url(&self.name);
+        }
+        self.url_of("postgres")
+    }
+
+    /// Its address with another login, whose password is the tests' own.
+    pub fn url_of(&self, role: &str) -> String {
+        cluster().url_as(role, SECRET, &self.name)
+    }
+
+    /// A name for a role that belongs to this database only; roles are the cluster's.
+    pub fn role(&self, name: &str) -> String {
+        format!("{}_{name}", self.name)
+    }
+
+    /// Runs statements.
+    pub fn run(&self, sql: &str) {
+        let mut connection = self.connect();
+        let ran = block_on(connection.execute(AssertSqlSafe(sql.to_owned())));
+        ran.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        close(connection);
+    }
+
+    /// Runs a script with `psql`.
+    pub fn load(&self, script: &Path) {
+        let output = Command::new("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(script)
+            .arg(self.url())
+            .output()
+            .unwrap_or_else(|error| panic!("psql: {error}"));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Rows of a query whose columns are all text.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        let mut connection = self.connect();
+        let rows = block_on(connection.fetch_all(AssertSqlSafe(sql.to_owned())));
+        let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        close(connection);
+        let cells = |row: &PgRow| (0..row.len()).map(|cell| row.get(cell)).collect();
+        rows.iter().map(cells).collect()
+    }
+
+    /// One number.
+    pub fn number(&self, sql: &str) -> i64 {
+        let rows = self.rows(&format!("SELECT ({sql})::text"));
+        rows[0][0]
+            .as_deref()
+            .and_then(|number| number.parse().ok())
+            .unwrap()
+    }
+
+    /// The tables of its schema `public`.
+    pub fn tables(&self) -> Vec<String> {
+        let sql = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
+        self.rows(sql).into_iter().flatten().flatten().collect()
+    }
+
+    /// One table without its children: types, nullability and key, and each cell as the server prints it.
+    pub fn table(&self, table: &str) -> Table {
+        let oid = format!("{}::regclass", literal(&quote(table)));
+        let columns = format!(
+            "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull::text,
+                    coalesce(array_position(indkey::int2[], attnum)::text, '')
+             FROM pg_attribute LEFT JOIN pg_index ON indrelid = attrelid AND indisprimary
+             WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+        );
+        let columns: Vec<Vec<String>> = self
+            .rows(&columns)
+            .into_iter()
+            .map(|row| row.into_iter().map(Option::unwrap_or_default).collect())
+            .collect();
+        // `format` keeps the blanks at the end of char(n), which a cast to text drops.
+        let cell = |column: &Vec<String>| {
+            let name = quote(&column[0]);
+            format!("CASE WHEN {name} IS NOT NULL THEN format('%s', {name}) END")
+        };
+        let cells: Vec<String> = columns.iter().map(cell).collect();
+        let rows = format!("SELECT {} FROM ONLY {}", cells.join(", "), quote(table));
+        Table::new(table, columns, self.rows(&rows))
+    }
+
+    fn connect(&self) -> PgConnection {
+        connect(&self.name)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        administrate(&format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            quote(&self.name)
+        ));
+    }
+}
+
+fn cluster() -> &'static TestCluster {
+    test_cluster().expect("the database was made in it")
+}
+
+fn connect(database: &str) -> PgConnection {
+    let options = PgConnectOptions::from_str(&cluster().url(database)).unwrap();
+    let connection = block_on(options.connect());
+    connection.unwrap_or_else(|error| panic!("database {database}: {error}"))
+}
+
+fn close(connection: PgConnection) {
+    let _ = block_on(connection.close());
+}
+
+fn administrate(sql: &str) {
+    let mut connection = connect("postgres");
+    let ran = block_on(connection.execute(AssertSqlSafe(sql.to_owned())));
+    ran.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    close(connection);
+}
