@@ -71,7 +71,7 @@ impl Calls<'_> {
 
 fn cause(error: &wasmtime::Error, refused: Option<usize>, limits: &Limits) -> Cause {
     if error.is::<HostFault>() {
-        return Cause::Host(printable(&format!("{error:#}")));
+        return Cause::Host(printable(&error.root_cause().to_string()));
     }
     if let Some(wanted) = refused {
         return Cause::OutOfMemory {

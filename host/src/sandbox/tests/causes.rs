@@ -235,6 +235,6 @@ async fn a_fault_of_the_host_is_not_blamed_on_the_plugin() {
     let (cause, _) = failed(outcome);
     assert_eq!(
         cause,
-        Cause::Host("a capability failed: the disk is full".to_owned())
+        Cause::Host("the disk is full".to_owned())
     );
 }
