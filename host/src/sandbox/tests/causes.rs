@@ -233,8 +233,5 @@ async fn a_fault_of_the_host_is_not_blamed_on_the_plugin() {
         })
         .await;
     let (cause, _) = failed(outcome);
-    assert_eq!(
-        cause,
-        Cause::Host("the disk is full".to_owned())
-    );
+    assert_eq!(cause, Cause::Host("the disk is full".to_owned()));
 }
