@@ -57,7 +57,10 @@ impl<'a> Progress<'a> {
     pub fn rows(&mut self, progress: &TableProgress, plans: &[TablePlan]) {
         let now = Instant::now();
         if self.output.is_json() {
-            if self.told.is_none_or(|told| now.duration_since(told) >= EVENT_INTERVAL) {
+            if self
+                .told
+                .is_none_or(|told| now.duration_since(told) >= EVENT_INTERVAL)
+            {
                 self.told = Some(now);
                 self.output.event(&Event::Progress {
                     table: &progress.table,

@@ -96,7 +96,9 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
     let pull = signals.unless(Pull::open(arguments)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
-    let outcome = pull.follow(arguments, output, &mut progress, &mut signals).await;
+    let outcome = pull
+        .follow(arguments, output, &mut progress, &mut signals)
+        .await;
     progress.end();
     if outcome.is_ok() || pull.has_tables().await {
         new_file.keep();
@@ -215,7 +217,10 @@ impl Pull {
         }
         output.note(&report::plan(plans).to_string());
         let names: Vec<&str> = changing.iter().map(|plan| plan.table.as_str()).collect();
-        let question = format!("Rows that exist may change in: {}. Go on?", names.join(", "));
+        let question = format!(
+            "Rows that exist may change in: {}. Go on?",
+            names.join(", ")
+        );
         let answer = tokio::select! {
             answer = ask(&question) => answer,
             () = signals.next() => None,
@@ -261,7 +266,10 @@ async fn ask(question: &str) -> Option<String> {
     // A thread of its own: nothing can end its wait, and nobody has to wait for it.
     std::thread::spawn(move || {
         let mut line = String::new();
-        if std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
+        if std::io::stdin()
+            .read_line(&mut line)
+            .is_ok_and(|read| read > 0)
+        {
             let _ = answer.send(line);
         }
     });
@@ -299,14 +307,20 @@ mod tests {
         );
         assert_eq!(request.tables, ["a", "b"]);
         assert_eq!(request.strategy, "merge");
-        assert_eq!(request.table_strategies, [("b".to_owned(), "skip".to_owned())]);
+        assert_eq!(
+            request.table_strategies,
+            [("b".to_owned(), "skip".to_owned())]
+        );
         assert!(!request.create_missing);
     }
 
     #[test]
     fn everything_is_optional_but_the_target() {
         let request = request("pull http://host:7432 CODE --into copy.db");
-        assert_eq!((request.base_url.as_str(), request.code.as_str()), ("http://host:7432", "CODE"));
+        assert_eq!(
+            (request.base_url.as_str(), request.code.as_str()),
+            ("http://host:7432", "CODE")
+        );
         assert!(request.tables.is_empty() && request.create_missing);
         assert_eq!(request.strategy, "skip");
     }
@@ -322,7 +336,13 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (answer, yes) in [("y\n", true), (" YES ", true), ("", false), ("n", false), ("yep", false)] {
+        for (answer, yes) in [
+            ("y\n", true),
+            (" YES ", true),
+            ("", false),
+            ("n", false),
+            ("yep", false),
+        ] {
             assert_eq!(is_yes(answer), yes, "{answer:?}");
         }
     }

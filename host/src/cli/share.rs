@@ -104,7 +104,8 @@ impl Shared {
         let patterns = arguments.patterns();
         let tables = matching(&database.tables().await?, &patterns)
             .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
-        let granted = GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
+        let granted =
+            GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
         let tenant = site::open(granted, None, &arguments.plugins).await?;
         let search = arguments.listen.port() != 0;
         let server = Server::bind(tenant.clone(), arguments.listen, search)
@@ -188,7 +189,11 @@ impl Shared {
     /// Ends what is left; the other side is told.
     async fn close(self, complete: bool) {
         if !complete && let Err(failure) = self.tenant.delete_session(&self.session.code).await {
-            tracing::warn!(code = failure.code, "the session could not be deleted: {}", failure.message);
+            tracing::warn!(
+                code = failure.code,
+                "the session could not be deleted: {}",
+                failure.message
+            );
         }
         if let Err(error) = self.owner.end().await {
             tracing::warn!(%error, "the session's lease could not be ended; it runs out by itself");
@@ -244,7 +249,10 @@ pub fn announcement(
     let expires = expires.strftime("%Y-%m-%d %H:%M:%S %:z");
     let code = printable(code);
     let mut command = if address.ip().is_unspecified() {
-        format!("tombolo pull http://HOST:{} {code} --into DB", address.port())
+        format!(
+            "tombolo pull http://HOST:{} {code} --into DB",
+            address.port()
+        )
     } else {
         format!("tombolo pull http://{address} {code} --into DB")
     };
@@ -297,7 +305,9 @@ impl Unmatched {
             }
             Self::View(pattern, view) => failure(
                 "not-a-table",
-                format!("{pattern:?} matches {view:?} in {database}, which is no table, and no other"),
+                format!(
+                    "{pattern:?} matches {view:?} in {database}, which is no table, and no other"
+                ),
                 "name the tables behind the view instead",
             ),
         }
@@ -336,29 +346,50 @@ mod tests {
     use super::*;
 
     fn text(address: &str) -> String {
-        announcement("shop.db", 4, "A7X9K2M4", address.parse().unwrap(), Timestamp::UNIX_EPOCH)
+        announcement(
+            "shop.db",
+            4,
+            "A7X9K2M4",
+            address.parse().unwrap(),
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     #[test]
     fn the_command_for_the_other_side_can_be_copied() {
         let text = text("127.0.0.1:7433");
-        assert!(text.contains("\n  tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB\n"), "{text}");
-        assert!(text.contains("4 tables of shop.db") && !text.contains("encrypted"), "{text}");
+        assert!(
+            text.contains("\n  tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("4 tables of shop.db") && !text.contains("encrypted"),
+            "{text}"
+        );
     }
 
     #[test]
     fn other_machines_need_a_name_and_consent() {
         let everywhere = text("[::]:7432");
-        assert!(everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"), "{everywhere}");
+        assert!(
+            everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            "{everywhere}"
+        );
         assert!(everywhere.contains("in the place of HOST"), "{everywhere}");
         let one = text("192.0.2.7:7432");
-        assert!(one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"), "{one}");
+        assert!(
+            one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            "{one}"
+        );
         assert!(one.contains("encrypted") && !one.contains("HOST"), "{one}");
     }
 
     #[test]
     fn times_are_utc_for_programs() {
-        assert_eq!(expiry(1_767_323_045_000).to_string(), "2026-01-02T03:04:05Z");
+        assert_eq!(
+            expiry(1_767_323_045_000).to_string(),
+            "2026-01-02T03:04:05Z"
+        );
         assert_eq!(expiry(u64::MAX), Timestamp::MAX);
     }
 
@@ -379,7 +410,10 @@ mod tests {
         };
         assert_eq!(shared(&["*"]), Ok(2));
         assert_eq!(shared(&["orders", "order*"]), Ok(2));
-        assert_eq!(shared(&["orders", "ordrs"]), Err(Unmatched::Nothing("ordrs".to_owned())));
+        assert_eq!(
+            shared(&["orders", "ordrs"]),
+            Err(Unmatched::Nothing("ordrs".to_owned()))
+        );
         let view = Unmatched::View("*shown".to_owned(), "orders_shown".to_owned());
         assert_eq!(shared(&["*shown"]), Err(view));
         assert_eq!(matching(&[], &["*".to_owned()]), Err(Unmatched::Everything));
