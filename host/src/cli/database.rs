@@ -96,7 +96,10 @@ mod tests {
     fn what_is_no_database_is_told_without_the_password() {
         let argument: DatabaseArgument = "mysql://ana:secret@host/shop".parse().unwrap();
         let wrong = argument.check().unwrap_err();
-        assert!(wrong.contains("mysql") && !wrong.contains("secret"), "{wrong}");
+        assert!(
+            wrong.contains("mysql") && !wrong.contains("secret"),
+            "{wrong}"
+        );
         assert!(!format!("{argument} {argument:?}").contains("secret"));
     }
 

@@ -37,7 +37,17 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "10", "m", "ten minutes", "0s", "-5m", "5ms", "721h", "99999999999999999999h"] {
+        for text in [
+            "",
+            "10",
+            "m",
+            "ten minutes",
+            "0s",
+            "-5m",
+            "5ms",
+            "721h",
+            "99999999999999999999h",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

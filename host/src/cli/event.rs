@@ -205,7 +205,10 @@ mod tests {
             json(&done),
             r#"{"event":"done","run":"r1","tables":[{"table":"orders","created":1,"updated":2,"same":3,"skipped":4,"failed":5,"bytes":6}]}"#
         );
-        assert!(json(&Event::Table((&report).into())).starts_with(r#"{"event":"table","table":"orders","created":1,"#));
+        assert!(
+            json(&Event::Table((&report).into()))
+                .starts_with(r#"{"event":"table","table":"orders","created":1,"#)
+        );
         let failed = tombolo::failure::failure("denied", "no", "ask");
         assert_eq!(
             json(&(&failed).into()),

@@ -121,7 +121,10 @@ mod tests {
     fn the_hint_has_a_line_of_its_own() {
         let text = describe(&failure("denied", "not shared", "ask the other site"));
         assert_eq!(text, "error: not shared\n  → ask the other site");
-        assert_eq!(describe(&failure("denied", "not shared", "")), "error: not shared");
+        assert_eq!(
+            describe(&failure("denied", "not shared", "")),
+            "error: not shared"
+        );
     }
 
     #[test]

@@ -37,7 +37,11 @@ impl FromStr for PluginArgument {
 /// Checks that no role is filled twice.
 pub fn check(plugins: &[PluginArgument]) -> Result<(), String> {
     for (position, plugin) in plugins.iter().enumerate() {
-        if plugins.iter().skip(position + 1).any(|other| other.role == plugin.role) {
+        if plugins
+            .iter()
+            .skip(position + 1)
+            .any(|other| other.role == plugin.role)
+        {
             return Err(format!("two plugins for the role {}", plugin.role));
         }
     }
@@ -70,7 +74,9 @@ pub async fn load(
 fn read(file: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::open(file)?.take(limit).read_to_end(&mut bytes)?;
+    std::fs::File::open(file)?
+        .take(limit)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -99,7 +105,10 @@ mod tests {
             (format!("sessions=@sha256:{digest}"), "ROLE=FILE"),
             (format!("cook=a.wasm@sha256:{digest}"), "cook"),
             ("sessions=a.wasm@sha256:12".to_owned(), "64 hexadecimal"),
-            (format!("sessions=a.wasm@sha256:{}", "é".repeat(32)), "64 hexadecimal"),
+            (
+                format!("sessions=a.wasm@sha256:{}", "é".repeat(32)),
+                "64 hexadecimal",
+            ),
         ] {
             let error = text.parse::<PluginArgument>().unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -18,7 +18,7 @@ use super::event::Event;
 use super::output::Output;
 use super::plugins::{self, PluginArgument};
 use super::progress::Progress;
-use super::signals::{Signals, cancelled};
+use super::signals::Signals;
 use super::strategy::{Strategies, StrategyArgument};
 use super::{report, site};
 
@@ -26,7 +26,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 customers orders --into postgres://ana@localhost/shop
-  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy overwrite --strategy customers=merge
+  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy merge --strategy logs=append
 
 Strategies say what happens to rows that exist on both sides:
   skip        the row here stays (the default)
@@ -96,7 +96,9 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
     let pull = signals.unless(Pull::open(arguments)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
-    let outcome = pull.follow(arguments, output, &mut progress, &mut signals).await;
+    let outcome = pull
+        .follow(arguments, output, &mut progress, &mut signals)
+        .await;
     progress.end();
     if outcome.is_ok() || pull.has_tables().await {
         new_file.keep();
@@ -178,6 +180,7 @@ impl Pull {
                     plans = planned;
                     if !ending {
                         self.confirm(arguments, &plans, output, signals).await?;
+                        progress.begin();
                         self.tenant.start(&self.run).await?;
                     }
                 }
@@ -215,18 +218,26 @@ impl Pull {
         }
         output.note(&report::plan(plans).to_string());
         let names: Vec<&str> = changing.iter().map(|plan| plan.table.as_str()).collect();
-        let question = format!("Rows that exist may change in: {}. Go on?", names.join(", "));
+        let question = format!(
+            "Rows that exist may change in: {}. Go on?",
+            names.join(", ")
+        );
         let answer = tokio::select! {
             answer = ask(&question) => answer,
             () = signals.next() => None,
         };
-        if answer.is_some_and(|answer| is_yes(&answer)) {
-            return Ok(());
+        match answer {
+            Some(answer) if is_yes(&answer) => return Ok(()),
+            Some(_) => {}
+            // The cursor still stands behind the question.
+            None => output.note(""),
         }
         self.tenant.cancel(&self.run).await?;
-        let mut refused = cancelled();
-        refused.message = "not confirmed; nothing was written".to_owned();
-        Err(refused)
+        Err(failure(
+            "cancelled",
+            "not confirmed; nothing was written",
+            "the code can be used again from here; --yes does not ask",
+        ))
     }
 
     /// Whether anything was written into the target, as far as can be told.
@@ -261,7 +272,10 @@ async fn ask(question: &str) -> Option<String> {
     // A thread of its own: nothing can end its wait, and nobody has to wait for it.
     std::thread::spawn(move || {
         let mut line = String::new();
-        if std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
+        if std::io::stdin()
+            .read_line(&mut line)
+            .is_ok_and(|read| read > 0)
+        {
             let _ = answer.send(line);
         }
     });
@@ -299,14 +313,20 @@ mod tests {
         );
         assert_eq!(request.tables, ["a", "b"]);
         assert_eq!(request.strategy, "merge");
-        assert_eq!(request.table_strategies, [("b".to_owned(), "skip".to_owned())]);
+        assert_eq!(
+            request.table_strategies,
+            [("b".to_owned(), "skip".to_owned())]
+        );
         assert!(!request.create_missing);
     }
 
     #[test]
     fn everything_is_optional_but_the_target() {
         let request = request("pull http://host:7432 CODE --into copy.db");
-        assert_eq!((request.base_url.as_str(), request.code.as_str()), ("http://host:7432", "CODE"));
+        assert_eq!(
+            (request.base_url.as_str(), request.code.as_str()),
+            ("http://host:7432", "CODE")
+        );
         assert!(request.tables.is_empty() && request.create_missing);
         assert_eq!(request.strategy, "skip");
     }
@@ -322,7 +342,13 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (answer, yes) in [("y\n", true), (" YES ", true), ("", false), ("n", false), ("yep", false)] {
+        for (answer, yes) in [
+            ("y\n", true),
+            (" YES ", true),
+            ("", false),
+            ("n", false),
+            ("yep", false),
+        ] {
             assert_eq!(is_yes(answer), yes, "{answer:?}");
         }
     }

@@ -73,7 +73,9 @@ pub fn summary(reports: &[TableReport], terminal: bool) -> String {
 }
 
 fn summary_table(reports: &[TableReport]) -> Table {
-    let header = ["table", "created", "updated", "same", "skipped", "failed", "size"];
+    let header = [
+        "table", "created", "updated", "same", "skipped", "failed", "size",
+    ];
     let mut table = table(
         &header,
         1,
@@ -124,7 +126,11 @@ pub fn plan(plans: &[TablePlan]) -> Table {
                 plan.table.clone(),
                 plan.strategy.clone(),
                 if plan.create { "is created" } else { "exists" }.to_owned(),
-                if plan.exact { there } else { format!("about {there}") },
+                if plan.exact {
+                    there
+                } else {
+                    format!("about {there}")
+                },
                 number(plan.local_rows),
             ]
         }),
@@ -205,7 +211,10 @@ mod tests {
     #[test]
     fn a_plan_says_what_is_an_estimate() {
         let table = plan(&[planned("skip", true, 0)]).to_string();
-        assert!(table.contains("about 1,000") && table.contains("is created"), "{table}");
+        assert!(
+            table.contains("about 1,000") && table.contains("is created"),
+            "{table}"
+        );
     }
 
     #[test]

@@ -122,7 +122,14 @@ fn generation(generation: &Generation) -> &str {
 }
 
 fn text(schema: &TableSchema) -> String {
-    let header = ["column", "type", "declared as", "null", "default", "generated"];
+    let header = [
+        "column",
+        "type",
+        "declared as",
+        "null",
+        "default",
+        "generated",
+    ];
     let columns = schema.columns.iter().map(|column| {
         let generation = generation(&column.generation);
         vec![

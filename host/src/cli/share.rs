@@ -46,7 +46,7 @@ pub struct Arguments {
     /// Share only the tables with these names: `*` any text, `?` one character, `{a,b}` either
     #[arg(long, value_name = "GLOB,…")]
     tables: Vec<TablePatterns>,
-    /// Where to listen; the next free port is taken if this one is not
+    /// Where to listen; the next free port, if this one is in use
     #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS)]
     listen: SocketAddr,
     /// How long the code can be used for the first time: 90s, 10m, 1h30m
@@ -79,7 +79,11 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
     let shared = signals.unless(Shared::open(arguments)).await?;
     shared.announce(arguments, output);
     let outcome = shared.follow(output, &mut signals).await;
-    shared.close(outcome.is_ok()).await;
+    tokio::select! {
+        () = shared.close(outcome.is_ok()) => {}
+        // Asked twice: whatever is open ends with the process.
+        () = signals.next() => {}
+    }
     let reports = outcome?;
     output.event(&Event::Done {
         run: None,
@@ -104,7 +108,8 @@ impl Shared {
         let patterns = arguments.patterns();
         let tables = matching(&database.tables().await?, &patterns)
             .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
-        let granted = GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
+        let granted =
+            GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
         let tenant = site::open(granted, None, &arguments.plugins).await?;
         let search = arguments.listen.port() != 0;
         let server = Server::bind(tenant.clone(), arguments.listen, search)
@@ -188,7 +193,11 @@ impl Shared {
     /// Ends what is left; the other side is told.
     async fn close(self, complete: bool) {
         if !complete && let Err(failure) = self.tenant.delete_session(&self.session.code).await {
-            tracing::warn!(code = failure.code, "the session could not be deleted: {}", failure.message);
+            tracing::warn!(
+                code = failure.code,
+                "the session could not be deleted: {}",
+                failure.message
+            );
         }
         if let Err(error) = self.owner.end().await {
             tracing::warn!(%error, "the session's lease could not be ended; it runs out by itself");
@@ -222,7 +231,7 @@ async fn tell(follower: &mut Follower, output: &Output) -> Result<Vec<TableRepor
 
 /// Who used the code, in a line.
 pub fn claimed_line(claimer: &str) -> String {
-    format!("{} uses the code", printable(claimer))
+    format!("claimed by {}", printable(claimer))
 }
 
 /// A table that the other side has, in a line.
@@ -244,7 +253,10 @@ pub fn announcement(
     let expires = expires.strftime("%Y-%m-%d %H:%M:%S %:z");
     let code = printable(code);
     let mut command = if address.ip().is_unspecified() {
-        format!("tombolo pull http://HOST:{} {code} --into DB", address.port())
+        format!(
+            "tombolo pull http://HOST:{} {code} --into DB",
+            address.port()
+        )
     } else {
         format!("tombolo pull http://{address} {code} --into DB")
     };
@@ -261,7 +273,11 @@ pub fn announcement(
             "\nNothing is encrypted on the way: on a network you do not trust, listen on 127.0.0.1 and use a tunnel.",
         );
     }
-    text.push_str(&format!("\nOn the other side:\n\n  {command}\n{notes}"));
+    text.push_str(&format!("\nOn the other side:\n\n  {command}"));
+    if !notes.is_empty() {
+        text.push_str("\n");
+        text.push_str(&notes);
+    }
     text
 }
 
@@ -297,7 +313,9 @@ impl Unmatched {
             }
             Self::View(pattern, view) => failure(
                 "not-a-table",
-                format!("{pattern:?} matches {view:?} in {database}, which is no table, and no other"),
+                format!(
+                    "{pattern:?} matches {view:?} in {database}, which is no table, and no other"
+                ),
                 "name the tables behind the view instead",
             ),
         }
@@ -336,29 +354,50 @@ mod tests {
     use super::*;
 
     fn text(address: &str) -> String {
-        announcement("shop.db", 4, "A7X9K2M4", address.parse().unwrap(), Timestamp::UNIX_EPOCH)
+        announcement(
+            "shop.db",
+            4,
+            "A7X9K2M4",
+            address.parse().unwrap(),
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     #[test]
     fn the_command_for_the_other_side_can_be_copied() {
         let text = text("127.0.0.1:7433");
-        assert!(text.contains("\n  tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB\n"), "{text}");
-        assert!(text.contains("4 tables of shop.db") && !text.contains("encrypted"), "{text}");
+        assert!(
+            text.contains("\n  tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB"),
+            "{text}"
+        );
+        assert!(
+            text.contains("4 tables of shop.db") && !text.contains("encrypted"),
+            "{text}"
+        );
     }
 
     #[test]
     fn other_machines_need_a_name_and_consent() {
         let everywhere = text("[::]:7432");
-        assert!(everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"), "{everywhere}");
+        assert!(
+            everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            "{everywhere}"
+        );
         assert!(everywhere.contains("in the place of HOST"), "{everywhere}");
         let one = text("192.0.2.7:7432");
-        assert!(one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"), "{one}");
+        assert!(
+            one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            "{one}"
+        );
         assert!(one.contains("encrypted") && !one.contains("HOST"), "{one}");
     }
 
     #[test]
     fn times_are_utc_for_programs() {
-        assert_eq!(expiry(1_767_323_045_000).to_string(), "2026-01-02T03:04:05Z");
+        assert_eq!(
+            expiry(1_767_323_045_000).to_string(),
+            "2026-01-02T03:04:05Z"
+        );
         assert_eq!(expiry(u64::MAX), Timestamp::MAX);
     }
 
@@ -379,7 +418,10 @@ mod tests {
         };
         assert_eq!(shared(&["*"]), Ok(2));
         assert_eq!(shared(&["orders", "order*"]), Ok(2));
-        assert_eq!(shared(&["orders", "ordrs"]), Err(Unmatched::Nothing("ordrs".to_owned())));
+        assert_eq!(
+            shared(&["orders", "ordrs"]),
+            Err(Unmatched::Nothing("ordrs".to_owned()))
+        );
         let view = Unmatched::View("*shown".to_owned(), "orders_shown".to_owned());
         assert_eq!(shared(&["*shown"]), Err(view));
         assert_eq!(matching(&[], &["*".to_owned()]), Err(Unmatched::Everything));

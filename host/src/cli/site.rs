@@ -42,7 +42,9 @@ pub async fn open(
 /// Who we are, for the other side's screen: `ana@laptop` where that is known.
 pub fn who() -> String {
     let variable = |names: [&str; 2]| {
-        let mut found = names.into_iter().filter_map(|name| std::env::var(name).ok());
+        let mut found = names
+            .into_iter()
+            .filter_map(|name| std::env::var(name).ok());
         found.find(|value| !value.is_empty())
     };
     let host = variable(["HOSTNAME", "COMPUTERNAME"]).or_else(|| {

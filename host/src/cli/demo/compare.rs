@@ -81,7 +81,10 @@ async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::
     sqlx::query_scalar(sql).fetch_all(connection).await
 }
 
-async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>, sqlx::Error> {
+async fn columns(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar("SELECT name FROM pragma_table_info(?) ORDER BY cid")
         .bind(table)
         .fetch_all(connection)
@@ -94,7 +97,11 @@ fn select(table: &str, columns: &[String]) -> String {
         .iter()
         .map(|column| format!("typeof({0}), {0}", quote(column)))
         .collect();
-    format!("SELECT id, {} FROM {} ORDER BY id", cells.join(", "), quote(table))
+    format!(
+        "SELECT id, {} FROM {} ORDER BY id",
+        cells.join(", "),
+        quote(table)
+    )
 }
 
 fn rows<'a>(
@@ -176,9 +183,13 @@ mod tests {
     use sqlx::Executor as _;
 
     async fn file(path: &Path, rows: &str) {
-        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true);
         let mut connection = options.connect().await.unwrap();
-        let sql = format!("CREATE TABLE \"a b\" (id INTEGER PRIMARY KEY, v); INSERT INTO \"a b\" VALUES {rows}");
+        let sql = format!(
+            "CREATE TABLE \"a b\" (id INTEGER PRIMARY KEY, v); INSERT INTO \"a b\" VALUES {rows}"
+        );
         connection.execute(AssertSqlSafe(sql)).await.unwrap();
         connection.close().await.unwrap();
     }
@@ -219,7 +230,11 @@ mod tests {
             ("'é'", "'e'"),
         ] {
             let row = |value: &str| format!("(1, {value})");
-            assert_eq!(compared(&row(one), &row(other)).await.different, 1, "{one} {other}");
+            assert_eq!(
+                compared(&row(one), &row(other)).await.different,
+                1,
+                "{one} {other}"
+            );
             assert_eq!(compared(&row(one), &row(one)).await.equal, 1, "{one}");
         }
     }

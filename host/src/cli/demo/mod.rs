@@ -1,8 +1,8 @@
 //! `tombolo demo`: two sites on this machine, a real `share` and a real `pull`, and a comparison of every row.
 
 mod compare;
-mod sites;
 mod shop;
+mod sites;
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,9 @@ pub async fn run(output: &Output) -> Result<(), Failure> {
     let mut signals = Signals::take()?;
     let folder = tempfile::Builder::new().prefix("tombolo-demo-").tempdir()?;
     let mut sites = Sites::new(folder.path())?;
-    let outcome = signals.unless(demonstrate(&folder, &mut sites, output)).await;
+    let outcome = signals
+        .unless(demonstrate(&folder, &mut sites, output))
+        .await;
     // Before the folder, in which they write.
     sites.end().await;
     let closed = folder.close();
@@ -30,13 +32,15 @@ pub async fn run(output: &Output) -> Result<(), Failure> {
     Ok(closed?)
 }
 
-async fn demonstrate(
-    folder: &TempDir,
-    sites: &mut Sites,
-    output: &Output,
-) -> Result<(), Failure> {
-    let (source, target) = (folder.path().join(sites::SOURCE), folder.path().join(sites::TARGET));
-    output.note(&format!("Two sites in {}, removed at the end.", folder.path().display()));
+async fn demonstrate(folder: &TempDir, sites: &mut Sites, output: &Output) -> Result<(), Failure> {
+    let (source, target) = (
+        folder.path().join(sites::SOURCE),
+        folder.path().join(sites::TARGET),
+    );
+    output.note(&format!(
+        "Two sites in {}, removed at the end.",
+        folder.path().display()
+    ));
     shop::generate(&source, &target).await?;
     let before = compare::files(&source, &target).await?;
     output.result(&format!(
@@ -48,8 +52,8 @@ async fn demonstrate(
         report::number(sum(&before, |table| table.different)),
     ));
 
-    let began = Instant::now();
     let session = sites.share(output).await?;
+    let began = Instant::now();
     sites.pull(&session, output).await?;
     sites.finish_share(output).await?;
     let time = began.elapsed();
@@ -87,11 +91,15 @@ fn tell(tables: &[Comparison], time: Duration, output: &Output) -> Result<(), Fa
                 surplus,
             } = table;
             let mut row = vec![name.clone()];
-            row.extend([rows, equal, missing, different, surplus].map(|&count| report::number(count)));
+            row.extend(
+                [rows, equal, missing, different, surplus].map(|&count| report::number(count)),
+            );
             row
         }),
     );
-    output.result(&format!("\nBoth files compared, every cell of every row:\n{shown}"));
+    output.result(&format!(
+        "\nBoth files compared, every cell of every row:\n{shown}"
+    ));
     if differences > 0 || rows != shop::ROWS {
         return Err(failure(
             "demo-differs",
@@ -129,7 +137,13 @@ mod tests {
         let output = Output::new(true);
         let tell = |table| tell(&[table], Duration::from_secs(1), &output);
         assert!(tell(compared(shop::ROWS, 0)).is_ok());
-        assert_eq!(tell(compared(shop::ROWS, 1)).unwrap_err().code, "demo-differs");
-        assert!(tell(compared(shop::ROWS - 1, 0)).is_err(), "a row is gone on both sides");
+        assert_eq!(
+            tell(compared(shop::ROWS, 1)).unwrap_err().code,
+            "demo-differs"
+        );
+        assert!(
+            tell(compared(shop::ROWS - 1, 0)).is_err(),
+            "a row is gone on both sides"
+        );
     }
 }

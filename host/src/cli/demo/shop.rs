@@ -71,15 +71,26 @@ const DIFFERENCES: &str = "
 ";
 
 const FIRST_NAMES: &[&str] = &[
-    "Ana", "Björn", "Chloé", "Dmitri", "Élise", "Fatima", "Giulia", "Hiroshi", "Inês", "José", "Kofi",
-    "Łucja", "Mei", "Noah", "Olga", "Priya", "Quentin", "Rosa", "Søren", "Tomás", "Ümit", "Zoë",
+    "Ana", "Björn", "Chloé", "Dmitri", "Élise", "Fatima", "Giulia", "Hiroshi", "Inês", "José",
+    "Kofi", "Łucja", "Mei", "Noah", "Olga", "Priya", "Quentin", "Rosa", "Søren", "Tomás", "Ümit",
+    "Zoë",
 ];
 const LAST_NAMES: &[&str] = &[
-    "Almeida", "Becker", "Costa", "Dubois", "Eriksson", "Fischer", "García", "Haddad", "Ito", "Jansen",
-    "Kowalska", "Larsen", "Müller", "Nowak", "O'Brien", "Petrov", "Rossi", "Silva", "Tanaka", "Weiß",
+    "Almeida", "Becker", "Costa", "Dubois", "Eriksson", "Fischer", "García", "Haddad", "Ito",
+    "Jansen", "Kowalska", "Larsen", "Müller", "Nowak", "O'Brien", "Petrov", "Rossi", "Silva",
+    "Tanaka", "Weiß",
 ];
 const CITIES: &[&str] = &[
-    "Lisboa", "Porto", "Zürich", "Kraków", "Malmö", "Lyon", "Kyōto", "Αθήνα", "São Paulo", "Accra",
+    "Lisboa",
+    "Porto",
+    "Zürich",
+    "Kraków",
+    "Malmö",
+    "Lyon",
+    "Kyōto",
+    "Αθήνα",
+    "São Paulo",
+    "Accra",
 ];
 const ADJECTIVES: &[&str] = &[
     "Small", "Large", "Blue", "Wooden", "Folding", "Quiet", "Heavy", "Striped", "Smart", "Plain",
@@ -89,13 +100,19 @@ const THINGS: &[&str] = &[
 ];
 const STATES: &[&str] = &["paid", "packed", "shipped", "delivered", "returned"];
 const NOTES: &[&str] = &[
-    "ring twice", "leave at the neighbour's", "gift, no invoice", "first floor\nleft door", "🎁 please wrap",
+    "ring twice",
+    "leave at the neighbour's",
+    "gift, no invoice",
+    "first floor\nleft door",
+    "🎁 please wrap",
 ];
 
 /// Makes both files: the source whole, the target half of it with a thousand rows that differ.
 pub async fn generate(source: &Path, target: &Path) -> Result<(), std::io::Error> {
     fill_source(source).await.map_err(std::io::Error::other)?;
-    fill_target(source, target).await.map_err(std::io::Error::other)
+    fill_target(source, target)
+        .await
+        .map_err(std::io::Error::other)
 }
 
 async fn create(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
@@ -225,7 +242,8 @@ impl Random {
 
     /// From 0 to below 1.
     fn fraction(&mut self) -> f64 {
-        f64::from(u32::try_from(self.next() >> 32).unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
+        f64::from(u32::try_from(self.next() >> 32).unwrap_or_default())
+            / (f64::from(u32::MAX) + 1.0)
     }
 
     /// Cents, as a decimal column holds them: whole amounts become integers in SQLite.
@@ -235,7 +253,10 @@ impl Random {
     }
 
     fn bytes(&mut self) -> Vec<u8> {
-        [self.next(), self.next()].iter().flat_map(|half| half.to_be_bytes()).collect()
+        [self.next(), self.next()]
+            .iter()
+            .flat_map(|half| half.to_be_bytes())
+            .collect()
     }
 }
 
@@ -264,7 +285,10 @@ mod tests {
         for file in [&source, &target] {
             let options = SqliteConnectOptions::new().filename(file).read_only(true);
             let mut connection = options.connect().await.unwrap();
-            let broken = connection.fetch_all("PRAGMA foreign_key_check").await.unwrap();
+            let broken = connection
+                .fetch_all("PRAGMA foreign_key_check")
+                .await
+                .unwrap();
             assert!(broken.is_empty(), "{file:?}");
             connection.close().await.unwrap();
         }
@@ -276,7 +300,11 @@ mod tests {
         let first: Vec<u64> = (0..3).map(|_| random.next()).collect();
         assert_eq!(
             first,
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
         );
     }
 

@@ -72,7 +72,16 @@ impl Sites {
     /// Runs `pull` to its end; what it prints is printed.
     pub async fn pull(&mut self, session: &Session, output: &Output) -> Result<(), Failure> {
         let Session { code, url } = session;
-        let arguments = ["pull", url, code, "--into", TARGET, "--strategy", "overwrite", "--yes"];
+        let arguments = [
+            "pull",
+            url,
+            code,
+            "--into",
+            TARGET,
+            "--strategy",
+            "overwrite",
+            "--yes",
+        ];
         echo(&arguments, output);
         let mut command = self.command("pull-data", &arguments);
         if output.is_json() {
@@ -153,13 +162,18 @@ fn text(event: &Value, field: &str) -> Result<String, Failure> {
 fn announced(event: &Value) -> Result<String, Failure> {
     let address = text(event, "url")?;
     let address = address.strip_prefix("http://").unwrap_or_default();
-    let tables = event.get("tables").and_then(Value::as_u64).unwrap_or_default();
+    let tables = event
+        .get("tables")
+        .and_then(Value::as_u64)
+        .unwrap_or_default();
     Ok(share::announcement(
         SOURCE,
         usize::try_from(tables).unwrap_or_default(),
         &text(event, "code")?,
         address.parse().map_err(|_| silent("share"))?,
-        text(event, "expires_at")?.parse().map_err(|_| silent("share"))?,
+        text(event, "expires_at")?
+            .parse()
+            .map_err(|_| silent("share"))?,
     ))
 }
 
@@ -169,7 +183,11 @@ fn told(event: &Value) -> Option<String> {
     let number = |field: &str| event.get(field).and_then(Value::as_u64);
     match text("event")? {
         "claimed" => Some(share::claimed_line(text("claimer")?)),
-        "sent" => Some(share::sent_line(text("table")?, number("rows")?, number("bytes")?)),
+        "sent" => Some(share::sent_line(
+            text("table")?,
+            number("rows")?,
+            number("bytes")?,
+        )),
         _ => None,
     }
 }
@@ -203,7 +221,10 @@ mod tests {
     fn events_become_what_people_read() {
         let session = r#"{"event":"session","code":"A7X9K2M4","url":"http://127.0.0.1:7433","expires_at":"2026-01-02T03:04:05Z","tables":4}"#;
         let announced = announced(&read(session).unwrap()).unwrap();
-        assert!(announced.contains("tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB"), "{announced}");
+        assert!(
+            announced.contains("tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB"),
+            "{announced}"
+        );
 
         let sent = read(r#"{"event":"sent","table":"orders","rows":29000,"bytes":1024}"#).unwrap();
         assert_eq!(told(&sent).unwrap(), "orders: 29,000 rows sent, 1.00 KiB");
@@ -212,9 +233,13 @@ mod tests {
 
     #[test]
     fn a_failure_of_a_site_is_the_failure_of_the_demo() {
-        let error = r#"{"event":"error","code":"unavailable","message":"cannot listen","hint":"choose"}"#;
+        let error =
+            r#"{"event":"error","code":"unavailable","message":"cannot listen","hint":"choose"}"#;
         let wrong = read(error).unwrap_err();
-        assert_eq!((wrong.code.as_str(), wrong.message.as_str()), ("unavailable", "cannot listen"));
+        assert_eq!(
+            (wrong.code.as_str(), wrong.message.as_str()),
+            ("unavailable", "cannot listen")
+        );
         assert!(read("not json").is_err());
         assert!(announced(&read(r#"{"event":"session"}"#).unwrap()).is_err());
     }
