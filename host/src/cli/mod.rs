@@ -1,8 +1,12 @@
 //! The command line: one file a command, and what they share.
 
+mod announcement;
+mod confirm;
 mod count;
 mod database;
 mod demo;
+#[cfg(test)]
+mod documentation;
 mod duration;
 mod event;
 mod output;
