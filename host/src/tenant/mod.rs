@@ -22,7 +22,7 @@ use crate::job;
 use crate::notices::{Happening, Notices};
 use crate::owner::{self, Owner};
 use crate::sandbox::{ConflictStrategies, EngineComponent, Sandbox, SchemaDdl, SessionRules};
-use crate::server::Snapshots;
+use crate::snapshots::Snapshots;
 use crate::state::{State, StateError};
 
 /// How often owners and snapshots are looked after.
