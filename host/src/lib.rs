@@ -17,5 +17,6 @@ pub mod owner;
 pub mod rows;
 pub mod sandbox;
 pub mod server;
+pub mod snapshots;
 pub mod state;
 pub mod tenant;

@@ -11,6 +11,9 @@ use crate::bindings::types::TableReport;
 /// More than this is never kept for one topic; a follower that is so far behind has lost interest.
 const MAX_KEPT: usize = 100_000;
 
+/// More topics than this are cleared of those that nobody follows.
+const MAX_TOPICS: usize = 10_000;
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Happening {
@@ -65,16 +68,12 @@ impl Notices {
         }
     }
 
-    /// Forgets a topic; its followers keep what they have.
-    pub fn forget(&self, topic: &str) {
-        self.topics
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(topic);
-    }
-
     fn topic(&self, topic: &str) -> Arc<Topic> {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if topics.len() >= MAX_TOPICS {
+            // What nobody follows goes first; a component cannot fill the memory with topics.
+            topics.retain(|_, topic| Arc::strong_count(topic) > 1);
+        }
         Arc::clone(topics.entry(topic.to_owned()).or_default())
     }
 }

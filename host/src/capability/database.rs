@@ -69,7 +69,7 @@ impl Capabilities {
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         let message = error.to_string();
-        Self::Guest(match error {
+        match error {
             DatabaseError::NotFound { .. } => Error::NotFound(message),
             DatabaseError::View { .. } | DatabaseError::Unsuitable { .. } => {
                 Error::Invalid(message)
@@ -88,6 +88,7 @@ impl From<DatabaseError> for Failure {
                     column: None,
                 })
             }
-        })
+        }
+        .into()
     }
 }

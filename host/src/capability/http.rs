@@ -58,12 +58,13 @@ impl Host for Capabilities {
 impl From<EgressError> for Failure {
     fn from(error: EgressError) -> Self {
         let message = error.to_string();
-        Self::Guest(match error {
+        match error {
             EgressError::Address { .. } => Error::Invalid(message),
             EgressError::Denied(_) | EgressError::Plain(_) => Error::Denied(message),
             EgressError::Unreachable { .. } => Error::Unavailable(message),
             EgressError::Timeout(_) => Error::Timeout,
             EgressError::TooLarge(_) => Error::Limit(message),
-        })
+        }
+        .into()
     }
 }

@@ -42,14 +42,14 @@ impl Capabilities {
 #[derive(Debug)]
 pub enum Failure {
     /// The component is told.
-    Guest(types::Error),
+    Guest(Box<types::Error>),
     /// The host cannot go on with this call.
     Trap(wasmtime::Error),
 }
 
 impl From<types::Error> for Failure {
     fn from(error: types::Error) -> Self {
-        Self::Guest(error)
+        Self::Guest(Box::new(error))
     }
 }
 
@@ -57,10 +57,10 @@ impl From<crate::state::StateError> for Failure {
     fn from(error: crate::state::StateError) -> Self {
         match error {
             crate::state::StateError::TooLarge(reason) => {
-                Self::Guest(types::Error::Limit(reason.to_owned()))
+                types::Error::Limit(reason.to_owned()).into()
             }
             crate::state::StateError::Store(_) => {
-                Self::Guest(types::Error::Unavailable(error.to_string()))
+                types::Error::Unavailable(error.to_string()).into()
             }
         }
     }
@@ -75,7 +75,7 @@ impl From<std::io::Error> for Failure {
 impl types::Host for Capabilities {
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<types::Error> {
         match failure {
-            Failure::Guest(error) => Ok(error),
+            Failure::Guest(error) => Ok(*error),
             Failure::Trap(error) => Err(error),
         }
     }

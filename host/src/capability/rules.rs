@@ -36,6 +36,6 @@ impl ddl::Host for Capabilities {
 /// The inner component failed; the outer one is told, and its store stays whole.
 impl From<SandboxError> for Failure {
     fn from(error: SandboxError) -> Self {
-        Self::Guest(Error::Other(error.to_string()))
+        Error::Other(error.to_string()).into()
     }
 }

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use crate::bindings::types::{Failure, Peer};
 use crate::egress::Method;
 use crate::failure::{failure, printable};
-use crate::rows::{Frame, FrameReader, StreamHeader};
-use crate::server::{ROWS, ROWS_COMPRESSED};
+use crate::rows::{Frame, FrameReader, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, StreamHeader};
 use crate::tenant::Tenant;
 
 /// A sender that works says so every 5 s.
@@ -41,9 +40,9 @@ pub async fn open(
     let path = format!("/sync/v1/tables/{name}/rows?run={run}");
     let bearer = tenant.access().credential(peer);
     let accept = if tenant.egress().stays_here(&peer.base_url) {
-        ROWS
+        MEDIA_TYPE
     } else {
-        ROWS_COMPRESSED
+        MEDIA_TYPE_COMPRESSED
     };
     let answer = tenant
         .egress()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{PreparedTable, fetch, strategy, without_computed};
+use super::{PreparedTable, fetch, strategy};
 use crate::bindings::types::{Failure, Peer, TableReport, TableSchema};
 use crate::database::{ChunkCounts, Database, TableLoad, Target};
 use crate::failure::failure;
@@ -86,8 +86,8 @@ impl Run<'_> {
         let name = &order.incoming.table;
         self.check_cancelled()?;
         let (mut incoming, header) = fetch::open(self.tenant, self.peer, self.id, name).await?;
-        let arriving = without_computed(order.incoming.clone());
-        if !same_columns(&header.table, &arriving) {
+        let arriving = &order.incoming;
+        if !same_columns(&header.table, arriving) {
             return Err(failure(
                 "columns-differ",
                 format!("table {name:?} changed at the other site after it was described"),
@@ -95,7 +95,7 @@ impl Run<'_> {
             ));
         }
         if order.create {
-            target.create(&table.before, &arriving).await?;
+            target.create(&table.before, arriving).await?;
         }
         target
             .begin_table(TableLoad {
@@ -125,7 +125,7 @@ impl Run<'_> {
                         return Err(too_large(name));
                     }
                     if chunk.is_full() && !order.one_chunk {
-                        counts += self.commit(target, table, &arriving).await?;
+                        counts += self.commit(target, table).await?;
                         chunk = Chunk::default();
                         self.check_cancelled()?;
                     }
@@ -135,10 +135,10 @@ impl Run<'_> {
             }
         }
         if chunk.rows > 0 {
-            counts += self.commit(target, table, &arriving).await?;
+            counts += self.commit(target, table).await?;
         }
         if !table.after.is_empty() {
-            target.create(&table.after, &arriving).await?;
+            target.create(&table.after, arriving).await?;
         }
         target.finish_table().await?;
         self.tell(name, received, incoming.received());
@@ -165,10 +165,9 @@ impl Run<'_> {
         &self,
         target: &mut dyn Target,
         table: &PreparedTable,
-        arriving: &TableSchema,
     ) -> Result<ChunkCounts, Failure> {
         if let Some(judge) = &table.strategy.judge {
-            settle(target, judge, arriving).await?;
+            settle(target, judge, &table.order.incoming).await?;
         }
         Ok(target.commit_chunk().await?)
     }

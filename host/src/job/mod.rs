@@ -107,8 +107,9 @@ pub async fn pull(
 async fn prepare(
     tenant: &Tenant,
     database: &dyn Database,
-    order: TableOrder,
+    mut order: TableOrder,
 ) -> Result<PreparedTable, Failure> {
+    order.incoming = without_computed(order.incoming);
     let dialect = database.dialect();
     let table = &order.incoming.table;
     let check = |statements: &[_]| -> Result<Vec<CheckedStatement>, Failure> {
@@ -120,7 +121,7 @@ async fn prepare(
     let before = check(&order.before)?;
     let after = check(&order.after)?;
     let local = if order.create {
-        without_computed(order.incoming.clone())
+        order.incoming.clone()
     } else {
         database.describe(table).await?
     };

@@ -6,11 +6,11 @@ use sqlparser::ast::{
     Statement as Tree, TableConstraint, UnaryOperator, Value,
 };
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserOptions};
 
 use crate::bindings::types::{Dialect, Failure, Statement, StatementKind};
 use crate::database::CheckedStatement;
-use crate::failure::failure;
+use crate::failure::{failure, printable};
 
 /// The longest statement: 2 000 columns with names of 63 bytes fit several times.
 const MAX_SQL_BYTES: usize = 1 << 20;
@@ -67,15 +67,11 @@ pub fn check(
         Dialect::Postgres => &PostgreSqlDialect {},
         Dialect::Other(_) => return Err(refuse("the database's language is not known")),
     };
-    let trees =
-        Parser::parse_sql(grammar, &statement.sql).map_err(|error| StatementError::Unparsed {
-            table: table.to_owned(),
-            reason: error.to_string(),
-        })?;
-    let [tree] = trees.as_slice() else {
-        return Err(refuse("it is not exactly one statement"));
-    };
-    match (&statement.kind, tree) {
+    let tree = parse(grammar, &statement.sql, true).map_err(|reason| StatementError::Unparsed {
+        table: table.to_owned(),
+        reason,
+    })?;
+    match (&statement.kind, &tree) {
         (StatementKind::CreateTable, Tree::CreateTable(create)) => {
             check_create_table(create, table).map_err(refuse)?;
         }
@@ -84,7 +80,39 @@ pub fn check(
         }
         _ => return Err(refuse("statements of this kind are not carried out")),
     }
-    Ok(CheckedStatement(tree.to_string()))
+    print(grammar, &statement.sql, &tree).map_err(refuse)
+}
+
+/// Exactly one statement. `unescape`: names and texts as they are meant, else as they are written.
+fn parse(grammar: &dyn Grammar, sql: &str, unescape: bool) -> Result<Tree, String> {
+    let options = ParserOptions::new().with_unescape(unescape);
+    let trees = Parser::new(grammar)
+        .with_options(options)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| printable(&error.to_string()))?;
+    match <[Tree; 1]>::try_from(trees) {
+        Ok([tree]) => Ok(tree),
+        Err(trees) => Err(format!(
+            "it is {} statements, and one is expected",
+            trees.len()
+        )),
+    }
+}
+
+/// Prints the statement from its syntax tree. The parser drops escapes from names and does not print them again, so what
+/// is printed comes from the tree with all escapes, and must mean exactly what was checked.
+fn print(
+    grammar: &dyn Grammar,
+    sql: &str,
+    checked: &Tree,
+) -> Result<CheckedStatement, &'static str> {
+    let written = parse(grammar, sql, false).map_err(|_| "it is written ambiguously")?;
+    let printed = written.to_string();
+    match parse(grammar, &printed, true) {
+        Ok(again) if again == *checked => Ok(CheckedStatement(printed)),
+        _ => Err("it would not be printed as it was checked"),
+    }
 }
 
 fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static str> {
@@ -140,7 +168,10 @@ fn check_type(data_type: &DataType) -> Result<(), &'static str> {
     let printed = data_type.to_string();
     let harmless = printed.chars().all(|character| {
         character.is_alphanumeric()
-            || matches!(character, ' ' | '_' | '(' | ')' | ',' | '[' | ']' | '"')
+            || matches!(
+                character,
+                ' ' | '_' | '-' | '(' | ')' | ',' | '[' | ']' | '"'
+            )
     });
     if harmless {
         Ok(())
@@ -221,6 +252,17 @@ mod tests {
             checked.sql()
         );
         run(&Dialect::Sqlite, r#"CREATE TABLE "t" ("a" NVARCHAR(160) NOT NULL, "b" NUMERIC(10,2), PRIMARY KEY ("a"))"#).unwrap();
+    }
+
+    #[test]
+    fn hostile_names_stay_names() {
+        let column = r#"a\" text DEFAULT pg_read_file('/etc/passwd')) --"#;
+        for name in [column, r#"a""b"#, "a; DROP TABLE u", "ü \\ '"] {
+            let quoted = crate::database::quote(name);
+            let sql = format!("CREATE TABLE \"t\" ({quoted} TEXT)");
+            let checked = run(&Dialect::Postgres, &sql).unwrap();
+            assert!(checked.sql().contains(&quoted), "{}", checked.sql());
+        }
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub use frame::{
     encode_error, encode_header, encode_rows, encode_start,
 };
 
+/// The media type of a stream of frames.
+pub const MEDIA_TYPE: &str = "application/vnd.tombolo.rows";
+
+/// The media type of a stream of compressed frames.
+pub const MEDIA_TYPE_COMPRESSED: &str = "application/vnd.tombolo.rows+zstd";
+
 /// Frames hold at most this many rows.
 pub const FRAME_ROWS: u32 = 5_000;
 

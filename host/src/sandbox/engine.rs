@@ -11,6 +11,9 @@ use super::limits::Limits;
 /// Kept mapped in a pooled slot between calls; measured as the fastest size.
 const KEEP_RESIDENT: usize = 64 << 10;
 
+/// Room for one memory in a pooled slot; the limiter bounds what a call really gets.
+const SLOT_BYTES: usize = 64 << 20;
+
 /// Core instances, memories and tables of one component: std guests have four core instances.
 const PER_COMPONENT: u32 = 16;
 
@@ -154,7 +157,7 @@ fn config(pooled: Option<&Limits>) -> Config {
             .max_memories_per_component(4)
             .max_tables_per_component(8)
             .table_elements(20_000)
-            .max_memory_size(limits.memory_bytes)
+            .max_memory_size(limits.memory_bytes.max(SLOT_BYTES))
             .linear_memory_keep_resident(KEEP_RESIDENT);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
     }

@@ -17,3 +17,6 @@ pub use error::{Cause, LoadError, SandboxError};
 pub use limits::Limits;
 pub use roles::{ConflictStrategies, EngineComponent, SchemaDdl, SessionRules};
 pub use store::StoreState;
+
+#[cfg(test)]
+mod tests;

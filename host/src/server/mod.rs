@@ -2,7 +2,6 @@
 
 mod peers;
 mod rows;
-mod snapshots;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,9 +12,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-
-pub use rows::{ROWS, ROWS_COMPRESSED};
-pub use snapshots::Snapshots;
 
 use crate::tenant::Tenant;
 

@@ -19,6 +19,7 @@ use crate::bindings::peers::{Body, PeerRequest, ReadOrder};
 use crate::bindings::types::Failure;
 use crate::capability::Caller;
 use crate::failure::failure;
+use crate::rows::{MEDIA_TYPE, MEDIA_TYPE_COMPRESSED};
 use crate::tenant::{Patterns, Tenant};
 
 /// What all routes begin with.
@@ -73,7 +74,7 @@ async fn respond(
     let compress = request
         .headers()
         .get(ACCEPT)
-        .is_some_and(|accept| accept.as_bytes() == rows::ROWS_COMPRESSED.as_bytes());
+        .is_some_and(|accept| accept.as_bytes() == MEDIA_TYPE_COMPRESSED.as_bytes());
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let body = match tokio::time::timeout(BODY_TIME, body).await {
         Ok(Ok(body)) => body.to_bytes().to_vec(),
@@ -143,9 +144,9 @@ fn stream(
             (StatusCode::TOO_MANY_REQUESTS, many)
         })?;
     let media_type = if compress {
-        rows::ROWS_COMPRESSED
+        MEDIA_TYPE_COMPRESSED
     } else {
-        rows::ROWS
+        MEDIA_TYPE
     };
     let frames = rows::stream(tenant, admission, database, held, order, compress);
     let body = StreamBody::new(frames.map(|frame| Ok(Frame::data(frame))));

@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::snapshots::Held;
 use crate::access::Admission;
 use crate::bindings::events::{Event, Sent};
 use crate::bindings::peers::ReadOrder;
@@ -20,13 +19,8 @@ use crate::rows::{
     RowBlock, StreamEnd, StreamHeader, encode_alive, encode_end, encode_error, encode_header,
     encode_rows, encode_start,
 };
+use crate::snapshots::Held;
 use crate::tenant::Tenant;
-
-/// The media type of a row stream.
-pub const ROWS: &str = "application/vnd.tombolo.rows";
-
-/// The same with compressed frames.
-pub const ROWS_COMPRESSED: &str = "application/vnd.tombolo.rows+zstd";
 
 /// A sender that has no rows yet says that it lives.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -65,7 +59,7 @@ pub fn stream(
                 "pull again for the rest",
             )),
             // Nobody listens any more: stop reading the database at once.
-            () = gone => return,
+            () = gone => Err(failure("cancelled", "the receiver is gone", "")),
         };
         held.touch();
         match outcome {
@@ -75,6 +69,8 @@ pub fn stream(
                 report,
             })),
             Err(failure) => {
+                // A read that was broken off leaves its connection in the middle of something.
+                *held.lock().await = None;
                 tracing::warn!(
                     code = failure.code,
                     table = order.table,

@@ -12,7 +12,7 @@ use crate::notices::Notices;
 use crate::sandbox::{
     ConflictStrategies, EngineComponent, Plugin, Role, Sandbox, SchemaDdl, SessionRules,
 };
-use crate::server::Snapshots;
+use crate::snapshots::Snapshots;
 use crate::state::State;
 
 /// Puts a tenant together.

@@ -5,7 +5,7 @@ mod calls;
 mod grants;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -22,7 +22,7 @@ use crate::job;
 use crate::notices::{Happening, Notices};
 use crate::owner::{self, Owner};
 use crate::sandbox::{ConflictStrategies, EngineComponent, Sandbox, SchemaDdl, SessionRules};
-use crate::server::Snapshots;
+use crate::snapshots::Snapshots;
 use crate::state::{State, StateError};
 
 /// How often owners and snapshots are looked after.
@@ -221,3 +221,6 @@ impl Tenant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,9 +55,13 @@ impl Server {
     }
 
     pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect())
+        tokio::time::timeout(CONNECT_TIMEOUT, self.set_up())
             .await
-            .map_err(|_| self.unreachable("no answer within 5 s"))?;
+            .map_err(|_| self.unreachable("no answer within 5 s"))?
+    }
+
+    async fn set_up(&self) -> Result<Session, DatabaseError> {
+        let connected = self.options.connect().await;
         let connection = connected.map_err(|error| error::at_connect(&self.place, &error))?;
         if connection
             .server_version_num()

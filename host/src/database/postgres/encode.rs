@@ -137,3 +137,149 @@ pub(super) fn start_copy(out: &mut BytesMut) {
 pub(super) fn end_copy(out: &mut BytesMut) {
     out.put_i16(-1);
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use super::*;
+    use crate::bindings::types::Cell;
+    use crate::database::postgres::decode;
+    use crate::database::postgres::types::TextLimit;
+    use proptest::prelude::*;
+
+    fn conversion(incoming: LogicalType, carrier: Carrier) -> Conversion {
+        Conversion {
+            local: incoming.clone(),
+            incoming,
+            carrier,
+            check_documents: true,
+        }
+    }
+
+    /// Types that both sides have, with cells that they can hold.
+    fn native() -> impl Strategy<Value = (LogicalType, Carrier, Cell)> {
+        use LogicalType as L;
+        let integer = |logical: L, carrier, range: std::ops::Range<i64>| {
+            (Just(logical), Just(carrier), range.prop_map(Cell::Integer))
+        };
+        prop_oneof![
+            (
+                Just(L::Boolean),
+                Just(Carrier::Bool),
+                any::<bool>().prop_map(Cell::Boolean)
+            ),
+            integer(L::Integer, Carrier::Int2, -32_768..32_768),
+            integer(L::Integer, Carrier::Int4, -2_147_483_648..2_147_483_648),
+            (
+                Just(L::Integer),
+                Just(Carrier::Int8),
+                any::<i64>().prop_map(Cell::Integer)
+            ),
+            integer(L::Date, Carrier::Date, -2_451_545..2_145_031_949),
+            integer(L::Time, Carrier::Time(6), 0..86_400_000_001),
+            integer(L::Timestamp, Carrier::Timestamp(6), -1_000_000..1_000_000),
+            integer(
+                L::Timestamptz,
+                Carrier::Timestamptz(6),
+                -211_813_488_000_000_000..9_223_371_331_200_000_000
+            ),
+            (
+                Just(L::Float),
+                Just(Carrier::Float8),
+                any::<u64>().prop_map(|bits| Cell::Real(f64::from_bits(bits)))
+            ),
+            (
+                Just(L::Float),
+                Just(Carrier::Float4),
+                any::<f32>().prop_map(|single| Cell::Real(single.into()))
+            ),
+            (
+                Just(L::Text),
+                Just(Carrier::Text(TextLimit::None)),
+                "[^\0]{0,20}".prop_map(Cell::Text)
+            ),
+            (
+                Just(L::Decimal),
+                Just(Carrier::Numeric(None)),
+                "(0|-?[1-9][0-9]{0,20})(\\.[0-9]{0,9}[1-9])?".prop_map(Cell::Text)
+            ),
+            (
+                Just(L::Bytes),
+                Just(Carrier::Bytea),
+                proptest::collection::vec(any::<u8>(), 0..20).prop_map(Cell::Bytes)
+            ),
+            (
+                Just(L::Uuid),
+                Just(Carrier::Uuid),
+                proptest::collection::vec(any::<u8>(), 16).prop_map(Cell::Bytes)
+            ),
+            (
+                Just(L::Json),
+                Just(Carrier::Jsonb),
+                Just(Cell::Text("[1]".to_owned()))
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out((logical, carrier, cell) in native()) {
+            for incoming in [logical.clone(), LogicalType::Any] {
+                let mut out = BytesMut::new();
+                let encoded = conversion(incoming.clone(), carrier).encode((&cell).into(), &mut out);
+                if incoming == LogicalType::Any && encoded.is_err() {
+                    continue;
+                }
+                prop_assert_eq!(encoded, Ok(()));
+                let mut text = String::new();
+                let back = decode::cell(carrier, &out[4..], &mut text, 1).unwrap().to_cell();
+                match (&back, &cell) {
+                    (Cell::Real(back), Cell::Real(cell)) => prop_assert_eq!(back.to_bits(), cell.to_bits()),
+                    _ => prop_assert_eq!(&back, &cell),
+                }
+            }
+        }
+
+        #[test]
+        fn any_text_fits_or_not_without_panic((_, carrier, _) in native(), text: String, number: i64) {
+            for incoming in [
+                LogicalType::Any,
+                LogicalType::Text,
+                LogicalType::Decimal,
+                LogicalType::Json,
+                LogicalType::Timestamp,
+                LogicalType::Date,
+                LogicalType::Time,
+            ] {
+                let conversion = conversion(incoming, carrier);
+                let _ = conversion.encode(CellRef::Text(&text), &mut BytesMut::new());
+                let _ = conversion.encode(CellRef::Integer(number), &mut BytesMut::new());
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_never_show_the_value() {
+        for (incoming, carrier, cell) in [
+            (LogicalType::Text, Carrier::Date, CellRef::Text("secret")),
+            (
+                LogicalType::Text,
+                Carrier::Text(TextLimit::Characters(2)),
+                CellRef::Text("secret"),
+            ),
+            (
+                LogicalType::Decimal,
+                Carrier::Numeric(None),
+                CellRef::Text("secret"),
+            ),
+            (LogicalType::Integer, Carrier::Int2, CellRef::Text("secret")),
+            (LogicalType::Json, Carrier::Json, CellRef::Text("secret")),
+        ] {
+            let reason = conversion(incoming, carrier)
+                .encode(cell, &mut BytesMut::new())
+                .unwrap_err();
+            assert!(!reason.contains("secret"), "{reason}");
+        }
+    }
+}

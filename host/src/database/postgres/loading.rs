@@ -1,8 +1,6 @@
 //! One table on its way in: what was staged, and how it is applied.
 
 use bytes::{BufMut, BytesMut};
-use futures::TryStreamExt;
-use sqlx::Row;
 
 use super::connection::{Session, column, query};
 use super::encode::{Conversion, end_copy, start_copy};
@@ -10,30 +8,27 @@ use super::ledger::LedgerEntry;
 use super::merge::{Merge, STAGING};
 use super::schema::Description;
 use super::types::ColumnType;
-use super::{decode, error, value};
-use crate::bindings::types::{Cell, LogicalType};
-use crate::database::{ChunkCounts, DatabaseError, Decision, Misfit, StagedConflict, TableLoad};
+use super::{error, plan};
+use crate::bindings::types::LogicalType;
+use crate::database::{ChunkCounts, DatabaseError, Misfit, TableLoad};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
-
-/// A page of conflicts is closed when its cells reach this many bytes.
-const PAGE_BYTES: usize = 1 << 20;
 
 /// An unanalysed staging misleads the planner from about this many rows on.
 const ANALYZE_ROWS: u64 = 1_000;
 
 /// One column on its way in.
-struct Column {
+pub(super) struct Column {
     name: String,
-    incoming: LogicalType,
-    kind: ColumnType,
+    pub(super) incoming: LogicalType,
+    pub(super) kind: ColumnType,
     conversion: Conversion,
 }
 
 /// What is staged and not yet committed.
 #[derive(Default)]
-struct Chunk {
+pub(super) struct Chunk {
     rows: u64,
-    skipped: u64,
+    pub(super) skipped: u64,
     analyzed: bool,
     last_key: Option<Vec<u8>>,
 }
@@ -41,14 +36,14 @@ struct Chunk {
 /// A table between `begin_table` and `finish_table`.
 pub(super) struct Loading {
     local: Description,
-    merge: Merge,
-    columns: Vec<Column>,
+    pub(super) merge: Merge,
+    pub(super) columns: Vec<Column>,
     /// Where the incoming primary key's cells are in a row.
     key: Vec<usize>,
     ledger: LedgerEntry,
     /// Rows committed.
     received: u64,
-    chunk: Chunk,
+    pub(super) chunk: Chunk,
 }
 
 impl Loading {
@@ -58,7 +53,7 @@ impl Loading {
         has_triggers: bool,
         ledger: LedgerEntry,
     ) -> Result<Self, DatabaseError> {
-        let merge = Merge::new(&local, &load.incoming, &load.plan, has_triggers)?;
+        let merge = plan::resolve(&local, &load.incoming, &load.plan, has_triggers)?;
         let incoming = load.incoming.columns;
         let key = &load.incoming.primary_key;
         let key = key
@@ -67,7 +62,7 @@ impl Loading {
             .collect();
         let columns = incoming
             .into_iter()
-            .zip(merge.columns())
+            .zip(&merge.columns)
             .map(|(incoming, staged)| Column {
                 name: incoming.name,
                 kind: staged.kind.clone(),
@@ -131,7 +126,7 @@ impl Loading {
     }
 
     /// `rewritten`: staged at the negated position, next to the row that it replaces.
-    fn encode_row<'a>(
+    pub(super) fn encode_row<'a>(
         &self,
         position: u64,
         rewritten: bool,
@@ -196,147 +191,12 @@ impl Loading {
         self.chunk.last_key = Some(builder.take().data().to_vec());
     }
 
-    async fn analyze(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
+    pub(super) async fn analyze(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
         if !self.chunk.analyzed && self.chunk.rows > ANALYZE_ROWS {
             session.run(format!("ANALYZE {STAGING}")).await?;
         }
         self.chunk.analyzed = true;
         Ok(())
-    }
-
-    /// A page of staged rows that exist with another image.
-    pub(super) async fn conflicts(
-        &mut self,
-        session: &mut Session,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<StagedConflict>, DatabaseError> {
-        if self.merge.is_plain_insert() {
-            return Ok(Vec::new());
-        }
-        self.analyze(session).await?;
-        // Each page begins where the last one ended.
-        session
-            .run(format!(
-                "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON {STAGING} (\"row\")"
-            ))
-            .await?;
-        let page = query(self.merge.conflicts())
-            .bind(i64::try_from(after).unwrap_or(i64::MAX))
-            .bind(i64::from(limit));
-        let mut rows = page.fetch(session.raw());
-        let mut conflicts = Vec::new();
-        let mut bytes = 0;
-        while let Some(row) = rows
-            .try_next()
-            .await
-            .map_err(|error| error::at_work(&error))?
-        {
-            let position: i64 = column(&row, 0)?;
-            let incoming = self.read_cells(&row, 1)?;
-            let local = self.read_cells(&row, 1 + self.columns.len())?;
-            bytes += size(&incoming) + size(&local);
-            conflicts.push(StagedConflict {
-                position: u64::try_from(position).unwrap_or_default(),
-                incoming,
-                local,
-            });
-            if bytes >= PAGE_BYTES {
-                break;
-            }
-        }
-        Ok(conflicts)
-    }
-
-    fn read_cells(
-        &self,
-        row: &sqlx::postgres::PgRow,
-        first: usize,
-    ) -> Result<Vec<Cell>, DatabaseError> {
-        let mut text = String::new();
-        let mut cells = Vec::with_capacity(self.columns.len());
-        for (position, column) in self.columns.iter().enumerate() {
-            let raw = row
-                .try_get_raw(first + position)
-                .map_err(|error| error::at_work(&error))?;
-            let cell = match raw.as_bytes() {
-                Err(_) => CellRef::Null,
-                Ok(data) => decode::cell(column.kind.carrier, data, &mut text, position + 1)
-                    .map_err(|error| self.unsuitable(error.to_string()))?,
-            };
-            cells.push(value::reread(cell, &column.kind.logical, &column.incoming));
-        }
-        Ok(cells)
-    }
-
-    /// Takes rows out of the chunk or rewrites them.
-    pub(super) async fn settle(
-        &mut self,
-        session: &mut Session,
-        decisions: Vec<(u64, Decision)>,
-    ) -> Result<(), DatabaseError> {
-        let mut kept = Vec::new();
-        let mut rewritten = BytesMut::new();
-        let mut rewritten_rows = 0i64;
-        start_copy(&mut rewritten);
-        for (position, decision) in decisions {
-            match decision {
-                Decision::TakeIncoming => {}
-                Decision::KeepLocal => kept.push(i64::try_from(position).unwrap_or(i64::MAX)),
-                Decision::Write(cells) => {
-                    if cells.len() != self.columns.len() {
-                        return Err(self.unsuitable(format!(
-                            "a decided row has {} cells instead of {}",
-                            cells.len(),
-                            self.columns.len()
-                        )));
-                    }
-                    let cells = cells.iter().map(CellRef::from);
-                    self.encode_row(position, true, cells, &mut rewritten)?;
-                    rewritten_rows += 1;
-                }
-            }
-        }
-        end_copy(&mut rewritten);
-        if !kept.is_empty() {
-            let removed = session
-                .execute(
-                    query(format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)"))
-                        .bind(kept.clone()),
-                )
-                .await?;
-            if usize::try_from(removed) != Ok(kept.len()) {
-                return Err(
-                    self.unsuitable("a decision is about a row that is not staged".to_owned())
-                );
-            }
-            self.chunk.skipped += removed;
-        }
-        if rewritten_rows > 0 {
-            self.copy(session, &rewritten).await?;
-            self.replace(session, rewritten_rows).await?;
-        }
-        Ok(())
-    }
-
-    async fn replace(&self, session: &mut Session, rows: i64) -> Result<(), DatabaseError> {
-        let row = session
-            .row(query(self.merge.rewritten_with_same_key()))
-            .await?;
-        let unchanged: i64 = row.map_or(Ok(0), |row| column(&row, 0))?;
-        if unchanged != rows {
-            return Err(self.unsuitable(
-                "a decided row has another key than the row it replaces, or replaces none"
-                    .to_owned(),
-            ));
-        }
-        session
-            .run(format!(
-                "DELETE FROM {STAGING} AS o USING {STAGING} AS n WHERE n.\"row\" = -o.\"row\" AND n.\"row\" < 0; \
-                 UPDATE {STAGING} SET \"row\" = -\"row\" WHERE \"row\" < 0"
-            ))
-            .await
-            .map(|_| ())
     }
 
     /// Applies the staged rows and advances the ledger; the caller commits.
@@ -345,9 +205,9 @@ impl Loading {
         session: &mut Session,
     ) -> Result<ChunkCounts, DatabaseError> {
         self.analyze(session).await?;
-        for (name, sql) in self.merge.lossy_casts() {
+        for (name, sql) in self.merge.inexact_casts() {
             if let Some(position) = first_position(session, sql).await? {
-                let reason = "the value would be rounded or cut to fit the type".to_owned();
+                let reason = "the type would not hold the text exactly as it is".to_owned();
                 return Err(self.misfit(position, &name, reason));
             }
         }
@@ -458,15 +318,4 @@ async fn first_position(session: &mut Session, sql: String) -> Result<Option<u64
     };
     let position: Option<i64> = column(&row, 0)?;
     Ok(position.map(|position| u64::try_from(position).unwrap_or_default()))
-}
-
-fn size(cells: &[Cell]) -> usize {
-    cells
-        .iter()
-        .map(|cell| match cell {
-            Cell::Text(text) => text.len(),
-            Cell::Bytes(bytes) => bytes.len(),
-            _ => 8,
-        })
-        .sum()
 }

@@ -1,9 +1,8 @@
-//! The statements that take staged rows into a table. Pure: a plan and a description in, SQL out.
+//! The statements that take staged rows into a table. Pure: a resolved plan in, SQL out.
 
-use super::schema::{Description, Relation};
+use super::schema::Relation;
 use super::types::ColumnType;
-use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, ValueSource};
-use crate::database::{DatabaseError, quote, value_expression};
+use crate::database::quote;
 
 /// The staging's name in statements; a session has one at most.
 pub(super) const STAGING: &str = "pg_temp.tombolo_staging";
@@ -13,12 +12,14 @@ pub(super) const STAGING: &str = "pg_temp.tombolo_staging";
 pub(super) struct StagedColumn {
     pub name: String,
     pub kind: ColumnType,
-    position: usize,
+    pub position: usize,
+    /// Staged as text that something else than this type has written.
+    pub foreign_text: bool,
 }
 
 impl StagedColumn {
     /// The incoming value as the column's base type.
-    fn incoming(&self) -> String {
+    pub(super) fn incoming(&self) -> String {
         self.incoming_of("s")
     }
 
@@ -27,113 +28,30 @@ impl StagedColumn {
     }
 
     /// The local value as the column's base type.
-    fn local(&self) -> String {
+    pub(super) fn local(&self) -> String {
         self.kind
             .base_expression(&format!("t.{}", quote(&self.name)))
     }
 }
 
-/// How the staged rows of one table are taken in.
+/// How the staged rows of one table are taken in; [`super::plan::resolve`] makes it.
 #[derive(Clone, Debug)]
 pub(super) struct Merge {
-    relation: Relation,
-    columns: Vec<StagedColumn>,
+    pub relation: Relation,
+    /// The incoming columns in order.
+    pub columns: Vec<StagedColumn>,
     /// Columns that say whether a row exists; empty: every row is new.
-    key: Vec<StagedColumn>,
+    pub key: Vec<StagedColumn>,
     /// Columns that a new row gets; the database numbers the others.
-    inserted: Vec<StagedColumn>,
+    pub inserted: Vec<StagedColumn>,
     /// What an existing row gets: column and expression.
-    update: Option<Vec<(StagedColumn, String)>>,
-    guard: Option<StagedColumn>,
+    pub update: Option<Vec<(StagedColumn, String)>>,
+    pub guard: Option<StagedColumn>,
     /// Count the classes of rows on their own instead of concluding them from the commands' counts.
     pub classify: bool,
 }
 
 impl Merge {
-    /// Resolves a plan against the table. `has_triggers`: triggers may suppress rows, so commands' counts say too little.
-    pub(super) fn new(
-        local: &Description,
-        incoming: &TableSchema,
-        plan: &SetPlan,
-        has_triggers: bool,
-    ) -> Result<Self, DatabaseError> {
-        let resolve = Resolve { local };
-        let columns = resolve.columns(incoming)?;
-        let find = |name: &String| {
-            columns
-                .iter()
-                .find(|column| column.name == *name)
-                .cloned()
-                .ok_or_else(|| resolve.unsuitable(format!("column {name:?} does not arrive")))
-        };
-        let mut merge = Self {
-            relation: local.relation.clone(),
-            inserted: columns.clone(),
-            key: Vec::new(),
-            update: None,
-            guard: None,
-            classify: has_triggers,
-            columns: columns.clone(),
-        };
-        if plan.regenerate_key {
-            let left_out = if plan.key.is_empty() {
-                &local.schema.primary_key
-            } else {
-                &plan.key
-            };
-            resolve.check_numbered(left_out)?;
-            merge
-                .inserted
-                .retain(|column| !left_out.contains(&column.name));
-            return Ok(merge);
-        }
-        resolve.check_unique(&plan.key)?;
-        merge.key = plan.key.iter().map(find).collect::<Result<_, _>>()?;
-        if merge.key.is_empty() {
-            return Ok(merge);
-        }
-        let Some(rule) = &plan.update else {
-            return Ok(merge);
-        };
-        let mut update = Vec::new();
-        for rule in &rule.columns {
-            if let ValueSource::Other(source) = &rule.source {
-                return Err(resolve.unsuitable(format!("there is no value source {source:?}")));
-            }
-            if rule.source == ValueSource::KeepLocal {
-                continue;
-            }
-            let column = find(&rule.column)?;
-            if resolve.is_fixed(&column.name) {
-                if plan.key.contains(&column.name) {
-                    continue;
-                }
-                return Err(resolve.unsuitable(format!(
-                    "column {:?} is GENERATED ALWAYS AS IDENTITY and cannot be updated",
-                    column.name
-                )));
-            }
-            let value = value_expression(
-                &rule.source,
-                &Dialect::Postgres,
-                &column.local(),
-                &column.incoming(),
-            );
-            if let Some(value) = value {
-                update.push((column, value));
-            }
-        }
-        merge.guard = rule.only_if_newer.as_ref().map(find).transpose()?;
-        merge.classify |= merge.guard.is_some();
-        merge.update = Some(update);
-        Ok(merge)
-    }
-
-    /// The incoming columns in order.
-    pub(super) fn columns(&self) -> &[StagedColumn] {
-        &self.columns
-    }
-
     /// Whether rows are only ever added.
     pub(super) fn is_plain_insert(&self) -> bool {
         self.key.is_empty()
@@ -229,21 +147,29 @@ impl Merge {
         )
     }
 
-    /// For each column whose cast can round or cut: its name, and the query for the first row where it does.
-    pub(super) fn lossy_casts(&self) -> Vec<(String, String)> {
-        self.columns
-            .iter()
-            .filter(|column| column.kind.lossy_cast)
-            .map(|column| {
-                let sql = format!(
-                    "SELECT min(s.\"row\") FROM {STAGING} AS s WHERE s.c{}::{} <> {}",
-                    column.position,
-                    column.kind.bare,
-                    column.incoming()
-                );
-                (column.name.clone(), sql)
-            })
-            .collect()
+    /// For each column whose cast from text is not exact by itself: its name, and the query for the first row where the
+    /// value would not be the one that was written.
+    pub(super) fn inexact_casts(&self) -> Vec<(String, String)> {
+        let conditions = |column: &StagedColumn| {
+            let staged = format!("s.c{}", column.position);
+            let bare = format!("{staged}::{}", column.kind.bare);
+            let printed = format!("pg_catalog.format('%s', {bare}) <> {staged}");
+            let rounded = format!("{bare} <> {}", column.incoming());
+            match (column.foreign_text, column.kind.lossy_modifier) {
+                (true, true) => Some(format!("{printed} OR {rounded}")),
+                (true, false) => Some(printed),
+                (false, true) => Some(rounded),
+                (false, false) => None,
+            }
+        };
+        let inexact = self.columns.iter().filter_map(|column| {
+            let sql = format!(
+                "SELECT min(s.\"row\") FROM {STAGING} AS s WHERE {}",
+                conditions(column)?
+            );
+            Some((column.name.clone(), sql))
+        });
+        inexact.collect()
     }
 
     /// Staged rows behind `$1` that exist with another image, at most `$2`: position, incoming values, local values.
@@ -310,86 +236,4 @@ fn list<T>(items: &[T], write: impl Fn(&T) -> String) -> String {
 
 fn list_with<T>(items: &[T], separator: &str, write: impl Fn(&T) -> String) -> String {
     items.iter().map(write).collect::<Vec<_>>().join(separator)
-}
-
-/// Checks of a plan against the local table.
-struct Resolve<'a> {
-    local: &'a Description,
-}
-
-impl Resolve<'_> {
-    fn unsuitable(&self, reason: String) -> DatabaseError {
-        DatabaseError::Unsuitable {
-            table: self.local.relation.table.clone(),
-            reason,
-        }
-    }
-
-    fn columns(&self, incoming: &TableSchema) -> Result<Vec<StagedColumn>, DatabaseError> {
-        if incoming.columns.is_empty() {
-            return Err(self.unsuitable("no column arrives".to_owned()));
-        }
-        let columns = incoming.columns.iter().enumerate();
-        columns
-            .map(|(position, wanted)| {
-                let name = &wanted.name;
-                let (column, kind) = self
-                    .local
-                    .column(name)
-                    .ok_or_else(|| self.unsuitable(format!("it has no column {name:?}")))?;
-                if column.generation == Generation::Computed {
-                    return Err(
-                        self.unsuitable(format!("its column {name:?} is computed by the database"))
-                    );
-                }
-                Ok(StagedColumn {
-                    name: name.clone(),
-                    kind: kind.clone(),
-                    position,
-                })
-            })
-            .collect()
-    }
-
-    /// Without a unique index a staged row could match several, and every match would scan the table.
-    fn check_unique(&self, key: &[String]) -> Result<(), DatabaseError> {
-        let schema = &self.local.schema;
-        let same = |other: &[String]| {
-            other.len() == key.len() && other.iter().all(|column| key.contains(column))
-        };
-        if key.is_empty()
-            || same(&schema.primary_key)
-            || schema.unique_keys.iter().any(|other| same(other))
-        {
-            return Ok(());
-        }
-        Err(self.unsuitable(format!(
-            "it has no primary key or unique constraint of exactly the columns {}",
-            key.join(", ")
-        )))
-    }
-
-    fn check_numbered(&self, key: &[String]) -> Result<(), DatabaseError> {
-        for name in key {
-            let numbered = self.local.column(name).is_some_and(|(column, _)| {
-                column.default.is_some()
-                    || matches!(
-                        column.generation,
-                        Generation::IdentityAlways | Generation::IdentityDefault
-                    )
-            });
-            if !numbered {
-                return Err(self.unsuitable(format!(
-                    "its key column {name:?} is not numbered by the database"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn is_fixed(&self, name: &str) -> bool {
-        self.local
-            .column(name)
-            .is_some_and(|(column, _)| column.generation == Generation::IdentityAlways)
-    }
 }

@@ -9,7 +9,9 @@ mod loading;
 mod merge;
 mod numbering;
 mod numeric;
+mod plan;
 mod schema;
+mod settling;
 mod snapshot;
 mod target;
 #[cfg(test)]
@@ -22,6 +24,8 @@ mod value;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
 use tokio::sync::Mutex;
 
 use self::connection::{Server, Session, column, query};
@@ -110,39 +114,50 @@ impl Database for PostgresDatabase {
 }
 
 async fn count(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
-    session
-        .run("BEGIN READ ONLY; SET LOCAL statement_timeout = 200")
-        .await?;
-    let counted = session
-        .row(query(format!("SELECT count(*) FROM {}", relation.only())))
-        .await;
-    session.run("ROLLBACK").await?;
-    match counted {
-        Ok(row) => Ok(RowCount {
-            rows: number(row.map_or(Ok(0), |row| column(&row, 0))?),
+    let only = relation.only();
+    match in_time(session, format!("SELECT count(*) FROM {only}")).await? {
+        Some(row) => Ok(RowCount {
+            rows: number(column(&row, 0)?),
             exact: true,
         }),
-        Err(error) if error::code(&error) == Some(CANCELED) => estimate(session, relation).await,
-        Err(error) => Err(error),
+        None => estimate(session, relation).await,
     }
 }
 
-/// The statistics of the table or of its partitions; a table that was never analysed counts as empty.
+/// The planner's estimate, which knows the table's size; where a lock keeps even that away, the statistics alone.
 async fn estimate(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
-    let row = session
-        .row(
-            query(
-                "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::float8::int8 FROM pg_catalog.pg_class c \
-                 WHERE c.oid = $1::int8::oid AND c.relkind = 'r' \
-                 OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::int8::oid::regclass) WHERE isleaf)",
-            )
-            .bind(relation.oid),
-        )
+    let only = relation.only();
+    let explained = in_time(session, format!("EXPLAIN (FORMAT JSON) SELECT FROM {only}")).await?;
+    let planned = explained.as_ref().and_then(planned_rows);
+    let rows = match planned {
+        Some(rows) => rows,
+        None => {
+            let statistics = "SELECT greatest(reltuples, 0)::float8::int8 FROM pg_catalog.pg_class \
+                              WHERE oid = $1::int8::oid";
+            let row = session.row(query(statistics).bind(relation.oid)).await?;
+            number(row.map_or(Ok(0), |row| column(&row, 0))?)
+        }
+    };
+    Ok(RowCount { rows, exact: false })
+}
+
+fn planned_rows(explained: &PgRow) -> Option<u64> {
+    let text = explained.try_get_raw(0).ok()?.as_str().ok()?;
+    let plan: serde_json::Value = serde_json::from_str(text).ok()?;
+    plan.pointer("/0/Plan/Plan Rows")?.as_u64()
+}
+
+/// A statement's one row; none if it takes too long.
+async fn in_time(session: &mut Session, sql: String) -> Result<Option<PgRow>, DatabaseError> {
+    session
+        .run("BEGIN READ ONLY; SET LOCAL statement_timeout = 200")
         .await?;
-    Ok(RowCount {
-        rows: number(row.map_or(Ok(0), |row| column(&row, 0))?),
-        exact: false,
-    })
+    let row = session.row(query(sql)).await;
+    session.run("ROLLBACK").await?;
+    match row {
+        Err(error) if error::code(&error) == Some(CANCELED) => Ok(None),
+        row => row,
+    }
 }
 
 fn number(count: i64) -> u64 {

@@ -61,7 +61,7 @@ fn write_digits(digits: &[u8], weight: i32, scale: usize, text: &mut String) -> 
     } else {
         text.push_str(&group(weight)?.to_string());
         for place in (0..weight).rev() {
-            text.push_str(&format!("{:04}", group(place)?));
+            write_group(text, group(place)?);
         }
     }
     if scale > 0 {
@@ -69,12 +69,18 @@ fn write_digits(digits: &[u8], weight: i32, scale: usize, text: &mut String) -> 
         let end = text.len() + scale;
         let mut place = -1;
         while text.len() < end {
-            text.push_str(&format!("{:04}", group(place)?));
+            write_group(text, group(place)?);
             place -= 1;
         }
         text.truncate(end);
     }
     Some(())
+}
+
+fn write_group(text: &mut String, group: u16) {
+    for unit in [1_000, 100, 10, 1] {
+        text.push(char::from(b'0' + (group / unit % 10) as u8));
+    }
 }
 
 /// A decimal number's parts.

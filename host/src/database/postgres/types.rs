@@ -108,14 +108,14 @@ pub(super) struct ColumnType {
     pub bare: String,
     /// Whether the column's own type is a domain.
     pub domain: bool,
-    /// Whether a cast to the type can round or cut a value silently, although its text went through.
-    pub lossy_cast: bool,
+    /// Whether the modifier can round or cut a value silently in a cast from text.
+    pub lossy_modifier: bool,
 }
 
 impl ColumnType {
     pub(super) fn new(catalog: CatalogType) -> Self {
         let carrier = carrier(catalog.oid, catalog.modifier);
-        let lossy_cast = carrier == Carrier::ByText
+        let lossy_modifier = carrier == Carrier::ByText
             && catalog.modifier != -1
             && (has_lossy_modifier(catalog.oid) || has_lossy_modifier(catalog.element));
         Self {
@@ -125,7 +125,7 @@ impl ColumnType {
             base: catalog.base,
             bare: catalog.bare,
             domain: catalog.domain,
-            lossy_cast,
+            lossy_modifier,
         }
     }
 
@@ -157,7 +157,7 @@ impl ColumnType {
         }
     }
 
-    /// The logical type of what is stored in the staging column or read by [`Self::read_expression`].
+    /// What the column is where it was made here.
     pub(super) fn origin(&self) -> String {
         format!("pg:{}", self.declared)
     }

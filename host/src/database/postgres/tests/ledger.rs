@@ -163,16 +163,16 @@ async fn many_targets_are_prepared_at_once() {
 }
 
 #[tokio::test]
-async fn a_deadlock_says_that_trying_again_helps() {
+async fn a_broken_connection_says_that_trying_again_helps() {
     let Some(mut site) = Site::new(&format!("{TABLE}; INSERT INTO t VALUES (1, 'a')")).await else {
         return;
     };
     let mut target = begin(&site).await;
     target.stage(&rows(1..2)).await.unwrap();
-    let victim = site
+    let writer = site
         .value("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
         .await;
-    site.run(&format!("SELECT pg_terminate_backend({victim})"))
+    site.run(&format!("SELECT pg_terminate_backend({writer})"))
         .await;
     let error = target.commit_chunk().await.unwrap_err();
     assert!(matches!(error, DatabaseError::Busy(_)), "{error:?}");

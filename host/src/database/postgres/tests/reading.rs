@@ -99,3 +99,57 @@ async fn all_tables_are_read_as_they_were_at_one_moment() {
         assert_eq!(rows, expected, "{table}");
     }
 }
+
+#[tokio::test]
+async fn types_without_a_carrier_are_read_as_printed() {
+    let Some(source) = Site::new(
+        "CREATE TYPE pair AS (a int, b text);
+         CREATE TABLE t (id int PRIMARY KEY, ip inet, p pair, c char(3)[], i interval);
+         INSERT INTO t VALUES (1, '::1', ROW(NULL, NULL), '{a}', '1.5 days'), (2, NULL, NULL, NULL, NULL)",
+    )
+    .await
+    else {
+        return;
+    };
+    let (_, blocks) = read(&source, "t").await;
+    let rows: Vec<Vec<Cell>> = blocks[0]
+        .rows()
+        .map(|row| row.map(CellRef::to_cell).collect())
+        .collect();
+    assert_eq!(
+        rows[0][1..],
+        [
+            text("::1"),
+            text("(,)"),
+            text("{\"a  \"}"),
+            text("1 day 12:00:00")
+        ]
+    );
+    assert_eq!(
+        rows[1][1..],
+        [Cell::Null, Cell::Null, Cell::Null, Cell::Null]
+    );
+}
+
+#[tokio::test]
+async fn settings_of_the_login_do_not_change_what_is_read() {
+    let Some(mut source) = Site::new(
+        "CREATE TABLE t (id int PRIMARY KEY, i interval, tz timestamptz[], b bytea[], f float8[], m money);
+         INSERT INTO t VALUES (1, '1 day', '{2024-01-01 00:00:00+00}', '{\\x00}', '{0.1}', 12.5)",
+    )
+    .await
+    else {
+        return;
+    };
+    let (_, before) = read(&source, "t").await;
+    let name = source.name.clone();
+    source
+        .run(&format!(
+            "ALTER DATABASE {name} SET IntervalStyle = 'iso_8601'; ALTER DATABASE {name} SET DateStyle = 'German';
+             ALTER DATABASE {name} SET TimeZone = 'Asia/Kolkata'; ALTER DATABASE {name} SET bytea_output = 'escape';
+             ALTER DATABASE {name} SET extra_float_digits = -10; ALTER DATABASE {name} SET statement_timeout = 1"
+        ))
+        .await;
+    let (_, after) = read(&source, "t").await;
+    assert_eq!(before[0].digest(), after[0].digest());
+}

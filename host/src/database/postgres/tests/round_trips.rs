@@ -235,7 +235,8 @@ async fn take_one(
 #[tokio::test]
 async fn casts_that_would_round_or_cut_are_misfits() {
     let Some(mut target) = Site::new(
-        "CREATE TABLE t (id int PRIMARY KEY, n numeric(5,2)[], v varchar(2)[], i interval(0), z timetz(0))",
+        "CREATE TABLE t (id int PRIMARY KEY, n numeric(5,2)[], v varchar(2)[], i interval(0), z timetz(0),
+         m money, c \"char\", a name[], f float4[])",
     )
     .await
     else {
@@ -246,12 +247,20 @@ async fn casts_that_would_round_or_cut_are_misfits() {
         ("v", "{abc}"),
         ("i", "00:00:01.5"),
         ("z", "10:00:00.5+00"),
+        ("m", "12.345"),
+        ("c", "xy"),
+        (
+            "a",
+            "{aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg}",
+        ),
+        ("f", "{0.123456789}"),
     ] {
         let refused = take_one(&target, column, &LogicalType::Text, &text(value)).await;
         assert!(
             refused
                 .as_ref()
-                .is_err_and(|error| error.contains("rounded or cut") && !error.contains(value)),
+                .is_err_and(|error| error.contains("would not hold the text exactly")
+                    && !error.contains(value)),
             "{refused:?}"
         );
     }
@@ -261,6 +270,10 @@ async fn casts_that_would_round_or_cut_are_misfits() {
         ("v", "{ab}"),
         ("i", "1 day"),
         ("z", "10:00:00+00"),
+        ("m", "$12.34"),
+        ("c", "x"),
+        ("a", "{name}"),
+        ("f", "{0.1}"),
     ] {
         assert_eq!(
             take_one(&target, column, &LogicalType::Text, &text(value)).await,

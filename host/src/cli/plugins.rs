@@ -1,0 +1,125 @@
+//! `--plugin ROLE=FILE@sha256:HEX`: components that fill a role instead of the standard ones.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tombolo::bindings::types::Failure;
+use tombolo::failure::failure;
+use tombolo::sandbox::{Digest, Limits, Plugin, Role, Sandbox};
+
+/// One `--plugin`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginArgument {
+    role: Role,
+    file: PathBuf,
+    digest: Digest,
+}
+
+impl FromStr for PluginArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "write it as ROLE=FILE@sha256:HEX; `sha256sum FILE` prints the digits";
+        let (role, pinned) = text.split_once('=').ok_or(form)?;
+        let (file, digest) = pinned.rsplit_once("@sha256:").ok_or(form)?;
+        if file.is_empty() {
+            return Err(form.to_owned());
+        }
+        Ok(Self {
+            role: role.parse().map_err(|wrong| format!("{wrong}"))?,
+            file: file.into(),
+            digest: digest.parse().map_err(|wrong| format!("{wrong}"))?,
+        })
+    }
+}
+
+/// Checks that no role is filled twice.
+pub fn check(plugins: &[PluginArgument]) -> Result<(), String> {
+    for (position, plugin) in plugins.iter().enumerate() {
+        if plugins
+            .iter()
+            .skip(position + 1)
+            .any(|other| other.role == plugin.role)
+        {
+            return Err(format!("two plugins for the role {}", plugin.role));
+        }
+    }
+    Ok(())
+}
+
+/// Loads all plugins: each file is read once, and exactly the bytes that are hashed are compiled.
+pub async fn load(
+    sandbox: &Sandbox,
+    limits: &Limits,
+    plugins: &[PluginArgument],
+) -> Result<Vec<(Role, Plugin)>, Failure> {
+    let mut loaded = Vec::with_capacity(plugins.len());
+    for PluginArgument { role, file, digest } in plugins {
+        let bytes = read(file, limits.component_bytes).map_err(|error| {
+            failure(
+                "plugin",
+                format!("the plugin {} cannot be read: {error}", file.display()),
+                "check the file's name and permissions",
+            )
+        })?;
+        let name = file.display().to_string();
+        let plugin = sandbox.load(&name, bytes, Some(*digest)).await?;
+        loaded.push((*role, plugin));
+    }
+    Ok(loaded)
+}
+
+/// One byte more than allowed is read of a file that is too large, so that the sandbox refuses it.
+fn read(file: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::open(file)?
+        .take(limit)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn reads_role_file_and_digest() {
+        let digest = "0f".repeat(32);
+        let text = format!("sessions=odd=name@sha256:x.wasm@sha256:{digest}");
+        let plugin: PluginArgument = text.parse().unwrap();
+        assert_eq!(plugin.role, Role::Sessions);
+        assert_eq!(plugin.file, Path::new("odd=name@sha256:x.wasm"));
+        assert_eq!(plugin.digest.to_string(), digest);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let digest = "0f".repeat(32);
+        for (text, expected) in [
+            ("sessions".to_owned(), "ROLE=FILE"),
+            ("sessions=a.wasm".to_owned(), "ROLE=FILE"),
+            (format!("sessions=@sha256:{digest}"), "ROLE=FILE"),
+            (format!("cook=a.wasm@sha256:{digest}"), "cook"),
+            ("sessions=a.wasm@sha256:12".to_owned(), "64 hexadecimal"),
+            (
+                format!("sessions=a.wasm@sha256:{}", "é".repeat(32)),
+                "64 hexadecimal",
+            ),
+        ] {
+            let error = text.parse::<PluginArgument>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn reads_at_most_one_byte_too_much() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [7; 100]).unwrap();
+        assert_eq!(read(file.path(), 10).unwrap().len(), 11);
+        assert_eq!(read(file.path(), 100).unwrap().len(), 100);
+    }
+}

@@ -1,0 +1,226 @@
+//! Plans and reports as people read them.
+
+use std::time::Duration;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use indicatif::{HumanBytes, HumanCount};
+use tombolo::bindings::transfers::TablePlan;
+use tombolo::bindings::types::TableReport;
+use tombolo::failure::printable;
+
+/// A table whose columns behind the first `left` are numbers.
+pub fn table(header: &[&str], left: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let align = |(position, text): (usize, String)| {
+        let cell = Cell::new(printable(&text));
+        if position < left {
+            cell
+        } else {
+            cell.set_alignment(CellAlignment::Right)
+        }
+    };
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    let header = header.iter().map(|&text| text.to_owned());
+    table.set_header(header.enumerate().map(align));
+    for row in rows {
+        table.add_row(row.into_iter().enumerate().map(align));
+    }
+    table
+}
+
+/// `100,000`.
+pub fn number(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+/// `1 row`, `100,000 rows`.
+pub fn count(count: u64) -> String {
+    let noun = if count == 1 { "row" } else { "rows" };
+    format!("{} {noun}", number(count))
+}
+
+/// `1.5 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
+}
+
+/// `2.3 s`.
+pub fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// All rows of a report, whatever became of them.
+pub fn rows(report: &TableReport) -> u64 {
+    [
+        report.created,
+        report.updated,
+        report.same,
+        report.skipped,
+        report.failed,
+    ]
+    .into_iter()
+    .fold(0, u64::saturating_add)
+}
+
+/// What became of the rows, in a table for a terminal, else a line a table.
+pub fn summary(reports: &[TableReport], terminal: bool) -> String {
+    if terminal {
+        summary_table(reports).to_string()
+    } else {
+        let lines: Vec<String> = reports.iter().map(line).collect();
+        lines.join("\n")
+    }
+}
+
+fn summary_table(reports: &[TableReport]) -> Table {
+    let header = [
+        "table", "created", "updated", "same", "skipped", "failed", "size",
+    ];
+    let mut table = table(
+        &header,
+        1,
+        reports.iter().map(|report| {
+            vec![
+                report.table.clone(),
+                number(report.created),
+                number(report.updated),
+                number(report.same),
+                number(report.skipped),
+                number(report.failed),
+                bytes(report.bytes),
+            ]
+        }),
+    );
+    if reports.is_empty() {
+        table.add_row(["no table"]);
+    }
+    table
+}
+
+/// One table's report in a line.
+pub fn line(report: &TableReport) -> String {
+    let TableReport {
+        created,
+        updated,
+        same,
+        skipped,
+        failed,
+        ..
+    } = report;
+    format!(
+        "{}: {created} created, {updated} updated, {same} same, {skipped} skipped, {failed} failed, {} bytes",
+        printable(&report.table),
+        report.bytes
+    )
+}
+
+/// What would happen, for the question whether it may.
+pub fn plan(plans: &[TablePlan]) -> Table {
+    let header = ["table", "strategy", "here", "rows there", "rows here"];
+    table(
+        &header,
+        3,
+        plans.iter().map(|plan| {
+            let there = number(plan.rows);
+            vec![
+                plan.table.clone(),
+                plan.strategy.clone(),
+                if plan.create { "is created" } else { "exists" }.to_owned(),
+                if plan.exact {
+                    there
+                } else {
+                    format!("about {there}")
+                },
+                number(plan.local_rows),
+            ]
+        }),
+    )
+}
+
+/// The tables of a plan whose existing rows may change.
+///
+/// skip and append leave every row that exists as it is; nothing is known of other strategies, nor with `replaced`
+/// rules of any.
+pub fn changing(plans: &[TablePlan], replaced: bool) -> Vec<&TablePlan> {
+    plans
+        .iter()
+        .filter(|plan| {
+            let harmless = !replaced && matches!(plan.strategy.as_str(), "skip" | "append");
+            !plan.create && plan.local_rows > 0 && !harmless
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(strategy: &str, create: bool, local_rows: u64) -> TablePlan {
+        TablePlan {
+            table: "orders".to_owned(),
+            strategy: strategy.to_owned(),
+            rows: 1_000,
+            exact: false,
+            create,
+            local_rows,
+            not_carried: Vec::new(),
+        }
+    }
+
+    fn reported(table: &str) -> TableReport {
+        TableReport {
+            table: table.to_owned(),
+            created: 50_000,
+            updated: 1_000,
+            same: 3,
+            skipped: 0,
+            failed: 0,
+            bytes: 1_572_864,
+        }
+    }
+
+    #[test]
+    fn people_are_asked_only_before_rows_change() {
+        let asks = |plan: TablePlan, replaced| !changing(&[plan], replaced).is_empty();
+        assert!(asks(planned("overwrite", false, 1), false));
+        assert!(asks(planned("newest-wins", false, 1), false));
+        assert!(!asks(planned("overwrite", false, 0), false));
+        assert!(!asks(planned("overwrite", true, 0), false));
+        assert!(!asks(planned("skip", false, 1), false));
+        assert!(!asks(planned("append", false, 1), false));
+        assert!(asks(planned("skip", false, 1), true), "another skip");
+    }
+
+    #[test]
+    fn a_summary_shows_every_count() {
+        let reports = [reported("orders"), reported("order_items")];
+        assert_eq!(
+            summary(&reports, false),
+            "orders: 50000 created, 1000 updated, 3 same, 0 skipped, 0 failed, 1572864 bytes\n\
+             order_items: 50000 created, 1000 updated, 3 same, 0 skipped, 0 failed, 1572864 bytes"
+        );
+        let table = summary(&reports, true);
+        for part in ["order_items", "50,000", "1,000", "1.50 MiB", "skipped"] {
+            assert!(table.contains(part), "{part}: {table}");
+        }
+        let row = table.lines().nth(3).map(str::to_owned);
+        assert!(row.is_some_and(|row| row.contains(" 50,000 ")), "{table}");
+        assert_eq!(rows(&reported("orders")), 51_003);
+    }
+
+    #[test]
+    fn a_plan_says_what_is_an_estimate() {
+        let table = plan(&[planned("skip", true, 0)]).to_string();
+        assert!(
+            table.contains("about 1,000") && table.contains("is created"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn a_peer_cannot_control_the_terminal() {
+        let reports = [reported("a\u{1b}[2J\nb")];
+        assert!(!summary(&reports, true).contains('\u{1b}'));
+        assert_eq!(summary(&reports, false).lines().count(), 1);
+    }
+}

@@ -1,0 +1,134 @@
+//! Two tenants in one process: a session, a real server, a pull.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use super::*;
+use crate::bindings::client::PullRequest;
+use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
+use crate::bindings::types::Scope;
+use crate::database::{Location, open};
+use crate::egress::EgressGrant;
+use crate::sandbox::Limits;
+use crate::server::Server;
+
+async fn shop(file: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true);
+    let mut shop = SqliteConnection::connect_with(&options).await.unwrap();
+    for statement in [
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL)",
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customers, total REAL)",
+        "INSERT INTO customers VALUES (1, 'Ana'), (2, 'Bo')",
+        "INSERT INTO orders VALUES (1, 1, 9.5), (2, 2, NULL), (3, 1, 1e300)",
+    ] {
+        sqlx::query(statement).execute(&mut shop).await.unwrap();
+    }
+    shop
+}
+
+async fn tenant(file: &Path, create: bool, peer: Option<&str>) -> Arc<Tenant> {
+    let location = Location::Sqlite(file.to_owned());
+    let database = Arc::from(open(&location, create).await.unwrap());
+    let all = Patterns::all().unwrap();
+    let sandbox = Sandbox::new(Limits::default()).unwrap();
+    let mut builder =
+        Tenant::builder(sandbox).database("main", GrantedDatabase::new(database, all.clone(), all));
+    if let Some(peer) = peer {
+        builder = builder.peer(EgressGrant::typed(peer, false).unwrap());
+    }
+    builder.open().await.unwrap()
+}
+
+async fn share(tenant: &Tenant, owner: &Owner) -> Session {
+    let request = ShareRequest {
+        direction: Direction::Send,
+        database: "main".to_owned(),
+        scope: Scope {
+            tables: vec!["*".to_owned()],
+        },
+        owner: owner.id().to_owned(),
+        expires_in: 60_000,
+    };
+    tenant.create_session(&request).await.unwrap()
+}
+
+async fn pull(tenant: &Tenant, url: &str, code: &str) -> Result<Vec<TableReport>, Failure> {
+    let request = PullRequest {
+        base_url: url.to_owned(),
+        code: code.to_owned(),
+        database: "main".to_owned(),
+        tables: Vec::new(),
+        strategy: "skip".to_owned(),
+        table_strategies: Vec::new(),
+        create_missing: true,
+        claimer: "test".to_owned(),
+    };
+    let run = tenant.plan(&request).await?;
+    let mut follower = tenant.notices().follow(&run);
+    loop {
+        match follower.next().await {
+            Happening::Notice(Notice::Planned(_)) => tenant.start(&run).await?,
+            Happening::Notice(Notice::Finished(reports)) => return Ok(reports),
+            Happening::Notice(Notice::Failed(failure)) => return Err(failure),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_code_moves_one_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, copy) = (folder.path().join("shop.db"), folder.path().join("copy.db"));
+    drop(shop(&source).await);
+    let sender = tenant(&source, false, None).await;
+    let owner = sender.open_owner().await.unwrap();
+    let session = share(&sender, &owner).await;
+    let server = Server::bind(Arc::clone(&sender), "127.0.0.1:0".parse().unwrap(), false)
+        .await
+        .unwrap();
+    let url = format!("http://{}", server.address());
+    let receiver = tenant(&copy, true, Some(&url)).await;
+
+    let reports = pull(&receiver, &url, &session.code).await.unwrap();
+    let created: Vec<(&str, u64)> = reports
+        .iter()
+        .map(|one| (one.table.as_str(), one.created))
+        .collect();
+    assert_eq!(created, [("customers", 2), ("orders", 3)]);
+    assert_eq!(
+        sender.session(&session.code).await.unwrap().state,
+        SessionState::Done
+    );
+    let again = pull(&receiver, &url, &session.code).await.unwrap_err();
+    assert_eq!(again.code, "already-used");
+
+    let second = share(&sender, &owner).await;
+    let reports = pull(&receiver, &url, &second.code).await.unwrap();
+    assert_eq!(reports.iter().map(|one| one.skipped).sum::<u64>(), 5);
+    let wrong = pull(&receiver, &url, "AAAAAAAA").await.unwrap_err();
+    assert_eq!(wrong.code, "no-such-code");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_dies_with_its_owners_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("shop.db");
+    drop(shop(&source).await);
+    let sender = tenant(&source, false, None).await;
+    let owner = sender.open_owner().await.unwrap();
+    let session = share(&sender, &owner).await;
+    drop(owner);
+    let began = Instant::now();
+    while sender.session(&session.code).await.unwrap().state != SessionState::Orphaned {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

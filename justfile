@@ -1,0 +1,24 @@
+# Conveniences; nothing needs them.
+
+# All tests.
+test:
+    cargo test --workspace
+
+# What the CI checks before the tests.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Two sites on this machine, one code, a real transfer.
+demo:
+    cargo run --release -- demo
+
+# One plugin with plain cargo, the main path: `just plugin tombolo-rules`.
+plugin NAME:
+    cargo build --package {{NAME}} --lib --target wasm32-wasip2 --profile guest --target-dir target/guest
+    @sha256sum target/guest/wasm32-wasip2/guest/{{replace(NAME, "-", "_")}}.wasm
+
+# The same with cargo-component, for authors who use it: `just plugin-cc tombolo-rules`.
+plugin-cc NAME:
+    @cargo component --version >/dev/null 2>&1 || { echo "cargo-component is missing: cargo install cargo-component --locked" >&2; exit 1; }
+    cargo component build --package {{NAME}} --target wasm32-wasip2 --profile guest --target-dir target/guest
