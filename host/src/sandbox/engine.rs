@@ -75,18 +75,19 @@ impl Sandbox {
         expected: Option<Digest>,
     ) -> Result<Plugin, LoadError> {
         let limits = &self.inner.limits;
-        let refuse = |reason| LoadError::new(name, reason);
+        // Hashing is cheap, and every refusal can then say which file it is about.
+        let digest = Digest::of(&bytes);
+        let refuse = |reason| LoadError::new(name, digest, reason);
         if bytes.len() > limits.component_bytes {
             return Err(refuse(component::too_large(
                 bytes.len(),
                 limits.component_bytes,
             )));
         }
-        let digest = Digest::of(&bytes);
         if let Some(expected) = expected
             && expected != digest
         {
-            return Err(LoadError::digest(name, expected, digest));
+            return Err(LoadError::wrong_digest(name, expected, digest));
         }
         let compiled = tokio::time::timeout(limits.compile_time, self.compile(digest, bytes))
             .await

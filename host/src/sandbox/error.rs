@@ -3,27 +3,30 @@ use crate::failure::printable;
 
 /// Why a component cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-#[error("plugin {name:?} cannot be used: {reason}")]
+#[error("plugin {name:?} (sha256:{digest}) cannot be used: {reason}")]
 pub struct LoadError {
     name: String,
+    digest: String,
     reason: String,
     wrong_digest: bool,
 }
 
 impl LoadError {
-    pub(super) fn new(name: &str, reason: String) -> Self {
+    pub(super) fn new(name: &str, digest: Digest, reason: String) -> Self {
         Self {
             name: name.to_owned(),
+            digest: digest.prefix(),
             reason,
             wrong_digest: false,
         }
     }
 
-    pub(super) fn digest(name: &str, expected: Digest, found: Digest) -> Self {
+    pub(super) fn wrong_digest(name: &str, expected: Digest, found: Digest) -> Self {
         Self {
             wrong_digest: true,
             ..Self::new(
                 name,
+                found,
                 format!(
                     "its bytes have the digest sha256:{found}, and sha256:{expected} was asked for"
                 ),
@@ -31,7 +34,7 @@ impl LoadError {
         }
     }
 
-    pub(super) fn imports(name: &str, role: Role, refused: &[&str]) -> Self {
+    pub(super) fn imports(name: &str, digest: Digest, role: Role, refused: &[&str]) -> Self {
         let any = |prefix| refused.iter().any(|one| one.starts_with(prefix));
         let hint = if any("wasi:filesystem/") {
             "; it was built with the wasip1 adapter: build it with --target wasm32-wasip2"
@@ -46,10 +49,10 @@ impl LoadError {
             "it imports what the role {role} of tombolo:sync@{CONTRACT} does not offer: {}{hint}",
             printable(&refused.join(", "))
         );
-        Self::new(name, reason)
+        Self::new(name, digest, reason)
     }
 
-    pub(super) fn exports(name: &str, role: Role, missing: &[&str]) -> Self {
+    pub(super) fn exports(name: &str, digest: Digest, role: Role, missing: &[&str]) -> Self {
         let missing: Vec<_> = missing
             .iter()
             .map(|interface| format!("tombolo:sync/{interface}@{CONTRACT}"))
@@ -58,7 +61,7 @@ impl LoadError {
             "it does not export {}, which the role {role} needs",
             missing.join(", ")
         );
-        Self::new(name, reason)
+        Self::new(name, digest, reason)
     }
 
     /// Whether the pinned digest was another.
