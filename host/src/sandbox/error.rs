@@ -1,4 +1,4 @@
-use super::component::{Digest, Role};
+use super::component::{CONTRACT, Digest, Role};
 use crate::failure::printable;
 
 /// Why a component cannot be used at all.
@@ -32,26 +32,31 @@ impl LoadError {
     }
 
     pub(super) fn imports(name: &str, role: Role, refused: &[&str]) -> Self {
-        let hint = if refused.iter().any(|one| one.starts_with("wasi:filesystem")) {
+        let any = |prefix| refused.iter().any(|one| one.starts_with(prefix));
+        let hint = if any("wasi:filesystem/") {
             "; it was built with the wasip1 adapter: build it with --target wasm32-wasip2"
-        } else if refused.iter().any(|one| one.starts_with("wasi:random")) {
+        } else if any("wasi:random/") {
             "; in Rust, HashMap drags in random numbers: use BTreeMap"
-        } else if refused.iter().any(|one| one.starts_with("wasi:clocks")) {
+        } else if any("wasi:clocks/") {
             "; in Rust, Instant and SystemTime drag in clocks: the caller passes the time"
         } else {
             ""
         };
         let reason = format!(
-            "it imports what the role {role} does not offer: {}{hint}",
+            "it imports what the role {role} of tombolo:sync@{CONTRACT} does not offer: {}{hint}",
             printable(&refused.join(", "))
         );
         Self::new(name, reason)
     }
 
     pub(super) fn exports(name: &str, role: Role, missing: &[&str]) -> Self {
+        let missing: Vec<_> = missing
+            .iter()
+            .map(|interface| format!("tombolo:sync/{interface}@{CONTRACT}"))
+            .collect();
         let reason = format!(
-            "it does not export tombolo:sync/{}, which the role {role} needs",
-            missing.join(", tombolo:sync/")
+            "it does not export {}, which the role {role} needs",
+            missing.join(", ")
         );
         Self::new(name, reason)
     }
@@ -62,6 +67,11 @@ impl LoadError {
         self.wrong_digest
     }
 }
+
+/// Marks an error of a capability as the host's own fault, so that no plugin is blamed for it.
+#[derive(Debug, thiserror::Error)]
+#[error("a capability failed")]
+pub struct HostFault;
 
 /// What ended a call.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +108,9 @@ pub enum Cause {
     /// It ended itself.
     #[error("it called exit")]
     Exit,
+    /// It reached outside its memory. In Rust that is a stack overflow by large frames, or wrong unsafe code.
+    #[error("it reached outside its memory, as by a stack overflow")]
+    OutOfBounds,
     /// Any other trap.
     #[error("it trapped: {0}")]
     Trap(String),
