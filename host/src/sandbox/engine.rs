@@ -75,12 +75,9 @@ impl Sandbox {
         expected: Option<Digest>,
     ) -> Result<Plugin, LoadError> {
         let limits = &self.inner.limits;
-        let refuse = |reason| LoadError::new(name, reason);
         if bytes.len() > limits.component_bytes {
-            return Err(refuse(component::too_large(
-                bytes.len(),
-                limits.component_bytes,
-            )));
+            let reason = component::too_large(bytes.len(), limits.component_bytes);
+            return Err(LoadError::new(name, None, reason));
         }
         let digest = Digest::of(&bytes);
         if let Some(expected) = expected
@@ -88,6 +85,7 @@ impl Sandbox {
         {
             return Err(LoadError::digest(name, expected, digest));
         }
+        let refuse = |reason| LoadError::new(name, Some(digest), reason);
         let compiled = tokio::time::timeout(limits.compile_time, self.compile(digest, bytes))
             .await
             .map_err(|_| refuse("compiling it takes too long".to_owned()))?
