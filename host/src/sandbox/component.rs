@@ -178,7 +178,7 @@ impl Plugin {
             .map(|(name, _)| name)
             .collect();
         if !refused.is_empty() {
-            return Err(LoadError::imports(&self.name, self.digest, role, &refused));
+            return Err(LoadError::imports(self, role, &refused));
         }
         let exported: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
         let missing: Vec<&str> = role
@@ -190,7 +190,7 @@ impl Plugin {
         if missing.is_empty() {
             Ok(())
         } else {
-            Err(LoadError::exports(&self.name, self.digest, role, &missing))
+            Err(LoadError::exports(self, role, &missing))
         }
     }
 }

@@ -75,20 +75,17 @@ impl Sandbox {
         expected: Option<Digest>,
     ) -> Result<Plugin, LoadError> {
         let limits = &self.inner.limits;
-        // Hashing is cheap, and every refusal can then say which file it is about.
-        let digest = Digest::of(&bytes);
-        let refuse = |reason| LoadError::new(name, digest, reason);
         if bytes.len() > limits.component_bytes {
-            return Err(refuse(component::too_large(
-                bytes.len(),
-                limits.component_bytes,
-            )));
+            let reason = component::too_large(bytes.len(), limits.component_bytes);
+            return Err(LoadError::new(name, None, reason));
         }
+        let digest = Digest::of(&bytes);
         if let Some(expected) = expected
             && expected != digest
         {
-            return Err(LoadError::wrong_digest(name, expected, digest));
+            return Err(LoadError::digest(name, expected, digest));
         }
+        let refuse = |reason| LoadError::new(name, Some(digest), reason);
         let compiled = tokio::time::timeout(limits.compile_time, self.compile(digest, bytes))
             .await
             .map_err(|_| refuse("compiling it takes too long".to_owned()))?

@@ -1,32 +1,37 @@
-use super::component::{CONTRACT, Digest, Role};
+use super::component::{CONTRACT, Digest, Plugin, Role};
 use crate::failure::printable;
 
 /// Why a component cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-#[error("plugin {name:?} (sha256:{digest}) cannot be used: {reason}")]
+#[error("plugin {name:?}{} cannot be used: {reason}", hashed(.digest))]
 pub struct LoadError {
     name: String,
-    digest: String,
+    /// None: the file is not even worth hashing.
+    digest: Option<Digest>,
     reason: String,
     wrong_digest: bool,
 }
 
 impl LoadError {
-    pub(super) fn new(name: &str, digest: Digest, reason: String) -> Self {
+    pub(super) fn new(name: &str, digest: Option<Digest>, reason: String) -> Self {
         Self {
             name: name.to_owned(),
-            digest: digest.prefix(),
+            digest,
             reason,
             wrong_digest: false,
         }
     }
 
-    pub(super) fn wrong_digest(name: &str, expected: Digest, found: Digest) -> Self {
+    pub(super) fn of(plugin: &Plugin, reason: String) -> Self {
+        Self::new(plugin.name(), Some(plugin.digest()), reason)
+    }
+
+    pub(super) fn digest(name: &str, expected: Digest, found: Digest) -> Self {
         Self {
             wrong_digest: true,
             ..Self::new(
                 name,
-                found,
+                Some(found),
                 format!(
                     "its bytes have the digest sha256:{found}, and sha256:{expected} was asked for"
                 ),
@@ -34,7 +39,7 @@ impl LoadError {
         }
     }
 
-    pub(super) fn imports(name: &str, digest: Digest, role: Role, refused: &[&str]) -> Self {
+    pub(super) fn imports(plugin: &Plugin, role: Role, refused: &[&str]) -> Self {
         let any = |prefix| refused.iter().any(|one| one.starts_with(prefix));
         let hint = if any("wasi:filesystem/") {
             "; it was built with the wasip1 adapter: build it with --target wasm32-wasip2"
@@ -49,10 +54,10 @@ impl LoadError {
             "it imports what the role {role} of tombolo:sync@{CONTRACT} does not offer: {}{hint}",
             printable(&refused.join(", "))
         );
-        Self::new(name, digest, reason)
+        Self::of(plugin, reason)
     }
 
-    pub(super) fn exports(name: &str, digest: Digest, role: Role, missing: &[&str]) -> Self {
+    pub(super) fn exports(plugin: &Plugin, role: Role, missing: &[&str]) -> Self {
         let missing: Vec<_> = missing
             .iter()
             .map(|interface| format!("tombolo:sync/{interface}@{CONTRACT}"))
@@ -61,7 +66,7 @@ impl LoadError {
             "it does not export {}, which the role {role} needs",
             missing.join(", ")
         );
-        Self::new(name, digest, reason)
+        Self::of(plugin, reason)
     }
 
     /// Whether the pinned digest was another.
@@ -69,6 +74,12 @@ impl LoadError {
     pub fn is_wrong_digest(&self) -> bool {
         self.wrong_digest
     }
+}
+
+fn hashed(digest: &Option<Digest>) -> String {
+    digest.map_or_else(String::new, |digest| {
+        format!(" (sha256:{})", digest.prefix())
+    })
 }
 
 /// Marks an error of a capability as the host's own fault, so that no plugin is blamed for it.

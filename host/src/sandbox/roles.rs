@@ -264,9 +264,5 @@ fn rules_calls<'a>(sandbox: &'a Sandbox, plugin: &'a Plugin, function: &'static 
 
 fn unlinked(plugin: &Plugin, error: &wasmtime::Error) -> LoadError {
     let reason = crate::failure::printable(&format!("{error:#}"));
-    LoadError::new(
-        plugin.name(),
-        plugin.digest(),
-        format!("it does not fit this host: {reason}"),
-    )
+    LoadError::of(plugin, format!("it does not fit this host: {reason}"))
 }

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 use wasmtime::component::Component;
 
+use super::component::CONTRACT;
 use super::*;
 
 mod causes;
@@ -82,6 +83,8 @@ async fn a_wrong_digest_is_refused_before_anything_is_compiled() {
         !error.is_wrong_digest() && error.to_string().contains("no valid component"),
         "{error}"
     );
+    let digest = Digest::of(b"not a component").prefix();
+    assert!(error.to_string().contains(&digest), "{error}");
 }
 
 #[tokio::test]
@@ -124,6 +127,22 @@ async fn a_role_needs_its_exports() {
         rules.check(role).unwrap();
         assert_eq!(role.to_string().parse(), Ok(role));
     }
+}
+
+#[tokio::test]
+async fn another_version_of_the_contract_is_another_contract() {
+    let sandbox = sandbox(Limits::default());
+    for (version, fits) in [("0.1.0", true), ("0.1.7", true), ("0.2.0", false)] {
+        let text = format!(
+            r#"(component (instance $i) (export "tombolo:sync/sessions@{version}" (instance $i)))"#
+        );
+        let outcome = plugin(&sandbox, &text).check(Role::Sessions);
+        assert_eq!(outcome.is_ok(), fits, "{version}: {outcome:?}");
+    }
+    assert!(
+        include_str!("../../../wit/types.wit")
+            .contains(&format!("package tombolo:sync@{CONTRACT};"))
+    );
 }
 
 proptest! {
