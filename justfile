@@ -21,4 +21,4 @@ plugin NAME:
 # The same with cargo-component, for authors who use it: `just plugin-cc tombolo-rules`.
 plugin-cc NAME:
     @cargo component --version >/dev/null 2>&1 || { echo "cargo-component is missing: cargo install cargo-component --locked" >&2; exit 1; }
-    cargo component build --package {{NAME}} --target wasm32-wasip2 --profile guest --target-dir target/guest
+    cargo component build --package {{NAME}} --target wasm32-wasip2 --profile guest --target-dir target/component

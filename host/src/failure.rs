@@ -7,7 +7,7 @@ use crate::database::DatabaseError;
 use crate::egress::EgressError;
 use crate::job::JobError;
 use crate::rows::FrameError;
-use crate::sandbox::{LoadError, SandboxError};
+use crate::sandbox::{Cause, LoadError, SandboxError};
 use crate::state::StateError;
 
 /// A failure from its three parts.
@@ -127,7 +127,11 @@ impl From<SandboxError> for Failure {
                 "check where the file comes from, then pin the digest it should have",
             ),
             SandboxError::Load(_) => ("plugin", "use a component that was built for this role"),
-            SandboxError::Engine(_) => ("internal", ""),
+            SandboxError::Engine(_)
+            | SandboxError::Call {
+                cause: Cause::Host(_),
+                ..
+            } => ("internal", ""),
             SandboxError::Call { .. } => (
                 "plugin",
                 "the plugin's author has to mend it; without --plugin the standard one is used",

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::access::Admission;
 use crate::bindings::types;
+use crate::sandbox::HostFault;
 use crate::tenant::Tenant;
 
 /// On whose behalf the engine is called; it bounds what the capabilities do during that call.
@@ -76,7 +77,7 @@ impl types::Host for Capabilities {
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<types::Error> {
         match failure {
             Failure::Guest(error) => Ok(*error),
-            Failure::Trap(error) => Err(error),
+            Failure::Trap(error) => Err(error.context(HostFault)),
         }
     }
 }

@@ -3,15 +3,14 @@ use wasmtime::{Store, Trap};
 
 use super::component::Plugin;
 use super::engine::{Inner, Sandbox};
-use super::error::{Cause, SandboxError};
+use super::error::{Cause, HostFault, SandboxError};
+use super::limits::Limits;
 use super::store::StoreState;
 use crate::failure::printable;
 
-/// After so much fuel the executor may look after others.
-const YIELD_INTERVAL: u64 = 1_000_000;
-
-/// What of a component's standard error stands in an error.
-const LAST_WORDS: usize = 300;
+/// After so much fuel, about 0.1 ms, the executor looks after others and at the wall clock. Not more: fuel counts what a
+/// component does, and it may do little but ask WASI for something that takes longer.
+const YIELD_INTERVAL: u64 = 100_000;
 
 /// One kind of call: whose, where its slots are, and how its failures are named.
 pub(super) struct Calls<'a> {
@@ -56,9 +55,7 @@ impl Calls<'_> {
                 milliseconds: limits.wall_clock.as_millis(),
             },
         };
-        let stderr = store.data().stderr.contents();
-        let stderr = last_words(&stderr);
-        Err(self.failed(cause, &stderr))
+        Err(self.failed(cause, &store.data().stderr.last_words()))
     }
 
     fn failed(&self, cause: Cause, stderr: &str) -> SandboxError {
@@ -72,32 +69,34 @@ impl Calls<'_> {
     }
 }
 
-fn cause(error: &wasmtime::Error, refused: Option<usize>, limits: &super::Limits) -> Cause {
+fn cause(error: &wasmtime::Error, refused: Option<usize>, limits: &Limits) -> Cause {
+    if error.is::<HostFault>() {
+        return Cause::Host(printable(&error.root_cause().to_string()));
+    }
     if let Some(wanted) = refused {
         return Cause::OutOfMemory {
             wanted,
             limit: limits.memory_bytes,
         };
     }
-    if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
+    if error.is::<wasmtime_wasi::I32Exit>() {
         return Cause::Exit;
     }
-    let text = format!("{error:#}");
     match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => Cause::Panic,
         Some(Trap::OutOfFuel) => Cause::OutOfFuel { fuel: limits.fuel },
+        Some(Trap::StackOverflow) => Cause::StackOverflow,
         // Large frames overflow the shadow stack, which lies in linear memory.
-        Some(Trap::StackOverflow) | Some(Trap::MemoryOutOfBounds) => Cause::StackOverflow,
+        Some(Trap::MemoryOutOfBounds) => Cause::OutOfBounds,
         Some(trap) => Cause::Trap(trap.to_string()),
-        None if text.contains("fuel allocated for hostcalls") => Cause::HostCallData,
-        None => Cause::Trap(printable(&text)),
+        None => {
+            let text = error.root_cause().to_string();
+            // wasmtime has no type for this error.
+            if text.contains("fuel allocated for hostcalls") {
+                Cause::HostCallData
+            } else {
+                Cause::Trap(printable(&text))
+            }
+        }
     }
-}
-
-/// The end of what a component wrote, on one line and without control characters.
-fn last_words(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let text = printable(text.trim());
-    let skip = text.chars().count().saturating_sub(LAST_WORDS);
-    text.chars().skip(skip).collect()
 }

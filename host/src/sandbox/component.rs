@@ -7,6 +7,9 @@ use wasmtime::component::types::ComponentItem;
 use super::error::LoadError;
 use crate::digest::{hex, sha256};
 
+/// The version of the package in `wit/`.
+pub(super) const CONTRACT: &str = "0.1.0";
+
 /// A place in a deployment that a component fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -175,7 +178,7 @@ impl Plugin {
             .map(|(name, _)| name)
             .collect();
         if !refused.is_empty() {
-            return Err(LoadError::imports(&self.name, role, &refused));
+            return Err(LoadError::imports(&self.name, self.digest, role, &refused));
         }
         let exported: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
         let missing: Vec<&str> = role
@@ -187,7 +190,7 @@ impl Plugin {
         if missing.is_empty() {
             Ok(())
         } else {
-            Err(LoadError::exports(&self.name, role, &missing))
+            Err(LoadError::exports(&self.name, self.digest, role, &missing))
         }
     }
 }
@@ -199,10 +202,11 @@ fn is_offered(role: Role, import: &str) -> bool {
         || interface(import).is_some_and(|name| role.imports().contains(&name))
 }
 
-/// `state` of `tombolo:sync/state@0.1.0`.
+/// `state` of `tombolo:sync/state@0.1.0`, if this host speaks that version: before 1.0 the minor number has to be the same.
 fn interface(name: &str) -> Option<&str> {
-    let name = name.strip_prefix("tombolo:sync/")?;
-    Some(name.split_once('@').map_or(name, |(name, _)| name))
+    let (name, version) = name.strip_prefix("tombolo:sync/")?.split_once('@')?;
+    let compatible = version.split('.').take(2).eq(CONTRACT.split('.').take(2));
+    compatible.then_some(name)
 }
 
 /// An instance without functions needs nothing from the host.

@@ -1,21 +1,19 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
+use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::component::{self, Digest, Plugin};
 use super::error::{LoadError, SandboxError};
-use super::limits::Limits;
+use super::limits::{Limits, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 
 /// Kept mapped in a pooled slot between calls; measured as the fastest size.
 const KEEP_RESIDENT: usize = 64 << 10;
 
 /// Room for one memory in a pooled slot; the limiter bounds what a call really gets.
 const SLOT_BYTES: usize = 64 << 20;
-
-/// Core instances, memories and tables of one component: std guests have four core instances.
-const PER_COMPONENT: u32 = 16;
 
 /// All that components share: the wasmtime engine, the limits, the slots, and what was compiled already.
 #[derive(Clone)]
@@ -30,16 +28,24 @@ pub(super) struct Inner {
     pub engine_calls: Semaphore,
     /// Slots of rules: reserved, because an engine call that holds a slot waits for them.
     pub rules_calls: Semaphore,
-    compiled: Mutex<HashMap<Digest, wasmtime::component::Component>>,
+    /// One component is compiled at a time: the compiler uses all cores, and who waits may find its result.
+    compiler: Arc<Semaphore>,
+    compiled: Mutex<HashMap<Digest, Component>>,
 }
 
 impl Sandbox {
     /// Makes the engine: pooled slots where the address space allows, else memory on demand.
     pub fn new(limits: Limits) -> Result<Self, SandboxError> {
         let engine = match Engine::new(&config(Some(&limits))) {
-            Ok(engine) => engine,
+            Ok(engine) => {
+                tracing::debug!(
+                    calls = limits.concurrent_calls,
+                    "the sandbox has pooled slots"
+                );
+                engine
+            }
             Err(error) => {
-                tracing::info!(%error, "no pooled slots here; memory is allocated on demand");
+                tracing::info!(%error, "the sandbox has no pooled slots here; memory is allocated on demand");
                 Engine::new(&config(None)).map_err(SandboxError::Engine)?
             }
         };
@@ -49,6 +55,7 @@ impl Sandbox {
                 engine,
                 engine_calls: Semaphore::new(slots),
                 rules_calls: Semaphore::new(slots),
+                compiler: Arc::new(Semaphore::new(1)),
                 compiled: Mutex::new(HashMap::new()),
                 limits,
             }),
@@ -68,37 +75,53 @@ impl Sandbox {
         expected: Option<Digest>,
     ) -> Result<Plugin, LoadError> {
         let limits = &self.inner.limits;
-        let refuse = |reason| LoadError::new(name, reason);
+        // Hashing is cheap, and every refusal can then say which file it is about.
+        let digest = Digest::of(&bytes);
+        let refuse = |reason| LoadError::new(name, digest, reason);
         if bytes.len() > limits.component_bytes {
             return Err(refuse(component::too_large(
                 bytes.len(),
                 limits.component_bytes,
             )));
         }
-        let digest = Digest::of(&bytes);
         if let Some(expected) = expected
             && expected != digest
         {
-            return Err(LoadError::digest(name, expected, digest));
+            return Err(LoadError::wrong_digest(name, expected, digest));
         }
-        let compiled = self.compiled().get(&digest).cloned();
-        let compiled = match compiled {
-            Some(compiled) => compiled,
-            None => {
-                let engine = self.inner.engine.clone();
-                let compiling = tokio::task::spawn_blocking(move || {
-                    wasmtime::component::Component::from_binary(&engine, &bytes)
-                });
-                let compiled = tokio::time::timeout(limits.compile_time, compiling)
-                    .await
-                    .map_err(|_| refuse("compiling it takes too long".to_owned()))?
-                    .map_err(|error| refuse(error.to_string()))?
-                    .map_err(|error| refuse(component::uncompiled(&error)))?;
-                self.compiled().insert(digest, compiled.clone());
-                compiled
-            }
-        };
+        let compiled = tokio::time::timeout(limits.compile_time, self.compile(digest, bytes))
+            .await
+            .map_err(|_| refuse("compiling it takes too long".to_owned()))?
+            .map_err(refuse)?;
         Ok(Plugin::new(name, digest, compiled))
+    }
+
+    async fn compile(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, String> {
+        if let Some(known) = self.known(digest) {
+            return Ok(known);
+        }
+        let compiler = self.inner.compiler.clone();
+        let turn = compiler.acquire_owned().await;
+        if let Some(known) = self.known(digest) {
+            return Ok(known);
+        }
+        let engine = self.inner.engine.clone();
+        let (sender, receiver) = oneshot::channel();
+        // Not tokio's blocking thread: a process that ends would wait for a compilation that nobody waits for any more.
+        std::thread::Builder::new()
+            .name("compiler".to_owned())
+            .spawn(move || {
+                // An error: the time was up.
+                let _ = sender.send(Component::from_binary(&engine, &bytes));
+                drop(turn);
+            })
+            .map_err(|error| format!("the host cannot start a thread to compile it: {error}"))?;
+        let compiled = receiver
+            .await
+            .map_err(|_| "the compiler failed".to_owned())?
+            .map_err(|error| component::uncompiled(&error))?;
+        self.compiled().insert(digest, compiled.clone());
+        Ok(compiled)
     }
 
     /// The engine that comes with the host.
@@ -113,9 +136,11 @@ impl Sandbox {
         self.load("standard rules", bytes.to_vec(), None).await
     }
 
-    fn compiled(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<Digest, wasmtime::component::Component>> {
+    fn known(&self, digest: Digest) -> Option<Component> {
+        self.compiled().get(&digest).cloned()
+    }
+
+    fn compiled(&self) -> MutexGuard<'_, HashMap<Digest, Component>> {
         self.inner
             .compiled
             .lock()
@@ -130,6 +155,7 @@ fn config(pooled: Option<&Limits>) -> Config {
         .wasm_component_model(true)
         .wasm_component_model_async(false)
         .concurrency_support(false)
+        .gc_support(false)
         .wasm_exceptions(false)
         .wasm_function_references(false)
         .wasm_gc(false)
@@ -143,20 +169,19 @@ fn config(pooled: Option<&Limits>) -> Config {
         // The same input gives the same decision on every machine.
         .cranelift_nan_canonicalization(true);
     if let Some(limits) = pooled {
-        // Engine calls and the rules they wait for; the rest are core parts of those.
+        // Engine calls and the rules they wait for; each has all that a component may have, so no call can use up
+        // what is reserved for another. Address space only: 4 GiB a memory, so that bounds checks are free.
         let calls = limits.concurrent_calls.saturating_mul(2);
-        let parts = calls.saturating_mul(PER_COMPONENT);
         let mut pooling = PoolingAllocationConfig::default();
         pooling
             .total_component_instances(calls)
-            .total_core_instances(parts)
-            .total_memories(calls.saturating_mul(2))
-            .total_tables(calls.saturating_mul(4))
             .total_stacks(calls)
-            .max_core_instances_per_component(PER_COMPONENT)
-            .max_memories_per_component(4)
-            .max_tables_per_component(8)
-            .table_elements(20_000)
+            .total_core_instances(calls.saturating_mul(MAX_INSTANCES))
+            .max_core_instances_per_component(MAX_INSTANCES)
+            .total_memories(calls.saturating_mul(MAX_MEMORIES))
+            .max_memories_per_component(MAX_MEMORIES)
+            .total_tables(calls.saturating_mul(MAX_TABLES))
+            .max_tables_per_component(MAX_TABLES)
             .max_memory_size(limits.memory_bytes.max(SLOT_BYTES))
             .linear_memory_keep_resident(KEEP_RESIDENT);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));

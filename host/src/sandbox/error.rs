@@ -1,29 +1,32 @@
-use super::component::{Digest, Role};
+use super::component::{CONTRACT, Digest, Role};
 use crate::failure::printable;
 
 /// Why a component cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-#[error("plugin {name:?} cannot be used: {reason}")]
+#[error("plugin {name:?} (sha256:{digest}) cannot be used: {reason}")]
 pub struct LoadError {
     name: String,
+    digest: String,
     reason: String,
     wrong_digest: bool,
 }
 
 impl LoadError {
-    pub(super) fn new(name: &str, reason: String) -> Self {
+    pub(super) fn new(name: &str, digest: Digest, reason: String) -> Self {
         Self {
             name: name.to_owned(),
+            digest: digest.prefix(),
             reason,
             wrong_digest: false,
         }
     }
 
-    pub(super) fn digest(name: &str, expected: Digest, found: Digest) -> Self {
+    pub(super) fn wrong_digest(name: &str, expected: Digest, found: Digest) -> Self {
         Self {
             wrong_digest: true,
             ..Self::new(
                 name,
+                found,
                 format!(
                     "its bytes have the digest sha256:{found}, and sha256:{expected} was asked for"
                 ),
@@ -31,29 +34,34 @@ impl LoadError {
         }
     }
 
-    pub(super) fn imports(name: &str, role: Role, refused: &[&str]) -> Self {
-        let hint = if refused.iter().any(|one| one.starts_with("wasi:filesystem")) {
+    pub(super) fn imports(name: &str, digest: Digest, role: Role, refused: &[&str]) -> Self {
+        let any = |prefix| refused.iter().any(|one| one.starts_with(prefix));
+        let hint = if any("wasi:filesystem/") {
             "; it was built with the wasip1 adapter: build it with --target wasm32-wasip2"
-        } else if refused.iter().any(|one| one.starts_with("wasi:random")) {
+        } else if any("wasi:random/") {
             "; in Rust, HashMap drags in random numbers: use BTreeMap"
-        } else if refused.iter().any(|one| one.starts_with("wasi:clocks")) {
+        } else if any("wasi:clocks/") {
             "; in Rust, Instant and SystemTime drag in clocks: the caller passes the time"
         } else {
             ""
         };
         let reason = format!(
-            "it imports what the role {role} does not offer: {}{hint}",
+            "it imports what the role {role} of tombolo:sync@{CONTRACT} does not offer: {}{hint}",
             printable(&refused.join(", "))
         );
-        Self::new(name, reason)
+        Self::new(name, digest, reason)
     }
 
-    pub(super) fn exports(name: &str, role: Role, missing: &[&str]) -> Self {
+    pub(super) fn exports(name: &str, digest: Digest, role: Role, missing: &[&str]) -> Self {
+        let missing: Vec<_> = missing
+            .iter()
+            .map(|interface| format!("tombolo:sync/{interface}@{CONTRACT}"))
+            .collect();
         let reason = format!(
-            "it does not export tombolo:sync/{}, which the role {role} needs",
-            missing.join(", tombolo:sync/")
+            "it does not export {}, which the role {role} needs",
+            missing.join(", ")
         );
-        Self::new(name, reason)
+        Self::new(name, digest, reason)
     }
 
     /// Whether the pinned digest was another.
@@ -62,6 +70,11 @@ impl LoadError {
         self.wrong_digest
     }
 }
+
+/// Marks an error of a capability as the host's own fault, so that no plugin is blamed for it.
+#[derive(Debug, thiserror::Error)]
+#[error("a capability failed")]
+pub struct HostFault;
 
 /// What ended a call.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +111,9 @@ pub enum Cause {
     /// It ended itself.
     #[error("it called exit")]
     Exit,
+    /// It reached outside its memory. In Rust that is a stack overflow by large frames, or wrong unsafe code.
+    #[error("it reached outside its memory, as by a stack overflow")]
+    OutOfBounds,
     /// Any other trap.
     #[error("it trapped: {0}")]
     Trap(String),

@@ -9,11 +9,12 @@ mod engine;
 mod error;
 mod limits;
 mod roles;
+mod stderr;
 mod store;
 
 pub use component::{Digest, DigestError, Plugin, Role, RoleError};
 pub use engine::Sandbox;
-pub use error::{Cause, LoadError, SandboxError};
+pub use error::{Cause, HostFault, LoadError, SandboxError};
 pub use limits::Limits;
 pub use roles::{ConflictStrategies, EngineComponent, SchemaDdl, SessionRules};
 pub use store::StoreState;

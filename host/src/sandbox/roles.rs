@@ -95,6 +95,12 @@ impl ConflictStrategies {
         })
     }
 
+    /// The component.
+    #[must_use]
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
     /// All strategies of the component.
     pub async fn strategies(&self) -> Result<Vec<StrategyInfo>, SandboxError> {
         self.calls("conflicts.strategies")
@@ -260,6 +266,7 @@ fn unlinked(plugin: &Plugin, error: &wasmtime::Error) -> LoadError {
     let reason = crate::failure::printable(&format!("{error:#}"));
     LoadError::new(
         plugin.name(),
+        plugin.digest(),
         format!("it does not fit this host: {reason}"),
     )
 }

@@ -2,11 +2,11 @@ use wasmtime::component::Linker;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::p2::bindings::cli;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
 use super::limits::{Limits, MemoryLimiter};
+use super::stderr::Stderr;
 
 /// The most resource handles of a call: streams and pollables of std.
 const MAX_HANDLES: usize = 1_024;
@@ -16,13 +16,13 @@ pub struct StoreState<H> {
     pub(crate) host: H,
     wasi: WasiCtx,
     table: ResourceTable,
-    pub(super) stderr: MemoryOutputPipe,
+    pub(super) stderr: Stderr,
     pub(super) limiter: MemoryLimiter,
 }
 
 impl<H> StoreState<H> {
     pub(super) fn new(host: H, limits: &Limits) -> Self {
-        let stderr = MemoryOutputPipe::new(limits.stderr_bytes);
+        let stderr = Stderr::new(limits.stderr_bytes);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         Self {

@@ -1,4 +1,4 @@
-//! Loading and limits; what hostile components do is tested end to end, with components that are hostile.
+//! Loading here, calls in `causes`; components that real compilers made hostile are tested end to end.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use wasmtime::component::Component;
 
 use super::*;
+
+mod causes;
 
 fn sandbox(limits: Limits) -> Sandbox {
     Sandbox::new(limits).unwrap()
