@@ -136,6 +136,25 @@ fn the_same_claimer_gets_a_new_token_for_the_old_one() {
 }
 
 #[test]
+fn an_admission_that_was_replaced_is_good_for_nothing_even_before_it_is_revoked() {
+    let site = Site::default();
+    let code = site.share(&["*"]);
+    let first = token(&claim(&site, &code, "a secret"));
+    let (state, admissions) = (
+        site.state.borrow().clone(),
+        site.admissions.borrow().clone(),
+    );
+    let second = token(&claim(&site, &code, "a secret"));
+    // As if the host had stopped right after the session was written.
+    let key = "admission/admission-1";
+    let kept = state.get(key).unwrap().clone();
+    site.state.borrow_mut().insert(key.to_owned(), kept);
+    site.admissions.borrow_mut().extend(admissions);
+    assert_eq!(refused(&tables(&site, &first)).0, 410);
+    assert_eq!(tables(&site, &second).status, 200);
+}
+
+#[test]
 fn a_winner_that_was_not_let_in_comes_again() {
     let site = Site::default();
     let code = site.share(&["*"]);
