@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::support::binary::{Running, Site};
 use crate::support::compare::Store;
 use crate::support::peer;
@@ -71,27 +73,36 @@ fn looks_at(store: &Store) {
     );
     let (site, location) = (Site::new(), store.location());
 
-    let outcome = site.run(&["tables", "--json", &location]).expect_exit(0);
-    let text = outcome.stdout.join("\n");
-    for name in ["items", "apart", "shown"] {
-        assert!(text.contains(&format!("\"{name}\"")), "{outcome:?}");
-    }
+    let listed = site
+        .run(&["tables", "--json", &location])
+        .expect_exit(0)
+        .events();
+    let expected = [("apart", "table"), ("items", "table"), ("shown", "view")];
+    let expected =
+        expected.map(|(table, kind)| json!({ "event": "listed", "table": table, "kind": kind }));
+    assert_eq!(listed, expected);
     let outcome = site.run(&["tables", &location]).expect_exit(0);
-    assert!(
-        outcome
-            .stdout
-            .iter()
-            .any(|line| line.contains("items") && line.contains('3')),
-        "{outcome:?}"
+    assert_eq!(
+        outcome.stdout,
+        ["apart\ttable", "items\ttable", "shown\tview"]
     );
 
     let outcome = site
         .run(&["schema", "--json", &location, "items"])
         .expect_exit(0);
-    let text = outcome.stdout.join("\n");
-    for name in ["\"id\"", "\"name\"", "\"note\""] {
-        assert!(text.contains(name), "{outcome:?}");
-    }
+    let events = outcome.events();
+    let [schema] = events.as_slice() else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(schema["event"], "schema");
+    assert_eq!(schema["table"], "items");
+    assert_eq!(schema["primary_key"], json!(["id"]));
+    let columns: Vec<_> = (0..3).map(|column| &schema["columns"][column]).collect();
+    let of = |field: &str| columns.iter().map(|column| column[field].clone()).collect();
+    assert_eq!(Value::Array(of("name")), json!(["id", "name", "note"]));
+    assert_eq!(Value::Array(of("type")), json!(["integer", "text", "text"]));
+    assert_eq!(columns[1]["nullable"], json!(false));
+    assert_eq!(columns[2]["nullable"], json!(true));
     let outcome = site.run(&["schema", &location, "items"]).expect_exit(0);
     let text = outcome.stdout.join("\n");
     assert!(
@@ -101,12 +112,14 @@ fn looks_at(store: &Store) {
         "{outcome:?}"
     );
 
-    let outcome = site
+    let count = site
         .run(&["count", "--json", &location, "items"])
-        .expect_exit(0);
-    assert!(outcome.stdout.join("\n").contains(":3"), "{outcome:?}");
+        .expect_exit(0)
+        .events();
+    let expected = json!({ "event": "count", "table": "items", "rows": 3, "exact": true });
+    assert_eq!(count, [expected]);
     let outcome = site.run(&["count", &location, "items"]).expect_exit(0);
-    assert_eq!(outcome.stdout.join("\n").trim(), "3");
+    assert_eq!(outcome.stdout, ["3 rows (exact)"]);
 }
 
 #[test]
@@ -200,7 +213,7 @@ fn share_that_nobody_claimed_ends_on_signals() {
         let share = site.share(&[&source]);
         let began = Instant::now();
         share.running.signal(signal);
-        share.running.wait().expect_exit(1);
+        share.running.wait().error("cancelled");
         assert!(began.elapsed() < Duration::from_secs(10), "{signal}");
         let target = site.path("target.db");
         site.pull_from(&share.url, &share.code, &["--into", &target])

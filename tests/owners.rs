@@ -179,8 +179,8 @@ fn a_code_whose_time_is_over() {
     let site = Site::new();
     let source = one_table(&site);
     block_on(async {
-        let library = Library::share(&source, Duration::from_millis(1)).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let library = Library::share(&source, Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(library.claim("a secret").await.error(), "expired");
         assert_eq!(library.state().await, SessionState::Expired);
     });

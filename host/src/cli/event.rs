@@ -65,6 +65,12 @@ pub enum Event<'a> {
         table: &'a str,
         /// `table`, `view` or what the database calls it.
         kind: &'a str,
+        /// Rows of a table; not there for anything else.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rows: Option<u64>,
+        /// False: an estimate.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exact: Option<bool>,
     },
     /// `schema`: the table.
     Schema(super::schema::Schema<'a>),

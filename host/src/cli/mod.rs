@@ -1,8 +1,12 @@
 //! The command line: one file a command, and what they share.
 
+mod announcement;
+mod confirm;
 mod count;
 mod database;
 mod demo;
+#[cfg(test)]
+mod documentation;
 mod duration;
 mod event;
 mod output;
@@ -46,15 +50,16 @@ impl From<Exit> for ExitCode {
 
 const EXAMPLES: &str = "\
 Examples:
-  tombolo demo                                                  see it work, on this machine
-  tombolo share shop.db                                         here: prints a code and the command for the other side
-  tombolo pull http://10.0.0.5:7432 A7X9K2M4 --into copy.db     there: takes the tables in
-  tombolo tables postgres://ana@localhost/shop                  what a database has
+  tombolo demo                                  see it work, on this machine
+  tombolo share shop.db                         on one side: prints a code and the command below
+  tombolo pull http://host:7432 A7X9K2M4 --into copy.db
+                                                on the other side: takes the tables in
+  tombolo tables postgres://ana@localhost/shop  what a database has
 
 DB is a SQLite file (shop.db, sqlite:shop.db) or a PostgreSQL address (postgres://user@host/name).
 A shared database is never written, and nothing is ever deleted in the one that pulls.
 
-Exit codes: 0 ok, 1 failed, 2 wrong usage. Logs go to standard error; RUST_LOG=info shows more of them.";
+Exit codes: 0 ok, 1 failed, 2 wrong usage. Logs go to standard error; RUST_LOG=info shows more.";
 
 /// Moves tables between databases of different sites: one site shares and gets a code, the other pulls with it
 #[derive(Debug, Parser)]

@@ -1,8 +1,10 @@
-//! `--tables GLOB,…`: patterns of table names, separated by commas.
+//! `--tables GLOB,…`: patterns of table names, separated by commas, and what they match.
 
 use std::str::FromStr;
 
-use tombolo::bindings::types::Error;
+use tombolo::bindings::database::{TableKind, TableSummary};
+use tombolo::bindings::types::{Error, Failure};
+use tombolo::failure::failure;
 use tombolo::tenant::Patterns;
 
 /// A list of patterns.
@@ -53,6 +55,66 @@ fn split(text: &str) -> Vec<String> {
     parts.iter().map(|part| part.trim().to_owned()).collect()
 }
 
+/// A pattern that no table matches.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unmatched {
+    /// There are no tables at all.
+    Everything,
+    /// This pattern matches nothing.
+    Nothing(String),
+    /// This pattern matches a view only.
+    View(String, String),
+}
+
+impl Unmatched {
+    /// What to tell.
+    pub fn failure(self, database: &str) -> Failure {
+        let hint = "`tombolo tables DB` lists what is there";
+        match self {
+            Self::Everything => {
+                let message = format!("there are no tables to share in {database}");
+                failure("no-such-table", message, hint)
+            }
+            Self::Nothing(pattern) => {
+                let message = format!("no table in {database} matches {pattern:?}");
+                failure("no-such-table", message, hint)
+            }
+            Self::View(pattern, view) => failure(
+                "not-a-table",
+                format!(
+                    "{pattern:?} matches {view:?} in {database}, which is no table, and no other"
+                ),
+                "name the tables behind the view instead",
+            ),
+        }
+    }
+}
+
+/// How many tables are shared; each pattern has to match one, or it is misspelt.
+pub fn matching(listed: &[TableSummary], patterns: &[String]) -> Result<usize, Unmatched> {
+    let matches = |pattern: &String, table: &TableSummary| {
+        Patterns::new(std::slice::from_ref(pattern))
+            .is_ok_and(|pattern| pattern.matches(&table.table))
+    };
+    let is_table = |one: &&TableSummary| matches!(one.kind, TableKind::Table);
+    if !listed.iter().any(|one| is_table(&one)) {
+        return Err(Unmatched::Everything);
+    }
+    for pattern in patterns {
+        let mut found = listed.iter().filter(|one| matches(pattern, one)).peekable();
+        let Some(&first) = found.peek() else {
+            return Err(Unmatched::Nothing(pattern.clone()));
+        };
+        if !found.any(|one| is_table(&one)) {
+            return Err(Unmatched::View(pattern.clone(), first.table.clone()));
+        }
+    }
+    let shared = listed.iter().filter(is_table);
+    Ok(shared
+        .filter(|one| patterns.iter().any(|pattern| matches(pattern, one)))
+        .count())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -67,5 +129,31 @@ mod tests {
         for text in ["", "a,", ",a", "{", "[z-"] {
             assert!(text.parse::<TablePatterns>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn every_pattern_has_to_match_a_table() {
+        let one = |table: &str, kind| TableSummary {
+            table: table.to_owned(),
+            kind,
+        };
+        let listed = [
+            one("order_items", TableKind::Table),
+            one("orders", TableKind::Table),
+            one("orders_shown", TableKind::View),
+        ];
+        let shared = |patterns: &[&str]| {
+            let patterns: Vec<String> = patterns.iter().map(|&text| text.to_owned()).collect();
+            matching(&listed, &patterns)
+        };
+        assert_eq!(shared(&["*"]), Ok(2));
+        assert_eq!(shared(&["orders", "order*"]), Ok(2));
+        assert_eq!(
+            shared(&["orders", "ordrs"]),
+            Err(Unmatched::Nothing("ordrs".to_owned()))
+        );
+        let view = Unmatched::View("*shown".to_owned(), "orders_shown".to_owned());
+        assert_eq!(shared(&["*shown"]), Err(view));
+        assert_eq!(matching(&[], &["*".to_owned()]), Err(Unmatched::Everything));
     }
 }

@@ -1,6 +1,5 @@
 //! How far a pull is: bars on a terminal, else a line a table; events for programs.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -16,18 +15,17 @@ use super::report;
 /// Programs are told at most this often; the end of a table is always told.
 const EVENT_INTERVAL: Duration = Duration::from_millis(250);
 
-const BAR: &str = "{prefix:20!} [{bar:30}] {human_pos}/{human_len} rows, {per_sec}, {eta} left";
+/// A table that is quicker gets no bar and no rate: there is nothing to see.
+const QUICK: Duration = Duration::from_millis(100);
 
-/// Shows the progress of one run.
+const BAR: &str = "{prefix:20!} [{bar:30}] {human_pos}/{human_len} rows{msg}";
+
+/// Shows the progress of one run, whose tables come one after the other.
 pub struct Progress<'a> {
     output: &'a Output,
     told: Option<Instant>,
     bars: Option<MultiProgress>,
-    tables: HashMap<String, Table>,
-}
-
-/// A table under way.
-struct Table {
+    /// When the table under way began: with the run, or when the one before was complete.
     began: Instant,
     bar: Option<ProgressBar>,
 }
@@ -39,11 +37,12 @@ impl<'a> Progress<'a> {
             output,
             told: None,
             bars: output.shows_progress().then(MultiProgress::new),
-            tables: HashMap::new(),
+            began: Instant::now(),
+            bar: None,
         }
     }
 
-    /// Says something without disturbing the bars.
+    /// Says something without disturbing the bar.
     pub fn note(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
@@ -53,70 +52,87 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// The first table begins now.
+    pub fn begin(&mut self) {
+        self.began = Instant::now();
+    }
+
     /// Rows have arrived.
     pub fn rows(&mut self, progress: &TableProgress, plans: &[TablePlan]) {
-        let now = Instant::now();
-        if self.output.is_json() {
-            if self
+        if self.output.is_json()
+            && self
                 .told
-                .is_none_or(|told| now.duration_since(told) >= EVENT_INTERVAL)
-            {
-                self.told = Some(now);
-                self.output.event(&Event::Progress {
-                    table: &progress.table,
-                    rows: progress.rows,
-                    bytes: progress.bytes,
-                });
-            }
-            return;
-        }
-        let bars = self.bars.as_ref();
-        let table = self
-            .tables
-            .entry(progress.table.clone())
-            .or_insert_with(|| Table {
-                began: now,
-                bar: bars.map(|bars| bars.add(bar(&progress.table, plans))),
+                .is_none_or(|told| told.elapsed() >= EVENT_INTERVAL)
+        {
+            self.told = Some(Instant::now());
+            self.output.event(&Event::Progress {
+                table: &progress.table,
+                rows: progress.rows,
+                bytes: progress.bytes,
             });
-        if let Some(bar) = &table.bar {
+        }
+        let elapsed = self.began.elapsed();
+        if let Some(bars) = &self.bars
+            && elapsed >= QUICK
+        {
+            let planned = plans.iter().find(|plan| plan.table == progress.table);
             // An estimate may have been too low.
-            bar.set_length(bar.length().unwrap_or_default().max(progress.rows));
+            let expected = planned.map_or(0, |plan| plan.rows).max(progress.rows);
+            let message = speed(progress.rows, expected, elapsed);
+            let bar = self
+                .bar
+                .get_or_insert_with(|| bars.add(bar(&progress.table, expected)));
+            bar.set_length(expected);
+            bar.set_message(message);
             bar.set_position(progress.rows);
         }
     }
 
     /// A table is complete.
     pub fn table_done(&mut self, report: &TableReport) {
+        self.end();
         self.output.event(&Event::Table(report.into()));
-        let table = self.tables.remove(&report.table);
-        if let Some(bar) = table.as_ref().and_then(|table| table.bar.as_ref()) {
-            bar.finish_and_clear();
-        }
-        let time = table.map(|table| table.began.elapsed());
-        self.note(&done_line(report, time));
+        self.note(&done_line(report, self.began.elapsed()));
+        self.began = Instant::now();
     }
 
-    /// Clears what is left of the bars.
+    /// Clears what is left of the bar.
     pub fn end(&mut self) {
-        for (_, table) in self.tables.drain() {
-            if let Some(bar) = table.bar {
-                bar.finish_and_clear();
-            }
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 }
 
-fn bar(table: &str, plans: &[TablePlan]) -> ProgressBar {
-    let expected = plans.iter().find(|plan| plan.table == table);
-    let bar = ProgressBar::new(expected.map_or(0, |plan| plan.rows));
+fn bar(table: &str, expected: u64) -> ProgressBar {
+    let bar = ProgressBar::new(expected);
     let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.progress_chars("=> "));
     bar.set_prefix(printable(table));
     bar
 }
 
-/// `orders: 100,000 rows, 1.5 MiB in 2.3 s, 43,478 rows/s`; the rate only where the time says something.
-fn done_line(report: &TableReport, time: Option<Duration>) -> String {
+/// `, 43,478 rows/s, 12 s left`: at the speed that the table had so far.
+fn speed(rows: u64, expected: u64, elapsed: Duration) -> String {
+    let Some(rate) = rate(rows, elapsed).filter(|rate| *rate > 0) else {
+        return String::new();
+    };
+    let left = expected.saturating_sub(rows).div_ceil(rate);
+    let left = match (left / 3_600, left / 60 % 60, left % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    };
+    format!(", {} rows/s, {left} left", report::number(rate))
+}
+
+fn rate(rows: u64, elapsed: Duration) -> Option<u64> {
+    let milliseconds = u64::try_from(elapsed.as_millis()).ok()?;
+    rows.saturating_mul(1_000).checked_div(milliseconds)
+}
+
+/// `orders: 100,000 rows, 1.5 MiB in 2.3 s, 43,478 rows/s`.
+fn done_line(report: &TableReport, elapsed: Duration) -> String {
     let rows = report::rows(report);
     let mut line = format!(
         "{}: {}, {}",
@@ -124,17 +140,11 @@ fn done_line(report: &TableReport, time: Option<Duration>) -> String {
         report::count(rows),
         report::bytes(report.bytes)
     );
-    if let Some(time) = time.filter(|time| *time >= Duration::from_millis(100)) {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            clippy::cast_sign_loss,
-            reason = "a rate for people"
-        )]
-        let rate = (rows as f64 / time.as_secs_f64()) as u64;
+    if elapsed >= QUICK {
+        let rate = rate(rows, elapsed).unwrap_or_default();
         line.push_str(&format!(
             " in {}, {} rows/s",
-            report::seconds(time),
+            report::seconds(elapsed),
             report::number(rate)
         ));
     }
@@ -160,33 +170,28 @@ mod tests {
     #[test]
     fn a_line_tells_rows_and_rate() {
         assert_eq!(
-            done_line(&report(), Some(Duration::from_secs(2))),
+            done_line(&report(), Duration::from_secs(2)),
             "orders: 100,000 rows, 1.50 MiB in 2.0 s, 50,000 rows/s"
         );
         assert_eq!(
-            done_line(&report(), Some(Duration::from_millis(1))),
+            done_line(&report(), Duration::from_millis(1)),
             "orders: 100,000 rows, 1.50 MiB"
         );
-        assert_eq!(done_line(&report(), None), "orders: 100,000 rows, 1.50 MiB");
+    }
+
+    #[test]
+    fn the_bar_tells_speed_and_time_left() {
+        let at = |rows, expected, seconds| speed(rows, expected, Duration::from_secs(seconds));
+        assert_eq!(at(50_000, 100_000, 1), ", 50,000 rows/s, 1 s left");
+        assert_eq!(at(1_000, 91_000, 1), ", 1,000 rows/s, 1 min 30 s left");
+        assert_eq!(at(10, 72_610, 1), ", 10 rows/s, 2 h 1 min left");
+        assert_eq!(at(100, 100, 1), ", 100 rows/s, 0 s left");
+        assert_eq!(at(0, 100, 1), "", "nothing is known yet");
+        assert_eq!(at(1, u64::MAX, 0), "");
     }
 
     #[test]
     fn the_bar_has_a_valid_template() {
         assert!(ProgressStyle::with_template(BAR).is_ok());
-    }
-
-    #[test]
-    fn a_table_that_is_complete_is_forgotten() {
-        let output = Output::new(false);
-        let mut progress = Progress::new(&output);
-        let arrived = TableProgress {
-            table: "orders".to_owned(),
-            rows: 5,
-            bytes: 50,
-        };
-        progress.rows(&arrived, &[]);
-        assert_eq!(progress.tables.len(), 1);
-        progress.table_done(&report());
-        assert!(progress.tables.is_empty());
     }
 }

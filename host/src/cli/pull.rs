@@ -1,6 +1,5 @@
 //! `tombolo pull URL CODE`.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,12 +12,13 @@ use tombolo::failure::{failure, printable};
 use tombolo::notices::Happening;
 use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
 
+use super::confirm::confirmed;
 use super::database::DatabaseArgument;
 use super::event::Event;
 use super::output::Output;
 use super::plugins::{self, PluginArgument};
 use super::progress::Progress;
-use super::signals::{Signals, cancelled};
+use super::signals::Signals;
 use super::strategy::{Strategies, StrategyArgument};
 use super::{report, site};
 
@@ -26,7 +26,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 customers orders --into postgres://ana@localhost/shop
-  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy overwrite --strategy customers=merge
+  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy merge --strategy logs=append
 
 Strategies say what happens to rows that exist on both sides:
   skip        the row here stays (the default)
@@ -179,8 +179,8 @@ impl Pull {
                     self.tell_plan(&planned, output);
                     plans = planned;
                     if !ending {
-                        self.confirm(arguments, &plans, output, signals).await?;
-                        self.tenant.start(&self.run).await?;
+                        self.start(arguments, &plans, output, signals).await?;
+                        progress.begin();
                     }
                 }
                 Happening::Notice(Notice::Finished(reports)) => return Ok(reports),
@@ -203,35 +203,24 @@ impl Pull {
         }
     }
 
-    /// Asks a person whether rows may change; without one, the command line was the answer.
-    async fn confirm(
+    /// Starts the planned run, if it may.
+    async fn start(
         &self,
         arguments: &Arguments,
         plans: &[TablePlan],
         output: &Output,
         signals: &mut Signals,
     ) -> Result<(), Failure> {
-        let changing = report::changing(plans, !arguments.plugins.is_empty());
-        if changing.is_empty() || arguments.yes || !output.can_ask() {
-            return Ok(());
-        }
-        output.note(&report::plan(plans).to_string());
-        let names: Vec<&str> = changing.iter().map(|plan| plan.table.as_str()).collect();
-        let question = format!(
-            "Rows that exist may change in: {}. Go on?",
-            names.join(", ")
-        );
-        let answer = tokio::select! {
-            answer = ask(&question) => answer,
-            () = signals.next() => None,
-        };
-        if answer.is_some_and(|answer| is_yes(&answer)) {
-            return Ok(());
+        let standard = arguments.plugins.is_empty();
+        if arguments.yes || confirmed(plans, standard, output, signals).await {
+            return self.tenant.start(&self.run).await;
         }
         self.tenant.cancel(&self.run).await?;
-        let mut refused = cancelled();
-        refused.message = "not confirmed; nothing was written".to_owned();
-        Err(refused)
+        Err(failure(
+            "cancelled",
+            "not confirmed; nothing was written",
+            "the code can be used again from here; --yes does not ask",
+        ))
     }
 
     /// Whether anything was written into the target, as far as can be told.
@@ -257,27 +246,6 @@ fn check_strategies(strategies: &Strategies, known: &[&str]) -> Result<(), Failu
         }
     }
     Ok(())
-}
-
-/// Asks on standard error and waits for a line of standard input; none at its end.
-async fn ask(question: &str) -> Option<String> {
-    let _ = write!(std::io::stderr(), "{} [y/N] ", printable(question));
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    // A thread of its own: nothing can end its wait, and nobody has to wait for it.
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        if std::io::stdin()
-            .read_line(&mut line)
-            .is_ok_and(|read| read > 0)
-        {
-            let _ = answer.send(line);
-        }
-    });
-    answered.await.ok()
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 #[cfg(test)]
@@ -332,18 +300,5 @@ mod tests {
         assert_eq!(wrong.code, "no-such-strategy");
         assert!(wrong.message.contains("newest") && wrong.hint.contains("skip, merge"));
         assert!(check_strategies(&strategies, &["skip", "newest"]).is_ok());
-    }
-
-    #[test]
-    fn only_yes_is_yes() {
-        for (answer, yes) in [
-            ("y\n", true),
-            (" YES ", true),
-            ("", false),
-            ("n", false),
-            ("yep", false),
-        ] {
-            assert_eq!(is_yes(answer), yes, "{answer:?}");
-        }
     }
 }

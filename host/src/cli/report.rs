@@ -1,10 +1,9 @@
-//! Plans and reports as people read them.
+//! Numbers, tables and reports as people read them.
 
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
-use tombolo::bindings::transfers::TablePlan;
 use tombolo::bindings::types::TableReport;
 use tombolo::failure::printable;
 
@@ -114,58 +113,9 @@ pub fn line(report: &TableReport) -> String {
     )
 }
 
-/// What would happen, for the question whether it may.
-pub fn plan(plans: &[TablePlan]) -> Table {
-    let header = ["table", "strategy", "here", "rows there", "rows here"];
-    table(
-        &header,
-        3,
-        plans.iter().map(|plan| {
-            let there = number(plan.rows);
-            vec![
-                plan.table.clone(),
-                plan.strategy.clone(),
-                if plan.create { "is created" } else { "exists" }.to_owned(),
-                if plan.exact {
-                    there
-                } else {
-                    format!("about {there}")
-                },
-                number(plan.local_rows),
-            ]
-        }),
-    )
-}
-
-/// The tables of a plan whose existing rows may change.
-///
-/// skip and append leave every row that exists as it is; nothing is known of other strategies, nor with `replaced`
-/// rules of any.
-pub fn changing(plans: &[TablePlan], replaced: bool) -> Vec<&TablePlan> {
-    plans
-        .iter()
-        .filter(|plan| {
-            let harmless = !replaced && matches!(plan.strategy.as_str(), "skip" | "append");
-            !plan.create && plan.local_rows > 0 && !harmless
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn planned(strategy: &str, create: bool, local_rows: u64) -> TablePlan {
-        TablePlan {
-            table: "orders".to_owned(),
-            strategy: strategy.to_owned(),
-            rows: 1_000,
-            exact: false,
-            create,
-            local_rows,
-            not_carried: Vec::new(),
-        }
-    }
 
     fn reported(table: &str) -> TableReport {
         TableReport {
@@ -177,18 +127,6 @@ mod tests {
             failed: 0,
             bytes: 1_572_864,
         }
-    }
-
-    #[test]
-    fn people_are_asked_only_before_rows_change() {
-        let asks = |plan: TablePlan, replaced| !changing(&[plan], replaced).is_empty();
-        assert!(asks(planned("overwrite", false, 1), false));
-        assert!(asks(planned("newest-wins", false, 1), false));
-        assert!(!asks(planned("overwrite", false, 0), false));
-        assert!(!asks(planned("overwrite", true, 0), false));
-        assert!(!asks(planned("skip", false, 1), false));
-        assert!(!asks(planned("append", false, 1), false));
-        assert!(asks(planned("skip", false, 1), true), "another skip");
     }
 
     #[test]
@@ -206,15 +144,6 @@ mod tests {
         let row = table.lines().nth(3).map(str::to_owned);
         assert!(row.is_some_and(|row| row.contains(" 50,000 ")), "{table}");
         assert_eq!(rows(&reported("orders")), 51_003);
-    }
-
-    #[test]
-    fn a_plan_says_what_is_an_estimate() {
-        let table = plan(&[planned("skip", true, 0)]).to_string();
-        assert!(
-            table.contains("about 1,000") && table.contains("is created"),
-            "{table}"
-        );
     }
 
     #[test]

@@ -3,22 +3,20 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use tombolo::bindings::database::{TableKind, TableSummary};
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::transfers::Notice;
 use tombolo::bindings::types::{Failure, Scope, TableReport};
-use tombolo::failure::{failure, printable};
+use tombolo::failure::failure;
 use tombolo::notices::{Follower, Happening};
 use tombolo::owner::{self, Owner};
 use tombolo::server::Server;
 use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
 
+use super::announcement::{announcement, claimed_line, expiry, sent_line};
 use super::database::DatabaseArgument;
 use super::event::Event;
 use super::output::Output;
-use super::patterns::TablePatterns;
+use super::patterns::{TablePatterns, matching};
 use super::plugins::{self, PluginArgument};
 use super::signals::{Signals, cancelled};
 use super::{duration, report, site};
@@ -46,7 +44,7 @@ pub struct Arguments {
     /// Share only the tables with these names: `*` any text, `?` one character, `{a,b}` either
     #[arg(long, value_name = "GLOB,…")]
     tables: Vec<TablePatterns>,
-    /// Where to listen; the next free port is taken if this one is not
+    /// Where to listen; the next free port, if this one is in use
     #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS)]
     listen: SocketAddr,
     /// How long the code can be used for the first time: 90s, 10m, 1h30m
@@ -79,7 +77,11 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
     let shared = signals.unless(Shared::open(arguments)).await?;
     shared.announce(arguments, output);
     let outcome = shared.follow(output, &mut signals).await;
-    shared.close(outcome.is_ok()).await;
+    tokio::select! {
+        () = shared.close(outcome.is_ok()) => {}
+        // Asked twice: whatever is open ends with the process.
+        () = signals.next() => {}
+    }
     let reports = outcome?;
     output.event(&Event::Done {
         run: None,
@@ -222,200 +224,5 @@ async fn tell(follower: &mut Follower, output: &Output) -> Result<Vec<TableRepor
             Notice::Failed(failure) => return Err(failure),
             Notice::Planned(_) | Notice::Other(_) => {}
         }
-    }
-}
-
-/// Who used the code, in a line.
-pub fn claimed_line(claimer: &str) -> String {
-    format!("{} uses the code", printable(claimer))
-}
-
-/// A table that the other side has, in a line.
-pub fn sent_line(table: &str, rows: u64, bytes: u64) -> String {
-    let (rows, bytes) = (report::count(rows), report::bytes(bytes));
-    format!("{}: {rows} sent, {bytes}", printable(table))
-}
-
-/// What people read: the code, until when it is good, and what to type on the other side.
-pub fn announcement(
-    database: &str,
-    tables: usize,
-    code: &str,
-    address: SocketAddr,
-    expires: Timestamp,
-) -> String {
-    let noun = if tables == 1 { "table" } else { "tables" };
-    let expires = expires.to_zoned(TimeZone::system());
-    let expires = expires.strftime("%Y-%m-%d %H:%M:%S %:z");
-    let code = printable(code);
-    let mut command = if address.ip().is_unspecified() {
-        format!(
-            "tombolo pull http://HOST:{} {code} --into DB",
-            address.port()
-        )
-    } else {
-        format!("tombolo pull http://{address} {code} --into DB")
-    };
-    let mut text = format!(
-        "Sharing {tables} {noun} of {database}.\n\n  Code {code}, good for one transfer that begins before {expires}\n"
-    );
-    let mut notes = String::new();
-    if address.ip().is_unspecified() {
-        notes.push_str("\nPut this machine's name or address, as the other side knows it, in the place of HOST.");
-    }
-    if !address.ip().is_loopback() {
-        command.push_str(" --allow-plain-http");
-        notes.push_str(
-            "\nNothing is encrypted on the way: on a network you do not trust, listen on 127.0.0.1 and use a tunnel.",
-        );
-    }
-    text.push_str(&format!("\nOn the other side:\n\n  {command}\n{notes}"));
-    text
-}
-
-fn expiry(milliseconds: u64) -> Timestamp {
-    i64::try_from(milliseconds)
-        .ok()
-        .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
-        .unwrap_or(Timestamp::MAX)
-}
-
-/// A pattern that no table matches.
-#[derive(Debug, PartialEq, Eq)]
-enum Unmatched {
-    /// There are no tables at all.
-    Everything,
-    /// This pattern matches nothing.
-    Nothing(String),
-    /// This pattern matches a view only.
-    View(String, String),
-}
-
-impl Unmatched {
-    fn failure(self, database: &str) -> Failure {
-        let hint = "`tombolo tables DB` lists what is there";
-        match self {
-            Self::Everything => {
-                let message = format!("there are no tables to share in {database}");
-                failure("no-such-table", message, hint)
-            }
-            Self::Nothing(pattern) => {
-                let message = format!("no table in {database} matches {pattern:?}");
-                failure("no-such-table", message, hint)
-            }
-            Self::View(pattern, view) => failure(
-                "not-a-table",
-                format!(
-                    "{pattern:?} matches {view:?} in {database}, which is no table, and no other"
-                ),
-                "name the tables behind the view instead",
-            ),
-        }
-    }
-}
-
-/// How many tables are shared; each pattern has to match one, or it is misspelt.
-fn matching(listed: &[TableSummary], patterns: &[String]) -> Result<usize, Unmatched> {
-    let matches = |pattern: &String, table: &TableSummary| {
-        Patterns::new(std::slice::from_ref(pattern))
-            .is_ok_and(|pattern| pattern.matches(&table.table))
-    };
-    let is_table = |one: &&TableSummary| matches!(one.kind, TableKind::Table);
-    if !listed.iter().any(|one| is_table(&one)) {
-        return Err(Unmatched::Everything);
-    }
-    for pattern in patterns {
-        let mut found = listed.iter().filter(|one| matches(pattern, one)).peekable();
-        let Some(&first) = found.peek() else {
-            return Err(Unmatched::Nothing(pattern.clone()));
-        };
-        if !found.any(|one| is_table(&one)) {
-            return Err(Unmatched::View(pattern.clone(), first.table.clone()));
-        }
-    }
-    let shared = listed.iter().filter(is_table);
-    Ok(shared
-        .filter(|one| patterns.iter().any(|pattern| matches(pattern, one)))
-        .count())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    fn text(address: &str) -> String {
-        announcement(
-            "shop.db",
-            4,
-            "A7X9K2M4",
-            address.parse().unwrap(),
-            Timestamp::UNIX_EPOCH,
-        )
-    }
-
-    #[test]
-    fn the_command_for_the_other_side_can_be_copied() {
-        let text = text("127.0.0.1:7433");
-        assert!(
-            text.contains("\n  tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("4 tables of shop.db") && !text.contains("encrypted"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn other_machines_need_a_name_and_consent() {
-        let everywhere = text("[::]:7432");
-        assert!(
-            everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
-            "{everywhere}"
-        );
-        assert!(everywhere.contains("in the place of HOST"), "{everywhere}");
-        let one = text("192.0.2.7:7432");
-        assert!(
-            one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
-            "{one}"
-        );
-        assert!(one.contains("encrypted") && !one.contains("HOST"), "{one}");
-    }
-
-    #[test]
-    fn times_are_utc_for_programs() {
-        assert_eq!(
-            expiry(1_767_323_045_000).to_string(),
-            "2026-01-02T03:04:05Z"
-        );
-        assert_eq!(expiry(u64::MAX), Timestamp::MAX);
-    }
-
-    #[test]
-    fn every_pattern_has_to_match_a_table() {
-        let one = |table: &str, kind| TableSummary {
-            table: table.to_owned(),
-            kind,
-        };
-        let listed = [
-            one("order_items", TableKind::Table),
-            one("orders", TableKind::Table),
-            one("orders_shown", TableKind::View),
-        ];
-        let shared = |patterns: &[&str]| {
-            let patterns: Vec<String> = patterns.iter().map(|&text| text.to_owned()).collect();
-            matching(&listed, &patterns)
-        };
-        assert_eq!(shared(&["*"]), Ok(2));
-        assert_eq!(shared(&["orders", "order*"]), Ok(2));
-        assert_eq!(
-            shared(&["orders", "ordrs"]),
-            Err(Unmatched::Nothing("ordrs".to_owned()))
-        );
-        let view = Unmatched::View("*shown".to_owned(), "orders_shown".to_owned());
-        assert_eq!(shared(&["*shown"]), Err(view));
-        assert_eq!(matching(&[], &["*".to_owned()]), Err(Unmatched::Everything));
     }
 }

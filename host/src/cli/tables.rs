@@ -17,23 +17,36 @@ pub struct Arguments {
     pub database: DatabaseArgument,
 }
 
-/// Lists all tables and views: a table on a terminal, else a line each (name, tab, kind).
+/// Lists all tables and views: a table on a terminal, else a line each (name, kind, rows, with tabs between).
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let listed = arguments.database.open(false).await?.tables().await?;
-    for one in &listed {
+    let database = arguments.database.open(false).await?;
+    let mut rows = Vec::new();
+    for one in database.tables().await? {
+        let counted = match one.kind {
+            TableKind::Table => Some(database.count(&one.table).await?),
+            _ => None,
+        };
         output.event(&Event::Listed {
             table: &one.table,
             kind: kind(&one.kind),
+            rows: counted.map(|counted| counted.rows),
+            exact: counted.map(|counted| counted.exact),
         });
+        let count = counted.map(|counted| {
+            let about = if counted.exact { "" } else { "~" };
+            format!("{about}{}", counted.rows)
+        });
+        rows.push(vec![
+            one.table,
+            kind(&one.kind).to_owned(),
+            count.unwrap_or_default(),
+        ]);
     }
-    let rows = listed
-        .iter()
-        .map(|one| vec![one.table.clone(), kind(&one.kind).to_owned()]);
     if output.is_terminal() {
-        if listed.is_empty() {
+        if rows.is_empty() {
             output.note(&format!("{} has no tables", arguments.database));
         } else {
-            output.result(&report::table(&["table", "kind"], 2, rows).to_string());
+            output.result(&report::table(&["table", "kind", "rows"], 2, rows).to_string());
         }
     } else {
         for row in rows {

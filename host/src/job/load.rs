@@ -209,7 +209,8 @@ async fn settle(
         };
         after = last.position;
         let decisions = judge.decide(arriving, page).await?;
-        target.settle(decisions).await?;
+        let settled = target.settle(decisions).await;
+        settled.map_err(|error| judge.blame(error))?;
     }
 }
 

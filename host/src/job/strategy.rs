@@ -7,7 +7,7 @@ use crate::bindings::transfers::TableOrder;
 use crate::bindings::types::{
     ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
-use crate::database::{Decision, StagedConflict};
+use crate::database::{DatabaseError, Decision, StagedConflict};
 use crate::failure::{failure, printable};
 use crate::sandbox::ConflictStrategies;
 
@@ -122,10 +122,24 @@ impl Judge {
             .collect()
     }
 
+    /// A decision that the target cannot carry out is the component's fault.
+    pub fn blame(&self, error: DatabaseError) -> Failure {
+        match error {
+            DatabaseError::Unsuitable { reason, .. } => self.broken(reason),
+            error => error.into(),
+        }
+    }
+
     fn broken(&self, what: String) -> Failure {
+        let plugin = self.component.plugin();
         failure(
             "plugin",
-            format!("strategy {:?} is broken: {what}", self.strategy),
+            format!(
+                "plugin {:?} (sha256:{}) failed in strategy {:?}: {what}",
+                plugin.name(),
+                plugin.digest().prefix(),
+                self.strategy
+            ),
             "the plugin's author has to mend it; nothing of this chunk was kept",
         )
     }

@@ -95,6 +95,12 @@ impl ConflictStrategies {
         })
     }
 
+    /// The component.
+    #[must_use]
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
     /// All strategies of the component.
     pub async fn strategies(&self) -> Result<Vec<StrategyInfo>, SandboxError> {
         self.calls("conflicts.strategies")

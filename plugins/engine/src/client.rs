@@ -1,29 +1,37 @@
 //! Runs: planned step by step, started by the operator, ended by the host's events.
 
 use crate::component::exports::tombolo::sync::client::PullRequest;
-use crate::component::tombolo::sync::database;
-use crate::component::tombolo::sync::http::{self, Method, Request};
-use crate::component::tombolo::sync::services::{self, Level};
-use crate::component::tombolo::sync::state::{self, Lifetime};
-use crate::component::tombolo::sync::transfers::{self, CopyOrder, Notice, TableOrder};
+use crate::component::exports::tombolo::sync::events::Trouble;
+use crate::component::tombolo::sync::http::{Method, Request};
+use crate::component::tombolo::sync::services::Level;
+use crate::component::tombolo::sync::state::Lifetime;
+use crate::component::tombolo::sync::transfers::{CopyOrder, Notice, TableOrder};
 use crate::component::tombolo::sync::types::{Error, Failure, Peer, TableReport};
 use crate::documents::{self, Here, RunDocument, Stage, TableDocument, VERSION};
 use crate::failure::failure;
+use crate::host::Host;
 use crate::planning;
-use crate::protocol::{Done, hex};
+use crate::protocol::{Done, MAX_CLAIMER, MAX_TABLES, hex, is_name};
+
+/// The longest address of a peer, in bytes.
+const MAX_URL: usize = 2_048;
+
+/// The longest code that is sent to a peer, in bytes.
+const MAX_CODE: usize = 128;
+
+/// How often a run is looked at again after somebody else changed it.
+const RACES: u32 = 20;
 
 /// Begins a run: nothing is asked of the peer yet.
-pub fn plan(request: PullRequest) -> Result<String, Failure> {
+pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
+    check(&request)?;
     let base_url = request.base_url.trim_end_matches('/').to_owned();
-    if request.code.is_empty() || request.code.len() > 128 {
-        return Err(failure("bad-request", "a code has 1 to 128 characters", ""));
-    }
-    let identity = database::info(&request.database)?.identity;
-    let run = hex(&services::random(16)?);
+    let identity = host.info(&request.database)?.identity;
+    let run = hex(&host.random(16)?);
     let document = RunDocument {
         version: VERSION,
         stage: Stage::Claim,
-        secret_key: secret_key(&base_url, &request.code, &identity),
+        secret_key: secret_key(host, &base_url, &request.code, &identity),
         peer: Peer {
             base_url,
             credential: None,
@@ -38,83 +46,104 @@ pub fn plan(request: PullRequest) -> Result<String, Failure> {
         known: 0,
         order: Vec::new(),
     };
-    save(&run, &document)?;
-    transfers::request_step(&run)?;
+    documents::put(host, &key(&run), &document, Some(0))?;
+    host.request_step(&run)?;
     Ok(run)
 }
 
-/// Goes one step on in planning.
-pub fn step(run: &str) -> Result<(), Error> {
-    let outcome = find(run).and_then(|mut document| {
-        let planning = !matches!(
-            document.stage,
-            Stage::Planned | Stage::Running | Stage::Ended
-        );
-        if !planning {
-            return Ok(());
-        }
-        planning::step(run, &mut document)?;
-        save(run, &document)?;
-        match document.stage {
-            Stage::Planned => {
-                let plan = planning::present(run, &document)?;
-                Ok(transfers::publish(run, &Notice::Planned(plan))?)
-            }
-            _ => Ok(transfers::request_step(run)?),
-        }
-    });
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(failure) => end(run, failure),
+/// Goes one step on in planning. What goes wrong ends the run and is told as a notice.
+pub fn step(host: &dyn Host, run: &str) -> Result<(), Error> {
+    next(host, run).or_else(|failure| end(host, run, failure))
+}
+
+fn next(host: &dyn Host, run: &str) -> Result<(), Failure> {
+    let (mut document, version) = find(host, run)?;
+    if !document.stage.is_planning() {
+        return Ok(());
+    }
+    planning::step(host, run, &mut document)?;
+    // Who cancelled the run while the peer was asked has the last word.
+    if documents::put(host, &key(run), &document, Some(version))?.is_none() {
+        return Ok(());
+    }
+    if document.stage == Stage::Planned {
+        let plan = planning::present(host, run, &document)?;
+        Ok(host.publish(run, &Notice::Planned(plan))?)
+    } else {
+        Ok(host.request_step(run)?)
     }
 }
 
 /// Gives the host the order for a planned run.
-pub fn start(run: &str) -> Result<(), Failure> {
-    let mut document = find(run)?;
-    if document.stage != Stage::Planned {
-        return Err(failure(
+pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
+    let not_planned = || {
+        failure(
             "bad-request",
-            "the run is not waiting to be started",
-            "",
-        ));
+            format!("run {run} is not waiting to be started"),
+            "wait for its plan; a run is started once",
+        )
+    };
+    let (mut document, version) = find(host, run)?;
+    if document.stage != Stage::Planned {
+        return Err(not_planned());
     }
     let order = CopyOrder {
         run: run.to_owned(),
         peer: document.peer.clone(),
         database: document.database.clone(),
-        tables: orders(run, &document)?,
+        tables: orders(host, run, &document)?,
     };
     document.stage = Stage::Running;
-    save(run, &document)?;
-    transfers::start(&order)?;
+    let own = documents::put(host, &key(run), &document, Some(version))?.ok_or_else(not_planned)?;
+    if let Err(error) = host.start(&order) {
+        document.stage = Stage::Planned;
+        documents::put(host, &key(run), &document, Some(own))?;
+        return Err(error.into());
+    }
     Ok(())
 }
 
 /// Ends a run; what is committed stays.
-pub fn cancel(run: &str) -> Result<(), Failure> {
-    let document = find(run)?;
+pub fn cancel(host: &dyn Host, run: &str) -> Result<(), Failure> {
+    let (document, _) = find(host, run)?;
     match document.stage {
-        Stage::Running => Ok(transfers::cancel(run)?),
+        // The job ends at its chunk's end and says so.
+        Stage::Running => Ok(host.cancel(run)?),
         Stage::Ended => Ok(()),
         _ => Ok(end(
+            host,
             run,
-            failure("cancelled", "the pull was cancelled", "nothing was written"),
+            failure(
+                "cancelled",
+                "the pull was cancelled; nothing was written",
+                "pull again with the same code while the other site shares",
+            ),
         )?),
     }
 }
 
 /// The host's job ended early.
-pub fn trouble(run: &str, failure: Failure) -> Result<(), Error> {
-    end(run, failure)
+pub fn trouble(host: &dyn Host, trouble: Trouble) -> Result<(), Error> {
+    let Trouble {
+        run,
+        table,
+        mut failure,
+    } = trouble;
+    if let Some(table) = table {
+        let named = format!("{table:?}");
+        if !failure.message.contains(&named) {
+            failure.message = format!("table {named}: {}", failure.message);
+        }
+    }
+    end(host, &run, failure)
 }
 
 /// The host's job is complete: the peer is told, then the faces.
-pub fn finished(run: &str, reports: Vec<TableReport>) -> Result<(), Error> {
-    let Some((mut document, _)) = read(run)? else {
+pub fn finished(host: &dyn Host, run: &str, reports: Vec<TableReport>) -> Result<(), Error> {
+    let Some((mut document, version)) = read(host, run)? else {
         return Ok(());
     };
-    if document.stage == Stage::Ended {
+    if document.stage != Stage::Running {
         return Ok(());
     }
     let done = Done {
@@ -125,90 +154,138 @@ pub fn finished(run: &str, reports: Vec<TableReport>) -> Result<(), Error> {
         path: format!("/sync/v1/done?run={run}"),
         body: serde_json::to_vec(&done).map_err(|error| Error::Other(error.to_string()))?,
     };
-    // All rows are here: a peer that is gone meanwhile changes nothing about that.
-    match http::send(&document.peer, &request) {
-        Ok(response) if response.status < 300 => {
-            state::delete(&document.secret_key)?;
+    // All rows are here: a peer that is gone meanwhile changes nothing about that. A session that could not be ended may
+    // be claimed once more, so its secret stays.
+    match host.send(&document.peer, &request) {
+        Ok(response) if response.status < 500 => {
+            host.delete(&document.secret_key)?;
         }
-        _ => services::log(
+        _ => host.log(
             Level::Warn,
             "the other site could not be told that the run is complete",
         ),
     }
     document.stage = Stage::Ended;
-    save(run, &document).map_err(internal)?;
-    transfers::publish(run, &Notice::Finished(reports))
+    let own = documents::put(host, &key(run), &document, Some(version)).map_err(internal)?;
+    match own {
+        Some(_) => host.publish(run, &Notice::Finished(reports)),
+        None => Ok(()),
+    }
 }
 
 /// The claimer secret of a run: made once and kept before it is first sent, so that a claim whose answer was lost can be
 /// repeated.
-pub fn claimer_secret(document: &RunDocument) -> Result<String, Failure> {
-    let fresh = hex(&services::random(32)?);
-    state::put(
+pub fn claimer_secret(host: &dyn Host, document: &RunDocument) -> Result<String, Failure> {
+    let fresh = hex(&host.random(32)?);
+    host.put(
         &document.secret_key,
         fresh.as_bytes(),
         Some(0),
         Lifetime::Durable,
     )?;
-    let kept = state::get(&document.secret_key)?;
+    let kept = host.get(&document.secret_key)?;
     let kept = kept.and_then(|entry| String::from_utf8(entry.value).ok());
-    kept.ok_or_else(|| failure("internal", "the claimer secret was not kept", ""))
+    kept.ok_or_else(|| {
+        failure(
+            "internal",
+            "the claimer secret was not kept",
+            "check that the state can be written",
+        )
+    })
 }
 
-fn secret_key(base_url: &str, code: &str, identity: &str) -> String {
-    let what = format!("{base_url}\n{}\n{identity}", code.to_ascii_uppercase());
-    format!("claimer/{}", hex(&services::sha256(what.as_bytes())))
+fn check(request: &PullRequest) -> Result<(), Failure> {
+    let wrong = |what: String, hint: &str| Err(failure("bad-request", what, hint));
+    if !(1..=MAX_URL).contains(&request.base_url.len()) {
+        return wrong(
+            format!("a peer's address has 1 to {MAX_URL} bytes"),
+            "use the address that `tombolo share` printed",
+        );
+    }
+    if !(1..=MAX_CODE).contains(&request.code.trim().len()) {
+        return wrong(
+            format!("a code has 1 to {MAX_CODE} bytes"),
+            "use the code that `tombolo share` printed",
+        );
+    }
+    if request.claimer.chars().count() > MAX_CLAIMER {
+        return wrong(
+            format!("a claimer's name has at most {MAX_CLAIMER} characters"),
+            "use a shorter one",
+        );
+    }
+    let tables = request.tables.iter();
+    let named = request.table_strategies.iter().map(|(table, _)| table);
+    if let Some(name) = tables.chain(named).find(|name| !is_name(name)) {
+        return wrong(
+            format!("{name:?} cannot be a table's name"),
+            "check the names of the tables",
+        );
+    }
+    if request.tables.len().max(request.table_strategies.len()) > MAX_TABLES as usize {
+        return wrong(
+            format!("more than {MAX_TABLES} tables are named"),
+            "name none to pull all that is shared",
+        );
+    }
+    Ok(())
 }
 
-fn orders(run: &str, document: &RunDocument) -> Result<Vec<TableOrder>, Failure> {
-    let here = |number: &u32| -> Result<TableOrder, Failure> {
-        let table = documents::get::<TableDocument>(&planning::table_key(run, *number))?;
-        match table {
-            Some((
-                TableDocument {
-                    here: Some(Here { order, .. }),
-                    ..
-                },
-                _,
-            )) => Ok(order),
-            _ => Err(failure(
-                "internal",
-                "a planned table was lost",
-                "pull again",
-            )),
+/// Where the secret for this code, peer and database is kept. The code stands in the form in which it is looked up, as far as
+/// the rules here know the other site's codes.
+fn secret_key(host: &dyn Host, base_url: &str, code: &str, identity: &str) -> String {
+    let code = host
+        .normalize(code)
+        .unwrap_or_else(|_| code.trim().to_ascii_uppercase());
+    let what = format!("{base_url}\n{code}\n{identity}");
+    format!("claimer/{}", hex(&host.sha256(what.as_bytes())))
+}
+
+fn orders(host: &dyn Host, run: &str, document: &RunDocument) -> Result<Vec<TableOrder>, Failure> {
+    let order = |number: &u32| -> Result<TableOrder, Failure> {
+        match planning::table(host, run, *number)? {
+            TableDocument {
+                here: Some(Here { order, .. }),
+                ..
+            } => Ok(order),
+            _ => Err(planning::lost()),
         }
     };
-    document.order.iter().map(here).collect()
+    document.order.iter().map(order).collect()
 }
 
 /// Marks a run as ended and tells why, once.
-fn end(run: &str, failure: Failure) -> Result<(), Error> {
-    let Some((mut document, _)) = read(run)? else {
-        return Ok(());
-    };
-    if document.stage == Stage::Ended {
-        return Ok(());
+fn end(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
+    for _ in 0..RACES {
+        let Some((mut document, version)) = read(host, run)? else {
+            return Ok(());
+        };
+        if document.stage == Stage::Ended {
+            return Ok(());
+        }
+        document.stage = Stage::Ended;
+        let own = documents::put(host, &key(run), &document, Some(version)).map_err(internal)?;
+        if own.is_some() {
+            return host.publish(run, &Notice::Failed(failure));
+        }
     }
-    document.stage = Stage::Ended;
-    save(run, &document).map_err(internal)?;
-    transfers::publish(run, &Notice::Failed(failure))
+    Err(Error::Other(format!(
+        "run {run} was changed by too many at the same time"
+    )))
 }
 
-fn find(run: &str) -> Result<RunDocument, Failure> {
-    match documents::get(&key(run))? {
-        Some((document, _)) => Ok(document),
-        None => Err(failure("not-found", "there is no such run", "")),
-    }
+fn find(host: &dyn Host, run: &str) -> Result<(RunDocument, u64), Failure> {
+    documents::get(host, &key(run))?.ok_or_else(|| {
+        failure(
+            "not-found",
+            format!("there is no run {run:?}"),
+            "runs are known as long as their process lives: pull again",
+        )
+    })
 }
 
-fn read(run: &str) -> Result<Option<(RunDocument, u64)>, Error> {
-    documents::get(&key(run)).map_err(internal)
-}
-
-/// Events and calls come one after the other, so a run's document has one writer at a time.
-fn save(run: &str, document: &RunDocument) -> Result<(), Failure> {
-    documents::put(&key(run), document, None)?;
-    Ok(())
+fn read(host: &dyn Host, run: &str) -> Result<Option<(RunDocument, u64)>, Error> {
+    documents::get(host, &key(run)).map_err(internal)
 }
 
 fn key(run: &str) -> String {

@@ -5,46 +5,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::component::tombolo::sync::types::{
     Column, Failure, Generation, LogicalType, TableSchema,
 };
-use crate::failure::failure;
+use crate::failure::{failure, printable};
+
+/// The most differences that are told in one failure.
+const MAX_TOLD: usize = 8;
 
 /// Compares both sides by name and meaning; fails with `columns-differ`.
 pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure> {
     let there = writable(incoming);
     let here = writable(local);
-    let mut differences = Vec::new();
-    let missing: Vec<&str> = there
-        .keys()
-        .filter(|name| !here.contains_key(*name))
-        .copied()
-        .collect();
-    if !missing.is_empty() {
-        differences.push(format!("missing here: {}", missing.join(", ")));
-    }
-    let extra: Vec<&str> = here
-        .keys()
-        .filter(|name| !there.contains_key(*name))
-        .copied()
-        .collect();
-    if !extra.is_empty() {
-        differences.push(format!("only here: {}", extra.join(", ")));
-    }
-    for (name, column) in &there {
-        if let Some(own) = here.get(name)
-            && !fits(column, own)
-        {
-            differences.push(format!(
-                "another type: {name} (there {}, here {})",
-                column.origin, own.origin
-            ));
-        }
-    }
+    let only = |one: &BTreeMap<&str, &Column>, other: &BTreeMap<&str, &Column>| {
+        let names = one.keys().filter(|name| !other.contains_key(*name));
+        listed(names.map(|name| printable(name)))
+    };
+    let types = there.iter().filter_map(|(name, column)| {
+        let own = here.get(name).filter(|own| !fits(column, own))?;
+        let (name, origin) = (printable(name), printable(&column.origin));
+        Some(format!("{name} (there {origin}, here {})", own.origin))
+    });
+    let mut differences: Vec<String> = [
+        ("missing here", only(&there, &here)),
+        ("only here", only(&here, &there)),
+        ("other type", listed(types)),
+    ]
+    .into_iter()
+    .filter_map(|(what, columns)| Some(format!("{what}: {}", columns?)))
+    .collect();
     let key_there: BTreeSet<&String> = incoming.primary_key.iter().collect();
     let key_here: BTreeSet<&String> = local.primary_key.iter().collect();
     if !key_there.is_empty() && !key_here.is_empty() && key_there != key_here {
+        let key = |schema: &TableSchema| {
+            listed(schema.primary_key.iter().map(|name| printable(name))).unwrap_or_default()
+        };
         differences.push(format!(
-            "another primary key (there {}, here {})",
-            incoming.primary_key.join(", "),
-            local.primary_key.join(", ")
+            "other primary key (there {}, here {})",
+            key(incoming),
+            key(local)
         ));
     }
     if differences.is_empty() {
@@ -59,6 +55,17 @@ pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure>
         ),
         "rename or change the table here, or leave it out; nothing was written",
     ))
+}
+
+/// Things in a row, at most so many of them; a peer may name thousands. None for none.
+fn listed(things: impl Iterator<Item = String>) -> Option<String> {
+    let mut told: Vec<String> = things.collect();
+    let untold = told.len().saturating_sub(MAX_TOLD);
+    told.truncate(MAX_TOLD);
+    if untold > 0 {
+        told.push(format!("and {untold} more"));
+    }
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 fn writable(table: &TableSchema) -> BTreeMap<&str, &Column> {
@@ -175,8 +182,8 @@ mod tests {
         for part in [
             "missing here: a",
             "only here: b",
-            "another type: id (there pg:bigint, here pg:text)",
-            "another primary key",
+            "other type: id (there pg:bigint, here pg:text)",
+            "other primary key (there id, here b)",
         ] {
             assert!(
                 failure.message.contains(part),
@@ -184,6 +191,64 @@ mod tests {
                 failure.message
             );
         }
+    }
+
+    #[test]
+    fn a_peers_names_do_not_reach_a_terminal_raw_or_by_the_thousand() {
+        let names: Vec<String> = (0..50).map(|number| format!("\u{1b}[2J{number}")).collect();
+        let columns: Vec<(&str, LogicalType, &str)> = names
+            .iter()
+            .map(|name| (name.as_str(), LogicalType::Text, "pg:text"))
+            .collect();
+        let failure = check(&table(&columns), &table(&[])).unwrap_err();
+        assert!(!failure.message.contains('\u{1b}'), "{failure:?}");
+        assert!(failure.message.contains("and 42 more"), "{failure:?}");
+    }
+
+    #[test]
+    fn which_types_go_together() {
+        use LogicalType as L;
+        let other = || L::Other("inet".to_owned());
+        let fine = [
+            (L::Any, L::Uuid),
+            (L::Bytes, L::Any),
+            (L::Text, L::Decimal),
+            (L::Json, L::Text),
+            (L::Text, other()),
+            (L::Integer, L::Boolean),
+            (L::Boolean, L::Integer),
+            (L::Integer, L::Decimal),
+            (L::Decimal, L::Integer),
+            (L::Integer, L::Float),
+            (L::Float, L::Decimal),
+            (L::Decimal, L::Float),
+        ];
+        let mixed = |one: LogicalType, two: LogicalType| {
+            let there = table(&[("c", one, "pg:x")]);
+            let here = table(&[("c", two, "sqlite:x")]);
+            check(&there, &here)
+        };
+        for (one, two) in fine {
+            assert!(mixed(one.clone(), two.clone()).is_ok(), "{one:?} {two:?}");
+        }
+        for (one, two) in [
+            (L::Float, L::Integer),
+            (L::Text, L::Integer),
+            (L::Bytes, L::Text),
+            (L::Boolean, L::Float),
+            (other(), L::Other("cidr".to_owned())),
+        ] {
+            assert!(mixed(one.clone(), two.clone()).is_err(), "{one:?} {two:?}");
+        }
+        // Between two of PostgreSQL only the same type will do, between two of SQLite any.
+        let same = |prefix: &str| {
+            let (there, here) = (format!("{prefix}:a"), format!("{prefix}:b"));
+            let there = table(&[("c", L::Text, there.as_str())]);
+            let here = table(&[("c", L::Json, here.as_str())]);
+            check(&there, &here)
+        };
+        assert!(same("pg").is_err());
+        assert!(same("sqlite").is_ok());
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::component::tombolo::sync::state::{self, Lifetime};
+use crate::component::tombolo::sync::state::Lifetime;
 use crate::component::tombolo::sync::transfers::TableOrder;
-use crate::component::tombolo::sync::types::{Error, Failure, ForeignKey, Peer, Scope};
-use crate::protocol::SharedTable;
+use crate::component::tombolo::sync::types::{Failure, ForeignKey, Peer, Scope};
+use crate::failure::failure;
+use crate::host::Host;
+use crate::protocol::{SharedTable, why};
 
 /// A session, under `session/CODE`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +72,13 @@ pub enum Stage {
     Ended,
 }
 
+impl Stage {
+    /// Whether there are steps to go until the plan.
+    pub fn is_planning(&self) -> bool {
+        !matches!(self, Self::Planned | Self::Running | Self::Ended)
+    }
+}
+
 /// One table of a run, under `run/ID/table/NUMBER`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TableDocument {
@@ -94,19 +103,19 @@ pub struct Here {
 pub const VERSION: u32 = 1;
 
 /// Reads a document and its version in the state.
-pub fn get<T: DeserializeOwned>(key: &str) -> Result<Option<(T, u64)>, Failure> {
-    match state::get(key)? {
+pub fn get<T: DeserializeOwned>(host: &dyn Host, key: &str) -> Result<Option<(T, u64)>, Failure> {
+    match host.get(key)? {
         Some(entry) => Ok(Some((read(&entry.value)?, entry.version))),
         None => Ok(None),
     }
 }
 
 /// Reads all documents below a prefix, in the order of their keys.
-pub fn list<T: DeserializeOwned>(prefix: &str) -> Result<Vec<T>, Failure> {
+pub fn list<T: DeserializeOwned>(host: &dyn Host, prefix: &str) -> Result<Vec<T>, Failure> {
     let mut documents = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let page = state::list(prefix, after.as_deref(), 1_000)?;
+        let page = host.list(prefix, after.as_deref(), 1_000)?;
         let Some(last) = page.last() else {
             return Ok(documents);
         };
@@ -117,23 +126,28 @@ pub fn list<T: DeserializeOwned>(prefix: &str) -> Result<Vec<T>, Failure> {
     }
 }
 
-/// Writes a document; with `if_version` only over that version. False: it was another.
+/// Writes a document and gives its version; with `if_version` only over that version. None: it was another.
 pub fn put<T: Serialize>(
+    host: &dyn Host,
     key: &str,
     document: &T,
     if_version: Option<u64>,
-) -> Result<bool, Failure> {
-    let value = serde_json::to_vec(document).map_err(unreadable)?;
-    Ok(state::put(key, &value, if_version, Lifetime::Process)?.is_some())
+) -> Result<Option<u64>, Failure> {
+    let value = serde_json::to_vec(document).map_err(broken)?;
+    Ok(host.put(key, &value, if_version, Lifetime::Process)?)
 }
 
 fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(value).map_err(unreadable)
+    serde_json::from_slice(value).map_err(broken)
 }
 
-fn unreadable(error: serde_json::Error) -> Failure {
-    Error::Other(format!(
-        "the engine's state cannot be read or written: {error}"
-    ))
-    .into()
+fn broken(error: serde_json::Error) -> Failure {
+    failure(
+        "internal",
+        format!(
+            "a document of the engine's state is broken: {}",
+            why(&error)
+        ),
+        "start both sides again; if it happens again, please report it",
+    )
 }

@@ -2,8 +2,9 @@
 
 use crate::component::tombolo::sync::types::{Error, Failure};
 
-/// The codes that may come from a peer; any other is replaced.
-const CODES: [&str; 20] = [
+/// The codes that may come from a peer; any other is replaced. The list is the one of `docs/cli.md`, as far as the engine,
+/// or the host for it, answers peers.
+const CODES: [&str; 22] = [
     "no-such-code",
     "already-used",
     "expired",
@@ -22,9 +23,14 @@ const CODES: [&str; 20] = [
     "not-found",
     "unavailable",
     "limit",
+    "busy",
     "database",
     "plugin",
+    "internal",
 ];
+
+/// What to do where the two sites do not understand each other.
+pub const VERSIONS: &str = "use the same version of tombolo on both sides";
 
 /// The longest text that is taken from a peer, in characters.
 const MAX_TEXT: usize = 500;
@@ -42,15 +48,28 @@ pub fn failure(code: &str, message: impl Into<String>, hint: impl Into<String>) 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound(message) => failure("not-found", message, ""),
+            Error::NotFound(message) => failure("not-found", message, "check the name"),
             Error::Denied(message) => failure("denied", message, "the operator has to grant it"),
-            Error::Invalid(message) => failure("bad-request", message, ""),
-            Error::Conflict(error) => failure("busy", error.message, "try again"),
-            Error::Database(error) => failure("database", error.message, ""),
-            Error::Limit(message) => failure("limit", message, ""),
-            Error::Unavailable(message) => failure("unreachable", message, ""),
+            Error::Invalid(message) => failure("bad-request", message, "change it and try again"),
+            Error::Conflict(error) => failure(
+                "busy",
+                error.message,
+                "try again when the database is less busy",
+            ),
+            Error::Database(error) => failure(
+                "database",
+                error.message,
+                "the database refused; what was committed before is complete",
+            ),
+            Error::Limit(message) => failure("limit", message, "ask for less at once"),
+            Error::Unavailable(message) => failure("unavailable", message, "try again later"),
             Error::Timeout => failure("timeout", "no answer in time", "try again"),
-            Error::Other(message) => failure("plugin", message, ""),
+            // Beyond its own errors the host has nothing to tell but that another component failed.
+            Error::Other(message) => failure(
+                "plugin",
+                message,
+                "the plugin's author has to mend it; without --plugin the standard one is used",
+            ),
         }
     }
 }

@@ -4,105 +4,188 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::component::tombolo::sync::types::ForeignKey;
 
+/// How a database compares the names of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As they are written (PostgreSQL's catalogue).
+    Exact,
+    /// Without regard to ASCII case (SQLite, which keeps a foreign key's table as somebody wrote it).
+    IgnoreCase,
+}
+
+impl Names {
+    fn fold(self, name: &str) -> String {
+        match self {
+            Self::Exact => name.to_owned(),
+            Self::IgnoreCase => name.to_ascii_lowercase(),
+        }
+    }
+
+    /// Whether a table has a foreign key to itself.
+    pub fn refers_to_itself(self, table: &str, keys: &[ForeignKey]) -> bool {
+        let own = self.fold(table);
+        keys.iter()
+            .any(|key| self.fold(&key.referenced_table) == own)
+    }
+}
+
 /// One table and what it refers to.
 #[derive(Clone, Debug)]
 pub struct Node<'a> {
     pub table: &'a str,
     /// Foreign keys that exist on this side: they must be respected.
     pub here: &'a [ForeignKey],
-    /// Foreign keys at the peer: respected where that is possible.
+    /// Foreign keys at the peer: respected where they close no cycle.
     pub there: &'a [ForeignKey],
 }
 
-impl Node<'_> {
-    /// Whether the table refers to itself on this side.
-    pub fn refers_to_itself(&self) -> bool {
-        self.here
-            .iter()
-            .any(|key| key.referenced_table == self.table)
-    }
-}
-
-/// The tables' positions in the order to take them in, or the tables of a cycle, in its order.
-pub fn sort(nodes: &[Node<'_>]) -> Result<Vec<usize>, Vec<String>> {
-    let all = edges(nodes, |node| node.here.iter().chain(node.there).collect());
-    if let Ok(order) = topological(nodes, &all) {
-        return Ok(order);
-    }
-    // Only keys that exist here can be violated.
-    let hard = edges(nodes, |node| node.here.iter().collect());
-    topological(nodes, &hard)
-}
-
-type Edges = Vec<BTreeSet<usize>>;
-
-fn edges<'a>(nodes: &[Node<'a>], keys: impl Fn(&Node<'a>) -> Vec<&'a ForeignKey>) -> Edges {
-    let positions: BTreeMap<&str, usize> = nodes
-        .iter()
-        .enumerate()
-        .map(|(position, node)| (node.table, position))
-        .collect();
-    nodes
-        .iter()
-        .enumerate()
-        .map(|(own, node)| {
-            keys(node)
-                .iter()
-                .filter_map(|key| positions.get(key.referenced_table.as_str()).copied())
-                .filter(|parent| *parent != own)
-                .collect()
-        })
-        .collect()
-}
-
-/// Takes, again and again, the first table by name whose parents are all taken.
-fn topological(nodes: &[Node<'_>], parents: &Edges) -> Result<Vec<usize>, Vec<String>> {
-    let mut waiting: BTreeMap<&str, usize> = nodes
-        .iter()
-        .enumerate()
-        .map(|(position, node)| (node.table, position))
-        .collect();
-    let mut taken = BTreeSet::new();
+/// The tables' positions in the order to take them in, or the tables of a cycle of foreign keys here, in its order. Names
+/// decide where keys don't.
+pub fn sort(nodes: &[Node<'_>], names: Names) -> Result<Vec<usize>, Vec<String>> {
+    let mut waiting = Waiting::new(nodes, names);
     let mut order = Vec::with_capacity(nodes.len());
-    while !waiting.is_empty() {
-        let ready = waiting
-            .iter()
-            .find(|(_, position)| {
-                parents
-                    .get(**position)
-                    .is_some_and(|all| all.is_subset(&taken))
-            })
-            .map(|(name, position)| (*name, *position));
-        let Some((name, position)) = ready else {
-            return Err(cycle(&waiting, nodes, parents));
+    while order.len() < nodes.len() {
+        let next = match waiting.ready.first() {
+            Some((_, position)) => *position,
+            None => waiting.least_bound().ok_or_else(|| waiting.cycle(nodes))?,
         };
-        waiting.remove(name);
-        taken.insert(position);
-        order.push(position);
+        waiting.take(next, nodes);
+        order.push(next);
     }
     Ok(order)
 }
 
-/// Walks from parent to parent among tables that all wait, until one comes again.
-fn cycle(waiting: &BTreeMap<&str, usize>, nodes: &[Node<'_>], parents: &Edges) -> Vec<String> {
-    let stuck: BTreeSet<usize> = waiting.values().copied().collect();
+/// Tables by name, each with its position.
+type ByName<'a> = BTreeSet<(&'a str, usize)>;
+
+/// The tables that are not in the order yet.
+struct Waiting<'a> {
+    all: ByName<'a>,
+    /// Those that wait for no other by a foreign key here.
+    free: ByName<'a>,
+    /// Those that wait for no other at all.
+    ready: ByName<'a>,
+    /// Which tables each still waits for, by foreign keys here.
+    hard: Vec<BTreeSet<usize>>,
+    /// Which tables each still waits for, by any foreign key.
+    parents: Vec<BTreeSet<usize>>,
+    /// Which tables refer to each.
+    children: Vec<BTreeSet<usize>>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(nodes: &[Node<'a>], names: Names) -> Self {
+        let positions: BTreeMap<String, usize> = nodes
+            .iter()
+            .enumerate()
+            .map(|(position, node)| (names.fold(node.table), position))
+            .collect();
+        let referenced = |own: usize, keys: &[ForeignKey]| -> BTreeSet<usize> {
+            keys.iter()
+                .filter_map(|key| positions.get(&names.fold(&key.referenced_table)).copied())
+                .filter(|parent| *parent != own)
+                .collect()
+        };
+        let mut waiting = Self {
+            all: BTreeSet::new(),
+            free: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            hard: Vec::with_capacity(nodes.len()),
+            parents: Vec::with_capacity(nodes.len()),
+            children: vec![BTreeSet::new(); nodes.len()],
+        };
+        for (own, node) in nodes.iter().enumerate() {
+            let hard = referenced(own, node.here);
+            let mut parents = referenced(own, node.there);
+            parents.extend(&hard);
+            for parent in &parents {
+                if let Some(children) = waiting.children.get_mut(*parent) {
+                    children.insert(own);
+                }
+            }
+            waiting.hard.push(hard);
+            waiting.parents.push(parents);
+            waiting.all.insert((node.table, own));
+            waiting.place(own, node.table);
+        }
+        waiting
+    }
+
+    /// Takes a table out: others may wait for nothing else.
+    fn take(&mut self, position: usize, nodes: &[Node<'a>]) {
+        if let Some(node) = nodes.get(position) {
+            for set in [&mut self.all, &mut self.free, &mut self.ready] {
+                set.remove(&(node.table, position));
+            }
+        }
+        let children = self.children.get_mut(position).map(std::mem::take);
+        for child in children.unwrap_or_default() {
+            for parents in [&mut self.hard, &mut self.parents] {
+                if let Some(parents) = parents.get_mut(child) {
+                    parents.remove(&position);
+                }
+            }
+            if let Some(node) = nodes.get(child) {
+                self.place(child, node.table);
+            }
+        }
+    }
+
+    fn place(&mut self, position: usize, table: &'a str) {
+        let own = (table, position);
+        let none =
+            |parents: &[BTreeSet<usize>]| parents.get(position).is_none_or(BTreeSet::is_empty);
+        if self.all.contains(&own) && none(&self.hard) {
+            self.free.insert(own);
+            if none(&self.parents) {
+                self.ready.insert(own);
+            }
+        }
+    }
+
+    /// Where all that wait are in cycles or behind them: the one to take although a key at the peer says otherwise.
+    fn least_bound(&self) -> Option<usize> {
+        let (_, first) = self.all.first()?;
+        let cycle: BTreeSet<usize> = walk(*first, &self.parents).into_iter().collect();
+        // One in a cycle breaks it; one that only comes behind it would break a key in vain.
+        let mut free = self.free.iter();
+        let breaking = free.find(|(_, position)| cycle.contains(position));
+        breaking
+            .or_else(|| self.free.first())
+            .map(|(_, position)| *position)
+    }
+
+    /// The tables of a cycle of keys here, where all that wait are in one or behind it.
+    fn cycle(&self, nodes: &[Node<'a>]) -> Vec<String> {
+        let first = self.all.first().map(|(_, position)| *position);
+        let cycle = first.map(|first| walk(first, &self.hard));
+        let table = |position: usize| nodes.get(position).map(|node| node.table.to_owned());
+        cycle
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(table)
+            .collect()
+    }
+}
+
+/// Goes from parent to parent until a table comes again: the cycle, with that table at both ends.
+fn walk(from: usize, parents: &[BTreeSet<usize>]) -> Vec<usize> {
     let mut path: Vec<usize> = Vec::new();
-    let mut at = stuck.first().copied();
+    let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut at = Some(from);
     while let Some(position) = at {
-        if let Some(start) = path.iter().position(|seen| *seen == position) {
+        if let Some(start) = places.insert(position, path.len()) {
             path = path.split_off(start);
             path.push(position);
-            break;
+            return path;
         }
         path.push(position);
         at = parents
             .get(position)
-            .and_then(|all| all.intersection(&stuck).next().copied());
+            .and_then(|parents| parents.first())
+            .copied();
     }
-    path.iter()
-        .filter_map(|position| nodes.get(*position))
-        .map(|node| node.table.to_owned())
-        .collect()
+    path
 }
 
 #[cfg(test)]
@@ -124,6 +207,11 @@ mod tests {
         Node { table, here, there }
     }
 
+    fn named<'a>(nodes: &[Node<'a>], names: Names) -> Vec<&'a str> {
+        let order = sort(nodes, names).unwrap();
+        order.iter().map(|at| nodes[*at].table).collect()
+    }
+
     #[test]
     fn parents_come_first_and_names_decide_the_rest() {
         let (to_b, to_z) = ([key("b")], [key("z")]);
@@ -133,49 +221,75 @@ mod tests {
             node("c", &[], &[]),
             node("z", &[], &[]),
         ];
-        let order: Vec<&str> = sort(&nodes)
-            .unwrap()
-            .iter()
-            .map(|at| nodes[*at].table)
-            .collect();
-        assert_eq!(order, ["c", "z", "b", "a"]);
+        assert_eq!(named(&nodes, Names::Exact), ["c", "z", "b", "a"]);
     }
 
     #[test]
-    fn a_cycle_here_is_named_and_a_cycle_there_is_not_one() {
+    fn a_cycle_here_is_named() {
         let (to_a, to_b, to_c) = ([key("a")], [key("b")], [key("c")]);
-        let here = [
+        let nodes = [
             node("a", &to_b, &[]),
             node("b", &to_c, &[]),
             node("c", &to_a, &[]),
         ];
-        assert_eq!(sort(&here).unwrap_err(), ["a", "b", "c", "a"]);
-        let there = [node("a", &[], &to_b), node("b", &[], &to_a)];
-        assert_eq!(sort(&there).unwrap().len(), 2);
+        let cycle = sort(&nodes, Names::Exact).unwrap_err();
+        assert_eq!(cycle, ["a", "b", "c", "a"]);
+    }
+
+    #[test]
+    fn a_cycle_there_gives_way_and_nothing_else_does() {
+        let (to_b, to_c) = ([key("b")], [key("c")]);
+        let nodes = [
+            // Behind the cycle, and first by its name.
+            node("a", &[], &to_b),
+            node("b", &[], &to_c),
+            node("c", &[], &to_b),
+        ];
+        assert_eq!(named(&nodes, Names::Exact), ["b", "a", "c"]);
+        // A key here decides which key there gives way.
+        let nodes = [node("b", &to_c, &[]), node("c", &[], &to_b)];
+        assert_eq!(named(&nodes, Names::Exact), ["c", "b"]);
     }
 
     #[test]
     fn a_table_may_refer_to_itself_and_to_others_that_do_not_come() {
         let keys = [key("a"), key("elsewhere")];
         let alone = [node("a", &keys, &[])];
-        assert_eq!(sort(&alone).unwrap(), [0]);
-        assert!(alone[0].refers_to_itself());
+        assert_eq!(named(&alone, Names::Exact), ["a"]);
+        assert!(Names::Exact.refers_to_itself("a", &keys));
+        assert!(!Names::Exact.refers_to_itself("A", &keys));
+    }
+
+    #[test]
+    fn names_are_compared_as_the_database_does() {
+        let to_parent = [key("PARENT")];
+        let nodes = [node("child", &to_parent, &[]), node("parent", &[], &[])];
+        assert_eq!(named(&nodes, Names::IgnoreCase), ["parent", "child"]);
+        assert_eq!(named(&nodes, Names::Exact), ["child", "parent"]);
+        assert!(Names::IgnoreCase.refers_to_itself("Parent", &to_parent));
     }
 
     proptest! {
         #[test]
-        fn every_order_respects_every_key(pairs in proptest::collection::vec((0usize..12, 0usize..12), 0..30)) {
-            let names: Vec<String> = (0..12).map(|number| format!("t{number:02}")).collect();
-            let mut keys = vec![Vec::new(); 12];
-            for (from, to) in &pairs {
-                keys[*from].push(key(&names[*to]));
-            }
-            let nodes: Vec<Node> = names.iter().zip(&keys).map(|(name, keys)| node(name, keys, &[])).collect();
-            match sort(&nodes) {
+        fn every_order_respects_every_key_here(
+            here in proptest::collection::vec((0usize..12, 0usize..12), 0..25),
+            there in proptest::collection::vec((0usize..12, 0usize..12), 0..25),
+        ) {
+            let tables: Vec<String> = (0..12).map(|number| format!("t{number:02}")).collect();
+            let keys = |pairs: &[(usize, usize)]| {
+                let mut keys = vec![Vec::new(); 12];
+                for (from, to) in pairs {
+                    keys[*from].push(key(&tables[*to]));
+                }
+                keys
+            };
+            let (hard, soft) = (keys(&here), keys(&there));
+            let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &hard[at], &soft[at])).collect();
+            match sort(&nodes, Names::Exact) {
                 Ok(order) => {
-                    prop_assert_eq!(order.len(), 12);
+                    prop_assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 12);
                     let place = |table: usize| order.iter().position(|at| *at == table).unwrap();
-                    for (from, to) in pairs {
+                    for (from, to) in here {
                         prop_assert!(from == to || place(to) < place(from));
                     }
                 }
@@ -183,10 +297,29 @@ mod tests {
                     prop_assert!(cycle.len() > 2);
                     prop_assert_eq!(cycle.first(), cycle.last());
                     for pair in cycle.windows(2) {
-                        let from = names.iter().position(|name| *name == pair[0]).unwrap();
-                        prop_assert!(keys[from].iter().any(|key| key.referenced_table == pair[1]));
+                        let from = tables.iter().position(|name| *name == pair[0]).unwrap();
+                        prop_assert!(hard[from].iter().any(|key| key.referenced_table == pair[1]));
                     }
                 }
+            }
+        }
+
+        #[test]
+        fn without_cycles_every_key_is_respected(
+            pairs in proptest::collection::vec((0usize..12, 0usize..12), 0..40),
+        ) {
+            let tables: Vec<String> = (0..12).map(|number| format!("t{number:02}")).collect();
+            let mut soft = vec![Vec::new(); 12];
+            // From a lower to a higher number only: no cycle.
+            let pairs: Vec<_> = pairs.into_iter().filter(|(from, to)| from < to).collect();
+            for (from, to) in &pairs {
+                soft[*from].push(key(&tables[*to]));
+            }
+            let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &[], &soft[at])).collect();
+            let order = sort(&nodes, Names::Exact).unwrap();
+            let place = |table: usize| order.iter().position(|at| *at == table).unwrap();
+            for (from, to) in pairs {
+                prop_assert!(place(to) < place(from));
             }
         }
     }

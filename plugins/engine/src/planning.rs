@@ -1,30 +1,29 @@
 //! Planning a pull, one exchange with the peer a step. Nothing is written in the target.
+//!
+//! Every byte of an answer is the peer's and is checked before it is kept.
 
 use serde::de::DeserializeOwned;
 
 use crate::client::claimer_secret;
-use crate::component::tombolo::sync::http::{self, Method, Request, Response};
-use crate::component::tombolo::sync::transfers::{TableOrder, TablePlan};
-use crate::component::tombolo::sync::types::{DdlPlan, Error, Failure, ForeignKey, TableSchema};
-use crate::component::tombolo::sync::{access, database, ddl, services};
-use crate::documents::{self, Here, RunDocument, Stage, TableDocument, VERSION};
-use crate::failure::{failure, from_peer};
+use crate::comparing;
+use crate::component::tombolo::sync::http::{Method, Request, Response};
+use crate::component::tombolo::sync::transfers::TablePlan;
+use crate::component::tombolo::sync::types::{Error, Failure};
+use crate::documents::{self, RunDocument, Stage, TableDocument, VERSION};
+use crate::failure::{VERSIONS, failure, from_peer};
+use crate::host::Host;
 use crate::protocol::{
     self, Claim, Claimed, ErrorBody, MAX_TABLES, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables,
-    segment,
+    segment, why,
 };
-use crate::{compatibility, order};
-
-/// A step of comparing ends after so many milliseconds.
-const STEP_TIME: u64 = 1_500;
 
 /// Goes one step on and leaves the document at the next stage.
-pub fn step(run: &str, document: &mut RunDocument) -> Result<(), Failure> {
+pub fn step(host: &dyn Host, run: &str, document: &mut RunDocument) -> Result<(), Failure> {
     document.stage = match document.stage.clone() {
-        Stage::Claim => claim(document)?,
-        Stage::Named(number) => named(run, document, number)?,
-        Stage::Listing(after) => listing(run, document, after)?,
-        Stage::Compare(number) => compare(run, document, number)?,
+        Stage::Claim => claim(host, document)?,
+        Stage::Named(number) => named(host, run, document, number)?,
+        Stage::Listing(after) => listing(host, run, document, after)?,
+        Stage::Compare(number) => comparing::compare(host, run, document, number)?,
         ended => ended,
     };
     Ok(())
@@ -36,10 +35,14 @@ pub fn table_key(run: &str, number: u32) -> String {
 }
 
 /// The plan for people, in the order of the transfer.
-pub fn present(run: &str, document: &RunDocument) -> Result<Vec<TablePlan>, Failure> {
+pub fn present(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+) -> Result<Vec<TablePlan>, Failure> {
     let mut plans = Vec::new();
     for number in &document.order {
-        let table = table(run, *number)?;
+        let table = table(host, run, *number)?;
         if let Some(here) = table.here {
             plans.push(TablePlan {
                 table: table.shared.table,
@@ -55,16 +58,24 @@ pub fn present(run: &str, document: &RunDocument) -> Result<Vec<TablePlan>, Fail
     Ok(plans)
 }
 
-fn claim(document: &mut RunDocument) -> Result<Stage, Failure> {
+fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> {
     let claim = Claim {
         code: document.code.clone(),
-        claimer_secret: claimer_secret(document)?,
+        claimer_secret: claimer_secret(host, document)?,
         claimer: document.claimer.clone(),
         protocol: PROTOCOL,
         row_format: ROW_FORMAT,
     };
     let body = serde_json::to_vec(&claim).map_err(unreadable)?;
-    let claimed: Claimed = ask(document, Method::Post, "/sync/v1/claim".to_owned(), body)?;
+    let path = "/sync/v1/claim".to_owned();
+    let claimed: Claimed = match ask(host, document, Method::Post, path, body) {
+        Err(refused) if is_final(&refused) => {
+            // Nothing will ever be claimed by this secret.
+            host.delete(&document.secret_key)?;
+            return Err(refused);
+        }
+        answer => answer?,
+    };
     if claimed.protocol != PROTOCOL || claimed.row_format != ROW_FORMAT {
         return Err(failure(
             "incompatible-peer",
@@ -72,10 +83,10 @@ fn claim(document: &mut RunDocument) -> Result<Stage, Failure> {
                 "the other site speaks protocol {} with row format {}, this one {PROTOCOL} with {ROW_FORMAT}",
                 claimed.protocol, claimed.row_format
             ),
-            "use the same version of tombolo on both sides",
+            VERSIONS,
         ));
     }
-    let credential = access::keep_credential(&document.peer.base_url, &claimed.token)?;
+    let credential = host.keep_credential(&document.peer.base_url, &claimed.token)?;
     document.peer.credential = Some(credential);
     Ok(if document.tables.is_empty() {
         Stage::Listing(None)
@@ -85,33 +96,50 @@ fn claim(document: &mut RunDocument) -> Result<Stage, Failure> {
 }
 
 /// Asks for one of the tables that were named.
-fn named(run: &str, document: &mut RunDocument, number: u32) -> Result<Stage, Failure> {
+fn named(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    number: u32,
+) -> Result<Stage, Failure> {
     let Some(name) = document.tables.get(number as usize).cloned() else {
         return Ok(Stage::Compare(0));
     };
     let path = format!("/sync/v1/tables/{}", segment(&name));
-    let shared: SharedTable = ask(document, Method::Get, path, Vec::new())?;
+    let shared: SharedTable = ask(host, document, Method::Get, path, Vec::new())?;
     if shared.table != name {
         return Err(failure(
             "incompatible-peer",
             format!("the other site answered for another table than {name:?}"),
-            "",
+            VERSIONS,
+        ));
+    }
+    if shared.kind != "table" {
+        return Err(failure(
+            "not-a-table",
+            format!("{name:?} is no table at the other site, and only tables can be transferred"),
+            "name the tables behind it instead",
         ));
     }
     let earlier = document.tables.iter().take(number as usize);
     if earlier.clone().all(|known| *known != name) {
-        keep(run, document, shared)?;
+        keep(host, run, document, shared)?;
     }
     Ok(Stage::Named(number + 1))
 }
 
 /// Asks for the next page of everything that is shared.
-fn listing(run: &str, document: &mut RunDocument, after: Option<String>) -> Result<Stage, Failure> {
+fn listing(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    after: Option<String>,
+) -> Result<Stage, Failure> {
     let mut path = "/sync/v1/tables?schema=1&counts=1".to_owned();
     if let Some(after) = &after {
         path.push_str(&format!("&after={}", segment(after)));
     }
-    let page: SharedTables = ask(document, Method::Get, path, Vec::new())?;
+    let page: SharedTables = ask(host, document, Method::Get, path, Vec::new())?;
     let mut last = after;
     for shared in page.tables {
         // Growing names also mean that no table comes twice and that the listing ends.
@@ -119,12 +147,12 @@ fn listing(run: &str, document: &mut RunDocument, after: Option<String>) -> Resu
             return Err(failure(
                 "incompatible-peer",
                 "the other site does not list its tables in order",
-                "",
+                VERSIONS,
             ));
         }
         last = Some(shared.table.clone());
         if shared.kind == "table" {
-            keep(run, document, shared)?;
+            keep(host, run, document, shared)?;
         }
     }
     match page.next {
@@ -132,13 +160,18 @@ fn listing(run: &str, document: &mut RunDocument, after: Option<String>) -> Resu
         Some(_) => Err(failure(
             "incompatible-peer",
             "the other site's list does not go on",
-            "",
+            VERSIONS,
         )),
         None => Ok(Stage::Compare(0)),
     }
 }
 
-fn keep(run: &str, document: &mut RunDocument, shared: SharedTable) -> Result<(), Failure> {
+fn keep(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    shared: SharedTable,
+) -> Result<(), Failure> {
     protocol::check(&shared)?;
     if document.known >= MAX_TABLES {
         return Err(failure(
@@ -152,179 +185,41 @@ fn keep(run: &str, document: &mut RunDocument, shared: SharedTable) -> Result<()
         shared,
         here: None,
     };
-    documents::put(&table_key(run, document.known), &table, None)?;
+    documents::put(host, &table_key(run, document.known), &table, None)?;
     document.known += 1;
     Ok(())
 }
 
-/// Compares tables with what is here until the step's time is over; then sorts them.
-fn compare(run: &str, document: &mut RunDocument, first: u32) -> Result<Stage, Failure> {
-    let began = services::now();
-    for number in first..document.known {
-        if number > first && services::now().saturating_sub(began) >= STEP_TIME {
-            return Ok(Stage::Compare(number));
-        }
-        let mut table = table(run, number)?;
-        table.here = Some(meaning(document, &table.shared)?);
-        documents::put(&table_key(run, number), &table, None)?;
-    }
-    document.order = sort(run, document)?;
-    Ok(Stage::Planned)
+/// One table of a run.
+pub fn table(host: &dyn Host, run: &str, number: u32) -> Result<TableDocument, Failure> {
+    let table = documents::get(host, &table_key(run, number))?;
+    table.map(|(table, _)| table).ok_or_else(lost)
 }
 
-/// What one shared table means here.
-fn meaning(document: &RunDocument, shared: &SharedTable) -> Result<Here, Failure> {
-    let name = &shared.table;
-    let incoming = shared.schema.clone().ok_or_else(|| {
-        failure(
-            "incompatible-peer",
-            format!("the other site did not describe table {name:?}"),
-            "",
-        )
-    })?;
-    match database::describe(&document.database, name) {
-        Ok(local) => existing(document, incoming, local),
-        Err(Error::NotFound(_)) if document.create_missing => missing(document, incoming),
-        Err(Error::NotFound(_)) => Err(failure(
-            "missing-table",
-            format!("table {name:?} does not exist here, and creating tables was forbidden"),
-            "create it first, or leave out --no-create",
-        )),
-        Err(Error::Invalid(_)) => Err(failure(
-            "not-a-table",
-            format!("{name:?} is a view here, and rows can only go into tables"),
-            "rename the view, or leave this table out",
-        )),
-        Err(error) => Err(error.into()),
-    }
+/// A part of the plan is not where it was put.
+pub fn lost() -> Failure {
+    failure("internal", "a table of the plan was lost", "pull again")
 }
 
-fn existing(
-    document: &RunDocument,
-    incoming: TableSchema,
-    local: TableSchema,
-) -> Result<Here, Failure> {
-    compatibility::check(&incoming, &local)?;
-    let local_rows = database::count(&document.database, &local.table)?.rows;
-    let one_chunk = order::Node {
-        table: &local.table,
-        here: &local.foreign_keys,
-        there: &[],
-    }
-    .refers_to_itself();
-    Ok(Here {
-        order: TableOrder {
-            strategy: strategy(document, &incoming.table),
-            incoming,
-            params: Vec::new(),
-            create: false,
-            before: Vec::new(),
-            after: Vec::new(),
-            one_chunk,
-        },
-        local_rows,
-        foreign_keys: local.foreign_keys,
-        not_carried: Vec::new(),
-    })
-}
-
-fn missing(document: &RunDocument, incoming: TableSchema) -> Result<Here, Failure> {
-    let dialect = database::info(&document.database)?.dialect;
-    let DdlPlan {
-        before,
-        after,
-        not_carried,
-    } = ddl::create_table(&dialect, &incoming)?;
-    Ok(Here {
-        order: TableOrder {
-            strategy: strategy(document, &incoming.table),
-            incoming,
-            params: Vec::new(),
-            create: true,
-            before,
-            after,
-            one_chunk: false,
-        },
-        local_rows: 0,
-        foreign_keys: Vec::new(),
-        not_carried,
-    })
-}
-
-fn strategy(document: &RunDocument, table: &str) -> String {
-    let own = document
-        .table_strategies
-        .iter()
-        .find(|(name, _)| name == table);
-    own.map_or(&document.strategy, |(_, strategy)| strategy)
-        .clone()
-}
-
-fn sort(run: &str, document: &RunDocument) -> Result<Vec<u32>, Failure> {
-    let mut keys: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
-    for number in 0..document.known {
-        let table = table(run, number)?;
-        let here = table.here.map(|here| here.foreign_keys).unwrap_or_default();
-        let there = table
-            .shared
-            .schema
-            .map(|schema| schema.foreign_keys)
-            .unwrap_or_default();
-        keys.push((table.shared.table, here, there));
-    }
-    for (name, _) in &document.table_strategies {
-        if keys.iter().all(|(table, ..)| table != name) {
-            return Err(failure(
-                "bad-request",
-                format!("a strategy was given for table {name:?}, which is not part of this pull"),
-                "check the name",
-            ));
-        }
-    }
-    let nodes: Vec<order::Node<'_>> = keys
-        .iter()
-        .map(|(table, here, there)| order::Node { table, here, there })
-        .collect();
-    let sorted = order::sort(&nodes).map_err(|cycle| {
-        failure(
-            "cycle",
-            format!(
-                "these tables refer to each other in a circle: {}",
-                cycle.join(" -> ")
-            ),
-            "drop one of these foreign keys for the time of the transfer, or leave a table out",
-        )
-    })?;
-    sorted
-        .into_iter()
-        .map(|position| {
-            u32::try_from(position).map_err(|_| failure("limit", "too many tables", ""))
-        })
-        .collect()
-}
-
-fn table(run: &str, number: u32) -> Result<TableDocument, Failure> {
-    match documents::get(&table_key(run, number))? {
-        Some((table, _)) => Ok(table),
-        None => Err(failure(
-            "internal",
-            "a table of the plan was lost",
-            "pull again",
-        )),
-    }
+/// Whether the code will never be good for who was refused so.
+fn is_final(refused: &Failure) -> bool {
+    let codes = ["no-such-code", "already-used", "expired", "owner-gone"];
+    codes.contains(&refused.code.as_str())
 }
 
 /// Sends one request and reads the peer's document, or its error.
 fn ask<T: DeserializeOwned>(
+    host: &dyn Host,
     document: &RunDocument,
     method: Method,
     path: String,
     body: Vec<u8>,
 ) -> Result<T, Failure> {
     let request = Request { method, path, body };
-    let Response { status, body } =
-        http::send(&document.peer, &request).map_err(|error| about_peer(document, error))?;
-    if status < 300 {
+    let Response { status, body } = host
+        .send(&document.peer, &request)
+        .map_err(|error| about_peer(document, error))?;
+    if (200..300).contains(&status) {
         return serde_json::from_slice(&body).map_err(unreadable);
     }
     match serde_json::from_slice::<ErrorBody>(&body) {
@@ -362,7 +257,7 @@ fn about_peer(document: &RunDocument, error: Error) -> Failure {
 fn unreadable(error: serde_json::Error) -> Failure {
     failure(
         "incompatible-peer",
-        format!("the other site's answer cannot be read: {error}"),
-        "use the same version of tombolo on both sides",
+        format!("the other site's answer cannot be read: {}", why(&error)),
+        VERSIONS,
     )
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use crate::component::tombolo::sync::types::{Failure, Scope, TableReport, TableSchema};
-use crate::failure::failure;
+use crate::failure::{VERSIONS, failure, printable};
 
 /// The version of the routes and documents.
 pub const PROTOCOL: u32 = 1;
@@ -19,8 +20,14 @@ pub const MAX_TABLES: u32 = 10_000;
 /// The most columns of a table.
 const MAX_COLUMNS: usize = 2_000;
 
+/// The most unique keys, and the most foreign keys, of a table.
+const MAX_KEYS: usize = 1_000;
+
 /// The longest name, in bytes.
 const MAX_NAME: usize = 1_024;
+
+/// The longest words in which a claimer introduces itself, in characters.
+pub const MAX_CLAIMER: usize = 200;
 
 /// `POST claim`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,10 +87,12 @@ pub fn check(shared: &SharedTable) -> Result<(), Failure> {
         failure(
             "incompatible-peer",
             format!("the other site described a table that cannot be: {what}"),
-            "use the same version of tombolo on both sides",
+            VERSIONS,
         )
     };
-    check_name(&shared.table).ok_or_else(|| broken("its name"))?;
+    if !is_name(&shared.table) {
+        return Err(broken("its name"));
+    }
     let Some(schema) = &shared.schema else {
         return Ok(());
     };
@@ -95,23 +104,77 @@ pub fn check(shared: &SharedTable) -> Result<(), Failure> {
     }
     let mut names = BTreeSet::new();
     for column in &schema.columns {
-        check_name(&column.name).ok_or_else(|| broken("a column's name"))?;
+        if !is_name(&column.name) {
+            return Err(broken("a column's name"));
+        }
         if column.origin.len() > MAX_NAME || !names.insert(column.name.as_str()) {
             return Err(broken("a column's type, or a column twice"));
         }
     }
-    let keys = [&schema.primary_key].into_iter().chain(&schema.unique_keys);
-    for key in keys {
+    if schema.unique_keys.len() > MAX_KEYS || schema.foreign_keys.len() > MAX_KEYS {
+        return Err(broken("the number of its keys"));
+    }
+    let is_key = |key: &[String]| {
         let distinct: BTreeSet<&String> = key.iter().collect();
-        if distinct.len() != key.len() || !key.iter().all(|name| names.contains(name.as_str())) {
-            return Err(broken("a key of unknown columns"));
+        distinct.len() == key.len() && key.iter().all(|name| names.contains(name.as_str()))
+    };
+    let mut keys = [&schema.primary_key].into_iter().chain(&schema.unique_keys);
+    if !keys.all(|key| is_key(key)) {
+        return Err(broken("a key of unknown columns"));
+    }
+    for key in &schema.foreign_keys {
+        let there = &key.referenced_columns;
+        let fits = there.is_empty() || there.len() == key.columns.len();
+        if key.columns.is_empty()
+            || !is_key(&key.columns)
+            || !fits
+            || !is_name(&key.referenced_table)
+            || !there.iter().all(|name| is_name(name))
+        {
+            return Err(broken("a foreign key"));
         }
     }
     Ok(())
 }
 
-fn check_name(name: &str) -> Option<()> {
-    (!name.is_empty() && name.len() <= MAX_NAME && !name.contains('\0')).then_some(())
+/// Checks the reports with which a peer ends a run, and makes their names harmless.
+pub fn check_reports(reports: Vec<TableReport>) -> Result<Vec<TableReport>, Failure> {
+    let known = usize::try_from(MAX_TABLES).unwrap_or(usize::MAX);
+    if reports.len() > known || !reports.iter().all(|report| is_name(&report.table)) {
+        return Err(failure(
+            "bad-request",
+            format!(
+                "the reports are about more than {MAX_TABLES} tables, or about none that can be"
+            ),
+            VERSIONS,
+        ));
+    }
+    let harmless = |report: TableReport| TableReport {
+        table: printable(&report.table),
+        ..report
+    };
+    Ok(reports.into_iter().map(harmless).collect())
+}
+
+/// Whether a name can be a table's or a column's.
+pub fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && !name.contains('\0')
+}
+
+/// Whether a run can be called so: 1 to 64 letters, digits and hyphens.
+pub fn is_run(run: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=64).contains(&run.len()) && run.bytes().all(letter)
+}
+
+/// Why JSON cannot be read, without any of its values: one of them may be a secret, all of them may be hostile.
+pub fn why(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io | Category::Eof => "it ends too early",
+        Category::Syntax => "it is not JSON",
+        Category::Data => "a field is missing or is of another type",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// A name as a segment of a path.
@@ -134,7 +197,38 @@ pub fn hex(data: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
+    use crate::component::tombolo::sync::types::{Column, ForeignKey, Generation, LogicalType};
+
+    fn shared() -> SharedTable {
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            logical: LogicalType::Integer,
+            origin: "sqlite:INTEGER".to_owned(),
+            nullable: false,
+            default: None,
+            generation: Generation::None,
+        };
+        SharedTable {
+            table: "t".to_owned(),
+            kind: "table".to_owned(),
+            rows: 0,
+            exact: true,
+            schema: Some(TableSchema {
+                table: "t".to_owned(),
+                columns: vec![column("id"), column("parent")],
+                primary_key: vec!["id".to_owned()],
+                unique_keys: Vec::new(),
+                foreign_keys: vec![ForeignKey {
+                    columns: vec!["parent".to_owned()],
+                    referenced_table: "t".to_owned(),
+                    referenced_columns: Vec::new(),
+                }],
+            }),
+        }
+    }
 
     #[test]
     fn names_travel_in_paths() {
@@ -142,27 +236,92 @@ mod tests {
     }
 
     #[test]
-    fn impossible_tables_are_refused() {
-        let shared = |table: &str| SharedTable {
-            table: table.to_owned(),
-            kind: "table".to_owned(),
-            rows: 0,
-            exact: true,
-            schema: Some(TableSchema {
-                table: "t".to_owned(),
-                columns: Vec::new(),
-                primary_key: Vec::new(),
-                unique_keys: Vec::new(),
-                foreign_keys: Vec::new(),
-            }),
-        };
-        for name in ["", "a\0b", "another", "t"] {
-            assert!(check(&shared(name)).is_err(), "{name:?}");
-        }
+    fn possible_tables_pass() {
+        check(&shared()).unwrap();
         let bare = SharedTable {
             schema: None,
-            ..shared("t")
+            ..shared()
         };
-        assert!(check(&bare).is_ok());
+        check(&bare).unwrap();
+    }
+
+    #[test]
+    fn impossible_names_are_refused() {
+        for name in ["", "a\0b", "another", &"x".repeat(MAX_NAME + 1)] {
+            let renamed = SharedTable {
+                table: name.to_owned(),
+                ..shared()
+            };
+            assert!(check(&renamed).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn impossible_schemas_are_refused() {
+        type Breaking = fn(&mut TableSchema);
+        let all: [(&str, Breaking); 9] = [
+            ("no column", |schema| schema.columns.clear()),
+            ("too many columns", |schema| {
+                let column = schema.columns.first().unwrap().clone();
+                schema.columns = vec![column; MAX_COLUMNS + 1];
+            }),
+            ("a column twice", |schema| {
+                let column = schema.columns.first().unwrap().clone();
+                schema.columns.push(column);
+            }),
+            ("an unknown key", |schema| {
+                schema.primary_key = vec!["x".to_owned()];
+            }),
+            ("a column twice in a key", |schema| {
+                schema.unique_keys = vec![vec!["id".to_owned(), "id".to_owned()]];
+            }),
+            ("too many keys", |schema| {
+                schema.unique_keys = vec![vec!["id".to_owned()]; MAX_KEYS + 1];
+            }),
+            ("a foreign key to nothing", |schema| {
+                for key in &mut schema.foreign_keys {
+                    key.referenced_table.clear();
+                }
+            }),
+            ("a foreign key of unknown columns", |schema| {
+                for key in &mut schema.foreign_keys {
+                    key.columns = vec!["x".to_owned()];
+                }
+            }),
+            ("a foreign key to more columns than it has", |schema| {
+                for key in &mut schema.foreign_keys {
+                    key.referenced_columns = vec!["id".to_owned(), "parent".to_owned()];
+                }
+            }),
+        ];
+        for (what, breaking) in all {
+            let mut broken = shared();
+            breaking(broken.schema.as_mut().unwrap());
+            let failure = check(&broken).unwrap_err();
+            assert_eq!(failure.code, "incompatible-peer", "{what}");
+        }
+    }
+
+    #[test]
+    fn runs_have_short_plain_names() {
+        for run in ["a", "0f-9A", &"r".repeat(64)] {
+            assert!(is_run(run), "{run:?}");
+        }
+        for run in ["", "a/b", "a b", "ü", &"r".repeat(65)] {
+            assert!(!is_run(run), "{run:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_repeated() {
+        for json in [
+            r#"{"token":{"secret":1}}"#,
+            r#"{"token":"secret","scope":"secret"}"#,
+            "secret",
+            "[",
+        ] {
+            let error = serde_json::from_str::<Claimed>(json).unwrap_err();
+            assert!(!why(&error).contains("secret"), "{}", why(&error));
+        }
     }
 }

@@ -6,45 +6,50 @@ use serde::de::DeserializeOwned;
 use crate::component::exports::tombolo::sync::peers::{
     ApplyOrder, Body, PeerRequest, PeerResponse, ReadOrder,
 };
-use crate::component::tombolo::sync::database::{self, TableKind, TableSummary};
+use crate::component::tombolo::sync::database::{TableKind, TableSummary};
 use crate::component::tombolo::sync::http::Method;
-use crate::component::tombolo::sync::services;
 use crate::component::tombolo::sync::types::{Error, Failure};
 use crate::documents::SessionDocument;
-use crate::failure::failure;
-use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables};
+use crate::failure::{VERSIONS, failure};
+use crate::host::Host;
+use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, why};
 use crate::sharing;
 
 /// The most tables of one page with their schemas.
 const PAGE: usize = 200;
 
+/// A page ends after so many bytes of JSON: the receiver takes 8 MiB.
+const PAGE_BYTES: usize = 4 << 20;
+
 /// A page ends after so many milliseconds of describing and counting; the next begins there.
 const PAGE_TIME: u64 = 1_500;
 
 /// Answers one request.
-pub fn handle(request: &PeerRequest) -> PeerResponse {
-    respond(request).unwrap_or_else(|failure| PeerResponse {
+pub fn handle(host: &dyn Host, request: &PeerRequest) -> PeerResponse {
+    respond(host, request).unwrap_or_else(|failure| PeerResponse {
         status: status(&failure.code),
         body: json(&ErrorBody { error: failure }),
     })
 }
 
-fn respond(request: &PeerRequest) -> Result<PeerResponse, Failure> {
+fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failure> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let body = match (request.method, path.as_slice()) {
-        (Method::Post, ["claim"]) => json(&sharing::claim(&parse::<Claim>(&request.body)?)?),
+        (Method::Post, ["claim"]) => json(&sharing::claim(host, &parse::<Claim>(&request.body)?)?),
         (Method::Get, ["tables"]) => {
-            let session = session(request)?;
-            json(&list(&session, request)?)
+            let session = session(host, request)?;
+            json(&list(host, &session, request)?)
         }
         (Method::Get, ["tables", table]) => {
-            let session = session(request)?;
-            json(&one(&session, table)?)
+            let session = session(host, request)?;
+            json(&one(host, &session, table)?)
         }
-        (Method::Get, ["tables", table, "rows"]) => Body::Rows(read_order(request, table)?),
-        (Method::Get, ["tables", table, "digest"]) => Body::Digest(read_order(request, table)?),
+        (Method::Get, ["tables", table, "rows"]) => Body::Rows(read_order(host, request, table)?),
+        (Method::Get, ["tables", table, "digest"]) => {
+            Body::Digest(read_order(host, request, table)?)
+        }
         (Method::Post, ["tables", table, "rows"]) => {
-            let order = read_order(request, table)?;
+            let order = read_order(host, request, table)?;
             Body::Receive(ApplyOrder {
                 database: order.database,
                 table: order.table,
@@ -54,60 +59,77 @@ fn respond(request: &PeerRequest) -> Result<PeerResponse, Failure> {
         }
         (Method::Post, ["done"]) => {
             let admission = admission(request)?;
-            sharing::done(admission, parse::<Done>(&request.body)?.tables)?;
+            run(request)?;
+            sharing::done(host, admission, parse::<Done>(&request.body)?.tables)?;
             Body::Empty
         }
         (Method::Get, ["runs", _]) => {
+            session(host, request)?;
             return Err(failure(
                 "unavailable",
                 "positions of runs are not told yet",
-                "",
+                "pull instead of pushing",
             ));
         }
         _ => {
             return Err(failure(
                 "not-found",
                 "there is nothing at this address",
-                "use the same version of tombolo on both sides",
+                VERSIONS,
             ));
         }
     };
     Ok(PeerResponse { status: 200, body })
 }
 
-fn list(session: &SessionDocument, request: &PeerRequest) -> Result<SharedTables, Failure> {
+fn list(
+    host: &dyn Host,
+    session: &SessionDocument,
+    request: &PeerRequest,
+) -> Result<SharedTables, Failure> {
     let wanted = |name| parameter(request, name) == Some("1");
     let (schemas, counts) = (wanted("schema"), wanted("counts"));
     let after = parameter(request, "after").unwrap_or_default();
-    let began = services::now();
+    let began = host.now();
+    let mut bytes = 0;
     let mut page = SharedTables {
         tables: Vec::new(),
         next: None,
     };
-    let summaries = database::tables(&session.database)?;
+    let mut summaries = host.tables(&session.database)?;
+    // By bytes, as names are compared here and at the peer; a database may sort otherwise.
+    summaries.sort_by(|one, other| one.table.cmp(&other.table));
     for summary in summaries
         .iter()
         .filter(|summary| summary.table.as_str() > after)
     {
-        let full = page.tables.len() >= PAGE || services::now().saturating_sub(began) >= PAGE_TIME;
+        let late = host.now().saturating_sub(began) >= PAGE_TIME;
+        let full = page.tables.len() >= PAGE || bytes >= PAGE_BYTES || late;
         if full && let Some(last) = page.tables.last() {
             page.next = Some(last.table.clone());
             break;
         }
-        page.tables.push(share(session, summary, schemas, counts)?);
+        let shared = match share(host, session, summary, schemas, counts) {
+            // Dropped between listing and describing.
+            Err(failure) if failure.code == "no-such-table" => continue,
+            shared => shared?,
+        };
+        bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
+        page.tables.push(shared);
     }
     Ok(page)
 }
 
-fn one(session: &SessionDocument, table: &str) -> Result<SharedTable, Failure> {
+fn one(host: &dyn Host, session: &SessionDocument, table: &str) -> Result<SharedTable, Failure> {
     let summary = TableSummary {
         table: table.to_owned(),
         kind: TableKind::Table,
     };
-    share(session, &summary, true, true)
+    share(host, session, &summary, true, true)
 }
 
 fn share(
+    host: &dyn Host,
     session: &SessionDocument,
     summary: &TableSummary,
     schema: bool,
@@ -129,11 +151,11 @@ fn share(
         return Ok(shared);
     }
     if schema {
-        let described = database::describe(&session.database, table);
+        let described = host.describe(&session.database, table);
         shared.schema = Some(described.map_err(|error| about_table(table, error))?);
     }
     if count {
-        let rows = database::count(&session.database, table);
+        let rows = host.count(&session.database, table);
         let rows = rows.map_err(|error| about_table(table, error))?;
         shared.rows = rows.rows;
         shared.exact = rows.exact;
@@ -163,29 +185,28 @@ fn about_table(table: &str, error: Error) -> Failure {
     }
 }
 
-fn read_order(request: &PeerRequest, table: &str) -> Result<ReadOrder, Failure> {
-    let session = session(request)?;
-    let run = parameter(request, "run").unwrap_or_default();
-    let is_id = (1..=64).contains(&run.len())
-        && run
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if !is_id {
-        return Err(failure(
-            "bad-request",
-            "a run has an id of 1 to 64 letters, digits and hyphens",
-            "",
-        ));
-    }
+fn read_order(host: &dyn Host, request: &PeerRequest, table: &str) -> Result<ReadOrder, Failure> {
+    let session = session(host, request)?;
     Ok(ReadOrder {
         database: session.database,
         table: table.to_owned(),
-        run: run.to_owned(),
+        run: run(request)?.to_owned(),
     })
 }
 
-fn session(request: &PeerRequest) -> Result<SessionDocument, Failure> {
-    sharing::of_admission(admission(request)?)
+fn run(request: &PeerRequest) -> Result<&str, Failure> {
+    let run = parameter(request, "run").filter(|run| is_run(run));
+    run.ok_or_else(|| {
+        failure(
+            "bad-request",
+            "the request names no run: 1 to 64 letters, digits and hyphens",
+            VERSIONS,
+        )
+    })
+}
+
+fn session(host: &dyn Host, request: &PeerRequest) -> Result<SessionDocument, Failure> {
+    sharing::of_admission(host, admission(request)?)
 }
 
 fn admission(request: &PeerRequest) -> Result<&str, Failure> {
@@ -208,12 +229,8 @@ fn parameter<'a>(request: &'a PeerRequest, name: &str) -> Option<&'a str> {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body is not the JSON that belongs here: {error}");
-        failure(
-            "bad-request",
-            message,
-            "use the same version of tombolo on both sides",
-        )
+        let message = format!("the body cannot be read: {}", why(&error));
+        failure("bad-request", message, VERSIONS)
     })
 }
 
@@ -240,31 +257,5 @@ fn status(code: &str) -> u16 {
         "busy" | "unreachable" => 503,
         "timeout" => 504,
         _ => 500,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::panic, reason = "tests")]
-
-    use super::*;
-
-    #[test]
-    fn strangers_are_told_what_is_missing() {
-        let request = |path: &[&str]| PeerRequest {
-            method: Method::Get,
-            path: path.iter().map(|part| (*part).to_owned()).collect(),
-            query: Vec::new(),
-            admission: None,
-            body: Vec::new(),
-        };
-        assert_eq!(handle(&request(&["tables"])).status, 401);
-        assert_eq!(handle(&request(&["tables", "t", "rows"])).status, 401);
-        let answer = handle(&request(&["nothing"]));
-        assert_eq!(answer.status, 404);
-        let Body::Json(body) = answer.body else {
-            panic!("errors are JSON")
-        };
-        assert!(String::from_utf8_lossy(&body).contains("\"code\":\"not-found\""));
     }
 }

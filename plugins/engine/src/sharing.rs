@@ -5,10 +5,10 @@ use crate::component::exports::tombolo::sync::sharing::{
 };
 use crate::component::tombolo::sync::transfers::Notice;
 use crate::component::tombolo::sync::types::{Error, Failure, SessionFacts, TableReport, Verdict};
-use crate::component::tombolo::sync::{access, services, sessions, state, transfers};
 use crate::documents::{self, SessionDocument, VERSION};
-use crate::failure::{failure, printable};
-use crate::protocol::{Claim, Claimed, PROTOCOL, ROW_FORMAT, hex};
+use crate::failure::{VERSIONS, failure, printable};
+use crate::host::Host;
+use crate::protocol::{Claim, Claimed, MAX_CLAIMER, PROTOCOL, ROW_FORMAT, check_reports, hex};
 
 /// Random bytes for one code: enough for any alphabet of more than a few characters.
 const ENTROPY: u32 = 256;
@@ -16,14 +16,17 @@ const ENTROPY: u32 = 256;
 /// How often a code that exists already is replaced by another.
 const ATTEMPTS: u32 = 20;
 
-/// How often a claim is looked at again after it lost a race.
-const CLAIM_ATTEMPTS: u32 = 20;
+/// How often a session is looked at again after somebody else changed it.
+const RACES: u32 = 20;
+
+/// The longest text that is looked up as a code, in bytes.
+const MAX_CODE: usize = 128;
 
 /// The longest time for a first claim: a week.
 const MAX_LIFETIME: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// Makes a session with a code of its own.
-pub fn create(request: ShareRequest) -> Result<Session, Failure> {
+pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure> {
     if request.direction == Direction::Receive {
         return Err(failure(
             "unavailable",
@@ -38,9 +41,11 @@ pub fn create(request: ShareRequest) -> Result<Session, Failure> {
             "use a duration such as 10m or 2h",
         ));
     }
-    let now = services::now();
+    // A misspelt label is told to who shares, not to who claims.
+    host.info(&request.database)?;
+    let now = host.now();
     for _ in 0..ATTEMPTS {
-        let code = sessions::new_code(&services::random(ENTROPY)?)?;
+        let code = host.new_code(&host.random(ENTROPY)?)?;
         let session = SessionDocument {
             version: VERSION,
             code: code.clone(),
@@ -54,8 +59,8 @@ pub fn create(request: ShareRequest) -> Result<Session, Failure> {
             admission: None,
             done: false,
         };
-        if documents::put(&key(&code), &session, Some(0))? {
-            return present(session);
+        if documents::put(host, &key(&code), &session, Some(0))?.is_some() {
+            return present(host, session);
         }
     }
     Err(failure(
@@ -66,105 +71,141 @@ pub fn create(request: ShareRequest) -> Result<Session, Failure> {
 }
 
 /// One session by its code.
-pub fn get(code: &str) -> Result<Session, Failure> {
-    present(find(code)?.0)
+pub fn get(host: &dyn Host, code: &str) -> Result<Session, Failure> {
+    present(host, find(host, code)?.0)
 }
 
 /// Ends a session and its peer's access.
-pub fn delete(code: &str) -> Result<bool, Failure> {
-    let code = sessions::normalize(code)?;
-    let Some((session, _)) = documents::get::<SessionDocument>(&key(&code))? else {
-        return Ok(false);
+pub fn delete(host: &dyn Host, code: &str) -> Result<bool, Failure> {
+    let session = match find(host, code) {
+        Ok((session, _)) => session,
+        Err(failure) if failure.code == "no-such-code" => return Ok(false),
+        Err(failure) => return Err(failure),
     };
+    // The session first: a claim that is on its way finds nothing to write over, and takes its admission back.
+    let existed = host.delete(&key(&session.code))?;
     if let Some(admission) = &session.admission {
-        access::revoke(admission)?;
-        state::delete(&admission_key(admission))?;
+        forget(host, admission)?;
     }
-    Ok(state::delete(&key(&code))?)
+    Ok(existed)
 }
 
 /// All sessions, oldest first.
-pub fn list() -> Result<Vec<Session>, Failure> {
-    let mut sessions: Vec<SessionDocument> = documents::list("session/")?;
+pub fn list(host: &dyn Host) -> Result<Vec<Session>, Failure> {
+    let mut sessions: Vec<SessionDocument> = documents::list(host, "session/")?;
     sessions.sort_by_key(|session| session.created_at);
-    sessions.into_iter().map(present).collect()
+    sessions
+        .into_iter()
+        .map(|session| present(host, session))
+        .collect()
 }
 
 /// Decides on a claim and lets its winner in.
-pub fn claim(claim: &Claim) -> Result<Claimed, Failure> {
+pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
     if claim.protocol != PROTOCOL || claim.row_format != ROW_FORMAT {
         return Err(failure(
             "incompatible-peer",
             format!("this site speaks protocol {PROTOCOL} with row format {ROW_FORMAT}"),
-            "use the same version of tombolo on both sides",
+            VERSIONS,
         ));
     }
-    if !(32..=128).contains(&claim.claimer_secret.len()) || claim.claimer.len() > 200 {
+    if !(32..=128).contains(&claim.claimer_secret.len())
+        || claim.claimer.chars().count() > MAX_CLAIMER
+    {
         return Err(failure(
             "bad-request",
-            "a claimer secret has 32 to 128 bytes, a claimer's name at most 200",
-            "",
+            format!(
+                "a claimer secret has 32 to 128 bytes, a claimer's name at most {MAX_CLAIMER} characters"
+            ),
+            VERSIONS,
         ));
     }
-    let claimer = hex(&services::sha256(claim.claimer_secret.as_bytes()));
-    for _ in 0..CLAIM_ATTEMPTS {
-        let (mut session, version) = find(&claim.code)?;
-        let first = match judge(&session, &claimer)? {
-            Verdict::Admit => true,
-            Verdict::Renew => false,
+    let claimer = hex(&host.sha256(claim.claimer_secret.as_bytes()));
+    for _ in 0..RACES {
+        let (mut session, mut version) = find(host, &claim.code)?;
+        match judge(host, &session, &claimer)? {
+            Verdict::Admit => {
+                let who = printable(&claim.claimer);
+                session.claimed_by = Some(claimer.clone());
+                session.claimer = Some(who.clone());
+                // The version decides among racers, before anybody is let in: one of them writes over what it read.
+                let won = documents::put(host, &key(&session.code), &session, Some(version))?;
+                let Some(own) = won else { continue };
+                version = own;
+                host.publish(&session.code, &Notice::Claimed(who))?;
+            }
+            // A claimer that won and was never let in, because something broke in between, comes here too.
+            Verdict::Renew => {}
             verdict => return Err(refusal(verdict)),
-        };
-        let (admission, replaced) = admit(&mut session)?;
-        session.claimed_by = Some(claimer.clone());
-        session.claimer = Some(printable(&claim.claimer));
-        // The version decides among racers: exactly one of them writes over the one it read.
-        if !documents::put(&key(&session.code), &session, Some(version))? {
-            access::revoke(&admission.id)?;
-            state::delete(&admission_key(&admission.id))?;
-            continue;
         }
-        if let Some(replaced) = replaced {
-            access::revoke(&replaced)?;
-            state::delete(&admission_key(&replaced))?;
+        if let Some(claimed) = let_in(host, session, version)? {
+            return Ok(claimed);
         }
-        if first {
-            let who = session.claimer.unwrap_or_default();
-            transfers::publish(&session.code, &Notice::Claimed(who))?;
-        }
-        return Ok(Claimed {
-            token: admission.token,
-            scope: session.scope,
-            protocol: PROTOCOL,
-            row_format: ROW_FORMAT,
-        });
     }
-    Err(refusal(Verdict::AlreadyUsed))
+    Err(failure(
+        "busy",
+        "too many claims of this code came at the same time",
+        "try again",
+    ))
+}
+
+/// Gives the winner a fresh admission, which replaces the one it had. None: the session was changed meanwhile.
+fn let_in(
+    host: &dyn Host,
+    mut session: SessionDocument,
+    version: u64,
+) -> Result<Option<Claimed>, Failure> {
+    let admission = host.admit(&session.scope, &session.owner)?;
+    documents::put(host, &admission_key(&admission.id), &session.code, None)?;
+    let replaced = session.admission.replace(admission.id.clone());
+    if documents::put(host, &key(&session.code), &session, Some(version))?.is_none() {
+        forget(host, &admission.id)?;
+        return Ok(None);
+    }
+    if let Some(replaced) = replaced {
+        forget(host, &replaced)?;
+    }
+    Ok(Some(Claimed {
+        token: admission.token,
+        scope: session.scope,
+        protocol: PROTOCOL,
+        row_format: ROW_FORMAT,
+    }))
+}
+
+/// Ends an admission.
+fn forget(host: &dyn Host, admission: &str) -> Result<(), Error> {
+    host.revoke(admission)?;
+    host.delete(&admission_key(admission))?;
+    Ok(())
 }
 
 /// The living session that an admission belongs to.
-pub fn of_admission(admission: &str) -> Result<SessionDocument, Failure> {
-    let code = documents::get::<String>(&admission_key(admission))?;
-    let Some((code, _)) = code else {
-        return Err(ended());
-    };
-    let session = documents::get::<SessionDocument>(&key(&code))?;
-    match session {
-        Some((session, _)) if !session.done && services::owner_alive(&session.owner)? => {
-            Ok(session)
-        }
-        _ => Err(ended()),
+pub fn of_admission(host: &dyn Host, admission: &str) -> Result<SessionDocument, Failure> {
+    Ok(living(host, admission)?.0)
+}
+
+fn living(host: &dyn Host, admission: &str) -> Result<(SessionDocument, u64), Failure> {
+    let code = documents::get::<String>(host, &admission_key(admission))?;
+    let (code, _) = code.ok_or_else(ended)?;
+    let session = documents::get::<SessionDocument>(host, &key(&code))?;
+    let (session, version) = session.ok_or_else(ended)?;
+    let current = session.admission.as_deref() == Some(admission);
+    if current && !session.done && host.owner_alive(&session.owner)? {
+        return Ok((session, version));
     }
+    Err(ended())
 }
 
 /// A complete transfer ends its session.
-pub fn done(admission: &str, reports: Vec<TableReport>) -> Result<(), Failure> {
-    let code = of_admission(admission)?.code;
-    for _ in 0..CLAIM_ATTEMPTS {
-        let (mut session, version) = find(&code)?;
+pub fn done(host: &dyn Host, admission: &str, reports: Vec<TableReport>) -> Result<(), Failure> {
+    let reports = check_reports(reports)?;
+    for _ in 0..RACES {
+        let (mut session, version) = living(host, admission)?;
         session.done = true;
-        if documents::put(&key(&code), &session, Some(version))? {
-            access::revoke(admission)?;
-            transfers::publish(&code, &Notice::Finished(reports))?;
+        if documents::put(host, &key(&session.code), &session, Some(version))?.is_some() {
+            host.revoke(admission)?;
+            host.publish(&session.code, &Notice::Finished(reports))?;
             return Ok(());
         }
     }
@@ -172,62 +213,65 @@ pub fn done(admission: &str, reports: Vec<TableReport>) -> Result<(), Failure> {
 }
 
 /// A peer took all rows of a table.
-pub fn sent(admission: &str, report: TableReport) -> Result<(), Error> {
-    let code = state::get(&admission_key(admission))?;
-    let code = code.and_then(|entry| serde_json::from_slice::<String>(&entry.value).ok());
-    match code {
-        Some(code) => transfers::publish(&code, &Notice::Sent(report)),
+pub fn sent(host: &dyn Host, admission: &str, report: TableReport) -> Result<(), Error> {
+    let code = documents::get::<String>(host, &admission_key(admission));
+    match code.map_err(|failure| Error::Other(failure.message))? {
+        Some((code, _)) => host.publish(&code, &Notice::Sent(report)),
         None => Ok(()),
     }
 }
 
 /// All sessions of an owner end with it. They stay known, so that a late claim is told why it fails.
-pub fn owner_gone(owner: &str) -> Result<(), Error> {
+pub fn owner_gone(host: &dyn Host, owner: &str) -> Result<(), Error> {
     let sessions: Vec<SessionDocument> =
-        documents::list("session/").map_err(|failure| Error::Other(failure.message))?;
-    for session in sessions.iter().filter(|session| session.owner == owner) {
+        documents::list(host, "session/").map_err(|failure| Error::Other(failure.message))?;
+    let orphaned = |session: &&SessionDocument| session.owner == owner && !session.done;
+    for session in sessions.iter().filter(orphaned) {
         if let Some(admission) = &session.admission {
-            access::revoke(admission)?;
+            host.revoke(admission)?;
         }
-        transfers::publish(&session.code, &Notice::Failed(ended()))?;
+        host.publish(&session.code, &Notice::Failed(ended()))?;
     }
     Ok(())
 }
 
-fn judge(session: &SessionDocument, claimer: &str) -> Result<Verdict, Failure> {
+fn judge(host: &dyn Host, session: &SessionDocument, claimer: &str) -> Result<Verdict, Failure> {
     let facts = SessionFacts {
-        now: services::now(),
+        now: host.now(),
         expires_at: session.expires_at,
-        owner_alive: services::owner_alive(&session.owner)?,
+        owner_alive: host.owner_alive(&session.owner)?,
         claimed: session.claimed_by.is_some(),
         same_claimer: session.claimed_by.as_deref() == Some(claimer),
         done: session.done,
     };
-    Ok(sessions::judge(facts)?)
+    Ok(host.judge(facts)?)
 }
 
-/// A fresh admission for the session, and the one that it replaces.
-fn admit(session: &mut SessionDocument) -> Result<(access::Admission, Option<String>), Failure> {
-    let admission = access::admit(&session.scope, &session.owner)?;
-    documents::put(&admission_key(&admission.id), &session.code, None)?;
-    let replaced = session.admission.replace(admission.id.clone());
-    Ok((admission, replaced))
-}
-
-fn find(code: &str) -> Result<(SessionDocument, u64), Failure> {
-    let code = sessions::normalize(code)?;
-    documents::get(&key(&code))?.ok_or_else(|| {
+fn find(host: &dyn Host, code: &str) -> Result<(SessionDocument, u64), Failure> {
+    let unknown = || {
         failure(
             "no-such-code",
             "the code is not known here",
             "check it for typing errors, and the address; a code ends with `tombolo share`",
         )
-    })
+    };
+    if code.len() > MAX_CODE {
+        return Err(unknown());
+    }
+    // Rules may also say that something cannot be a code; that makes it unknown, not a mistake in the request.
+    let code = match host.normalize(code) {
+        Err(Error::Invalid(_) | Error::NotFound(_)) => return Err(unknown()),
+        normal => normal?,
+    };
+    if code.len() > MAX_CODE {
+        return Err(unknown());
+    }
+    documents::get(host, &key(&code))?.ok_or_else(unknown)
 }
 
 fn refusal(verdict: Verdict) -> Failure {
     match verdict {
-        Verdict::Admit | Verdict::Renew => failure("internal", "a claim was not decided", ""),
+        Verdict::Admit | Verdict::Renew => failure("internal", "a claim was not decided", VERSIONS),
         Verdict::AlreadyUsed => failure(
             "already-used",
             "the code has been used already",
@@ -251,14 +295,14 @@ fn ended() -> Failure {
     )
 }
 
-fn present(session: SessionDocument) -> Result<Session, Failure> {
+fn present(host: &dyn Host, session: SessionDocument) -> Result<Session, Failure> {
     let state = if session.done {
         SessionState::Done
-    } else if !services::owner_alive(&session.owner)? {
+    } else if !host.owner_alive(&session.owner)? {
         SessionState::Orphaned
     } else if session.claimed_by.is_some() {
         SessionState::Claimed
-    } else if services::now() >= session.expires_at {
+    } else if host.now() >= session.expires_at {
         SessionState::Expired
     } else {
         SessionState::Pending

@@ -157,15 +157,14 @@ fn update_all(
             source: source.clone(),
         })
         .collect();
-    // A table of nothing but key columns has nothing to update.
-    let update = (!columns.is_empty()).then_some(UpdateRule {
-        columns,
-        only_if_newer: None,
-    });
     Ok(SetPlan {
         key,
         regenerate_key: false,
-        update,
+        // Without a column to change, every row that exists is already what it would become.
+        update: Some(UpdateRule {
+            columns,
+            only_if_newer: None,
+        }),
     })
 }
 

@@ -52,8 +52,8 @@ async fn demonstrate(folder: &TempDir, sites: &mut Sites, output: &Output) -> Re
         report::number(sum(&before, |table| table.different)),
     ));
 
-    let began = Instant::now();
     let session = sites.share(output).await?;
+    let began = Instant::now();
     sites.pull(&session, output).await?;
     sites.finish_share(output).await?;
     let time = began.elapsed();

@@ -313,7 +313,7 @@ mod tests {
         let mut random = Random(1);
         for id in 1..=ORDERS {
             let customer = random.older(id, ORDERS, CUSTOMERS);
-            assert!(customer >= 1 && customer <= CUSTOMERS);
+            assert!((1..=CUSTOMERS).contains(&customer));
             assert!(id > ORDERS / 2 || customer <= CUSTOMERS / 2);
         }
     }

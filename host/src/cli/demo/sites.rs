@@ -10,9 +10,9 @@ use tokio::process::{Child, ChildStdout, Command};
 use tombolo::bindings::types::Failure;
 use tombolo::failure::failure;
 
+use super::super::announcement::{announcement, claimed_line, sent_line};
 use super::super::event::Event;
 use super::super::output::Output;
-use super::super::share;
 
 /// The file that is shared.
 pub const SOURCE: &str = "shop.db";
@@ -166,7 +166,7 @@ fn announced(event: &Value) -> Result<String, Failure> {
         .get("tables")
         .and_then(Value::as_u64)
         .unwrap_or_default();
-    Ok(share::announcement(
+    Ok(announcement(
         SOURCE,
         usize::try_from(tables).unwrap_or_default(),
         &text(event, "code")?,
@@ -182,12 +182,8 @@ fn told(event: &Value) -> Option<String> {
     let text = |field: &str| event.get(field).and_then(Value::as_str);
     let number = |field: &str| event.get(field).and_then(Value::as_u64);
     match text("event")? {
-        "claimed" => Some(share::claimed_line(text("claimer")?)),
-        "sent" => Some(share::sent_line(
-            text("table")?,
-            number("rows")?,
-            number("bytes")?,
-        )),
+        "claimed" => Some(claimed_line(text("claimer")?)),
+        "sent" => Some(sent_line(text("table")?, number("rows")?, number("bytes")?)),
         _ => None,
     }
 }

@@ -43,6 +43,11 @@ pub(super) fn value<'a>(
         (LogicalType::Text | LogicalType::Any, CellRef::Text(value)) => Value::Text(value),
         (LogicalType::Bytes | LogicalType::Any, CellRef::Bytes(value)) => Value::Bytes(value),
         (LogicalType::Decimal, CellRef::Text(value)) => Value::Decimal(value),
+        // SQLite keeps numbers of such columns in their own storage class.
+        (LogicalType::Decimal | LogicalType::Float, CellRef::Integer(value)) => {
+            Value::Integer(value)
+        }
+        (LogicalType::Decimal, CellRef::Real(value)) => Value::Float(value),
         (LogicalType::Date, CellRef::Integer(value)) => Value::Date(value),
         (LogicalType::Time, CellRef::Integer(value)) => Value::Time(value),
         (LogicalType::Timestamp, CellRef::Integer(value)) => Value::Timestamp(value),

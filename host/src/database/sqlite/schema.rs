@@ -138,7 +138,7 @@ pub(super) async fn table(
         columns.push(Column {
             logical: logical_of(&origin),
             origin,
-            nullable: !get::<bool>(row, 2)? && !rowid,
+            nullable: !get::<bool>(row, 2)?,
             default: get(row, 3)?,
             generation: match get::<i64>(row, 5)? {
                 2 | 3 => Generation::Computed,

@@ -1,0 +1,124 @@
+//! What `share` tells people: the code, what to type on the other side, and who takes what.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tombolo::failure::printable;
+
+use super::report;
+
+/// Who used the code, in a line.
+pub fn claimed_line(claimer: &str) -> String {
+    format!("claimed by {}", printable(claimer))
+}
+
+/// A table that the other side has, in a line.
+pub fn sent_line(table: &str, rows: u64, bytes: u64) -> String {
+    let (rows, bytes) = (report::count(rows), report::bytes(bytes));
+    format!("{}: {rows} sent, {bytes}", printable(table))
+}
+
+/// What people read: the code, until when it is good, and what to type on the other side.
+pub fn announcement(
+    database: &str,
+    tables: usize,
+    code: &str,
+    address: SocketAddr,
+    expires: Timestamp,
+) -> String {
+    let noun = if tables == 1 { "table" } else { "tables" };
+    let expires = expires.to_zoned(TimeZone::system());
+    let expires = expires.strftime("%Y-%m-%d %H:%M:%S %:z");
+    let code = printable(code);
+    let mut command = if address.ip().is_unspecified() {
+        format!(
+            "tombolo pull http://HOST:{} {code} --into DB",
+            address.port()
+        )
+    } else {
+        format!("tombolo pull http://{address} {code} --into DB")
+    };
+    let mut text = format!(
+        "Sharing {tables} {noun} of {database}.\n\n  Code {code}, good for one transfer that begins before {expires}\n"
+    );
+    let mut notes = String::new();
+    if address.ip().is_unspecified() {
+        notes.push_str("\nPut this machine's name or address, as the other side knows it, in the place of HOST.");
+    }
+    if !address.ip().is_loopback() {
+        command.push_str(" --allow-plain-http");
+        notes.push_str(
+            "\nNothing is encrypted on the way: on a network you do not trust, listen on 127.0.0.1 and use a tunnel.",
+        );
+    }
+    text.push_str(&format!("\nOn the other side:\n\n  {command}"));
+    if !notes.is_empty() {
+        text.push('\n');
+        text.push_str(&notes);
+    }
+    text
+}
+
+/// Milliseconds since 1970 UTC as a time.
+pub fn expiry(milliseconds: u64) -> Timestamp {
+    i64::try_from(milliseconds)
+        .ok()
+        .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn text(address: &str) -> String {
+        announcement(
+            "shop.db",
+            4,
+            "A7X9K2M4",
+            address.parse().unwrap(),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    #[test]
+    fn the_command_for_the_other_side_can_be_copied() {
+        let text = text("127.0.0.1:7433");
+        assert!(
+            text.contains("\n  tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB"),
+            "{text}"
+        );
+        assert!(
+            text.contains("4 tables of shop.db") && !text.contains("encrypted"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn other_machines_need_a_name_and_consent() {
+        let everywhere = text("[::]:7432");
+        assert!(
+            everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            "{everywhere}"
+        );
+        assert!(everywhere.contains("in the place of HOST"), "{everywhere}");
+        let one = text("192.0.2.7:7432");
+        assert!(
+            one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            "{one}"
+        );
+        assert!(one.contains("encrypted") && !one.contains("HOST"), "{one}");
+    }
+
+    #[test]
+    fn times_are_utc_for_programs() {
+        assert_eq!(
+            expiry(1_767_323_045_000).to_string(),
+            "2026-01-02T03:04:05Z"
+        );
+        assert_eq!(expiry(u64::MAX), Timestamp::MAX);
+    }
+}

@@ -1,0 +1,197 @@
+//! What the peer's tables mean here: taken in as they are, created, or refused; and in which order. Nothing is written.
+
+use std::collections::BTreeSet;
+
+use crate::component::tombolo::sync::transfers::TableOrder;
+use crate::component::tombolo::sync::types::{
+    DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema,
+};
+use crate::documents::{self, Here, RunDocument, Stage};
+use crate::failure::{VERSIONS, failure, printable};
+use crate::host::Host;
+use crate::order::Names;
+use crate::protocol::SharedTable;
+use crate::{compatibility, order, planning};
+
+/// A step of comparing ends after so many milliseconds.
+const STEP_TIME: u64 = 1_500;
+
+/// Compares tables with what is here until the step's time is over; then sorts them.
+pub fn compare(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    first: u32,
+) -> Result<Stage, Failure> {
+    let began = host.now();
+    let dialect = host.info(&document.database)?.dialect;
+    for number in first..document.known {
+        if number > first && host.now().saturating_sub(began) >= STEP_TIME {
+            return Ok(Stage::Compare(number));
+        }
+        let mut table = planning::table(host, run, number)?;
+        table.here = Some(meaning(host, document, &dialect, &table.shared)?);
+        documents::put(host, &planning::table_key(run, number), &table, None)?;
+    }
+    document.order = sort(host, run, document, &dialect)?;
+    Ok(Stage::Planned)
+}
+
+/// What one shared table means here.
+fn meaning(
+    host: &dyn Host,
+    document: &RunDocument,
+    dialect: &Dialect,
+    shared: &SharedTable,
+) -> Result<Here, Failure> {
+    let name = &shared.table;
+    let incoming = shared.schema.clone().ok_or_else(|| {
+        failure(
+            "incompatible-peer",
+            format!("the other site did not describe table {name:?}"),
+            VERSIONS,
+        )
+    })?;
+    match host.describe(&document.database, name) {
+        Ok(local) => existing(host, document, dialect, incoming, local),
+        Err(Error::NotFound(_)) if document.create_missing => {
+            missing(host, document, dialect, incoming)
+        }
+        Err(Error::NotFound(_)) => Err(failure(
+            "missing-table",
+            format!("table {name:?} does not exist here, and creating tables was forbidden"),
+            "create it first, or leave out --no-create",
+        )),
+        Err(Error::Invalid(_)) => Err(failure(
+            "not-a-table",
+            format!("{name:?} is a view here, and rows can only go into tables"),
+            "rename the view, or leave this table out",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn existing(
+    host: &dyn Host,
+    document: &RunDocument,
+    dialect: &Dialect,
+    incoming: TableSchema,
+    local: TableSchema,
+) -> Result<Here, Failure> {
+    compatibility::check(&incoming, &local)?;
+    let local_rows = host.count(&document.database, &local.table)?.rows;
+    let one_chunk = names(dialect).refers_to_itself(&local.table, &local.foreign_keys);
+    Ok(Here {
+        order: TableOrder {
+            strategy: strategy(document, &incoming.table),
+            incoming,
+            params: Vec::new(),
+            create: false,
+            before: Vec::new(),
+            after: Vec::new(),
+            one_chunk,
+        },
+        local_rows,
+        foreign_keys: local.foreign_keys,
+        not_carried: Vec::new(),
+    })
+}
+
+fn missing(
+    host: &dyn Host,
+    document: &RunDocument,
+    dialect: &Dialect,
+    incoming: TableSchema,
+) -> Result<Here, Failure> {
+    let DdlPlan {
+        before,
+        after,
+        not_carried,
+    } = host.create_table(dialect, &incoming)?;
+    Ok(Here {
+        order: TableOrder {
+            strategy: strategy(document, &incoming.table),
+            incoming,
+            params: Vec::new(),
+            create: true,
+            before,
+            after,
+            one_chunk: false,
+        },
+        local_rows: 0,
+        foreign_keys: Vec::new(),
+        not_carried,
+    })
+}
+
+fn strategy(document: &RunDocument, table: &str) -> String {
+    let own = document
+        .table_strategies
+        .iter()
+        .find(|(name, _)| name == table);
+    own.map_or(&document.strategy, |(_, strategy)| strategy)
+        .clone()
+}
+
+fn sort(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+    dialect: &Dialect,
+) -> Result<Vec<u32>, Failure> {
+    let mut keys: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
+    for number in 0..document.known {
+        let table = planning::table(host, run, number)?;
+        let here = table.here.map(|here| here.foreign_keys).unwrap_or_default();
+        let there = table
+            .shared
+            .schema
+            .map(|schema| schema.foreign_keys)
+            .unwrap_or_default();
+        keys.push((table.shared.table, here, there));
+    }
+    let chosen: BTreeSet<&str> = keys.iter().map(|(table, ..)| table.as_str()).collect();
+    for (name, _) in &document.table_strategies {
+        if !chosen.contains(name.as_str()) {
+            return Err(failure(
+                "bad-request",
+                format!("a strategy was given for table {name:?}, which is not part of this pull"),
+                "check the name, or pull that table too",
+            ));
+        }
+    }
+    let nodes: Vec<order::Node<'_>> = keys
+        .iter()
+        .map(|(table, here, there)| order::Node { table, here, there })
+        .collect();
+    let sorted = order::sort(&nodes, names(dialect)).map_err(|cycle| {
+        failure(
+            "cycle",
+            format!(
+                "these tables refer to each other in a circle: {}",
+                listed(&cycle)
+            ),
+            "drop one of these foreign keys for the time of the transfer, or leave a table out",
+        )
+    })?;
+    sorted
+        .into_iter()
+        .map(|position| {
+            u32::try_from(position)
+                .map_err(|_| failure("limit", "too many tables", "name the tables to pull"))
+        })
+        .collect()
+}
+
+fn names(dialect: &Dialect) -> Names {
+    match dialect {
+        Dialect::Sqlite => Names::IgnoreCase,
+        Dialect::Postgres | Dialect::Other(_) => Names::Exact,
+    }
+}
+
+/// The tables of a cycle, in its order.
+fn listed(cycle: &[String]) -> String {
+    let tables: Vec<String> = cycle.iter().map(|table| printable(table)).collect();
+    tables.join(" -> ")
+}

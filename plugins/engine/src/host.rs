@@ -1,0 +1,165 @@
+//! What the engine asks of its host, behind one trait: the component's imports, or a site in memory in tests.
+
+use crate::component::tombolo::sync::access::{self, Admission};
+use crate::component::tombolo::sync::database::{self, DatabaseInfo, RowCount, TableSummary};
+use crate::component::tombolo::sync::http::{self, Request, Response};
+use crate::component::tombolo::sync::services::{self, Level};
+use crate::component::tombolo::sync::state::{self, Entry, Lifetime};
+use crate::component::tombolo::sync::transfers::{self, CopyOrder, Notice};
+use crate::component::tombolo::sync::types::{
+    DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
+};
+use crate::component::tombolo::sync::{ddl, sessions};
+
+/// The imports of world `engine`, one method a function; `wit/` says what each of them does.
+#[allow(missing_docs, reason = "documented in wit/")]
+pub trait Host {
+    fn now(&self) -> u64;
+    fn random(&self, length: u32) -> Result<Vec<u8>, Error>;
+    fn sha256(&self, data: &[u8]) -> Vec<u8>;
+    fn owner_alive(&self, owner: &str) -> Result<bool, Error>;
+    fn log(&self, level: Level, message: &str);
+
+    fn get(&self, key: &str) -> Result<Option<Entry>, Error>;
+    fn put(
+        &self,
+        key: &str,
+        value: &[u8],
+        if_version: Option<u64>,
+        lifetime: Lifetime,
+    ) -> Result<Option<u64>, Error>;
+    fn delete(&self, key: &str) -> Result<bool, Error>;
+    fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<Entry>, Error>;
+
+    fn admit(&self, scope: &Scope, owner: &str) -> Result<Admission, Error>;
+    fn revoke(&self, admission: &str) -> Result<(), Error>;
+    fn keep_credential(&self, base_url: &str, secret: &str) -> Result<String, Error>;
+
+    fn info(&self, database: &str) -> Result<DatabaseInfo, Error>;
+    fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error>;
+    fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error>;
+    fn count(&self, database: &str, table: &str) -> Result<RowCount, Error>;
+
+    fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error>;
+
+    fn start(&self, order: &CopyOrder) -> Result<String, Error>;
+    fn cancel(&self, run: &str) -> Result<(), Error>;
+    fn request_step(&self, run: &str) -> Result<(), Error>;
+    fn publish(&self, topic: &str, notice: &Notice) -> Result<(), Error>;
+
+    fn new_code(&self, entropy: &[u8]) -> Result<String, Error>;
+    fn normalize(&self, code: &str) -> Result<String, Error>;
+    fn judge(&self, facts: SessionFacts) -> Result<Verdict, Error>;
+    fn create_table(&self, dialect: &Dialect, incoming: &TableSchema) -> Result<DdlPlan, Error>;
+}
+
+/// The component's imports; they can only be called inside a host.
+pub struct Imports;
+
+impl Host for Imports {
+    fn now(&self) -> u64 {
+        services::now()
+    }
+
+    fn random(&self, length: u32) -> Result<Vec<u8>, Error> {
+        services::random(length)
+    }
+
+    fn sha256(&self, data: &[u8]) -> Vec<u8> {
+        services::sha256(data)
+    }
+
+    fn owner_alive(&self, owner: &str) -> Result<bool, Error> {
+        services::owner_alive(owner)
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        services::log(level, message);
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
+        state::get(key)
+    }
+
+    fn put(
+        &self,
+        key: &str,
+        value: &[u8],
+        if_version: Option<u64>,
+        lifetime: Lifetime,
+    ) -> Result<Option<u64>, Error> {
+        state::put(key, value, if_version, lifetime)
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, Error> {
+        state::delete(key)
+    }
+
+    fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<Entry>, Error> {
+        state::list(prefix, after, limit)
+    }
+
+    fn admit(&self, scope: &Scope, owner: &str) -> Result<Admission, Error> {
+        access::admit(scope, owner)
+    }
+
+    fn revoke(&self, admission: &str) -> Result<(), Error> {
+        access::revoke(admission)
+    }
+
+    fn keep_credential(&self, base_url: &str, secret: &str) -> Result<String, Error> {
+        access::keep_credential(base_url, secret)
+    }
+
+    fn info(&self, database: &str) -> Result<DatabaseInfo, Error> {
+        database::info(database)
+    }
+
+    fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error> {
+        database::tables(database)
+    }
+
+    fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error> {
+        database::describe(database, table)
+    }
+
+    fn count(&self, database: &str, table: &str) -> Result<RowCount, Error> {
+        database::count(database, table)
+    }
+
+    fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error> {
+        http::send(peer, request)
+    }
+
+    fn start(&self, order: &CopyOrder) -> Result<String, Error> {
+        transfers::start(order)
+    }
+
+    fn cancel(&self, run: &str) -> Result<(), Error> {
+        transfers::cancel(run)
+    }
+
+    fn request_step(&self, run: &str) -> Result<(), Error> {
+        transfers::request_step(run)
+    }
+
+    fn publish(&self, topic: &str, notice: &Notice) -> Result<(), Error> {
+        transfers::publish(topic, notice)
+    }
+
+    fn new_code(&self, entropy: &[u8]) -> Result<String, Error> {
+        sessions::new_code(entropy)
+    }
+
+    fn normalize(&self, code: &str) -> Result<String, Error> {
+        sessions::normalize(code)
+    }
+
+    fn judge(&self, facts: SessionFacts) -> Result<Verdict, Error> {
+        sessions::judge(facts)
+    }
+
+    fn create_table(&self, dialect: &Dialect, incoming: &TableSchema) -> Result<DdlPlan, Error> {
+        ddl::create_table(dialect, incoming)
+    }
+}

@@ -1,0 +1,91 @@
+//! Whole flows, natively: sites in memory instead of a host.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod peers;
+mod planning;
+mod runs;
+mod sharing;
+mod site;
+
+use std::rc::Rc;
+
+use crate::client;
+use crate::component::exports::tombolo::sync::client::PullRequest;
+use crate::component::tombolo::sync::transfers::{Notice, TablePlan};
+use crate::component::tombolo::sync::types::{
+    Column, Failure, ForeignKey, Generation, LogicalType, TableSchema,
+};
+use site::Site;
+
+/// The address of the peer in memory.
+const URL: &str = "http://peer";
+
+/// A table with an integer key and a column for each table it refers to.
+fn table(name: &str, references: &[&str]) -> TableSchema {
+    let column = |name: String, nullable| Column {
+        name,
+        logical: LogicalType::Integer,
+        origin: "sqlite:INTEGER".to_owned(),
+        nullable,
+        default: None,
+        generation: Generation::None,
+    };
+    let mut columns = vec![column("id".to_owned(), false)];
+    let mut foreign_keys = Vec::new();
+    for (number, parent) in references.iter().enumerate() {
+        let name = format!("parent_{number}");
+        columns.push(column(name.clone(), true));
+        foreign_keys.push(ForeignKey {
+            columns: vec![name],
+            referenced_table: (*parent).to_owned(),
+            referenced_columns: Vec::new(),
+        });
+    }
+    TableSchema {
+        table: name.to_owned(),
+        columns,
+        primary_key: vec!["id".to_owned()],
+        unique_keys: Vec::new(),
+        foreign_keys,
+    }
+}
+
+fn request(code: &str) -> PullRequest {
+    PullRequest {
+        base_url: format!("{URL}/"),
+        code: code.to_owned(),
+        database: "main".to_owned(),
+        tables: Vec::new(),
+        strategy: "skip".to_owned(),
+        table_strategies: Vec::new(),
+        create_missing: true,
+        claimer: "ana@laptop".to_owned(),
+    }
+}
+
+/// A site that shares, with its code, and one that pulls from it.
+fn two_sites() -> (Rc<Site>, String, Site) {
+    let sender = Rc::new(Site::default());
+    let code = sender.share(&["*"]);
+    let receiver = Site::default();
+    receiver.peer.replace(Some(Rc::clone(&sender)));
+    (sender, code, receiver)
+}
+
+/// Plans a pull to its end, well or not.
+fn plan(receiver: &Site, request: PullRequest) -> (String, Result<Vec<TablePlan>, Failure>) {
+    let run = client::plan(receiver, request).unwrap();
+    receiver.settle();
+    let outcome = match receiver.notices_of(&run).pop() {
+        Some(Notice::Planned(plan)) => Ok(plan),
+        Some(Notice::Failed(failure)) => Err(failure),
+        other => panic!("no outcome of planning: {other:?}"),
+    };
+    (run, outcome)
+}

@@ -1,0 +1,237 @@
+//! What peers may ask, and what they get.
+
+use super::*;
+use crate::component::exports::tombolo::sync::peers::{ApplyOrder, Body, PeerResponse, ReadOrder};
+use crate::component::tombolo::sync::http::Method;
+use crate::protocol::{ErrorBody, SharedTable, SharedTables};
+use serde::de::DeserializeOwned;
+
+/// A site with tables `orders`, `order_lines`, `secrets` and a view, and a token for `order*`.
+fn shop() -> (Site, String) {
+    let site = Site::with(&[
+        table("orders", &[]),
+        table("order_lines", &["orders"]),
+        table("secrets", &[]),
+    ]);
+    site.add_view(table("order_view", &[]));
+    let token = admit(&site, &["order*"]);
+    (site, token)
+}
+
+fn admit(site: &Site, scope: &[&str]) -> String {
+    let code = site.share(scope);
+    let body = serde_json::json!({
+        "code": code, "claimer_secret": "s".repeat(32), "claimer": "Bo", "protocol": 1, "row_format": 1,
+    });
+    let body = body.to_string();
+    let answer = site.serve(None, Method::Post, "/sync/v1/claim", body.as_bytes());
+    read::<serde_json::Value>(answer)["token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn get(site: &Site, token: &str, path: &str) -> PeerResponse {
+    site.serve(Some(token), Method::Get, &format!("/sync/v1/{path}"), b"")
+}
+
+fn read<T: DeserializeOwned>(answer: PeerResponse) -> T {
+    let Body::Json(json) = answer.body else {
+        panic!("no JSON: {answer:?}")
+    };
+    serde_json::from_slice(&json).unwrap()
+}
+
+fn refused(answer: PeerResponse) -> (u16, String) {
+    let status = answer.status;
+    let error = read::<ErrorBody>(answer).error;
+    assert!(
+        !error.message.is_empty() && !error.hint.is_empty(),
+        "{error:?}"
+    );
+    (status, error.code)
+}
+
+#[test]
+fn strangers_are_told_what_is_missing() {
+    let (site, _) = shop();
+    for (method, path) in [
+        (Method::Get, "tables"),
+        (Method::Get, "tables/orders"),
+        (Method::Get, "tables/orders/rows?run=r1"),
+        (Method::Get, "tables/orders/digest?run=r1"),
+        (Method::Post, "tables/orders/rows?run=r1"),
+        (Method::Get, "runs/r1"),
+        (Method::Post, "done?run=r1"),
+    ] {
+        for token in [None, Some("made up")] {
+            let answer = site.serve(token, method, &format!("/sync/v1/{path}"), b"{}");
+            assert_eq!(refused(answer), (401, "unauthorized".to_owned()), "{path}");
+        }
+    }
+}
+
+#[test]
+fn there_is_nothing_elsewhere() {
+    let (site, token) = shop();
+    for path in ["", "claim", "table", "tables/orders/columns", "done?run=r1"] {
+        let answer = refused(get(&site, &token, path));
+        assert_eq!(answer, (404, "not-found".to_owned()), "{path}");
+    }
+}
+
+#[test]
+fn the_list_says_as_much_as_was_asked_for() {
+    let (site, token) = shop();
+    let names: SharedTables = read(get(&site, &token, "tables"));
+    let listed: Vec<(&str, &str)> = names
+        .tables
+        .iter()
+        .map(|one| (one.table.as_str(), one.kind.as_str()))
+        .collect();
+    let expected = [
+        ("order_lines", "table"),
+        ("order_view", "view"),
+        ("orders", "table"),
+    ];
+    assert_eq!(listed, expected);
+    assert!(names.tables.iter().all(|one| one.schema.is_none()));
+
+    let full: SharedTables = read(get(&site, &token, "tables?schema=1&counts=1"));
+    let orders = &full.tables[2];
+    assert_eq!((orders.rows, orders.exact), (7, true));
+    assert_eq!(orders.schema, Some(table("orders", &[])));
+    assert!(full.tables[1].schema.is_none(), "a view is only named");
+    assert!(full.next.is_none());
+}
+
+/// All pages, as a receiver reads them.
+fn pages(site: &Site, token: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut after = String::new();
+    loop {
+        let path = format!("tables?schema=1&counts=1{after}");
+        let page: SharedTables = read(get(site, token, &path));
+        pages.push(page.tables.into_iter().map(|one| one.table).collect());
+        match page.next {
+            Some(next) => after = format!("&after={}", crate::protocol::segment(&next)),
+            None => return pages,
+        }
+    }
+}
+
+#[test]
+fn a_long_list_comes_in_pages() {
+    let tables: Vec<TableSchema> = (0..450)
+        .map(|number| table(&format!("t {number:03}"), &[]))
+        .collect();
+    let site = Site::with(&tables);
+    let token = admit(&site, &["*"]);
+    let pages = pages(&site, &token);
+    let sizes: Vec<usize> = pages.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [200, 200, 50]);
+    let all: Vec<String> = pages.concat();
+    assert!(all.is_sorted() && all.len() == 450);
+}
+
+#[test]
+fn pages_of_large_tables_stay_below_what_a_receiver_takes() {
+    let wide = |number: usize| {
+        let parents: Vec<String> = (0..400)
+            .map(|key| format!("{key}{}", "p".repeat(1_000)))
+            .collect();
+        let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
+        table(&format!("t{number:02}"), &parents)
+    };
+    let tables: Vec<TableSchema> = (0..30).map(wide).collect();
+    let site = Site::with(&tables);
+    let token = admit(&site, &["*"]);
+    let answer = get(&site, &token, "tables?schema=1");
+    let Body::Json(json) = &answer.body else {
+        panic!("no JSON")
+    };
+    assert!(json.len() < 8 << 20, "{}", json.len());
+    let pages = pages(&site, &token);
+    assert!(pages.len() > 1);
+    assert_eq!(pages.concat().len(), 30);
+}
+
+#[test]
+fn a_slow_database_makes_short_pages_that_go_on() {
+    let (site, token) = shop();
+    site.slowness.set(10_000);
+    let pages = pages(&site, &token);
+    assert_eq!(pages.concat(), ["order_lines", "order_view", "orders"]);
+    assert!(pages.len() > 1);
+}
+
+#[test]
+fn one_table_or_why_not() {
+    let (site, token) = shop();
+    let orders: SharedTable = read(get(&site, &token, "tables/orders"));
+    assert_eq!(orders.schema, Some(table("orders", &[])));
+    assert_eq!((orders.rows, orders.exact), (7, true));
+    for (name, status, code) in [
+        ("order_items", 404, "no-such-table"),
+        ("secrets", 403, "denied"),
+        ("order_view", 422, "not-a-table"),
+    ] {
+        let answer = refused(get(&site, &token, &format!("tables/{name}")));
+        assert_eq!(answer, (status, code.to_owned()));
+    }
+}
+
+#[test]
+fn rows_are_ordered_from_the_host() {
+    let (site, token) = shop();
+    let read = || ReadOrder {
+        database: "main".to_owned(),
+        table: "order lines/ü".to_owned(),
+        run: "r-1".to_owned(),
+    };
+    let path = "tables/order%20lines%2F%C3%BC";
+    let rows = get(&site, &token, &format!("{path}/rows?run=r-1"));
+    assert_eq!((rows.status, rows.body), (200, Body::Rows(read())));
+    let digest = get(&site, &token, &format!("{path}/digest?run=r-1"));
+    assert_eq!(digest.body, Body::Digest(read()));
+    let path = format!("/sync/v1/{path}/rows?run=r-1&strategy=merge");
+    let ReadOrder {
+        database,
+        table,
+        run,
+    } = read();
+    let push = site.serve(Some(&token), Method::Post, &path, b"");
+    let apply = ApplyOrder {
+        database,
+        table,
+        run,
+        strategy: "merge".to_owned(),
+    };
+    assert_eq!(push.body, Body::Receive(apply));
+    let later = refused(get(&site, &token, "runs/r-1"));
+    assert_eq!(later, (501, "unavailable".to_owned()));
+}
+
+#[test]
+fn rows_need_a_run_with_a_plain_name() {
+    let (site, token) = shop();
+    let long = format!("?run={}", "r".repeat(65));
+    for query in ["", "?run=", "?run=a%2Fb", "?run=%00", "?walk=r1", &long] {
+        let answer = refused(get(&site, &token, &format!("tables/orders/rows{query}")));
+        assert_eq!(answer, (400, "bad-request".to_owned()), "{query}");
+    }
+}
+
+#[test]
+fn a_done_session_answers_nothing_even_to_an_admission_that_is_left() {
+    let (site, token) = shop();
+    let kept = site.admissions.borrow().clone();
+    let body = br#"{"tables":[]}"#;
+    let done = site.serve(Some(&token), Method::Post, "/sync/v1/done?run=r1", body);
+    assert_eq!(done.status, 200);
+    // As if the host had not revoked it yet.
+    site.admissions.replace(kept);
+    for path in ["tables", "tables/orders", "tables/orders/rows?run=r1"] {
+        assert_eq!(refused(get(&site, &token, path)).0, 410, "{path}");
+    }
+}

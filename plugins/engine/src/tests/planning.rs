@@ -1,0 +1,356 @@
+//! From a code to a plan, and all that can be in the way.
+
+use super::*;
+use crate::component::tombolo::sync::http::Response;
+use crate::component::tombolo::sync::types::Error;
+use serde_json::{Value, json};
+
+fn named(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn code_of(receiver: &Site, request: PullRequest) -> String {
+    let failure = plan(receiver, request).1.unwrap_err();
+    assert!(
+        !failure.message.is_empty() && !failure.hint.is_empty(),
+        "{failure:?}"
+    );
+    failure.code
+}
+
+/// What the peer answers instead of the truth, one answer after the other, from the claim on.
+fn answers(receiver: &Site, answers: &[(u16, Value)]) {
+    let answers = answers.iter().map(|(status, body)| {
+        Ok(Response {
+            status: *status,
+            body: body.to_string().into_bytes(),
+        })
+    });
+    receiver.answers.replace(answers.collect());
+}
+
+fn claimed() -> (u16, Value) {
+    let body = json!({"token": "t", "scope": {"tables": ["*"]}, "protocol": 1, "row_format": 1});
+    (200, body)
+}
+
+fn shared(schema: &TableSchema) -> Value {
+    json!({"table": schema.table, "kind": "table", "rows": 7, "exact": true, "schema": schema})
+}
+
+#[test]
+fn a_plan_of_everything_that_is_shared() {
+    let (sender, code, receiver) = two_sites();
+    sender.add(&[
+        table("lines", &["orders"]),
+        table("orders", &["customers"]),
+        table("customers", &[]),
+    ]);
+    sender.add_view(table("everything", &[]));
+    receiver.add(&[table("customers", &[])]);
+    let (_, plan) = plan(&receiver, request(&code));
+    let plan = plan.unwrap();
+    let tables: Vec<&str> = plan.iter().map(|line| line.table.as_str()).collect();
+    assert_eq!(tables, ["customers", "orders", "lines"]);
+    let created: Vec<bool> = plan.iter().map(|line| line.create).collect();
+    assert_eq!(created, [false, true, true]);
+    assert_eq!(
+        (plan[0].rows, plan[0].exact, plan[0].local_rows),
+        (7, true, 7)
+    );
+    assert_eq!((plan[1].rows, plan[1].local_rows), (7, 0));
+    assert_eq!(plan[1].not_carried, ["a thing"]);
+    assert!(receiver.jobs.borrow().is_empty());
+}
+
+#[test]
+fn a_step_asks_the_peer_once_at_most() {
+    let (sender, code, receiver) = two_sites();
+    let tables: Vec<TableSchema> = (0..450)
+        .map(|number| table(&format!("t{number:03}"), &[]))
+        .collect();
+    sender.add(&tables);
+    client::plan(&receiver, request(&code)).unwrap();
+    assert!(receiver.requests.borrow().is_empty());
+    let mut asked = 0;
+    while let Some(run) = receiver.next_step() {
+        receiver.take(crate::component::exports::tombolo::sync::events::Event::Step(run));
+        let now = receiver.requests.borrow().len();
+        assert!(now <= asked + 1);
+        asked = now;
+    }
+    // One claim and three pages.
+    assert_eq!(asked, 4);
+    let (_, notice) = receiver.notices.borrow_mut().pop().unwrap();
+    assert!(matches!(notice, Notice::Planned(plan) if plan.len() == 450));
+}
+
+#[test]
+fn the_secret_is_kept_before_it_is_sent_and_used_again() {
+    let (_, code, receiver) = two_sites();
+    receiver.answers.borrow_mut().push_back(Err(Error::Timeout));
+    assert_eq!(code_of(&receiver, request(&code)), "timeout");
+    assert_eq!(receiver.durable().len(), 1);
+    // The same code, typed otherwise.
+    plan(&receiver, request(&format!(" {} ", code.to_lowercase())))
+        .1
+        .unwrap();
+    let secrets: Vec<Value> = receiver.requests.borrow()[..2]
+        .iter()
+        .map(|request| {
+            serde_json::from_slice::<Value>(&request.body).unwrap()["claimer_secret"].clone()
+        })
+        .collect();
+    assert_eq!(secrets[0], secrets[1]);
+    assert_eq!(secrets[0].as_str().unwrap().len(), 64);
+    assert_eq!(receiver.durable().len(), 1);
+    // And a claim that is repeated after it was answered is answered again.
+    plan(&receiver, request(&code)).1.unwrap();
+}
+
+#[test]
+fn a_token_is_kept_by_the_host_alone() {
+    let (sender, code, receiver) = two_sites();
+    plan(&receiver, request(&code)).1.unwrap();
+    let admissions = sender.admissions.borrow();
+    let (token, _) = admissions.values().next().unwrap();
+    for (entry, _) in receiver.state.borrow().values() {
+        let value = String::from_utf8_lossy(&entry.value);
+        assert!(!value.contains(token.as_str()), "{}", entry.key);
+    }
+}
+
+#[test]
+fn a_code_that_is_refused_for_good_leaves_nothing_behind() {
+    let (_, code, receiver) = two_sites();
+    assert_eq!(code_of(&receiver, request("WRONG")), "no-such-code");
+    assert!(receiver.durable().is_empty());
+    let other = Site::default();
+    other.peer.replace(receiver.peer.borrow().clone());
+    plan(&other, request(&code)).1.unwrap();
+    assert_eq!(code_of(&receiver, request(&code)), "already-used");
+    assert!(receiver.durable().is_empty());
+}
+
+#[test]
+fn tables_by_name() {
+    let (sender, _, receiver) = two_sites();
+    sender.add(&[table("orders", &[]), table("secrets", &[])]);
+    sender.add_view(table("order_view", &[]));
+    let code = sender.share(&["order*"]);
+    let by_name = |names: &[&str]| PullRequest {
+        tables: named(names),
+        ..request(&code)
+    };
+    // Named twice, taken once; names may need escapes.
+    sender.add(&[table("order lines/ü", &[])]);
+    let plan = plan(&receiver, by_name(&["orders", "order lines/ü", "orders"]))
+        .1
+        .unwrap();
+    let tables: Vec<&str> = plan.iter().map(|line| line.table.as_str()).collect();
+    assert_eq!(tables, ["order lines/ü", "orders"]);
+    for (name, code) in [
+        ("order_items", "no-such-table"),
+        ("secrets", "denied"),
+        ("order_view", "not-a-table"),
+    ] {
+        let failure = super::plan(&receiver, by_name(&["orders", name]))
+            .1
+            .unwrap_err();
+        assert_eq!(failure.code, code);
+        assert!(failure.message.contains(name), "{failure:?}");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_here() {
+    let (sender, code, receiver) = two_sites();
+    sender.add(&[table("t", &[])]);
+    let no_create = PullRequest {
+        create_missing: false,
+        ..request(&code)
+    };
+    assert_eq!(code_of(&receiver, no_create), "missing-table");
+    let misspelt = PullRequest {
+        table_strategies: vec![("u".to_owned(), "merge".to_owned())],
+        ..request(&code)
+    };
+    assert_eq!(code_of(&receiver, misspelt), "bad-request");
+    receiver.add(&[table("t", &["elsewhere"])]);
+    assert_eq!(code_of(&receiver, request(&code)), "columns-differ");
+    receiver.add_view(table("t", &[]));
+    assert_eq!(code_of(&receiver, request(&code)), "not-a-table");
+}
+
+#[test]
+fn a_cycle_is_named_if_its_keys_are_here() {
+    let (sender, code, receiver) = two_sites();
+    let cycle = [table("staff", &["store"]), table("store", &["staff"])];
+    sender.add(&cycle);
+    // Tables that will be created have no keys yet.
+    assert_eq!(plan(&receiver, request(&code)).1.unwrap().len(), 2);
+    receiver.add(&cycle);
+    let failure = plan(&receiver, request(&code)).1.unwrap_err();
+    assert_eq!(failure.code, "cycle");
+    let named = failure.message.contains("staff -> store -> staff");
+    assert!(named, "{failure:?}");
+}
+
+#[test]
+fn requests_that_make_no_sense() {
+    let (_, code, receiver) = two_sites();
+    let long = |length| "x".repeat(length);
+    let wrong = [
+        PullRequest {
+            base_url: String::new(),
+            ..request(&code)
+        },
+        PullRequest {
+            base_url: long(2_049),
+            ..request(&code)
+        },
+        PullRequest {
+            code: " ".to_owned(),
+            ..request(&code)
+        },
+        PullRequest {
+            code: long(129),
+            ..request(&code)
+        },
+        PullRequest {
+            claimer: long(201),
+            ..request(&code)
+        },
+        PullRequest {
+            tables: named(&[""]),
+            ..request(&code)
+        },
+        PullRequest {
+            tables: named(&["a\0b"]),
+            ..request(&code)
+        },
+        PullRequest {
+            table_strategies: vec![(long(1_025), String::new())],
+            ..request(&code)
+        },
+    ];
+    for request in wrong {
+        let failure = client::plan(&receiver, request).unwrap_err();
+        assert_eq!(failure.code, "bad-request", "{failure:?}");
+        assert!(!failure.hint.is_empty());
+    }
+    let elsewhere = PullRequest {
+        database: "other".to_owned(),
+        ..request(&code)
+    };
+    assert_eq!(
+        client::plan(&receiver, elsewhere).unwrap_err().code,
+        "not-found"
+    );
+    assert!(receiver.state.borrow().is_empty());
+}
+
+#[test]
+fn a_peer_that_cannot_be_asked() {
+    let (_, code, receiver) = two_sites();
+    let because = || "because".to_owned();
+    for (error, expected) in [
+        (Error::Unavailable(because()), "unreachable"),
+        (Error::Timeout, "timeout"),
+        (Error::Denied(because()), "denied"),
+        (Error::Limit(because()), "limit"),
+    ] {
+        receiver.answers.borrow_mut().push_back(Err(error));
+        assert_eq!(code_of(&receiver, request(&code)), expected);
+    }
+}
+
+#[test]
+fn what_a_peer_says_is_told_harmlessly() {
+    let (_, code, receiver) = two_sites();
+    let error =
+        |code: &str| json!({"error": {"code": code, "message": "\u{1b}[2J<gone>", "hint": "h"}});
+    answers(&receiver, &[(410, error("expired"))]);
+    let failure = plan(&receiver, request(&code)).1.unwrap_err();
+    assert_eq!(failure.code, "expired");
+    assert_eq!(
+        (failure.message.as_str(), failure.hint.as_str()),
+        (" [2J<gone>", "h")
+    );
+    answers(&receiver, &[(500, error("rm -rf /"))]);
+    assert_eq!(code_of(&receiver, request(&code)), "internal");
+    // Somebody else's web server.
+    answers(&receiver, &[(404, json!("<html>"))]);
+    assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
+    answers(&receiver, &[(302, claimed().1)]);
+    assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
+}
+
+#[test]
+fn a_peer_of_another_version() {
+    let (_, code, receiver) = two_sites();
+    for field in ["protocol", "row_format"] {
+        let (status, mut body) = claimed();
+        body[field] = json!(2);
+        answers(&receiver, &[(status, body)]);
+        assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
+    }
+    answers(&receiver, &[(200, json!({"token": {"the token": 1}}))]);
+    let failure = plan(&receiver, request(&code)).1.unwrap_err();
+    assert_eq!(failure.code, "incompatible-peer");
+    assert!(!failure.message.contains("the token"), "{failure:?}");
+}
+
+#[test]
+fn a_peer_that_lies_about_its_tables() {
+    let (_, code, receiver) = two_sites();
+    let (a, b) = (shared(&table("a", &[])), shared(&table("b", &[])));
+    let mut two_names = a.clone();
+    two_names["table"] = json!("b");
+    let mut bare = a.clone();
+    bare["schema"] = Value::Null;
+    for lie in [
+        json!({"tables": [b, a], "next": null}),
+        json!({"tables": [a, a], "next": null}),
+        json!({"tables": [], "next": "a"}),
+        json!({"tables": [a], "next": "b"}),
+        json!({"tables": [two_names], "next": null}),
+        json!({"tables": [bare], "next": null}),
+        json!({"tables": "none"}),
+    ] {
+        answers(&receiver, &[claimed(), (200, lie.clone())]);
+        assert_eq!(
+            code_of(&receiver, request(&code)),
+            "incompatible-peer",
+            "{lie}"
+        );
+    }
+    // A list that never ends ends at the same name or at the limit.
+    let page = json!({"tables": [a], "next": "a"});
+    answers(&receiver, &[claimed(), (200, page.clone()), (200, page)]);
+    assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
+    let by_name = || PullRequest {
+        tables: named(&["a"]),
+        ..request(&code)
+    };
+    answers(&receiver, &[claimed(), (200, b)]);
+    assert_eq!(code_of(&receiver, by_name()), "incompatible-peer");
+    let mut view = a;
+    view["kind"] = json!("view");
+    answers(&receiver, &[claimed(), (200, view)]);
+    assert_eq!(code_of(&receiver, by_name()), "not-a-table");
+}
+
+#[test]
+fn more_tables_than_anybody_has() {
+    let (_, code, receiver) = two_sites();
+    let all: Vec<TableSchema> = (0..10_001)
+        .map(|number| table(&format!("t{number:05}"), &[]))
+        .collect();
+    let tables: Vec<Value> = all.iter().map(shared).collect();
+    answers(
+        &receiver,
+        &[claimed(), (200, json!({"tables": tables, "next": null}))],
+    );
+    assert_eq!(code_of(&receiver, request(&code)), "limit");
+}

@@ -1,0 +1,252 @@
+//! Runs after their plan: started, cancelled, ended by events that may come twice.
+
+use super::*;
+use crate::component::exports::tombolo::sync::events::{Event, Finished, TableDone, Trouble};
+use crate::component::tombolo::sync::types::{Error, TableReport};
+use crate::failure::failure;
+
+/// Two sites with the same three tables, one of which refers to itself, and a run that is planned.
+fn planned() -> (Rc<Site>, String, Site, String) {
+    let (sender, code, receiver) = two_sites();
+    let tables = [
+        table("employees", &["EMPLOYEES"]),
+        table("invoices", &["customers"]),
+        table("customers", &["employees"]),
+    ];
+    sender.add(&tables);
+    receiver.add(&tables);
+    let request = PullRequest {
+        table_strategies: vec![("invoices".to_owned(), "merge".to_owned())],
+        ..request(&code)
+    };
+    let (run, plan) = plan(&receiver, request);
+    plan.unwrap();
+    (sender, code, receiver, run)
+}
+
+fn reports() -> Vec<TableReport> {
+    let report = |table: &str| TableReport {
+        table: table.to_owned(),
+        created: 1,
+        updated: 0,
+        same: 0,
+        skipped: 6,
+        failed: 0,
+        bytes: 99,
+    };
+    vec![report("employees"), report("customers"), report("invoices")]
+}
+
+fn finished(run: &str) -> Event {
+    Event::Finished(Finished {
+        run: run.to_owned(),
+        reports: reports(),
+    })
+}
+
+fn trouble(run: &str, table: Option<&str>, message: &str) -> Event {
+    Event::Trouble(Trouble {
+        run: run.to_owned(),
+        table: table.map(str::to_owned),
+        failure: failure("truncated", message, "pull again"),
+    })
+}
+
+fn after_the_plan(site: &Site, run: &str) -> Vec<Notice> {
+    site.notices_of(run).split_off(1)
+}
+
+#[test]
+fn a_run_to_its_end() {
+    let (sender, code, receiver, run) = planned();
+    client::start(&receiver, &run).unwrap();
+    {
+        let jobs = receiver.jobs.borrow();
+        let order = jobs.first().unwrap();
+        assert_eq!(
+            (order.run.as_str(), order.database.as_str()),
+            (run.as_str(), "main")
+        );
+        assert_eq!(order.peer.base_url, URL);
+        assert!(order.peer.credential.is_some());
+        let tables: Vec<(&str, &str, bool, bool)> = order
+            .tables
+            .iter()
+            .map(|one| {
+                (
+                    one.incoming.table.as_str(),
+                    one.strategy.as_str(),
+                    one.create,
+                    one.one_chunk,
+                )
+            })
+            .collect();
+        let expected = [
+            ("employees", "skip", false, true),
+            ("customers", "skip", false, false),
+            ("invoices", "merge", false, false),
+        ];
+        assert_eq!(tables, expected);
+    }
+    receiver.take(Event::TableDone(TableDone {
+        run: run.clone(),
+        report: reports().remove(0),
+    }));
+    for _ in 0..2 {
+        receiver.take(finished(&run));
+    }
+    receiver.take(trouble(&run, None, "too late"));
+    assert_eq!(
+        after_the_plan(&receiver, &run),
+        [Notice::Finished(reports())]
+    );
+    let last = sender.notices_of(&code).pop().unwrap();
+    assert_eq!(last, Notice::Finished(reports()));
+    assert!(receiver.durable().is_empty());
+    assert_eq!(
+        client::start(&receiver, &run).unwrap_err().code,
+        "bad-request"
+    );
+    client::cancel(&receiver, &run).unwrap();
+    assert!(receiver.cancelled.borrow().is_empty());
+}
+
+#[test]
+fn a_table_that_is_created_comes_with_its_statements() {
+    let (sender, code, receiver) = two_sites();
+    receiver.postgres.set(true);
+    sender.add(&[table("t", &["t"])]);
+    let (run, plan) = plan(&receiver, request(&code));
+    plan.unwrap();
+    client::start(&receiver, &run).unwrap();
+    let jobs = receiver.jobs.borrow();
+    let order = &jobs[0].tables[0];
+    assert!(order.create && !order.one_chunk);
+    assert_eq!(order.before[0].object, "t");
+}
+
+#[test]
+fn a_peer_that_is_gone_at_the_end_spoils_nothing() {
+    let (_, _, receiver, run) = planned();
+    client::start(&receiver, &run).unwrap();
+    let gone = Err(Error::Unavailable("gone".to_owned()));
+    receiver.answers.borrow_mut().push_back(gone);
+    receiver.take(finished(&run));
+    assert_eq!(
+        after_the_plan(&receiver, &run),
+        [Notice::Finished(reports())]
+    );
+    assert_eq!(receiver.log.borrow().len(), 1);
+    // The session may still be alive there, and its code of use.
+    assert_eq!(receiver.durable().len(), 1);
+}
+
+#[test]
+fn trouble_names_the_table_once_and_comes_once() {
+    let (_, _, receiver, run) = planned();
+    client::start(&receiver, &run).unwrap();
+    for _ in 0..2 {
+        receiver.take(trouble(&run, Some("invoices"), "the stream broke off"));
+    }
+    receiver.take(finished(&run));
+    let told = failure(
+        "truncated",
+        "table \"invoices\": the stream broke off",
+        "pull again",
+    );
+    assert_eq!(after_the_plan(&receiver, &run), [Notice::Failed(told)]);
+
+    let (_, _, receiver, run) = planned();
+    client::start(&receiver, &run).unwrap();
+    receiver.take(trouble(
+        &run,
+        Some("invoices"),
+        "table \"invoices\" is locked",
+    ));
+    let told = failure("truncated", "table \"invoices\" is locked", "pull again");
+    assert_eq!(after_the_plan(&receiver, &run), [Notice::Failed(told)]);
+}
+
+#[test]
+fn only_a_plan_is_started_and_only_once() {
+    let (_, code, receiver) = two_sites();
+    let run = client::plan(&receiver, request(&code)).unwrap();
+    assert_eq!(
+        client::start(&receiver, &run).unwrap_err().code,
+        "bad-request"
+    );
+    assert_eq!(client::start(&receiver, "x").unwrap_err().code, "not-found");
+    receiver.settle();
+    let twice = run.clone();
+    receiver.race.replace(Some((
+        "run/",
+        Box::new(move |site| client::start(site, &twice).unwrap()),
+    )));
+    assert_eq!(
+        client::start(&receiver, &run).unwrap_err().code,
+        "bad-request"
+    );
+    assert_eq!(receiver.jobs.borrow().len(), 1);
+}
+
+#[test]
+fn a_start_that_is_refused_may_be_tried_again() {
+    let (_, _, receiver, run) = planned();
+    let refusal = Error::Denied("not granted".to_owned());
+    receiver.start_fails.replace(Some(refusal));
+    assert_eq!(client::start(&receiver, &run).unwrap_err().code, "denied");
+    client::start(&receiver, &run).unwrap();
+    assert_eq!(receiver.jobs.borrow().len(), 1);
+}
+
+#[test]
+fn a_running_job_is_cancelled_by_the_host() {
+    let (_, _, receiver, run) = planned();
+    client::start(&receiver, &run).unwrap();
+    client::cancel(&receiver, &run).unwrap();
+    assert_eq!(*receiver.cancelled.borrow(), std::slice::from_ref(&run));
+    assert!(after_the_plan(&receiver, &run).is_empty());
+}
+
+#[test]
+fn a_plan_that_is_cancelled_is_not_started() {
+    let (_, _, receiver, run) = planned();
+    for _ in 0..2 {
+        client::cancel(&receiver, &run).unwrap();
+    }
+    let notices = after_the_plan(&receiver, &run);
+    assert!(matches!(&notices[..], [Notice::Failed(told)] if told.code == "cancelled"));
+    assert_eq!(
+        client::start(&receiver, &run).unwrap_err().code,
+        "bad-request"
+    );
+    receiver.take(finished(&run));
+    assert_eq!(after_the_plan(&receiver, &run).len(), 1);
+}
+
+#[test]
+fn who_cancels_during_a_step_has_the_last_word() {
+    let (_, code, receiver) = two_sites();
+    let run = client::plan(&receiver, request(&code)).unwrap();
+    let cancelled = run.clone();
+    receiver.race.replace(Some((
+        "run/",
+        Box::new(move |site| client::cancel(site, &cancelled).unwrap()),
+    )));
+    receiver.settle();
+    let notices = receiver.notices_of(&run);
+    assert!(matches!(&notices[..], [Notice::Failed(told)] if told.code == "cancelled"));
+    assert_eq!(receiver.requests.borrow().len(), 1, "no step after that");
+}
+
+#[test]
+fn events_about_nothing_are_taken_quietly() {
+    let site = Site::default();
+    site.take(finished("x"));
+    site.take(trouble("x", None, "y"));
+    site.take(Event::Step("x".to_owned()));
+    site.take(Event::OwnerGone("x".to_owned()));
+    site.take(Event::Other("x".to_owned()));
+    assert!(site.notices.borrow().is_empty());
+    assert!(site.state.borrow().is_empty());
+}

@@ -1,0 +1,425 @@
+//! A site in memory: a database's catalogue, state, sessions' rules and a wire to another site.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::rc::Rc;
+
+use crate::component::exports::tombolo::sync::events::Event;
+use crate::component::exports::tombolo::sync::peers::{Body, PeerRequest, PeerResponse};
+use crate::component::exports::tombolo::sync::sharing::{Direction, ShareRequest};
+use crate::component::tombolo::sync::access::Admission;
+use crate::component::tombolo::sync::database::{DatabaseInfo, RowCount, TableKind, TableSummary};
+use crate::component::tombolo::sync::http::{Method, Request, Response};
+use crate::component::tombolo::sync::services::Level;
+use crate::component::tombolo::sync::state::{Entry, Lifetime};
+use crate::component::tombolo::sync::transfers::{CopyOrder, Notice};
+use crate::component::tombolo::sync::types::{
+    DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind, TableSchema,
+    Verdict,
+};
+use crate::host::Host;
+use crate::{component, routes, sharing};
+
+type Hook = (&'static str, Box<dyn FnOnce(&Site)>);
+
+#[derive(Default)]
+pub struct Site {
+    pub clock: Cell<u64>,
+    /// How far the clock goes with each description of a table.
+    pub slowness: Cell<u64>,
+    entropy: Cell<u64>,
+    pub state: RefCell<BTreeMap<String, (Entry, Lifetime)>>,
+    /// What happens before the next conditional write below a prefix: somebody else was faster.
+    pub race: RefCell<Option<Hook>>,
+    pub dead_owners: RefCell<BTreeSet<String>>,
+    /// Tokens and scopes by admission.
+    pub admissions: RefCell<BTreeMap<String, (String, Scope)>>,
+    pub admitted: Cell<u32>,
+    /// What the next call to `admit` answers instead.
+    pub admit_fails: RefCell<Option<Error>>,
+    credentials: RefCell<Vec<String>>,
+    pub tables: RefCell<BTreeMap<String, (TableKind, TableSchema)>>,
+    pub postgres: Cell<bool>,
+    /// The scope of the peer that is served now.
+    narrowed: RefCell<Option<Scope>>,
+    pub peer: RefCell<Option<Rc<Site>>>,
+    /// What comes instead of the peer's next answers.
+    pub answers: RefCell<VecDeque<Result<Response, Error>>>,
+    pub requests: RefCell<Vec<Request>>,
+    steps: RefCell<VecDeque<String>>,
+    pub jobs: RefCell<Vec<CopyOrder>>,
+    pub cancelled: RefCell<Vec<String>>,
+    /// What the next call to `start` answers instead.
+    pub start_fails: RefCell<Option<Error>>,
+    pub notices: RefCell<Vec<(String, Notice)>>,
+    pub log: RefCell<Vec<String>>,
+    /// The code that the rules make, whatever the entropy.
+    pub only_code: RefCell<Option<String>>,
+}
+
+impl Site {
+    pub fn with(tables: &[TableSchema]) -> Self {
+        let site = Self::default();
+        site.add(tables);
+        site
+    }
+
+    pub fn add(&self, tables: &[TableSchema]) {
+        for schema in tables {
+            let table = (TableKind::Table, schema.clone());
+            self.tables.borrow_mut().insert(schema.table.clone(), table);
+        }
+    }
+
+    pub fn add_view(&self, schema: TableSchema) {
+        let name = schema.table.clone();
+        let mut tables = self.tables.borrow_mut();
+        tables.insert(name, (TableKind::View, schema));
+    }
+
+    /// Shares tables for a minute.
+    pub fn share(&self, tables: &[&str]) -> String {
+        let request = ShareRequest {
+            direction: Direction::Send,
+            database: "main".to_owned(),
+            scope: Scope {
+                tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+            },
+            owner: "owner".to_owned(),
+            expires_in: 60_000,
+        };
+        sharing::create(self, request).unwrap().code
+    }
+
+    /// Serves one request as the host does: the token becomes an admission, the database narrows to its scope.
+    pub fn serve(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> PeerResponse {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let path = path.strip_prefix("/sync/v1/").unwrap();
+        let known = self.admissions.borrow();
+        let admission = known
+            .iter()
+            .find(|(_, (own, _))| Some(own.as_str()) == token)
+            .map(|(id, (_, scope))| (id.clone(), scope.clone()));
+        drop(known);
+        let (admission, scope) = admission.unzip();
+        let request = PeerRequest {
+            method,
+            path: path.split('/').map(decode).collect(),
+            query: query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| (decode(name), decode(value)))
+                .collect(),
+            admission,
+            body: body.to_vec(),
+        };
+        self.narrowed.replace(scope);
+        let response = routes::handle(self, &request);
+        self.narrowed.replace(None);
+        response
+    }
+
+    /// Takes all steps that were asked for.
+    pub fn settle(&self) {
+        while let Some(run) = self.next_step() {
+            self.take(Event::Step(run));
+        }
+    }
+
+    pub fn next_step(&self) -> Option<String> {
+        self.steps.borrow_mut().pop_front()
+    }
+
+    pub fn take(&self, event: Event) {
+        component::take(self, event).unwrap();
+    }
+
+    pub fn notices_of(&self, topic: &str) -> Vec<Notice> {
+        let notices = self.notices.borrow();
+        let own = notices.iter().filter(|(about, _)| about == topic);
+        own.map(|(_, notice)| notice.clone()).collect()
+    }
+
+    /// The keys that outlive the process.
+    pub fn durable(&self) -> Vec<String> {
+        let state = self.state.borrow();
+        let durable = state
+            .iter()
+            .filter(|(_, (_, lifetime))| *lifetime == Lifetime::Durable);
+        durable.map(|(key, _)| key.clone()).collect()
+    }
+
+    fn visible(&self, table: &str) -> bool {
+        let scope = self.narrowed.borrow();
+        scope.as_ref().is_none_or(|scope| {
+            let mut patterns = scope.tables.iter();
+            patterns.any(|pattern| match pattern.strip_suffix('*') {
+                Some(start) => table.starts_with(start),
+                None => table == pattern,
+            })
+        })
+    }
+
+    fn look(&self, table: &str) -> Result<TableSchema, Error> {
+        if !self.visible(table) {
+            return Err(Error::Denied(format!("table {table:?} is outside")));
+        }
+        self.clock.set(self.clock.get() + self.slowness.get());
+        match self.tables.borrow().get(table) {
+            Some((TableKind::Table, schema)) => Ok(schema.clone()),
+            Some(_) => Err(Error::Invalid(format!("{table:?} is a view"))),
+            None => Err(Error::NotFound(format!("there is no table {table:?}"))),
+        }
+    }
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        if *first == b'%' {
+            let (digits, more) = rest.split_at(2);
+            rest = more;
+            let digits = std::str::from_utf8(digits).unwrap();
+            bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+impl Host for Site {
+    fn now(&self) -> u64 {
+        self.clock.get()
+    }
+
+    fn random(&self, length: u32) -> Result<Vec<u8>, Error> {
+        self.entropy.set(self.entropy.get() + 1);
+        let mut hasher = DefaultHasher::new();
+        // Two sites never draw the same.
+        hasher.write_usize(std::ptr::from_ref(self).addr());
+        hasher.write_u64(self.entropy.get());
+        let seed = hasher.finish().to_be_bytes();
+        Ok(seed.iter().copied().cycle().take(length as usize).collect())
+    }
+
+    fn sha256(&self, data: &[u8]) -> Vec<u8> {
+        let part = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(salt);
+            hasher.write(data);
+            hasher.finish().to_be_bytes()
+        };
+        (0..4).flat_map(part).collect()
+    }
+
+    fn owner_alive(&self, owner: &str) -> Result<bool, Error> {
+        Ok(!self.dead_owners.borrow().contains(owner))
+    }
+
+    fn log(&self, _: Level, message: &str) {
+        self.log.borrow_mut().push(message.to_owned());
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
+        Ok(self.state.borrow().get(key).map(|(entry, _)| entry.clone()))
+    }
+
+    fn put(
+        &self,
+        key: &str,
+        value: &[u8],
+        if_version: Option<u64>,
+        lifetime: Lifetime,
+    ) -> Result<Option<u64>, Error> {
+        if if_version.is_some_and(|version| version > 0) {
+            let race = self.race.take();
+            match race {
+                Some((prefix, faster)) if key.starts_with(prefix) => faster(self),
+                race => drop(self.race.replace(race)),
+            }
+        }
+        let mut state = self.state.borrow_mut();
+        let stored = state.get(key).map_or(0, |(entry, _)| entry.version);
+        if if_version.is_some_and(|version| version != stored) {
+            return Ok(None);
+        }
+        let entry = Entry {
+            key: key.to_owned(),
+            value: value.to_vec(),
+            version: stored + 1,
+        };
+        state.insert(key.to_owned(), (entry, lifetime));
+        Ok(Some(stored + 1))
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, Error> {
+        Ok(self.state.borrow_mut().remove(key).is_some())
+    }
+
+    fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<Entry>, Error> {
+        let state = self.state.borrow();
+        let found = state
+            .values()
+            .map(|(entry, _)| entry)
+            .filter(|entry| entry.key.starts_with(prefix))
+            .filter(|entry| after.is_none_or(|after| entry.key.as_str() > after));
+        // Small pages, so that going on is tested too.
+        Ok(found.take(limit.min(3) as usize).cloned().collect())
+    }
+
+    fn admit(&self, scope: &Scope, _: &str) -> Result<Admission, Error> {
+        if let Some(error) = self.admit_fails.take() {
+            return Err(error);
+        }
+        self.admitted.set(self.admitted.get() + 1);
+        let id = format!("admission-{}", self.admitted.get());
+        let token = format!("token-of-{id}");
+        let known = (token.clone(), scope.clone());
+        self.admissions.borrow_mut().insert(id.clone(), known);
+        Ok(Admission { id, token })
+    }
+
+    fn revoke(&self, admission: &str) -> Result<(), Error> {
+        self.admissions.borrow_mut().remove(admission);
+        Ok(())
+    }
+
+    fn keep_credential(&self, _: &str, secret: &str) -> Result<String, Error> {
+        let mut credentials = self.credentials.borrow_mut();
+        credentials.push(secret.to_owned());
+        Ok((credentials.len() - 1).to_string())
+    }
+
+    fn info(&self, database: &str) -> Result<DatabaseInfo, Error> {
+        if database != "main" {
+            return Err(Error::NotFound(format!("no database {database:?}")));
+        }
+        Ok(DatabaseInfo {
+            dialect: if self.postgres.get() {
+                Dialect::Postgres
+            } else {
+                Dialect::Sqlite
+            },
+            identity: "identity".to_owned(),
+        })
+    }
+
+    fn tables(&self, _: &str) -> Result<Vec<TableSummary>, Error> {
+        let tables = self.tables.borrow();
+        let visible = tables.iter().filter(|(name, _)| self.visible(name));
+        Ok(visible
+            .map(|(name, (kind, _))| TableSummary {
+                table: name.clone(),
+                kind: kind.clone(),
+            })
+            .collect())
+    }
+
+    fn describe(&self, _: &str, table: &str) -> Result<TableSchema, Error> {
+        self.look(table)
+    }
+
+    fn count(&self, _: &str, table: &str) -> Result<RowCount, Error> {
+        self.look(table)?;
+        Ok(RowCount {
+            rows: 7,
+            exact: true,
+        })
+    }
+
+    fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error> {
+        self.requests.borrow_mut().push(request.clone());
+        if let Some(answer) = self.answers.borrow_mut().pop_front() {
+            return answer;
+        }
+        let credentials = self.credentials.borrow();
+        let token = peer
+            .credential
+            .as_ref()
+            .map(|id| credentials[id.parse::<usize>().unwrap()].as_str());
+        let site = self.peer.borrow();
+        let site = site.as_ref().unwrap();
+        let PeerResponse { status, body } =
+            site.serve(token, request.method, &request.path, &request.body);
+        let body = match body {
+            Body::Json(json) => json,
+            Body::Empty => Vec::new(),
+            other => panic!("the host streams that: {other:?}"),
+        };
+        Ok(Response { status, body })
+    }
+
+    fn start(&self, order: &CopyOrder) -> Result<String, Error> {
+        if let Some(error) = self.start_fails.take() {
+            return Err(error);
+        }
+        self.jobs.borrow_mut().push(order.clone());
+        Ok(order.run.clone())
+    }
+
+    fn cancel(&self, run: &str) -> Result<(), Error> {
+        self.cancelled.borrow_mut().push(run.to_owned());
+        Ok(())
+    }
+
+    fn request_step(&self, run: &str) -> Result<(), Error> {
+        self.steps.borrow_mut().push_back(run.to_owned());
+        Ok(())
+    }
+
+    fn publish(&self, topic: &str, notice: &Notice) -> Result<(), Error> {
+        let notice = (topic.to_owned(), notice.clone());
+        self.notices.borrow_mut().push(notice);
+        Ok(())
+    }
+
+    fn new_code(&self, entropy: &[u8]) -> Result<String, Error> {
+        let own = self.only_code.borrow().clone();
+        Ok(own.unwrap_or_else(|| crate::protocol::hex(&entropy[..4]).to_uppercase()))
+    }
+
+    fn normalize(&self, code: &str) -> Result<String, Error> {
+        if code.contains(';') {
+            return Err(Error::Invalid("that is no code".to_owned()));
+        }
+        Ok(code.replace([' ', '-'], "").to_uppercase())
+    }
+
+    fn judge(&self, facts: SessionFacts) -> Result<Verdict, Error> {
+        Ok(if facts.done {
+            Verdict::AlreadyUsed
+        } else if !facts.owner_alive {
+            Verdict::OwnerGone
+        } else if facts.same_claimer {
+            Verdict::Renew
+        } else if facts.claimed {
+            Verdict::AlreadyUsed
+        } else if facts.now >= facts.expires_at {
+            Verdict::Expired
+        } else {
+            Verdict::Admit
+        })
+    }
+
+    fn create_table(&self, _: &Dialect, incoming: &TableSchema) -> Result<DdlPlan, Error> {
+        Ok(DdlPlan {
+            before: vec![Statement {
+                kind: StatementKind::CreateTable,
+                object: incoming.table.clone(),
+                sql: "CREATE TABLE".to_owned(),
+            }],
+            after: Vec::new(),
+            not_carried: vec!["a thing".to_owned()],
+        })
+    }
+}
