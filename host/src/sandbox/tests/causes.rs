@@ -190,15 +190,15 @@ async fn slots_come_back_whatever_ends_a_call() {
 }
 
 /// As many engine calls as there are slots, each waiting for rules: the rules' slots are their own.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn rules_inside_of_engine_calls_never_wait_for_engine_calls() {
     let sandbox = sandbox(Limits {
         concurrent_calls: 2,
         ..Limits::default()
     });
-    let text = include_str!("sessions.wat").replace("BODY)", "i32.const 128)");
-    let plugin = plugin(&sandbox, &text);
-    let rules = SessionRules::new(&sandbox, &plugin).unwrap();
+    let plugin = plugin(&sandbox, "(component)");
+    let rules = rules(&sandbox, "i32.const 128");
+    let all_slots_are_taken = tokio::sync::Barrier::new(2);
     let outer = async || {
         let calls = Calls {
             sandbox: &sandbox,
@@ -207,7 +207,10 @@ async fn rules_inside_of_engine_calls_never_wait_for_engine_calls() {
             function: "outer",
         };
         calls
-            .run((), async |_| Ok(rules.normalize("code").await))
+            .run((), async |_| {
+                all_slots_are_taken.wait().await;
+                Ok(rules.normalize("code").await)
+            })
             .await
     };
     let all = futures::future::join_all((0..8).map(|_| outer())).await;
