@@ -66,6 +66,7 @@ fn demo_succeeds_and_leaves_nothing() {
 fn looks_at(store: &Store) {
     fill(
         store,
+        "items",
         &[(1, "one", None), (2, "two", Some("b")), (7, "seven", None)],
     );
     store.run(
@@ -118,7 +119,7 @@ fn looks_at(store: &Store) {
     let expected = json!({ "event": "count", "table": "items", "rows": 3, "exact": true });
     assert_eq!(count, [expected]);
     let outcome = site.run(&["count", &location, "items"]).expect_exit(0);
-    assert_eq!(outcome.stdout, ["3 rows"]);
+    assert_eq!(outcome.stdout, ["3 rows (exact)"]);
 }
 
 #[test]
