@@ -66,6 +66,7 @@ fn demo_succeeds_and_leaves_nothing() {
 fn looks_at(store: &Store) {
     fill(
         store,
+        "items",
         &[(1, "one", None), (2, "two", Some("b")), (7, "seven", None)],
     );
     store.run(

@@ -40,21 +40,82 @@ const NONE: Counts = Counts {
     failed: 0,
 };
 
-/// Two stores of the kinds asked for, filled; none without PostgreSQL.
-type Pair = dyn Fn(&Site) -> Option<(Store, Store)>;
+/// One table a strategy, so that one run shows them all; skip is the default.
+const STRATEGIES: [&str; 4] = ["skip", "overwrite", "merge", "append"];
 
-/// Runs all strategies on fresh pairs.
-fn all_strategies(pair: &Pair) {
-    for check in [skip, overwrite, merge, append] {
-        let site = Site::new();
-        let Some((source, target)) = pair(&site) else {
-            return;
-        };
-        fill(&source, &SOURCE);
-        fill(&target, &TARGET);
-        check(&site, &source, &target);
-        assert_eq!(items(&source), owned(&SOURCE), "a source is never written");
+fn all_strategies(site: &Site, source: &Store, target: &Store) {
+    for strategy in STRATEGIES {
+        fill(source, &format!("items_{strategy}"), &SOURCE);
+        fill(target, &format!("items_{strategy}"), &TARGET);
     }
+    let report = site.transfer(
+        &source.location(),
+        &target.location(),
+        &[
+            "--strategy",
+            "items_overwrite=overwrite",
+            "--strategy",
+            "items_merge=merge",
+            "--strategy",
+            "items_append=append",
+        ],
+    );
+    for strategy in STRATEGIES {
+        let sent = items(source, &format!("items_{strategy}"));
+        assert_eq!(sent, owned(&SOURCE), "a source is never written");
+    }
+
+    let skip = Counts {
+        created: 4,
+        skipped: 6,
+        ..NONE
+    };
+    assert_eq!(report.counts("items_skip"), skip);
+    assert_eq!(items(target, "items_skip"), target_with(&SOURCE[6..]));
+
+    let overwrite = Counts {
+        created: 4,
+        updated: 3,
+        same: 3,
+        ..NONE
+    };
+    assert_eq!(report.counts("items_overwrite"), overwrite);
+    assert_eq!(items(target, "items_overwrite"), target_with(&SOURCE));
+
+    let merge = Counts {
+        created: 4,
+        updated: 2,
+        same: 4,
+        ..NONE
+    };
+    assert_eq!(report.counts("items_merge"), merge);
+    let mut merged = SOURCE;
+    // The incoming NULL leaves what stands here.
+    merged[4].2 = Some("local");
+    assert_eq!(items(target, "items_merge"), target_with(&merged));
+
+    let append = Counts {
+        created: 10,
+        ..NONE
+    };
+    assert_eq!(report.counts("items_append"), append);
+    let mut appended: Vec<Item<'static>> = TARGET.to_vec();
+    appended.extend(
+        (22..)
+            .zip(SOURCE)
+            .map(|(id, (_, name, note))| (id, name, note)),
+    );
+    assert_eq!(items(target, "items_append"), owned(&appended));
+    target.run("INSERT INTO items_append (name) VALUES ('next')");
+    let last = items(target, "items_append").pop().unwrap();
+    assert_eq!(last, (32, "next".to_owned(), None), "the numbering goes on");
+
+    let again = ["items_overwrite", "--strategy", "overwrite"];
+    let report = site.transfer(&source.location(), &target.location(), &again);
+    assert_eq!(
+        report.counts("items_overwrite"),
+        Counts { same: 10, ..NONE }
+    );
 }
 
 /// The target's rows, with these instead of its own or beside them.
@@ -66,119 +127,44 @@ fn target_with(changes: &[Item<'static>]) -> Vec<(i64, String, Option<String>)> 
     owned(&rows)
 }
 
-fn transfer(site: &Site, source: &Store, target: &Store, strategy: &str) -> Counts {
-    let arguments = ["--strategy", strategy];
-    let report = site.transfer(&source.location(), &target.location(), &arguments);
-    report.counts("items")
-}
-
-fn skip(site: &Site, source: &Store, target: &Store) {
-    let counts = transfer(site, source, target, "skip");
-    assert_eq!(
-        counts,
-        Counts {
-            created: 4,
-            skipped: 6,
-            ..NONE
-        },
-        "skip"
-    );
-    assert_eq!(items(target), target_with(&SOURCE[6..]), "skip");
-}
-
-fn overwrite(site: &Site, source: &Store, target: &Store) {
-    let counts = transfer(site, source, target, "overwrite");
-    assert_eq!(
-        counts,
-        Counts {
-            created: 4,
-            updated: 3,
-            same: 3,
-            ..NONE
-        },
-        "overwrite"
-    );
-    assert_eq!(items(target), target_with(&SOURCE), "overwrite");
-    let counts = transfer(site, source, target, "overwrite");
-    assert_eq!(counts, Counts { same: 10, ..NONE }, "overwrite, and again");
-}
-
-fn merge(site: &Site, source: &Store, target: &Store) {
-    let counts = transfer(site, source, target, "merge");
-    assert_eq!(
-        counts,
-        Counts {
-            created: 4,
-            updated: 2,
-            same: 4,
-            ..NONE
-        },
-        "merge"
-    );
-    let mut merged = SOURCE;
-    // The incoming NULL leaves what stands here.
-    merged[4].2 = Some("local");
-    assert_eq!(items(target), target_with(&merged), "merge");
-}
-
-fn append(site: &Site, source: &Store, target: &Store) {
-    let counts = transfer(site, source, target, "append");
-    assert_eq!(
-        counts,
-        Counts {
-            created: 10,
-            ..NONE
-        },
-        "append"
-    );
-    let mut appended: Vec<Item<'static>> = TARGET.to_vec();
-    appended.extend(
-        (22..)
-            .zip(SOURCE)
-            .map(|(id, (_, name, note))| (id, name, note)),
-    );
-    assert_eq!(items(target), owned(&appended), "append");
-    target.run("INSERT INTO items (name) VALUES ('next')");
-    let last = items(target).pop().unwrap();
-    assert_eq!(last, (32, "next".to_owned(), None), "the numbering goes on");
-}
-
 #[test]
 fn from_sqlite_to_sqlite() {
-    all_strategies(&|site| {
-        let (source, target) = (site.path("source.db"), site.path("target.db"));
-        Some((Store::Sqlite(source), Store::Sqlite(target)))
-    });
+    let site = Site::new();
+    let source = Store::Sqlite(site.path("source.db"));
+    let target = Store::Sqlite(site.path("target.db"));
+    all_strategies(&site, &source, &target);
 }
 
 #[test]
 fn from_sqlite_to_postgres() {
-    all_strategies(&|site| {
-        let target = Database::new()?;
-        Some((
-            Store::Sqlite(site.path("source.db")),
-            Store::Postgres(target),
-        ))
-    });
+    let Some(target) = Database::new() else {
+        return;
+    };
+    let site = Site::new();
+    let source = Store::Sqlite(site.path("source.db"));
+    all_strategies(&site, &source, &Store::Postgres(target));
 }
 
 #[test]
 fn from_postgres_to_sqlite() {
-    all_strategies(&|site| {
-        let source = Database::new()?;
-        Some((
-            Store::Postgres(source),
-            Store::Sqlite(site.path("target.db")),
-        ))
-    });
+    let Some(source) = Database::new() else {
+        return;
+    };
+    let site = Site::new();
+    let target = Store::Sqlite(site.path("target.db"));
+    all_strategies(&site, &Store::Postgres(source), &target);
 }
 
 #[test]
 fn from_postgres_to_postgres() {
-    all_strategies(&|_| {
-        let (source, target) = (Database::new()?, Database::new()?);
-        Some((Store::Postgres(source), Store::Postgres(target)))
-    });
+    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+        return;
+    };
+    all_strategies(
+        &Site::new(),
+        &Store::Postgres(source),
+        &Store::Postgres(target),
+    );
 }
 
 #[test]
@@ -189,7 +175,7 @@ fn a_table_may_have_a_strategy_of_its_own() {
         Store::Sqlite(site.path("target.db")),
     );
     for store in [&source, &target] {
-        fill(store, &SOURCE[..3]);
+        fill(store, "items", &SOURCE[..3]);
         store.run("CREATE TABLE others (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO others VALUES (1, 'x'), (2, 'y');");
     }
     source.run("UPDATE items SET note = 'new'; UPDATE others SET name = 'new';");
@@ -200,90 +186,63 @@ fn a_table_may_have_a_strategy_of_its_own() {
     let others = target.rows("SELECT name FROM others ORDER BY id");
     assert_eq!(others, [[Some("x".to_owned())], [Some("y".to_owned())]]);
     assert!(
-        items(&target)
+        items(&target, "items")
             .iter()
             .all(|(_, _, note)| note.as_deref() == Some("new"))
     );
 }
 
-#[test]
-fn the_default_strategy_is_skip() {
-    let site = Site::new();
-    let (source, target) = (
-        Store::Sqlite(site.path("source.db")),
-        Store::Sqlite(site.path("target.db")),
-    );
-    fill(&source, &SOURCE);
-    fill(&target, &TARGET);
-    let report = site.transfer(&source.location(), &target.location(), &[]);
-    assert_eq!(
-        report.counts("items"),
-        Counts {
-            created: 4,
-            skipped: 6,
-            ..NONE
-        }
-    );
-}
+/// Two tables that append cannot number.
+const UNNUMBERED: [(&str, &str, &str); 2] = [
+    ("pairs", "a TEXT, b BIGINT, PRIMARY KEY (a, b)", "2 columns"),
+    ("named", "a TEXT PRIMARY KEY, b BIGINT", "integer"),
+];
 
-/// A table that append cannot number, with one row, and a second that differs.
-fn append_is_refused(target: &Store, table: &str, columns: &str, reason: &str) {
+fn append_refuses(target: &Store) {
     let site = Site::new();
     let source = Store::Sqlite(site.path("source.db"));
-    source.run(&format!(
-        "CREATE TABLE {table} ({columns}); INSERT INTO {table} VALUES ('a', 1), ('b', 2);"
-    ));
-    let pull = |target: &str| {
-        let share = site.share(&[&source.location()]);
-        let outcome = site.pull(&share, &["--into", target, "--strategy", "append"]);
-        let failure = outcome.error("unsuitable-table").names(&[table]).has_hint();
-        assert!(
-            failure.message.to_lowercase().contains(reason),
-            "{reason:?} is no reason in {failure:?}"
-        );
-    };
+    for (table, columns, _) in UNNUMBERED {
+        source.run(&format!(
+            "CREATE TABLE {table} ({columns}); INSERT INTO {table} VALUES ('a', 1), ('b', 2);"
+        ));
+    }
+    target.run("CREATE TABLE apart (id INTEGER PRIMARY KEY)");
+    let share = site.share(&[&source.location()]);
+    for (table, columns, reason) in UNNUMBERED {
+        let pull = || {
+            let arguments = [table, "--into", &target.location(), "--strategy", "append"];
+            let outcome = site.pull(&share, &arguments);
+            outcome
+                .error("unsuitable-table")
+                .names(&[table, reason])
+                .has_hint();
+        };
+        // The table is missing in the target: it is not created.
+        let before = target.tables();
+        pull();
+        assert_eq!(target.tables(), before);
 
-    // The table is missing in the target: it is not created.
-    let before = target.tables();
-    pull(&target.location());
-    assert_eq!(target.tables(), before);
-
-    // The table exists: no row is added.
-    target.run(&format!(
-        "CREATE TABLE {table} ({columns}); INSERT INTO {table} VALUES ('c', 3);"
-    ));
-    pull(&target.location());
-    let rows = target.rows(&format!("SELECT a FROM {table}"));
-    assert_eq!(rows, [[Some("c".to_owned())]]);
+        // The table exists: no row is added.
+        target.run(&format!(
+            "CREATE TABLE {table} ({columns}); INSERT INTO {table} VALUES ('c', 3);"
+        ));
+        pull();
+        let rows = target.rows(&format!("SELECT a FROM {table}"));
+        assert_eq!(rows, [[Some("c".to_owned())]]);
+    }
 }
 
 #[test]
 fn append_refuses_composite_and_text_keys() {
     let site = Site::new();
-    let target = Store::Sqlite(site.path("target.db"));
-    target.run("CREATE TABLE other (id INTEGER PRIMARY KEY)");
-    append_is_refused(
-        &target,
-        "pairs",
-        "a TEXT, b INTEGER, PRIMARY KEY (a, b)",
-        "column",
-    );
-    append_is_refused(&target, "named", "a TEXT PRIMARY KEY, b INTEGER", "integer");
+    append_refuses(&Store::Sqlite(site.path("target.db")));
 }
 
 #[test]
 fn append_refuses_composite_and_text_keys_in_postgres() {
-    let Some(database) = Database::new() else {
-        return;
-    };
-    let target = Store::Postgres(database);
-    append_is_refused(
-        &target,
-        "pairs",
-        "a TEXT, b bigint, PRIMARY KEY (a, b)",
-        "column",
-    );
-    append_is_refused(&target, "named", "a TEXT PRIMARY KEY, b bigint", "integer");
+    if let Some(database) = Database::new() {
+        append_refuses(&Store::Postgres(database));
+    }
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn a_frame_of_rows_is_left_out() {
 
 #[test]
 fn a_frame_lies_about_its_rows() {
-    for lie in [0_u32, 1, 4_999, 5_001, u32::MAX] {
+    for lie in [0_u32, 4_999, u32::MAX] {
         pull(move |stream| {
             let found = frames(&stream);
             let at = first(&stream, b'R');

@@ -78,11 +78,18 @@ impl Sqlite {
             "SELECT name, type, CAST(\"notnull\" AS TEXT), CAST(pk AS TEXT) FROM pragma_table_info({}) ORDER BY cid",
             literal(table)
         );
-        let columns: Vec<Vec<String>> = self
+        let mut columns: Vec<Vec<String>> = self
             .rows(&info)
             .into_iter()
             .map(|row| row.into_iter().map(Option::unwrap_or_default).collect())
             .collect();
+        let keys = columns.iter().filter(|column| column[3] != "0").count();
+        for column in &mut columns {
+            // The row's number is never NULL, whether the table says so or not.
+            if keys == 1 && column[3] == "1" && column[1].eq_ignore_ascii_case("integer") {
+                "1".clone_into(&mut column[2]);
+            }
+        }
         assert!(!columns.is_empty(), "there is no table {table:?}");
         let cells: Vec<String> = columns.iter().map(|column| image(&column[0])).collect();
         let rows = format!("SELECT {} FROM {}", cells.join(", "), quote(table));
