@@ -11,7 +11,7 @@ mod generated {
             world: "engine",
             imports: { default: async | trappable },
             exports: { default: async },
-            trappable_error_type: { "tombolo:sync/types.error" => crate::capability::Failure },
+            trappable_error_type: { "tombolo:sync/types.error" => crate::refusal::Refusal },
             require_store_data_send: true,
             additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
         });
@@ -60,3 +60,34 @@ pub use generated::engine::tombolo::sync::{
 pub use generated::engine::{Engine, EnginePre};
 pub use generated::schema_ddl::SchemaDdlPre;
 pub use generated::session_rules::SessionRulesPre;
+
+/// All that a host offers to the role `engine`.
+pub trait EngineHost:
+    access::Host
+    + database::Host
+    + ddl::Host
+    + http::Host
+    + services::Host
+    + sessions::Host
+    + state::Host
+    + transfers::Host
+    + types::Host
+    + Send
+    + 'static
+{
+}
+
+impl<T> EngineHost for T where
+    T: access::Host
+        + database::Host
+        + ddl::Host
+        + http::Host
+        + services::Host
+        + sessions::Host
+        + state::Host
+        + transfers::Host
+        + types::Host
+        + Send
+        + 'static
+{
+}

@@ -182,7 +182,7 @@ impl From<JobError> for Failure {
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|character| {
-            if character.is_control() {
+            if character.is_control() || is_directional(character) {
                 ' '
             } else {
                 character
@@ -190,4 +190,20 @@ pub fn printable(text: &str) -> String {
         })
         .take(1_000)
         .collect()
+}
+
+/// Characters that turn the direction of what is printed behind them.
+fn is_directional(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_elsewhere_cannot_steer_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\n\u{202e}b"), "a [2J  b");
+        assert_eq!(printable(&"ü".repeat(2_000)).chars().count(), 1_000);
+    }
 }

@@ -14,6 +14,7 @@ pub mod failure;
 pub mod job;
 pub mod notices;
 pub mod owner;
+pub mod refusal;
 pub mod rows;
 pub mod sandbox;
 pub mod server;

@@ -1,9 +1,10 @@
-use super::{Capabilities, Failure};
+use super::Capabilities;
 use crate::bindings::access::{Admission, Host, Scope};
+use crate::refusal::Refusal;
 use crate::tenant::Patterns;
 
 impl Host for Capabilities {
-    async fn admit(&mut self, scope: Scope, owner: String) -> Result<Admission, Failure> {
+    async fn admit(&mut self, scope: Scope, owner: String) -> Result<Admission, Refusal> {
         // A scope that cannot be read must fail now, not when the peer asks for rows.
         Patterns::new(&scope.tables)?;
         let (admission, token) = self.tenant.access().admit(scope, owner)?;
@@ -13,7 +14,7 @@ impl Host for Capabilities {
         })
     }
 
-    async fn revoke(&mut self, admission: String) -> Result<(), Failure> {
+    async fn revoke(&mut self, admission: String) -> Result<(), Refusal> {
         self.tenant.revoke(&admission);
         Ok(())
     }
@@ -22,7 +23,7 @@ impl Host for Capabilities {
         &mut self,
         base_url: String,
         secret: String,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, Refusal> {
         Ok(self.tenant.access().keep_credential(base_url, secret)?)
     }
 }

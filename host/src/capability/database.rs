@@ -1,11 +1,12 @@
-use super::{Caller, Capabilities, Failure};
+use super::{Caller, Capabilities};
 use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
 use crate::bindings::types::{DbError, Error, TableSchema};
 use crate::database::DatabaseError;
+use crate::refusal::Refusal;
 use crate::tenant::{GrantedDatabase, Patterns};
 
 impl Host for Capabilities {
-    async fn info(&mut self, database: String) -> Result<DatabaseInfo, Failure> {
+    async fn info(&mut self, database: String) -> Result<DatabaseInfo, Refusal> {
         let granted = self.granted(&database)?;
         Ok(DatabaseInfo {
             dialect: granted.database().dialect(),
@@ -13,7 +14,7 @@ impl Host for Capabilities {
         })
     }
 
-    async fn tables(&mut self, database: String) -> Result<Vec<TableSummary>, Failure> {
+    async fn tables(&mut self, database: String) -> Result<Vec<TableSummary>, Refusal> {
         let visible = self.visible(&database)?;
         let mut tables = self.granted(&database)?.database().tables().await?;
         tables.retain(|table| {
@@ -24,19 +25,19 @@ impl Host for Capabilities {
         Ok(tables)
     }
 
-    async fn describe(&mut self, database: String, table: String) -> Result<TableSchema, Failure> {
+    async fn describe(&mut self, database: String, table: String) -> Result<TableSchema, Refusal> {
         self.check(&database, &table)?;
         Ok(self.granted(&database)?.database().describe(&table).await?)
     }
 
-    async fn count(&mut self, database: String, table: String) -> Result<RowCount, Failure> {
+    async fn count(&mut self, database: String, table: String) -> Result<RowCount, Refusal> {
         self.check(&database, &table)?;
         Ok(self.granted(&database)?.database().count(&table).await?)
     }
 }
 
 impl Capabilities {
-    fn granted(&self, label: &str) -> Result<&GrantedDatabase, Failure> {
+    fn granted(&self, label: &str) -> Result<&GrantedDatabase, Refusal> {
         if matches!(self.caller, Caller::Peer(None)) {
             return Err(Error::Denied("no database without a session".to_owned()).into());
         }
@@ -46,7 +47,7 @@ impl Capabilities {
     }
 
     /// The patterns that a table's name has to match, all of them.
-    fn visible(&self, label: &str) -> Result<Vec<Patterns>, Failure> {
+    fn visible(&self, label: &str) -> Result<Vec<Patterns>, Refusal> {
         let mut visible = vec![self.granted(label)?.readable().clone()];
         if let Caller::Peer(Some(admission)) = &self.caller {
             visible.push(Patterns::new(&admission.scope.tables)?);
@@ -54,7 +55,7 @@ impl Capabilities {
         Ok(visible)
     }
 
-    fn check(&self, label: &str, table: &str) -> Result<(), Failure> {
+    fn check(&self, label: &str, table: &str) -> Result<(), Refusal> {
         if self
             .visible(label)?
             .iter()
@@ -66,7 +67,7 @@ impl Capabilities {
     }
 }
 
-impl From<DatabaseError> for Failure {
+impl From<DatabaseError> for Refusal {
     fn from(error: DatabaseError) -> Self {
         let message = error.to_string();
         match error {

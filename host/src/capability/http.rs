@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use super::{Caller, Capabilities, Failure};
+use super::{Caller, Capabilities};
 use crate::bindings::http::{Host, Method, Request, Response};
 use crate::bindings::types::{Error, Peer};
 use crate::egress::{self, EgressError};
+use crate::refusal::Refusal;
 
 /// The largest body that goes out.
 const MAX_REQUEST: usize = 1 << 20;
@@ -15,7 +16,7 @@ const MAX_RESPONSE: usize = 8 << 20;
 const PATIENCE: Duration = Duration::from_secs(4);
 
 impl Host for Capabilities {
-    async fn send(&mut self, peer: Peer, request: Request) -> Result<Response, Failure> {
+    async fn send(&mut self, peer: Peer, request: Request) -> Result<Response, Refusal> {
         // A peer that could make us send requests would use us as its proxy.
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer's request sends no requests".to_owned()).into());
@@ -55,7 +56,7 @@ impl Host for Capabilities {
     }
 }
 
-impl From<EgressError> for Failure {
+impl From<EgressError> for Refusal {
     fn from(error: EgressError) -> Self {
         let message = error.to_string();
         match error {

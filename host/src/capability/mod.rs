@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::access::Admission;
 use crate::bindings::types;
+use crate::refusal::Refusal;
 use crate::sandbox::HostFault;
 use crate::tenant::Tenant;
 
@@ -39,22 +40,7 @@ impl Capabilities {
     }
 }
 
-/// Why a capability call failed: the component sees an error, or the call ends in a trap.
-#[derive(Debug)]
-pub enum Failure {
-    /// The component is told.
-    Guest(Box<types::Error>),
-    /// The host cannot go on with this call.
-    Trap(wasmtime::Error),
-}
-
-impl From<types::Error> for Failure {
-    fn from(error: types::Error) -> Self {
-        Self::Guest(Box::new(error))
-    }
-}
-
-impl From<crate::state::StateError> for Failure {
+impl From<crate::state::StateError> for Refusal {
     fn from(error: crate::state::StateError) -> Self {
         match error {
             crate::state::StateError::TooLarge(reason) => {
@@ -67,17 +53,17 @@ impl From<crate::state::StateError> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for Refusal {
     fn from(error: std::io::Error) -> Self {
         Self::Trap(wasmtime::Error::msg(error.to_string()))
     }
 }
 
 impl types::Host for Capabilities {
-    fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<types::Error> {
-        match failure {
-            Failure::Guest(error) => Ok(*error),
-            Failure::Trap(error) => Err(error.context(HostFault)),
+    fn convert_error(&mut self, refusal: Refusal) -> wasmtime::Result<types::Error> {
+        match refusal {
+            Refusal::Guest(error) => Ok(*error),
+            Refusal::Trap(error) => Err(error.context(HostFault)),
         }
     }
 }

@@ -1,20 +1,21 @@
 //! Rules that the engine asks: answered by whatever components fill the roles, in stores of their own.
 
-use super::{Capabilities, Failure};
+use super::Capabilities;
 use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
 use crate::bindings::{ddl, sessions};
+use crate::refusal::Refusal;
 use crate::sandbox::SandboxError;
 
 impl sessions::Host for Capabilities {
-    async fn new_code(&mut self, entropy: Vec<u8>) -> Result<String, Failure> {
+    async fn new_code(&mut self, entropy: Vec<u8>) -> Result<String, Refusal> {
         Ok(self.tenant.sessions().new_code(&entropy).await??)
     }
 
-    async fn normalize(&mut self, code: String) -> Result<String, Failure> {
+    async fn normalize(&mut self, code: String) -> Result<String, Refusal> {
         Ok(self.tenant.sessions().normalize(&code).await??)
     }
 
-    async fn judge(&mut self, facts: SessionFacts) -> Result<Verdict, Failure> {
+    async fn judge(&mut self, facts: SessionFacts) -> Result<Verdict, Refusal> {
         Ok(self.tenant.sessions().judge(facts).await??)
     }
 }
@@ -24,7 +25,7 @@ impl ddl::Host for Capabilities {
         &mut self,
         dialect: Dialect,
         incoming: TableSchema,
-    ) -> Result<DdlPlan, Failure> {
+    ) -> Result<DdlPlan, Refusal> {
         Ok(self
             .tenant
             .ddl()
@@ -34,7 +35,7 @@ impl ddl::Host for Capabilities {
 }
 
 /// The inner component failed; the outer one is told, and its store stays whole.
-impl From<SandboxError> for Failure {
+impl From<SandboxError> for Refusal {
     fn from(error: SandboxError) -> Self {
         Error::Other(error.to_string()).into()
     }

@@ -1,9 +1,10 @@
-use super::{Capabilities, Failure};
+use super::Capabilities;
 use crate::bindings::services::{Host, Level};
 use crate::bindings::types::Error;
 use crate::digest::{random, sha256};
 use crate::failure::printable;
 use crate::owner;
+use crate::refusal::Refusal;
 
 /// The most random bytes of one call.
 const MAX_RANDOM: u32 = 1_024;
@@ -16,7 +17,7 @@ impl Host for Capabilities {
         Ok(owner::now())
     }
 
-    async fn random(&mut self, length: u32) -> Result<Vec<u8>, Failure> {
+    async fn random(&mut self, length: u32) -> Result<Vec<u8>, Refusal> {
         if length > MAX_RANDOM {
             return Err(Error::Limit(format!("at most {MAX_RANDOM} random bytes a call")).into());
         }
@@ -30,7 +31,7 @@ impl Host for Capabilities {
         Ok(sha256(&data).to_vec())
     }
 
-    async fn owner_alive(&mut self, owner: String) -> Result<bool, Failure> {
+    async fn owner_alive(&mut self, owner: String) -> Result<bool, Refusal> {
         Ok(owner::alive(self.tenant.host_state(), &owner).await?)
     }
 

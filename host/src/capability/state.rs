@@ -1,11 +1,12 @@
-use super::{Capabilities, Failure};
+use super::Capabilities;
 use crate::bindings::state::{Entry, Host, Lifetime};
+use crate::refusal::Refusal;
 
 /// The engine's keys live beside the host's own, behind a prefix that the engine never sees.
 const PREFIX: &str = "engine/";
 
 impl Host for Capabilities {
-    async fn get(&mut self, key: String) -> Result<Option<Entry>, Failure> {
+    async fn get(&mut self, key: String) -> Result<Option<Entry>, Refusal> {
         let entry = self.tenant.host_state().get(&inner(&key)).await?;
         Ok(entry.map(|entry| Entry { key, ..entry }))
     }
@@ -16,14 +17,14 @@ impl Host for Capabilities {
         value: Vec<u8>,
         if_version: Option<u64>,
         lifetime: Lifetime,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Option<u64>, Refusal> {
         let state = self.tenant.host_state();
         Ok(state
             .put(&inner(&key), &value, if_version, lifetime)
             .await?)
     }
 
-    async fn delete(&mut self, key: String) -> Result<bool, Failure> {
+    async fn delete(&mut self, key: String) -> Result<bool, Refusal> {
         Ok(self.tenant.host_state().delete(&inner(&key)).await?)
     }
 
@@ -32,7 +33,7 @@ impl Host for Capabilities {
         prefix: String,
         after: Option<String>,
         limit: u32,
-    ) -> Result<Vec<Entry>, Failure> {
+    ) -> Result<Vec<Entry>, Refusal> {
         let after = after.map(|after| inner(&after));
         let entries = self
             .tenant

@@ -1,11 +1,12 @@
-use super::{Caller, Capabilities, Failure};
+use super::{Caller, Capabilities};
 use crate::bindings::events::Event;
 use crate::bindings::transfers::{CopyOrder, Host, Notice};
 use crate::bindings::types::Error;
 use crate::notices::Happening;
+use crate::refusal::Refusal;
 
 impl Host for Capabilities {
-    async fn start(&mut self, order: CopyOrder) -> Result<String, Failure> {
+    async fn start(&mut self, order: CopyOrder) -> Result<String, Refusal> {
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer's request starts no job".to_owned()).into());
         }
@@ -21,17 +22,17 @@ impl Host for Capabilities {
         Ok(self.tenant.start_job(order)?)
     }
 
-    async fn cancel(&mut self, run: String) -> Result<(), Failure> {
+    async fn cancel(&mut self, run: String) -> Result<(), Refusal> {
         self.tenant.cancel_job(&run);
         Ok(())
     }
 
-    async fn request_step(&mut self, run: String) -> Result<(), Failure> {
+    async fn request_step(&mut self, run: String) -> Result<(), Refusal> {
         self.tenant.enqueue(Event::Step(run));
         Ok(())
     }
 
-    async fn publish(&mut self, topic: String, notice: Notice) -> Result<(), Failure> {
+    async fn publish(&mut self, topic: String, notice: Notice) -> Result<(), Refusal> {
         self.tenant
             .notices()
             .publish(&topic, Happening::Notice(notice));

@@ -10,8 +10,9 @@ use super::error::{LoadError, SandboxError};
 use super::store::{HostOf, StoreState, link_std};
 use crate::bindings::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
 use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
-use crate::bindings::{ConflictStrategyPre, Engine, EnginePre, SchemaDdlPre, SessionRulesPre};
-use crate::capability::Capabilities;
+use crate::bindings::{
+    ConflictStrategyPre, Engine, EngineHost, EnginePre, SchemaDdlPre, SessionRulesPre,
+};
 
 /// Rules have no host side: no authority at all.
 type NoHost = ();
@@ -191,24 +192,21 @@ impl SchemaDdl {
     }
 }
 
-/// Whatever fills the role `engine`; its imports are the host's [`Capabilities`].
-#[derive(Clone)]
-pub struct EngineComponent {
+/// Whatever fills the role `engine`; a `H` answers its imports during one call.
+pub struct EngineComponent<H: 'static> {
     sandbox: Sandbox,
     plugin: Plugin,
-    pre: EnginePre<StoreState<Capabilities>>,
+    pre: EnginePre<StoreState<H>>,
 }
 
-impl EngineComponent {
+impl<H: EngineHost> EngineComponent<H> {
     /// Checks and links a component for the role.
     pub fn new(sandbox: &Sandbox, plugin: &Plugin) -> Result<Self, SandboxError> {
         plugin.check(Role::Engine)?;
         let mut linker = Linker::new(&sandbox.inner().engine);
         let linked = link_std(&mut linker)
             .and_then(|()| {
-                Engine::add_to_linker::<_, HostOf<Capabilities>>(&mut linker, |state| {
-                    &mut state.host
-                })
+                Engine::add_to_linker::<_, HostOf<H>>(&mut linker, |state| &mut state.host)
             })
             .and_then(|()| linker.instantiate_pre(plugin.component()))
             .and_then(EnginePre::new);
@@ -223,8 +221,8 @@ impl EngineComponent {
     pub async fn call<T>(
         &self,
         function: &'static str,
-        capabilities: Capabilities,
-        call: impl AsyncFnOnce(&Engine, &mut Store<StoreState<Capabilities>>) -> wasmtime::Result<T>,
+        host: H,
+        call: impl AsyncFnOnce(&Engine, &mut Store<StoreState<H>>) -> wasmtime::Result<T>,
     ) -> Result<T, SandboxError> {
         let calls = Calls {
             sandbox: &self.sandbox,
@@ -233,7 +231,7 @@ impl EngineComponent {
             function,
         };
         calls
-            .run(capabilities, async |store| {
+            .run(host, async |store| {
                 let engine = self.pre.instantiate_async(&mut *store).await?;
                 call(&engine, store).await
             })

@@ -17,6 +17,7 @@ use crate::access::{Access, Admission};
 use crate::bindings::events::{Event, Finished, TableDone, Trouble};
 use crate::bindings::transfers::{CopyOrder, Notice};
 use crate::bindings::types::{Error, Failure, TableReport};
+use crate::capability::Capabilities;
 use crate::egress::Egress;
 use crate::job;
 use crate::notices::{Happening, Notices};
@@ -38,7 +39,7 @@ pub struct Tenant {
     snapshots: Snapshots,
     jobs: Mutex<HashMap<String, watch::Sender<bool>>>,
     events: mpsc::UnboundedSender<Event>,
-    engine: EngineComponent,
+    engine: EngineComponent<Capabilities>,
     sessions: SessionRules,
     conflicts: Vec<ConflictStrategies>,
     ddl: SchemaDdl,
