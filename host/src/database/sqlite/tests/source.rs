@@ -64,7 +64,7 @@ async fn a_table_is_described() {
     assert_eq!(
         columns,
         [
-            ("id", "sqlite:INTEGER", false, None),
+            ("id", "sqlite:INTEGER", true, None),
             ("name", "sqlite:TEXT", false, None),
             ("tag", "sqlite:", true, Some("'new'")),
         ]
@@ -100,13 +100,13 @@ async fn only_a_rowid_alias_is_numbered() {
         )
         .await;
     for (table, numbered, nullable) in [
-        ("a", true, false),
+        ("a", true, true),
         ("b", false, true),
         ("c", false, true),
         ("d", false, false),
         ("e", false, true),
-        ("f", true, false),
-        ("g", true, false),
+        ("f", true, true),
+        ("g", true, true),
     ] {
         let column = database.describe(table).await.unwrap().columns.remove(0);
         assert_eq!(
