@@ -78,14 +78,13 @@ fn looks_at(store: &Store) {
         .run(&["tables", "--json", &location])
         .expect_exit(0)
         .events();
-    let expected = [("apart", "table"), ("items", "table"), ("shown", "view")];
-    let expected =
-        expected.map(|(table, kind)| json!({ "event": "listed", "table": table, "kind": kind }));
-    assert_eq!(listed, expected);
+    let table = |name: &str, rows: u64| json!({ "event": "listed", "table": name, "kind": "table", "rows": rows, "exact": true });
+    let view = json!({ "event": "listed", "table": "shown", "kind": "view" });
+    assert_eq!(listed, [table("apart", 0), table("items", 3), view]);
     let outcome = site.run(&["tables", &location]).expect_exit(0);
     assert_eq!(
         outcome.stdout,
-        ["apart\ttable", "items\ttable", "shown\tview"]
+        ["apart\ttable\t0", "items\ttable\t3", "shown\tview\t"]
     );
 
     let outcome = site
