@@ -5,7 +5,6 @@
 use crate::bindings::types::{Error, Failure};
 use crate::database::DatabaseError;
 use crate::egress::EgressError;
-use crate::job::JobError;
 use crate::rows::FrameError;
 use crate::sandbox::{Cause, LoadError, SandboxError};
 use crate::state::StateError;
@@ -168,12 +167,6 @@ impl From<Error> for Failure {
             Error::Other(message) => ("internal", message),
         };
         failure(code, printable(&message), "")
-    }
-}
-
-impl From<JobError> for Failure {
-    fn from(error: JobError) -> Self {
-        error.into_failure()
     }
 }
 

@@ -4,13 +4,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row};
 
 use super::error;
 use crate::database::DatabaseError;
+use crate::digest::{hex, sha256};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -50,8 +50,7 @@ impl Server {
 
     /// A digest of where the database is, whoever asks.
     pub(super) fn identity(&self) -> String {
-        let digest = Sha256::digest(address(&self.options).as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&sha256(address(&self.options).as_bytes()))
     }
 
     pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {

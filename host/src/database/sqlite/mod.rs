@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::SqliteJournalMode;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
@@ -25,6 +24,7 @@ use self::source::Reader;
 use super::{Database, DatabaseError, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};
+use crate::digest::{hex, sha256};
 
 /// How long an exact count may take.
 const COUNT_LIMIT: Duration = Duration::from_millis(200);
@@ -119,14 +119,8 @@ impl Database for SqliteDatabase {
     }
 
     fn identity(&self) -> String {
-        let mut digest = Sha256::new();
-        digest.update(b"sqlite:");
-        digest.update(self.file.as_os_str().as_encoded_bytes());
-        digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let place = [b"sqlite:", self.file.as_os_str().as_encoded_bytes()].concat();
+        hex(&sha256(&place))
     }
 
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
