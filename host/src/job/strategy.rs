@@ -32,6 +32,13 @@ pub async fn resolve(
     order: &TableOrder,
     local: &TableSchema,
 ) -> Result<Strategy, Failure> {
+    if order.create && local.primary_key.is_empty() && is_known(components, order).await? {
+        // Nothing exists that a row could meet: without a key, every strategy means the same in a table of this run.
+        return Ok(Strategy {
+            plan: insert_all(),
+            judge: None,
+        });
+    }
     for component in components {
         let answer = component
             .plan(&order.strategy, &order.params, &order.incoming, local)
@@ -142,6 +149,24 @@ impl Judge {
             ),
             "the plugin's author has to mend it; nothing of this chunk was kept",
         )
+    }
+}
+
+async fn is_known(components: &[ConflictStrategies], order: &TableOrder) -> Result<bool, Failure> {
+    for component in components {
+        let strategies = component.strategies().await?;
+        if strategies.iter().any(|one| one.name == order.strategy) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn insert_all() -> SetPlan {
+    SetPlan {
+        key: Vec::new(),
+        regenerate_key: false,
+        update: None,
     }
 }
 

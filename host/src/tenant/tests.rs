@@ -1,6 +1,11 @@
 //! Two tenants in one process: a session, a real server, a pull.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,12 +66,21 @@ async fn share(tenant: &Tenant, owner: &Owner) -> Session {
 }
 
 async fn pull(tenant: &Tenant, url: &str, code: &str) -> Result<Vec<TableReport>, Failure> {
+    pull_by("skip", tenant, url, code).await
+}
+
+async fn pull_by(
+    strategy: &str,
+    tenant: &Tenant,
+    url: &str,
+    code: &str,
+) -> Result<Vec<TableReport>, Failure> {
     let request = PullRequest {
         base_url: url.to_owned(),
         code: code.to_owned(),
         database: "main".to_owned(),
         tables: Vec::new(),
-        strategy: "skip".to_owned(),
+        strategy: strategy.to_owned(),
         table_strategies: Vec::new(),
         create_missing: true,
         claimer: "test".to_owned(),
@@ -115,6 +129,39 @@ async fn one_code_moves_one_database() {
     assert_eq!(reports.iter().map(|one| one.skipped).sum::<u64>(), 5);
     let wrong = pull(&receiver, &url, "AAAAAAAA").await.unwrap_err();
     assert_eq!(wrong.code, "no-such-code");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_a_key_is_filled_once_and_then_only_appended_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, copy) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    let mut lines = shop(&source).await;
+    for statement in [
+        "DROP TABLE orders",
+        "DROP TABLE customers",
+        "CREATE TABLE lines (line TEXT)",
+        "INSERT INTO lines VALUES ('one'), ('one'), (NULL)",
+    ] {
+        sqlx::query(statement).execute(&mut lines).await.unwrap();
+    }
+    drop(lines);
+    let sender = tenant(&source, false, None).await;
+    let owner = sender.open_owner().await.unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(Arc::clone(&sender), address, false)
+        .await
+        .unwrap();
+    let url = format!("http://{}", server.address());
+    let receiver = tenant(&copy, true, Some(&url)).await;
+
+    let code = share(&sender, &owner).await.code;
+    assert_eq!(pull(&receiver, &url, &code).await.unwrap()[0].created, 3);
+    let code = share(&sender, &owner).await.code;
+    let refused = pull(&receiver, &url, &code).await.unwrap_err();
+    assert_eq!(refused.code, "unsuitable-table");
+    let code = share(&sender, &owner).await.code;
+    let appended = pull_by("append", &receiver, &url, &code).await.unwrap();
+    assert_eq!(appended[0].created, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
