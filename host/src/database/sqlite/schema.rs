@@ -9,7 +9,7 @@ use super::error::refused;
 use super::storage::LocalColumn;
 use super::types::{Affinity, logical_of};
 use crate::bindings::database::{TableKind, TableSummary};
-use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
+use crate::bindings::types::{Column, ForeignKey, Generation, LogicalType, TableSchema};
 use crate::database::DatabaseError;
 
 /// A table with what only SQLite needs to know about it.
@@ -136,7 +136,13 @@ pub(super) async fn table(
             .cloned()
             .unwrap_or_else(|| format!("sqlite:{declared}"));
         columns.push(Column {
-            logical: logical_of(&origin),
+            logical: match logical_of(&origin) {
+                // A type made by users, such as a domain: how it is stored says how it is read.
+                LogicalType::Other(_) if Affinity::of(&declared, strict) != Affinity::Text => {
+                    logical_of(&format!("sqlite:{declared}"))
+                }
+                logical => logical,
+            },
             origin,
             nullable: !get::<bool>(row, 2)?,
             default: get(row, 3)?,

@@ -86,7 +86,8 @@ pub fn declare(column: &Column, in_key: bool) -> Declaration {
     let mut declaration = match Origin::of(column) {
         Origin::Postgres(name) => match built_in(name) {
             Some(base) => same(name, &base),
-            None => Declaration::new("text", Holds::Text).without(format!("its type {name:?}")),
+            // A domain is what it is made from; any other type of its own is text.
+            None => by_logical_type(&column.logical).without(format!("its type {name:?}")),
         },
         _ => by_logical_type(&column.logical),
     };
