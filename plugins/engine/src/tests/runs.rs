@@ -33,6 +33,8 @@ fn reports() -> Vec<TableReport> {
         skipped: 6,
         failed: 0,
         bytes: 99,
+        snapshots: 1,
+        stored: Stored::Verified,
     };
     vec![report("employees"), report("customers"), report("invoices")]
 }

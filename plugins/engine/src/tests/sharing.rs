@@ -58,6 +58,8 @@ fn report(table: &str) -> TableReport {
         skipped: 0,
         failed: 0,
         bytes: 90,
+        snapshots: 1,
+        stored: Stored::Verified,
     }
 }
 
