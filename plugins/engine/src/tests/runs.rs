@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::component::exports::tombolo::sync::events::{Event, Finished, TableDone, Trouble};
-use crate::component::tombolo::sync::types::{Error, TableReport};
+use crate::component::tombolo::sync::types::{Error, Stored, TableReport};
 use crate::failure::failure;
 
 /// Two sites with the same three tables, one of which refers to itself, and a run that is planned.
