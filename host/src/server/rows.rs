@@ -145,9 +145,9 @@ async fn forward(
     loop {
         match tokio::time::timeout(ALIVE, blocks.recv()).await {
             Ok(Some(block)) => {
+                let frame = encode_rows(&block, sent.rows, compress);
                 sent.rows += u64::from(block.row_count());
                 sent.digest = sent.digest.wrapping_add(block.digest());
-                let frame = encode_rows(&block, compress);
                 sent.bytes += frame.len() as u64;
                 push(frames, frame).await?;
             }
