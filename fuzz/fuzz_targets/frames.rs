@@ -13,7 +13,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use tombolo::bindings::types::{Cell, Column, Failure, Generation, LogicalType, TableSchema};
 use tombolo::rows::{
-    BlockBuilder, CellRef, Frame, FrameReader, RowBlock, StreamEnd, StreamHeader, encode_alive,
+    BlockBuilder, Buckets, CellRef, Frame, FrameReader, RowBlock, StreamEnd, StreamHeader, encode_alive,
     encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
 
@@ -78,6 +78,7 @@ enum Kind {
     Header,
     Rows,
     Alive,
+    Digest,
     End,
     Error,
     Any(u8),
@@ -89,6 +90,7 @@ impl Kind {
             Self::Header => b'H',
             Self::Rows => b'R',
             Self::Alive => b'A',
+            Self::Digest => b'D',
             Self::End => b'E',
             Self::Error => b'X',
             Self::Any(byte) => byte,
@@ -239,7 +241,8 @@ fn header(columns: usize) -> Bytes {
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
     };
-    encode_header(&StreamHeader { table }).unwrap()
+    let snapshot = "a snapshot".to_owned();
+    encode_header(&StreamHeader { table, snapshot }).unwrap()
 }
 
 fn block(rows: &[[Value; 2]]) -> RowBlock {
@@ -288,6 +291,10 @@ fn read(bytes: &[u8], cuts: &[u8]) -> (Vec<RowBlock>, Result<(), String>) {
                     blocks.push(block);
                 }
                 Frame::Alive => {}
+                Frame::Digest(sums) => {
+                    let _ = (Buckets::decode(&sums), Buckets::decode_total(&sums));
+                    return Ok(());
+                }
                 Frame::End(end) => {
                     assert_eq!(end, StreamEnd::new(rows, digest));
                     return Ok(());

@@ -4,6 +4,8 @@ mod decimal;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod keeping;
+mod ledger;
 mod merge;
 mod schema;
 mod snapshot;
@@ -23,7 +25,7 @@ use sqlx::sqlite::SqliteJournalMode;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
 use self::source::Reader;
-use super::{Database, DatabaseError, Snapshot, Target, quote};
+use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};
 use crate::digest::{hex, sha256};
@@ -188,6 +190,28 @@ impl Database for SqliteDatabase {
             connection,
             self.name.clone(),
         )))
+    }
+
+    async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let rejects = keeping::rejects(&mut reader.connection, limit).await;
+            if reader.close().await {
+                return rejects;
+            }
+        }
+        Err(self.restless())
+    }
+
+    async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
+        let mut connection = source::options(&self.file)
+            .connect()
+            .await
+            .map_err(|error| error::opening(&self.name, &error))?;
+        let removed = keeping::clean(&mut connection).await;
+        // What was removed is committed already.
+        let _ = connection.close().await;
+        removed
     }
 }
 

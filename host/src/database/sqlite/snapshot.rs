@@ -2,21 +2,22 @@
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
-use sqlx::sqlite::{SqliteRow, SqliteValueRef};
+use sqlx::sqlite::{SqliteArguments, SqliteRow, SqliteValueRef};
 use sqlx::{AssertSqlSafe, Decode, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::error::refused;
 use super::schema::{self, Table};
 use super::source::Reader;
-use super::storage::{StoredRef, to_cell};
-use crate::bindings::types::{Generation, TableSchema};
-use crate::database::{DatabaseError, Misfit, Snapshot, quote};
+use super::staging;
+use super::storage::{Stored, StoredRef, to_cell, to_storage};
+use crate::bindings::types::{Cell, Generation, TableSchema};
+use crate::database::{DatabaseError, Misfit, Read, Snapshot, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 
-/// A read transaction in a file in WAL mode, or a private copy of another.
+/// A read transaction in a file in WAL mode, or a private copy of another. One table at a time is read from it.
 pub(super) struct SqliteSnapshot {
-    reader: Reader,
+    reader: Mutex<Reader>,
     name: String,
 }
 
@@ -30,25 +31,34 @@ impl SqliteSnapshot {
                 .await
                 .map_err(|error| refused(&error))?;
         }
+        let reader = Mutex::new(reader);
         Ok(Self { reader, name })
     }
 }
 
 #[async_trait]
 impl Snapshot for SqliteSnapshot {
-    async fn describe(&mut self, table: &str) -> Result<TableSchema, DatabaseError> {
-        let table = schema::table(&mut self.reader.connection, &self.name, table).await?;
+    async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
+        let mut reader = self.reader.lock().await;
+        let table = schema::table(&mut reader.connection, &self.name, table).await?;
         Ok(without_computed(table.schema))
     }
 
     async fn read(
-        &mut self,
-        table: &TableSchema,
+        &self,
+        read: Read<'_>,
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
-        let found = schema::table(&mut self.reader.connection, &self.name, &table.table).await?;
-        let sql = select(table, &found)?;
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut self.reader.connection);
+        let table = read.table;
+        let mut reader = self.reader.lock().await;
+        let found = schema::table(&mut reader.connection, &self.name, &table.table).await?;
+        let sql = select(read, &found)?;
+        let mut arguments = SqliteArguments::default();
+        for value in key_values(read, &found)? {
+            staging::add(&mut arguments, value)?;
+        }
+        let mut rows =
+            sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut reader.connection);
         let mut builder = BlockBuilder::new(table.columns.len());
         let mut number = 0u64;
         while let Some(row) = rows.try_next().await.map_err(|error| refused(&error))? {
@@ -86,7 +96,8 @@ fn without_computed(mut table: TableSchema) -> TableSchema {
     table
 }
 
-fn select(table: &TableSchema, found: &Table) -> Result<String, DatabaseError> {
+fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
+    let table = read.table;
     let known = |name: &String| {
         found
             .schema
@@ -133,10 +144,39 @@ fn select(table: &TableSchema, found: &Table) -> Result<String, DatabaseError> {
         columns.join(", "),
         quote(&table.table)
     );
-    if !order.is_empty() {
+    if read.after.is_some() {
+        let values = vec!["?"; order.len()].join(", ");
+        sql.push_str(&format!(" WHERE ({}) > ({values})", order.join(", ")));
+    }
+    if read.ordered && !order.is_empty() {
         sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
     }
+    if let Some(rows) = read.limit {
+        sql.push_str(&format!(" LIMIT {rows}"));
+    }
     Ok(sql)
+}
+
+/// The key that rows are read behind, as it is stored.
+fn key_values(read: Read<'_>, found: &Table) -> Result<Vec<Stored>, DatabaseError> {
+    let Some(cells) = read.after else {
+        return Ok(Vec::new());
+    };
+    let table = read.table;
+    let value = |(name, cell): (&String, &Cell)| {
+        let column = table.columns.iter().find(|column| column.name == *name)?;
+        let storage = found.storage.iter().find(|column| column.name == *name)?;
+        let value = to_storage(cell.into(), &column.logical, storage).ok()?;
+        // Nothing is behind NULL.
+        (!matches!(value, Stored::Null)).then_some(value)
+    };
+    let values: Option<Vec<Stored>> = table.primary_key.iter().zip(cells).map(value).collect();
+    values
+        .filter(|values| !values.is_empty() && values.len() == table.primary_key.len())
+        .ok_or_else(|| DatabaseError::Unsuitable {
+            table: table.table.clone(),
+            reason: "its rows cannot be read on from this key".to_owned(),
+        })
 }
 
 /// Adds a row; the block before it is given back where both together would be too large for a frame.

@@ -371,7 +371,7 @@ fn position(row: u64) -> i64 {
     i64::try_from(row).unwrap_or(i64::MAX)
 }
 
-fn add(arguments: &mut SqliteArguments, value: Stored) -> Result<(), DatabaseError> {
+pub(super) fn add(arguments: &mut SqliteArguments, value: Stored) -> Result<(), DatabaseError> {
     match value {
         Stored::Null => arguments.add(None::<i64>),
         Stored::Integer(value) => arguments.add(value),

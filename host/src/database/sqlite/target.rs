@@ -4,26 +4,15 @@ use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::error::refused;
+use super::ledger::{self, Ledger};
 use super::merge::Merge;
 use super::schema;
 use super::staging::{Staging, execute};
-use crate::bindings::types::TableSchema;
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, Decision, StagedConflict, TableLoad, Target,
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
+    TableLoad, Target,
 };
 use crate::rows::RowBlock;
-
-/// What Tombolo keeps in a target. Times are ISO 8601 in UTC.
-const OWN_TABLES: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS main.tombolo_ledger (
-        run TEXT NOT NULL, table_name TEXT NOT NULL, next_seq INTEGER NOT NULL, last_key BLOB,
-        received INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, same INTEGER NOT NULL,
-        skipped INTEGER NOT NULL, done INTEGER NOT NULL, updated_at TEXT NOT NULL,
-        PRIMARY KEY (run, table_name))",
-    "CREATE TABLE IF NOT EXISTS main.tombolo_columns (
-        table_name TEXT NOT NULL, column_name TEXT NOT NULL, origin TEXT NOT NULL,
-        PRIMARY KEY (table_name, column_name))",
-];
 
 /// A connection that writes.
 pub(super) struct SqliteTarget {
@@ -34,11 +23,9 @@ pub(super) struct SqliteTarget {
 
 /// The table under way.
 struct Load {
-    run: String,
-    table: String,
+    ledger: Ledger,
     merge: Merge,
     staging: Staging,
-    next_seq: i64,
     /// Whether a chunk's transaction is open.
     open: bool,
 }
@@ -52,51 +39,47 @@ impl SqliteTarget {
         }
     }
 
-    async fn create_and_keep_origins(
-        &mut self,
-        statements: &[CheckedStatement],
-        table: &TableSchema,
-    ) -> Result<(), DatabaseError> {
+    /// Makes the table, where this run does, and its ledger row, or finds both.
+    async fn enter(&mut self, load: &TableLoad) -> Result<(schema::Table, Ledger), DatabaseError> {
+        let connection = &mut self.connection;
+        let name = &load.incoming.table;
+        let entry = ledger::entry(connection, &load.run, name).await?;
+        if entry.is_none()
+            && let Some(statements) = &load.create
+        {
+            for statement in statements {
+                execute(connection, statement.sql().to_owned()).await?;
+            }
+            let made = schema::table(connection, &self.database, name).await?;
+            ledger::keep_origins(connection, &made, &load.incoming).await?;
+        }
+        let local = schema::table(connection, &self.database, name).await?;
+        let ledger = Ledger::enter(connection, load, &local.schema.table).await?;
+        Ok((local, ledger))
+    }
+
+    async fn run_all(&mut self, statements: &[CheckedStatement]) -> Result<(), DatabaseError> {
         for statement in statements {
             execute(&mut self.connection, statement.sql().to_owned()).await?;
-        }
-        let made = schema::table(&mut self.connection, &self.database, &table.table).await?;
-        // A table of this name may have been here before.
-        sqlx::query("DELETE FROM main.tombolo_columns WHERE table_name = ?")
-            .bind(table.table.clone())
-            .execute(&mut self.connection)
-            .await
-            .map_err(|error| refused(&error))?;
-        for (here, declared) in made.schema.columns.iter().zip(&made.declared) {
-            let origin = table
-                .columns
-                .iter()
-                .find(|column| column.name == here.name)
-                .map(|column| &column.origin);
-            let Some(origin) = origin.filter(|origin| **origin != format!("sqlite:{declared}"))
-            else {
-                continue;
-            };
-            sqlx::query("INSERT INTO main.tombolo_columns (table_name, column_name, origin) VALUES (?, ?, ?)")
-                .bind(table.table.clone())
-                .bind(here.name.clone())
-                .bind(origin.clone())
-                .execute(&mut self.connection)
-                .await
-                .map_err(|error| refused(&error))?;
         }
         Ok(())
     }
 
-    async fn in_transaction(&mut self, sql: &[&'static str]) -> Result<(), DatabaseError> {
-        execute(&mut self.connection, "BEGIN IMMEDIATE".to_owned()).await?;
-        for statement in sql {
-            if let Err(error) = execute(&mut self.connection, (*statement).to_owned()).await {
+    async fn begin(&mut self) -> Result<(), DatabaseError> {
+        execute(&mut self.connection, "BEGIN IMMEDIATE".to_owned())
+            .await
+            .map(|_| ())
+    }
+
+    /// Ends the transaction that `result` came from.
+    async fn end<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        match result {
+            Ok(value) => self.commit().await.map(|()| value),
+            Err(error) => {
                 self.undo().await;
-                return Err(error);
+                Err(error)
             }
         }
-        self.commit().await
     }
 
     async fn commit(&mut self) -> Result<(), DatabaseError> {
@@ -123,57 +106,40 @@ fn load<'a>(load: &'a mut Option<Load>, database: &str) -> Result<&'a mut Load, 
 #[async_trait]
 impl Target for SqliteTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
-        self.in_transaction(&OWN_TABLES).await
+        self.begin().await?;
+        let made = ledger::create(&mut self.connection).await;
+        self.end(made).await
     }
 
-    async fn create(
+    async fn ledger_entry(
         &mut self,
-        statements: &[CheckedStatement],
-        table: &TableSchema,
-    ) -> Result<(), DatabaseError> {
-        execute(&mut self.connection, "BEGIN IMMEDIATE".to_owned()).await?;
-        let made = self.create_and_keep_origins(statements, table).await;
-        if let Err(error) = made {
-            self.undo().await;
-            return Err(error);
-        }
-        self.commit().await
+        run: &str,
+        table: &str,
+    ) -> Result<Option<LedgerEntry>, DatabaseError> {
+        ledger::entry(&mut self.connection, run, table).await
     }
 
     async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError> {
         self.load = None;
-        let connection = &mut self.connection;
-        let local = schema::table(connection, &self.database, &load.local.table).await?;
+        self.begin().await?;
+        let entered = self.enter(&load).await;
+        let (local, ledger) = self.end(entered).await?;
         let merge = Merge::new(&load.incoming, &local, &load.plan)?;
+        let connection = &mut self.connection;
         let staging = Staging::create(connection, &merge, load.incoming, &local).await?;
-        let table = local.schema.table;
-        sqlx::query(
-            "INSERT OR IGNORE INTO main.tombolo_ledger
-             (run, table_name, next_seq, last_key, received, created, updated, same, skipped, done, updated_at)
-             VALUES (?, ?, 0, NULL, 0, 0, 0, 0, 0, FALSE, strftime('%Y-%m-%dT%H:%M:%fZ'))",
-        )
-        .bind(load.run.clone())
-        .bind(table.clone())
-        .execute(&mut *connection)
-        .await
-        .map_err(|error| refused(&error))?;
-        let next_seq = sqlx::query_scalar(
-            "SELECT next_seq FROM main.tombolo_ledger WHERE run = ? AND table_name = ?",
-        )
-        .bind(load.run.clone())
-        .bind(table.clone())
-        .fetch_one(connection)
-        .await
-        .map_err(|error| refused(&error))?;
         self.load = Some(Load {
-            run: load.run,
-            table,
+            ledger,
             merge,
             staging,
-            next_seq,
             open: false,
         });
         Ok(())
+    }
+
+    fn read_from(&mut self, snapshot: &str) {
+        if let Some(load) = &mut self.load {
+            load.ledger.read_from(snapshot);
+        }
     }
 
     async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError> {
@@ -190,7 +156,9 @@ impl Target for SqliteTarget {
         }
         load.staging
             .stage(&mut self.connection, &load.merge, block)
-            .await
+            .await?;
+        load.ledger.staged(block);
+        Ok(())
     }
 
     async fn conflicts(
@@ -223,14 +191,17 @@ impl Target for SqliteTarget {
             return Ok(ChunkCounts::default());
         }
         let counts = apply(&mut self.connection, load).await?;
-        advance(&mut self.connection, load, counts).await?;
+        let last_key = load.staging.last_key();
+        load.ledger
+            .advance(&mut self.connection, counts, last_key)
+            .await?;
         execute(
             &mut self.connection,
             "DELETE FROM temp.tombolo_staging".to_owned(),
         )
         .await?;
         execute(&mut self.connection, "COMMIT".to_owned()).await?;
-        load.next_seq += 1;
+        load.ledger.committed(counts);
         load.open = false;
         load.staging.next_chunk();
         Ok(counts)
@@ -240,30 +211,31 @@ impl Target for SqliteTarget {
         self.undo().await;
         if let Some(load) = &mut self.load {
             load.open = false;
+            load.ledger.rolled_back();
             load.staging.forget_chunk();
         }
         Ok(())
     }
 
-    async fn finish_table(&mut self) -> Result<(), DatabaseError> {
-        let load = load(&mut self.load, &self.database)?;
+    async fn finish_table(&mut self, after: &[CheckedStatement]) -> Result<Loaded, DatabaseError> {
+        let load = self.load.take().ok_or_else(|| DatabaseError::Unsuitable {
+            table: String::new(),
+            reason: format!("no table of {} is being loaded", self.database),
+        })?;
         if load.open {
             return Err(load
                 .staging
                 .unsuitable("its last chunk was neither committed nor given up"));
         }
-        sqlx::query(
-            "UPDATE main.tombolo_ledger SET done = TRUE, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ')
-             WHERE run = ? AND table_name = ?",
-        )
-        .bind(load.run.clone())
-        .bind(load.table.clone())
-        .execute(&mut self.connection)
-        .await
-        .map_err(|error| refused(&error))?;
-        self.load = None;
+        self.begin().await?;
+        let done = match self.run_all(after).await {
+            Ok(()) => load.ledger.finish(&mut self.connection).await,
+            Err(error) => Err(error),
+        };
+        self.end(done).await?;
         // SQLite itself numbers new rows behind the greatest key.
-        Staging::drop(&mut self.connection).await
+        Staging::drop(&mut self.connection).await?;
+        Ok(load.ledger.loaded())
     }
 }
 
@@ -300,40 +272,8 @@ async fn apply(
         updated,
         same,
         skipped: rest - same + staging.kept_local(),
+        failed: 0,
     })
-}
-
-/// Advances the ledger by the chunk, unless somebody else did.
-async fn advance(
-    connection: &mut SqliteConnection,
-    load: &Load,
-    counts: ChunkCounts,
-) -> Result<(), DatabaseError> {
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let advanced = sqlx::query(
-        "UPDATE main.tombolo_ledger SET next_seq = next_seq + 1, last_key = ?, received = received + ?,
-         created = created + ?, updated = updated + ?, same = same + ?, skipped = skipped + ?,
-         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ')
-         WHERE run = ? AND table_name = ? AND next_seq = ?",
-    )
-    .bind(load.staging.last_key())
-    .bind(number(load.staging.staged()))
-    .bind(number(counts.created))
-    .bind(number(counts.updated))
-    .bind(number(counts.same))
-    .bind(number(counts.skipped))
-    .bind(load.run.clone())
-    .bind(load.table.clone())
-    .bind(load.next_seq)
-    .execute(connection)
-    .await
-    .map_err(|error| refused(&error))?;
-    match advanced.rows_affected() {
-        0 => Err(DatabaseError::LedgerTaken {
-            table: load.table.clone(),
-        }),
-        _ => Ok(()),
-    }
 }
 
 async fn scalar(connection: &mut SqliteConnection, sql: String) -> Result<u64, DatabaseError> {
