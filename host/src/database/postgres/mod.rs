@@ -4,6 +4,8 @@ mod connection;
 mod decode;
 mod encode;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod keeping;
 mod ledger;
 mod loading;

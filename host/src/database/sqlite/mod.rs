@@ -2,6 +2,8 @@
 
 mod decimal;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod keeping;
 mod ledger;
 mod merge;
