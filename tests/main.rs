@@ -16,11 +16,13 @@
 mod support;
 
 mod cli;
+mod differences;
 mod errors;
 mod exact_postgres;
 mod hostile;
 mod owners;
 mod plugins;
+mod resuming;
 mod sessions;
 mod sources;
 mod strategies;
