@@ -7,12 +7,6 @@ use super::schema::Table;
 use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
 use crate::database::{DatabaseError, quote, value_expression};
 
-/// SQLite's limit on the parameters of a statement.
-pub(super) const PARAMETERS: usize = 32_766;
-
-/// Rows a statement: more are not faster.
-const ROWS: usize = 100;
-
 /// The statements for one table and one plan.
 #[derive(Debug)]
 pub(super) struct Merge {
@@ -213,18 +207,12 @@ impl Merge {
         )
     }
 
-    /// How many rows one [`Self::stage`] takes.
-    pub(super) fn rows_per_statement(&self) -> usize {
-        (PARAMETERS / (self.columns.len() + 1)).clamp(1, ROWS)
-    }
-
-    /// Stages rows: for each its number and its values.
-    pub(super) fn stage(&self, rows: usize) -> String {
-        let parameters = vec!["?"; self.columns.len() + 1].join(", ");
-        let values = vec![format!("({parameters})"); rows].join(", ");
+    /// Stages a row: its number and its values.
+    pub(super) fn stage(&self) -> String {
         format!(
-            "INSERT INTO temp.tombolo_staging (row, {}) VALUES {values}",
-            self.staged("")
+            "INSERT INTO temp.tombolo_staging (row, {}) VALUES ({})",
+            self.staged(""),
+            vec!["?"; self.columns.len() + 1].join(", ")
         )
     }
 

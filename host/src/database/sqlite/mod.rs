@@ -2,7 +2,9 @@
 
 mod decimal;
 mod error;
+mod load;
 mod merge;
+mod raw;
 mod schema;
 mod snapshot;
 mod source;

@@ -1,22 +1,23 @@
 //! One state of a SQLite file, read row by row.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
-use sqlx::sqlite::{SqliteRow, SqliteValueRef};
-use sqlx::{AssertSqlSafe, Decode, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
 use super::error::refused;
+use super::raw::{self, RawConnection, Row};
 use super::schema::{self, Table};
 use super::source::Reader;
-use super::storage::{StoredRef, to_cell};
+use super::storage::to_cell;
 use crate::bindings::types::{Generation, TableSchema};
 use crate::database::{DatabaseError, Misfit, Snapshot, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 
 /// A read transaction in a file in WAL mode, or a private copy of another.
 pub(super) struct SqliteSnapshot {
-    reader: Reader,
+    /// Of a read that was given up, until it notices.
+    reader: Arc<Mutex<Reader>>,
     name: String,
 }
 
@@ -30,14 +31,18 @@ impl SqliteSnapshot {
                 .await
                 .map_err(|error| refused(&error))?;
         }
-        Ok(Self { reader, name })
+        Ok(Self {
+            reader: Arc::new(Mutex::new(reader)),
+            name,
+        })
     }
 }
 
 #[async_trait]
 impl Snapshot for SqliteSnapshot {
     async fn describe(&mut self, table: &str) -> Result<TableSchema, DatabaseError> {
-        let table = schema::table(&mut self.reader.connection, &self.name, table).await?;
+        let mut reader = self.reader.lock().await;
+        let table = schema::table(&mut reader.connection, &self.name, table).await?;
         Ok(without_computed(table.schema))
     }
 
@@ -46,28 +51,54 @@ impl Snapshot for SqliteSnapshot {
         table: &TableSchema,
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
-        let found = schema::table(&mut self.reader.connection, &self.name, &table.table).await?;
+        let mut reader = Arc::clone(&self.reader).lock_owned().await;
+        let found = schema::table(&mut reader.connection, &self.name, &table.table).await?;
         let sql = select(table, &found)?;
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut self.reader.connection);
-        let mut builder = BlockBuilder::new(table.columns.len());
-        let mut number = 0u64;
-        while let Some(row) = rows.try_next().await.map_err(|error| refused(&error))? {
-            number += 1;
-            if let Some(block) = push(&row, table, number, &mut builder)?
-                && blocks.send(block).await.is_err()
-            {
-                return Ok(());
-            }
-            if builder.is_full() && blocks.send(builder.take()).await.is_err() {
-                return Ok(());
-            }
-        }
-        if !builder.is_empty() {
-            // A receiver that is gone needs no rest.
-            let _ = blocks.send(builder.take()).await;
-        }
-        Ok(())
+        let connection = OwnedMutexGuard::map(reader, |reader| &mut reader.connection);
+        let table = table.clone();
+        raw::work(connection, move |connection| {
+            send_rows(connection, &sql, &table, &blocks)
+        })
+        .await
     }
+}
+
+/// Sends all rows of a query, until nobody takes them.
+fn send_rows(
+    connection: &mut RawConnection<'_>,
+    sql: &str,
+    table: &TableSchema,
+    blocks: &mpsc::Sender<RowBlock>,
+) -> Result<(), DatabaseError> {
+    // A long sort has to end as well.
+    let receiver = blocks.clone();
+    connection.interrupt_when(move || receiver.is_closed());
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(&[])?;
+    let mut builder = BlockBuilder::new(table.columns.len());
+    let mut number = 0u64;
+    loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(error) if error.is_interrupt() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        number += 1;
+        if let Some(block) = push(row, table, number, &mut builder)?
+            && blocks.blocking_send(block).is_err()
+        {
+            return Ok(());
+        }
+        if builder.is_full() && blocks.blocking_send(builder.take()).is_err() {
+            return Ok(());
+        }
+    }
+    if !builder.is_empty() {
+        // A receiver that is gone needs no rest.
+        let _ = blocks.blocking_send(builder.take());
+    }
+    Ok(())
 }
 
 /// A schema of what is sent: no computed columns, and no keys that need them.
@@ -141,7 +172,7 @@ fn select(table: &TableSchema, found: &Table) -> Result<String, DatabaseError> {
 
 /// Adds a row; the block before it is given back where both together would be too large for a frame.
 fn push(
-    row: &SqliteRow,
+    row: Row<'_>,
     table: &TableSchema,
     number: u64,
     builder: &mut BlockBuilder,
@@ -155,7 +186,9 @@ fn push(
     let mut values = Vec::with_capacity(table.columns.len());
     let mut size = 0;
     for (index, column) in table.columns.iter().enumerate() {
-        let value = stored(row, index)?.map_err(|reason| misfit(&column.name, reason))?;
+        let value = row
+            .get(index)
+            .map_err(|reason| misfit(&column.name, reason.to_owned()))?;
         size += value.size();
         if size > MAX_ROW_BYTES {
             let reason = format!("the row is larger than {} MiB", MAX_ROW_BYTES >> 20);
@@ -173,28 +206,4 @@ fn push(
     }
     builder.end_row();
     Ok(before)
-}
-
-/// One value of a row; the inner error says why it cannot be a cell.
-pub(super) fn stored(
-    row: &SqliteRow,
-    index: usize,
-) -> Result<Result<StoredRef<'_>, String>, DatabaseError> {
-    let value = row.try_get_raw(index).map_err(|error| refused(&error))?;
-    if value.is_null() {
-        return Ok(Ok(StoredRef::Null));
-    }
-    let class = value.type_info().into_owned();
-    Ok(match class.name() {
-        "INTEGER" => Ok(StoredRef::Integer(decode(value)?)),
-        "REAL" => Ok(StoredRef::Real(decode(value)?)),
-        "TEXT" => <&str as Decode<Sqlite>>::decode(value)
-            .map(StoredRef::Text)
-            .map_err(|_| "the text is not valid UTF-8".to_owned()),
-        _ => Ok(StoredRef::Blob(decode(value)?)),
-    })
-}
-
-fn decode<'r, T: Decode<'r, Sqlite>>(value: SqliteValueRef<'r>) -> Result<T, DatabaseError> {
-    T::decode(value).map_err(|error| refused(&sqlx::Error::Decode(error)))
 }

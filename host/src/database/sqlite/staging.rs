@@ -1,19 +1,12 @@
 //! Rows on their way into a table: converted, numbered and kept in a temporary table.
 
-use std::sync::Arc;
-
-use futures::TryStreamExt as _;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Row as _, SqliteConnection};
-
-use super::error::refused;
 use super::merge::Merge;
+use super::raw::{RawConnection, Row};
 use super::schema::Table;
-use super::snapshot::stored;
-use super::storage::{LocalColumn, Stored, to_cell, to_storage};
+use super::storage::{LocalColumn, Stored, StoredRef, to_cell, to_storage};
 use crate::bindings::types::{Cell, TableSchema};
 use crate::database::{DatabaseError, Decision, Misfit, StagedConflict};
-use crate::rows::{BlockBuilder, CellRef, RowBlock};
+use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
 
 /// A page of conflicts ends when its cells reach this many bytes.
 const PAGE_BYTES: usize = 1 << 20;
@@ -24,8 +17,7 @@ pub(super) struct Staging {
     incoming: TableSchema,
     /// In the order of the incoming columns.
     columns: Vec<LocalColumn>,
-    stage: Arc<str>,
-    rows_per_statement: usize,
+    stage: String,
     key: Vec<usize>,
     /// Rows that arrived, from the first one of the table on; the number of the last one.
     arrived: u64,
@@ -57,14 +49,14 @@ impl Chunk {
 
 impl Staging {
     /// Makes the empty staging of a table that `merge` found suitable.
-    pub(super) async fn create(
-        connection: &mut SqliteConnection,
+    pub(super) fn create(
+        connection: &RawConnection<'_>,
         merge: &Merge,
         incoming: TableSchema,
         local: &Table,
     ) -> Result<Self, DatabaseError> {
-        Self::drop(connection).await?;
-        execute(connection, merge.create_staging()).await?;
+        Self::drop(connection)?;
+        connection.execute(&merge.create_staging(), &[])?;
         let columns = incoming
             .columns
             .iter()
@@ -76,24 +68,18 @@ impl Staging {
                     .cloned()
             })
             .collect();
-        let rows_per_statement = merge.rows_per_statement();
         Ok(Self {
             incoming,
             columns,
-            stage: merge.stage(rows_per_statement).into(),
-            rows_per_statement,
+            stage: merge.stage(),
             key: merge.key_positions().collect(),
             arrived: 0,
             chunk: Chunk::after(0),
         })
     }
 
-    pub(super) async fn drop(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
-        execute(
-            connection,
-            "DROP TABLE IF EXISTS temp.tombolo_staging".to_owned(),
-        )
-        .await?;
+    pub(super) fn drop(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+        connection.execute("DROP TABLE IF EXISTS temp.tombolo_staging", &[])?;
         Ok(())
     }
 
@@ -108,8 +94,8 @@ impl Staging {
     }
 
     /// The primary key of the last row that arrived, as one encoded row; none without a primary key.
-    pub(super) fn last_key(&self) -> Option<Vec<u8>> {
-        self.chunk.last_key.clone()
+    pub(super) fn last_key(&self) -> Option<&[u8]> {
+        self.chunk.last_key.as_deref()
     }
 
     /// Whether a key may have arrived twice in the chunk under way.
@@ -129,70 +115,57 @@ impl Staging {
     }
 
     /// Stages the rows of a block.
-    pub(super) async fn stage(
+    pub(super) fn stage(
         &mut self,
-        connection: &mut SqliteConnection,
-        merge: &Merge,
+        connection: &RawConnection<'_>,
         block: &RowBlock,
     ) -> Result<(), DatabaseError> {
         if block.column_count() != self.columns.len() {
             return Err(self.unsuitable("the rows have another number of cells than announced"));
         }
-        let mut left = block.row_count() as usize;
-        let mut rows = block.rows();
-        while left > 0 {
-            let count = left.min(self.rows_per_statement);
-            let mut arguments = SqliteArguments::default();
-            arguments.reserve(count * (self.columns.len() + 1), 0);
-            for row in rows.by_ref().take(count) {
-                self.arrived += 1;
-                self.convert_row(row, &mut arguments)?;
-                if left == 1 {
-                    self.chunk.last_key = self.primary_key(row);
-                }
-                left -= 1;
-            }
-            let sql = match count == self.rows_per_statement {
-                true => self.stage.clone(),
-                false => merge.stage(count).into(),
-            };
-            sqlx::query_with(AssertSqlSafe(sql), arguments)
-                .execute(&mut *connection)
-                .await
-                .map_err(|error| refused(&error))?;
+        let mut insert = connection.prepare(&self.stage)?;
+        let mut values = Vec::with_capacity(self.columns.len());
+        let mut last = None;
+        for row in block.rows() {
+            self.arrived += 1;
+            self.convert_row(row, &mut values)?;
+            let number = StoredRef::Integer(position(self.arrived));
+            insert.run(std::iter::once(number).chain(values.iter().map(Stored::borrow)))?;
+            last = Some(row);
+        }
+        if let Some(row) = last {
+            self.chunk.last_key = self.primary_key(row);
         }
         Ok(())
     }
 
+    /// Replaces `values` by those of a row.
     fn convert_row<'a>(
         &mut self,
-        cells: impl Iterator<Item = CellRef<'a>>,
-        arguments: &mut SqliteArguments,
+        row: RowRef<'a>,
+        values: &mut Vec<Stored<'a>>,
     ) -> Result<(), DatabaseError> {
-        let number = self.arrived;
-        add(arguments, Stored::Integer(position(number)))?;
-        let single_key = match self.key.as_slice() {
-            [index] => Some(*index),
+        values.clear();
+        for (index, cell) in row.enumerate() {
+            values.push(self.convert(index, cell, self.arrived)?);
+        }
+        let key = match self.key.as_slice() {
+            [index] => values.get(*index),
             _ => None,
         };
-        let mut key = None;
-        for (index, cell) in cells.enumerate() {
-            let value = self.convert(index, cell, number)?;
-            if single_key == Some(index)
-                && let Stored::Integer(value) = value
-            {
-                key = Some(value);
-            }
-            add(arguments, value)?;
-        }
         self.chunk.rising = match (self.chunk.rising, key) {
-            (Some(last), Some(key)) if key > last => Some(key),
+            (Some(last), Some(Stored::Integer(key))) if *key > last => Some(*key),
             _ => None,
         };
         Ok(())
     }
 
-    fn convert(&self, index: usize, cell: CellRef<'_>, row: u64) -> Result<Stored, DatabaseError> {
+    fn convert<'a>(
+        &self,
+        index: usize,
+        cell: CellRef<'a>,
+        row: u64,
+    ) -> Result<Stored<'a>, DatabaseError> {
         let (Some(incoming), Some(column)) =
             (self.incoming.columns.get(index), self.columns.get(index))
         else {
@@ -202,9 +175,9 @@ impl Staging {
             .map_err(|reason| self.misfit(row, &column.name, reason))
     }
 
-    fn primary_key<'a>(&self, cells: impl Iterator<Item = CellRef<'a>>) -> Option<Vec<u8>> {
+    fn primary_key(&self, row: RowRef<'_>) -> Option<Vec<u8>> {
         let key = &self.incoming.primary_key;
-        let cells: Vec<_> = cells.collect();
+        let cells: Vec<_> = row.collect();
         let mut builder = BlockBuilder::new(key.len());
         for name in key {
             let index = self
@@ -219,113 +192,118 @@ impl Staging {
     }
 
     /// Staged rows behind a position that exist with another image.
-    pub(super) async fn conflicts(
+    pub(super) fn conflicts(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &RawConnection<'_>,
         merge: &Merge,
         after: u64,
         limit: u32,
     ) -> Result<Vec<StagedConflict>, DatabaseError> {
-        let mut rows = sqlx::query(AssertSqlSafe(merge.conflicts()))
-            .bind(position(after))
-            .bind(i64::from(limit))
-            .fetch(connection);
+        let mut statement = connection.prepare(&merge.conflicts())?;
+        let values = [
+            StoredRef::Integer(position(after)),
+            StoredRef::Integer(limit.into()),
+        ];
+        let mut rows = statement.query(&values)?;
         let mut conflicts = Vec::new();
         let mut size = 0;
         while size < PAGE_BYTES
-            && let Some(row) = rows.try_next().await.map_err(|error| refused(&error))?
+            && let Some(row) = rows.next()?
         {
-            let number: i64 = row.try_get(0).map_err(|error| refused(&error))?;
-            let position = u64::try_from(number).unwrap_or_default();
-            let mut read = |first: usize| -> Result<Vec<Cell>, DatabaseError> {
-                let mut cells = Vec::with_capacity(self.columns.len());
-                for (index, column) in self.incoming.columns.iter().enumerate() {
-                    let misfit = |reason| self.misfit(position, &column.name, reason);
-                    let value = stored(&row, first + index)?.map_err(misfit)?;
-                    size += value.size();
-                    let mut scratch = [0; 16];
-                    cells.push(
-                        to_cell(value, &column.logical, &mut scratch)
-                            .map_err(misfit)?
-                            .to_cell(),
-                    );
-                }
-                Ok(cells)
+            let Ok(StoredRef::Integer(number)) = row.get(0) else {
+                break;
             };
+            let position = u64::try_from(number).unwrap_or_default();
             conflicts.push(StagedConflict {
                 position,
-                incoming: read(1)?,
-                local: read(1 + self.columns.len())?,
+                incoming: self.cells(row, 1, position, &mut size)?,
+                local: self.cells(row, 1 + self.columns.len(), position, &mut size)?,
             });
         }
         Ok(conflicts)
     }
 
+    /// The cells of a row from a column on, adding up their size.
+    fn cells(
+        &self,
+        row: Row<'_>,
+        first: usize,
+        position: u64,
+        size: &mut usize,
+    ) -> Result<Vec<Cell>, DatabaseError> {
+        let mut cells = Vec::with_capacity(self.columns.len());
+        for (index, column) in self.incoming.columns.iter().enumerate() {
+            let misfit = |reason| self.misfit(position, &column.name, reason);
+            let value = row
+                .get(first + index)
+                .map_err(|reason| misfit(reason.to_owned()))?;
+            *size += value.size();
+            let mut scratch = [0; 16];
+            let cell = to_cell(value, &column.logical, &mut scratch).map_err(misfit)?;
+            cells.push(cell.to_cell());
+        }
+        Ok(cells)
+    }
+
     /// Settles one staged row.
-    pub(super) async fn settle(
+    pub(super) fn settle(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &RawConnection<'_>,
         merge: &Merge,
         row: u64,
-        decision: Decision,
+        decision: &Decision,
     ) -> Result<(), DatabaseError> {
+        let number = StoredRef::Integer(position(row));
         let changed = match decision {
             Decision::TakeIncoming => return Ok(()),
             Decision::KeepLocal => {
                 self.chunk.kept_local += 1;
-                sqlx::query("DELETE FROM temp.tombolo_staging WHERE row = ?")
-                    .bind(position(row))
-                    .execute(connection)
-                    .await
+                connection.execute("DELETE FROM temp.tombolo_staging WHERE row = ?", &[number])?
             }
             Decision::Write(cells) => {
-                let mut values = Vec::with_capacity(cells.len());
                 if cells.len() != self.columns.len() {
                     return Err(
                         self.unsuitable("a row that is to be written has another number of cells")
                     );
                 }
-                for (index, cell) in cells.iter().enumerate() {
-                    values.push(self.convert(index, cell.into(), row)?);
-                }
-                self.keep_key(connection, merge, row, &values).await?;
-                let mut arguments = SqliteArguments::default();
-                for value in values {
-                    add(&mut arguments, value)?;
-                }
-                add(&mut arguments, Stored::Integer(position(row)))?;
-                sqlx::query_with(AssertSqlSafe(merge.restage()), arguments)
-                    .execute(connection)
-                    .await
+                let values = cells
+                    .iter()
+                    .enumerate()
+                    .map(|(index, cell)| self.convert(index, cell.into(), row))
+                    .collect::<Result<Vec<_>, _>>()?;
+                self.keep_key(connection, merge, number, &values)?;
+                let mut values: Vec<_> = values.iter().map(Stored::borrow).collect();
+                values.push(number);
+                connection.execute(&merge.restage(), &values)?
             }
         };
-        match changed.map_err(|error| refused(&error))?.rows_affected() {
+        match changed {
             1 => Ok(()),
             _ => Err(self.unsuitable("a row was decided that is not staged, or decided twice")),
         }
     }
 
     /// Refuses values whose key is not the staged one.
-    async fn keep_key(
+    fn keep_key(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &RawConnection<'_>,
         merge: &Merge,
-        row: u64,
-        values: &[Stored],
+        number: StoredRef<'_>,
+        values: &[Stored<'_>],
     ) -> Result<(), DatabaseError> {
         if self.key.is_empty() {
             return Err(self.unsuitable("rows can only be decided singly where they have a key"));
         }
-        let staged = sqlx::query(AssertSqlSafe(merge.staged_key()))
-            .bind(position(row))
-            .fetch_optional(connection)
-            .await
-            .map_err(|error| refused(&error))?
+        let mut statement = connection.prepare(&merge.staged_key())?;
+        let parameters = [number];
+        let mut rows = statement.query(&parameters)?;
+        let staged = rows
+            .next()?
             .ok_or_else(|| self.unsuitable("a row was decided that is not staged"))?;
         for (column, index) in self.key.iter().enumerate() {
             let same = values
                 .get(*index)
-                .zip(stored(&staged, column)?.ok())
+                .zip(staged.get(column).ok())
                 .is_some_and(|(value, staged)| value.borrow() == staged);
             if !same {
                 return Err(self.unsuitable(
@@ -354,30 +332,7 @@ impl Staging {
     }
 }
 
-/// Runs a statement and gives the number of rows it changed itself, without those that its triggers changed.
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    sql: String,
-) -> Result<u64, DatabaseError> {
-    let done = sqlx::query(AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    Ok(done.rows_affected())
-}
-
 /// No run has 2^63 rows.
 fn position(row: u64) -> i64 {
     i64::try_from(row).unwrap_or(i64::MAX)
-}
-
-fn add(arguments: &mut SqliteArguments, value: Stored) -> Result<(), DatabaseError> {
-    match value {
-        Stored::Null => arguments.add(None::<i64>),
-        Stored::Integer(value) => arguments.add(value),
-        Stored::Real(value) => arguments.add(value),
-        Stored::Text(value) => arguments.add(value),
-        Stored::Blob(value) => arguments.add(value),
-    }
-    .map_err(|error| refused(&sqlx::Error::Encode(error)))
 }

@@ -8,6 +8,7 @@
 )]
 
 mod merge;
+mod raw;
 mod source;
 mod storage;
 mod strategies;
