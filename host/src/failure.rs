@@ -51,6 +51,15 @@ impl From<DatabaseError> for Failure {
             DatabaseError::Unsuitable { .. } => {
                 ("unsuitable-table", "leave this table out, or change it")
             }
+            DatabaseError::NotStraight { .. } => ("internal", "pull again"),
+            DatabaseError::TooManyRejects { .. } => (
+                "too-many-rejects",
+                "`tombolo rejects DB` lists them; raise --max-rejects, or mend the cause and pull again",
+            ),
+            DatabaseError::NotStored { .. } => (
+                "not-stored",
+                "something in the target changes rows while they are written; look for triggers and rules",
+            ),
             DatabaseError::LedgerTaken { .. } => ("busy", "wait for the other process"),
         };
         failure(code, error.to_string(), hint)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::bindings::transfers::Notice;
-use crate::bindings::types::TableReport;
+use crate::bindings::types::{Cell, Failure, TableReport};
 
 /// More than this is never kept for one topic; a follower that is so far behind has lost interest.
 const MAX_KEPT: usize = 100_000;
@@ -23,6 +23,41 @@ pub enum Happening {
     Progress(TableProgress),
     /// A table is complete.
     TableDone(TableReport),
+    /// The line broke; the job tries again.
+    Interrupted(Interruption),
+    /// A comparing job found a row that differs.
+    Difference(Difference),
+}
+
+/// A line that broke.
+#[derive(Clone, Debug)]
+pub struct Interruption {
+    /// The table that was under way.
+    pub table: String,
+    /// What broke.
+    pub failure: Failure,
+}
+
+/// A row that differs.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// Its table.
+    pub table: String,
+    /// How it differs.
+    pub kind: DifferenceKind,
+    /// Its primary key, or the whole row where there is none.
+    pub key: Vec<Cell>,
+}
+
+/// How a row differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DifferenceKind {
+    /// It is at the peer only.
+    New,
+    /// It is on both sides with different images.
+    Changed,
+    /// It is here only.
+    Gone,
 }
 
 /// How far one table is.

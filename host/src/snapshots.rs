@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
+use tokio::sync::Mutex as AsyncMutex;
 
-use crate::database::Snapshot;
+use crate::bindings::types::TableSchema;
+use crate::database::{Database, DatabaseError, Snapshot, buckets_of};
+use crate::digest::random_id;
+use crate::rows::Buckets;
 
 /// A snapshot that no stream reads is let go after this long.
 const LEASE: Duration = Duration::from_secs(60);
@@ -14,25 +17,86 @@ const LEASE: Duration = Duration::from_secs(60);
 /// No snapshot is held longer than this.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
+/// The most tables whose digests are kept for a run, some 100 KB each.
+const MAX_DIGESTS: usize = 100;
+
 /// The most runs one admission may have snapshots for.
 const MAX_RUNS: usize = 4;
 
-/// One run's snapshot; opened when it is first read.
+/// One run's place for a snapshot.
 pub struct Held {
-    snapshot: AsyncMutex<Option<Box<dyn Snapshot>>>,
-    opened: Instant,
+    current: AsyncMutex<Option<Arc<RunSnapshot>>>,
     touched: Mutex<Instant>,
 }
 
-impl Held {
-    /// Until when the snapshot may be read.
+/// A snapshot of one run.
+pub struct RunSnapshot {
+    /// Its name, which no other snapshot has.
+    pub id: String,
+    /// The view.
+    pub view: Box<dyn Snapshot>,
+    opened: Instant,
+    /// Digests that were asked for, by table.
+    digests: AsyncMutex<HashMap<String, Arc<Buckets>>>,
+}
+
+impl RunSnapshot {
+    /// Until when it may be read.
     pub fn deadline(&self) -> Instant {
         self.opened + MAX_AGE
     }
 
-    /// The place of the snapshot, empty until somebody opened it. One table at a time is read from it.
-    pub async fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Snapshot>>> {
-        self.snapshot.lock().await
+    /// The digests of a table's rows, computed once.
+    pub async fn digests(&self, table: &TableSchema) -> Result<Arc<Buckets>, DatabaseError> {
+        let mut digests = self.digests.lock().await;
+        if let Some(found) = digests.get(&table.table) {
+            return Ok(Arc::clone(found));
+        }
+        let buckets = buckets_of(self.view.as_ref(), table).await?;
+        let buckets = Arc::new(buckets);
+        // A peer may ask for many tables; what is kept stays small.
+        if digests.len() >= MAX_DIGESTS {
+            digests.clear();
+        }
+        digests.insert(table.table.clone(), Arc::clone(&buckets));
+        Ok(buckets)
+    }
+}
+
+impl Held {
+    /// The run's snapshot; opened if there is none, or if the last one is too old.
+    pub async fn snapshot(
+        &self,
+        database: &dyn Database,
+    ) -> Result<Arc<RunSnapshot>, DatabaseError> {
+        let mut current = self.current.lock().await;
+        if let Some(found) = current
+            .as_ref()
+            .filter(|found| Instant::now() < found.deadline())
+        {
+            return Ok(Arc::clone(found));
+        }
+        // The old one is let go first: two would hold the database twice.
+        *current = None;
+        let opened = Arc::new(RunSnapshot {
+            id: random_id().map_err(|error| DatabaseError::Unreachable {
+                database: "the operating system's random numbers".to_owned(),
+                reason: error.to_string(),
+            })?,
+            view: database.snapshot().await?,
+            opened: Instant::now(),
+            digests: AsyncMutex::default(),
+        });
+        *current = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Lets go of a snapshot that cannot be read any more.
+    pub async fn discard(&self, broken: &RunSnapshot) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|found| found.id == broken.id) {
+            *current = None;
+        }
     }
 
     /// Says that the run is alive.
@@ -42,7 +106,7 @@ impl Held {
 
     fn is_stale(&self) -> bool {
         let touched = *self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        touched.elapsed() > LEASE || self.opened.elapsed() > MAX_AGE
+        touched.elapsed() > LEASE
     }
 }
 
@@ -64,11 +128,9 @@ impl Snapshots {
         if held.keys().filter(|(owner, _)| owner == admission).count() >= MAX_RUNS {
             return None;
         }
-        let opened = Instant::now();
         let new = Arc::new(Held {
-            snapshot: AsyncMutex::new(None),
-            opened,
-            touched: Mutex::new(opened),
+            current: AsyncMutex::new(None),
+            touched: Mutex::new(Instant::now()),
         });
         held.insert(key, Arc::clone(&new));
         Some(new)
@@ -82,7 +144,7 @@ impl Snapshots {
             .retain(|(owner, _), _| owner != admission);
     }
 
-    /// Lets go of snapshots whose lease or age is over; a stream that reads keeps its own until it ends.
+    /// Lets go of snapshots whose lease is over; a stream that reads keeps its own until it ends.
     pub fn sweep(&self) {
         self.held
             .lock()

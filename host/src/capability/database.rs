@@ -80,15 +80,17 @@ impl From<DatabaseError> for Refusal {
             DatabaseError::Open { .. }
             | DatabaseError::NotADatabase { .. }
             | DatabaseError::Unreachable { .. } => Error::Unavailable(message),
-            DatabaseError::Misfit(_) | DatabaseError::LedgerTaken { .. } => {
-                Error::Database(DbError {
-                    code: None,
-                    message,
-                    table: None,
-                    constraint: None,
-                    column: None,
-                })
-            }
+            DatabaseError::Misfit(_)
+            | DatabaseError::NotStraight { .. }
+            | DatabaseError::TooManyRejects { .. }
+            | DatabaseError::NotStored { .. }
+            | DatabaseError::LedgerTaken { .. } => Error::Database(DbError {
+                code: None,
+                message,
+                table: None,
+                constraint: None,
+                column: None,
+            }),
         }
         .into()
     }

@@ -4,22 +4,40 @@ use crate::bindings::transfers::{CopyOrder, Host, Notice};
 use crate::bindings::types::Error;
 use crate::notices::Happening;
 use crate::refusal::Refusal;
+use crate::tenant::{GrantedDatabase, Patterns};
 
-impl Host for Capabilities {
-    async fn start(&mut self, order: CopyOrder) -> Result<String, Refusal> {
+impl Capabilities {
+    /// What a job may do: nothing for a peer, nothing with a table that the operator did not grant.
+    fn admit(
+        &self,
+        order: &CopyOrder,
+        granted: impl Fn(&GrantedDatabase) -> &Patterns,
+    ) -> Result<(), Refusal> {
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer's request starts no job".to_owned()).into());
         }
-        let granted = self.tenant.database(&order.database).ok_or_else(|| {
+        let database = self.tenant.database(&order.database).ok_or_else(|| {
             Error::NotFound(format!("no database is called {:?}", order.database))
         })?;
         for table in &order.tables {
-            if !granted.writable().matches(&table.incoming.table) {
-                let name = &table.incoming.table;
-                return Err(Error::Denied(format!("writing table {name:?} is not granted")).into());
+            let name = &table.incoming.table;
+            if !granted(database).matches(name) {
+                return Err(Error::Denied(format!("table {name:?} is not granted")).into());
             }
         }
-        Ok(self.tenant.start_job(order)?)
+        Ok(())
+    }
+}
+
+impl Host for Capabilities {
+    async fn start(&mut self, order: CopyOrder) -> Result<String, Refusal> {
+        self.admit(&order, GrantedDatabase::writable)?;
+        Ok(self.tenant.start_pull(order)?)
+    }
+
+    async fn compare(&mut self, order: CopyOrder) -> Result<String, Refusal> {
+        self.admit(&order, GrantedDatabase::readable)?;
+        Ok(self.tenant.start_comparison(order)?)
     }
 
     async fn cancel(&mut self, run: String) -> Result<(), Refusal> {

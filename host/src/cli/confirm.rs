@@ -109,6 +109,8 @@ mod tests {
             create,
             local_rows,
             not_carried: Vec::new(),
+            statements: Vec::new(),
+            continued: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tombolo::bindings::transfers::TablePlan;
-use tombolo::bindings::types::{Failure, TableReport};
+use tombolo::bindings::types::{Failure, Stored, TableReport};
 
 /// One event.
 #[derive(Clone, Debug, Serialize)]
@@ -48,6 +48,15 @@ pub enum Event<'a> {
         rows: u64,
         /// Bytes received.
         bytes: u64,
+    },
+    /// `pull` and `diff`: the line broke, and is tried again.
+    Interrupted {
+        /// The table under way.
+        table: &'a str,
+        /// What broke, for programs.
+        code: &'a str,
+        /// What broke.
+        message: &'a str,
     },
     /// `pull`: a table is complete.
     Table(Report<'a>),
@@ -156,11 +165,23 @@ pub struct Report<'a> {
     skipped: u64,
     failed: u64,
     bytes: u64,
+    snapshots: u32,
+    stored: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    triggers: &'a [String],
 }
 
 impl<'a> From<&'a TableReport> for Report<'a> {
     fn from(report: &'a TableReport) -> Self {
+        let (stored, triggers): (&str, &[String]) = match &report.stored {
+            Stored::Verified => ("verified", &[]),
+            Stored::ChangedBy(triggers) => ("changed", triggers),
+            Stored::Unverified(_) | Stored::Other(_) => ("unverified", &[]),
+        };
         Self {
+            snapshots: report.snapshots,
+            stored,
+            triggers,
             table: &report.table,
             created: report.created,
             updated: report.updated,
@@ -202,6 +223,8 @@ mod tests {
             skipped: 4,
             failed: 5,
             bytes: 6,
+            snapshots: 1,
+            stored: Stored::Verified,
         };
         let done = Event::Done {
             run: Some("r1"),
@@ -209,7 +232,7 @@ mod tests {
         };
         assert_eq!(
             json(&done),
-            r#"{"event":"done","run":"r1","tables":[{"table":"orders","created":1,"updated":2,"same":3,"skipped":4,"failed":5,"bytes":6}]}"#
+            r#"{"event":"done","run":"r1","tables":[{"table":"orders","created":1,"updated":2,"same":3,"skipped":4,"failed":5,"bytes":6,"snapshots":1,"stored":"verified"}]}"#
         );
         assert!(
             json(&Event::Table((&report).into()))

@@ -1,12 +1,13 @@
 //! How far a pull is: bars on a terminal, else a line a table; events for programs.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tombolo::bindings::transfers::TablePlan;
 use tombolo::bindings::types::TableReport;
 use tombolo::failure::printable;
-use tombolo::notices::TableProgress;
+use tombolo::notices::{Interruption, TableProgress};
 
 use super::event::Event;
 use super::output::Output;
@@ -20,12 +21,18 @@ const QUICK: Duration = Duration::from_millis(100);
 
 const BAR: &str = "{prefix:20!} [{bar:30}] {human_pos}/{human_len} rows{msg}";
 
-/// Shows the progress of one run, whose tables come one after the other.
+/// Shows the progress of one run.
 pub struct Progress<'a> {
     output: &'a Output,
     told: Option<Instant>,
     bars: Option<MultiProgress>,
-    /// When the table under way began: with the run, or when the one before was complete.
+    /// When the next table begins: with the run, or when the one before was complete.
+    began: Instant,
+    under_way: HashMap<String, UnderWay>,
+}
+
+/// A table under way.
+struct UnderWay {
     began: Instant,
     bar: Option<ProgressBar>,
 }
@@ -38,7 +45,7 @@ impl<'a> Progress<'a> {
             told: None,
             bars: output.shows_progress().then(MultiProgress::new),
             began: Instant::now(),
-            bar: None,
+            under_way: HashMap::new(),
         }
     }
 
@@ -71,7 +78,12 @@ impl<'a> Progress<'a> {
                 bytes: progress.bytes,
             });
         }
-        let elapsed = self.began.elapsed();
+        let under_way = self.under_way.entry(progress.table.clone());
+        let under_way = under_way.or_insert(UnderWay {
+            began: self.began,
+            bar: None,
+        });
+        let elapsed = under_way.began.elapsed();
         if let Some(bars) = &self.bars
             && elapsed >= QUICK
         {
@@ -79,7 +91,7 @@ impl<'a> Progress<'a> {
             // An estimate may have been too low.
             let expected = planned.map_or(0, |plan| plan.rows).max(progress.rows);
             let message = speed(progress.rows, expected, elapsed);
-            let bar = self
+            let bar = under_way
                 .bar
                 .get_or_insert_with(|| bars.add(bar(&progress.table, expected)));
             bar.set_length(expected);
@@ -90,15 +102,39 @@ impl<'a> Progress<'a> {
 
     /// A table is complete.
     pub fn table_done(&mut self, report: &TableReport) {
-        self.end();
+        let mut began = self.began;
+        if let Some(under_way) = self.under_way.remove(&report.table) {
+            began = under_way.began;
+            under_way.end();
+        }
         self.output.event(&Event::Table(report.into()));
-        self.note(&done_line(report, self.began.elapsed()));
+        self.note(&done_line(report, began.elapsed()));
         self.began = Instant::now();
     }
 
-    /// Clears what is left of the bar.
+    /// The line broke, and is tried again.
+    pub fn interrupted(&mut self, interruption: &Interruption) {
+        let (table, failure) = (&interruption.table, &interruption.failure);
+        self.output.event(&Event::Interrupted {
+            table,
+            code: &failure.code,
+            message: &failure.message,
+        });
+        let (table, message) = (printable(table), printable(&failure.message));
+        self.note(&format!("{table}: {message}; trying again"));
+    }
+
+    /// Clears what is left of the bars.
     pub fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
+        for (_, under_way) in self.under_way.drain() {
+            under_way.end();
+        }
+    }
+}
+
+impl UnderWay {
+    fn end(self) {
+        if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
     }
@@ -164,6 +200,8 @@ mod tests {
             skipped: 0,
             failed: 0,
             bytes: 1_572_864,
+            snapshots: 1,
+            stored: Stored::Verified,
         }
     }
 

@@ -56,6 +56,12 @@ pub struct Arguments {
     /// Do not create missing tables; they are an error then
     #[arg(long)]
     no_create: bool,
+    /// How many tables are moved at a time, into PostgreSQL
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    jobs: u32,
+    /// How many rows of a table may be rejected before the pull ends
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    max_rejects: u32,
     /// Do not ask before rows that exist are changed
     #[arg(long)]
     yes: bool,
@@ -84,6 +90,8 @@ impl Arguments {
             strategy: strategies.general,
             table_strategies: strategies.by_table.into_iter().collect(),
             create_missing: !self.no_create,
+            jobs: self.jobs,
+            max_rejects: self.max_rejects,
             claimer: site::who(),
         }
     }
@@ -185,7 +193,11 @@ impl Pull {
                 }
                 Happening::Notice(Notice::Finished(reports)) => return Ok(reports),
                 Happening::Notice(Notice::Failed(failure)) => return Err(failure),
-                Happening::Notice(Notice::Claimed(_) | Notice::Sent(_) | Notice::Other(_)) => {}
+                Happening::Interrupted(interruption) => progress.interrupted(&interruption),
+                Happening::Difference(_)
+                | Happening::Notice(
+                    Notice::Claimed(_) | Notice::Sent(_) | Notice::Compared(_) | Notice::Other(_),
+                ) => {}
             }
         }
     }

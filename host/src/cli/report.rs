@@ -126,6 +126,8 @@ mod tests {
             skipped: 0,
             failed: 0,
             bytes: 1_572_864,
+            snapshots: 1,
+            stored: Stored::Verified,
         }
     }
 

@@ -222,7 +222,7 @@ async fn tell(follower: &mut Follower, output: &Output) -> Result<Vec<TableRepor
             }
             Notice::Finished(reports) => return Ok(reports),
             Notice::Failed(failure) => return Err(failure),
-            Notice::Planned(_) | Notice::Other(_) => {}
+            Notice::Planned(_) | Notice::Compared(_) | Notice::Other(_) => {}
         }
     }
 }

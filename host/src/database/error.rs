@@ -58,6 +58,34 @@ pub enum DatabaseError {
         /// Why.
         reason: String,
     },
+    /// A table that rows went straight into did not take some of them; they have to go through a staging.
+    #[error("table {table:?} does not take all rows as they come")]
+    NotStraight {
+        /// Which.
+        table: String,
+    },
+    /// More rows were rejected than the run allows.
+    #[error(
+        "table {table:?}: more than {limit} rows cannot be taken in, the last one because {reason}"
+    )]
+    TooManyRejects {
+        /// The table.
+        table: String,
+        /// How many are allowed.
+        limit: u64,
+        /// Why the last row was rejected.
+        reason: String,
+    },
+    /// What was written is not what is there.
+    #[error(
+        "table {table:?}: {rows} rows were not stored as they were written; nothing of this chunk was kept"
+    )]
+    NotStored {
+        /// The table.
+        table: String,
+        /// How many rows differ.
+        rows: u64,
+    },
     /// Somebody else advanced this run's ledger.
     #[error(
         "another process writes the same run of table {table:?}; nothing of this chunk was kept"

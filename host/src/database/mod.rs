@@ -1,6 +1,7 @@
 //! What differs between the databases, behind three traits: [`Database`] describes, [`Snapshot`] reads,
 //! [`Target`] writes.
 
+mod digests;
 mod error;
 mod location;
 pub mod postgres;
@@ -11,10 +12,14 @@ mod types;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+pub use digests::buckets_of;
 pub use error::{DatabaseError, Misfit};
 pub use location::{Location, LocationError};
 pub use sql::{quote, value_expression};
-pub use types::{CheckedStatement, ChunkCounts, Decision, StagedConflict, TableLoad};
+pub use types::{
+    CheckedStatement, ChunkCounts, Decision, LedgerEntry, Loaded, Read, Reject, StagedConflict,
+    TableLoad,
+};
 
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{Dialect, TableSchema};
@@ -45,44 +50,61 @@ pub trait Database: Send + Sync {
 
     /// A connection that writes.
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError>;
+
+    /// Rows that runs rejected here, oldest first, at most `limit`. Nothing is written; a database that never was a
+    /// target has none.
+    async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError>;
+
+    /// Removes all that Tombolo keeps in a target, and says what that was. Unfinished runs cannot be continued then, and
+    /// rejected rows are lost.
+    async fn clean(&self) -> Result<Vec<String>, DatabaseError>;
 }
 
 /// One consistent, read-only view of a database; dropped, it lets go of the database.
+///
+/// Several tables may be read at a time; where the database cannot do that, one waits for the other. A read that is
+/// dropped before its end leaves the view as it is.
 #[async_trait]
-pub trait Snapshot: Send {
+pub trait Snapshot: Send + Sync {
     /// One table as it is in this view, without its computed columns.
-    async fn describe(&mut self, table: &str) -> Result<TableSchema, DatabaseError>;
+    async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
 
-    /// Sends all rows of a table that [`Self::describe`] gave, in key order where it has one, in canonical cells.
-    /// Waits while the receiver is slow, and ends early without an error when it is gone.
+    /// Sends rows of a table that [`Self::describe`] gave, in canonical cells. Waits while the receiver is slow, and ends
+    /// early without an error when it is gone.
     async fn read(
-        &mut self,
-        table: &TableSchema,
+        &self,
+        read: Read<'_>,
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError>;
 }
 
 /// A connection that takes rows in, chunk by chunk, each chunk one transaction.
 ///
-/// The order of calls: `prepare` once; for each table `create` where it is missing, `begin_table`, then for each chunk
+/// The order of calls: `prepare` once; for each table `ledger_entry`, `begin_table`, then for each chunk
 /// `stage` (often), `conflicts` and `settle` for row-by-row plans, `commit_chunk`; at the end `finish_table`.
 /// After any error the chunk under way has to be given up with `rollback`.
 #[async_trait]
 pub trait Target: Send {
-    /// Makes what Tombolo keeps in a target: the ledger and the origins of columns.
+    /// Makes what Tombolo keeps in a target: the ledger, the rejects and the origins of columns.
     async fn prepare(&mut self) -> Result<(), DatabaseError>;
 
-    /// Runs statements in one transaction and keeps the origins of the table's columns with it.
-    async fn create(
+    /// How far a run is with a table; none: it never began.
+    async fn ledger_entry(
         &mut self,
-        statements: &[CheckedStatement],
-        table: &TableSchema,
-    ) -> Result<(), DatabaseError>;
+        run: &str,
+        table: &str,
+    ) -> Result<Option<LedgerEntry>, DatabaseError>;
 
-    /// Makes ready for one table: its staging, its row in the ledger, its numbering.
+    /// Makes ready for one table: the table itself where the run makes it, its row in the ledger (both in one
+    /// transaction, so that a run never finds a table of its own that it does not know), its staging, its numbering.
     async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError>;
 
-    /// Adds a block to the chunk under way; the first block begins its transaction.
+    /// Says which of the sender's snapshots the rows come from that are staged from now on.
+    fn read_from(&mut self, snapshot: &str);
+
+    /// Adds a block to the chunk under way; the first block begins its transaction. A row that no column can hold is a
+    /// reject from here on. [`DatabaseError::NotStraight`]: what is under way has to be loaded again, without
+    /// [`TableLoad::straight`].
     async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError>;
 
     /// Up to `limit` staged rows behind the position `after` that exist in the table with another image, in staging
@@ -96,14 +118,16 @@ pub trait Target: Send {
     /// Settles staged rows one by one: rows that keep the local image leave the chunk and count as skipped.
     async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError>;
 
-    /// Applies the staged rows, advances the ledger, and commits both together.
+    /// Applies the staged rows, looks whether they are stored as they should be, keeps the rejects, advances the ledger,
+    /// and commits all of that together.
     async fn commit_chunk(&mut self) -> Result<ChunkCounts, DatabaseError>;
 
     /// Gives up the chunk under way; harmless without one.
     async fn rollback(&mut self) -> Result<(), DatabaseError>;
 
-    /// Marks the table as complete in the ledger and sets its numbering behind the greatest key.
-    async fn finish_table(&mut self) -> Result<(), DatabaseError>;
+    /// Runs the statements behind the data, sets the numbering behind the greatest key, and marks the table as complete in
+    /// the ledger.
+    async fn finish_table(&mut self, after: &[CheckedStatement]) -> Result<Loaded, DatabaseError>;
 }
 
 /// Opens what a location names. `create`: a missing SQLite file is made; a PostgreSQL database never is.

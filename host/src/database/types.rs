@@ -1,18 +1,100 @@
-use crate::bindings::types::{Cell, SetPlan, TableSchema};
+use crate::bindings::types::{Cell, SetPlan, Stored, TableSchema};
+
+/// Which rows of a table are read, and in which order.
+#[derive(Clone, Copy, Debug)]
+pub struct Read<'a> {
+    /// The table, as [`super::Snapshot::describe`] gave it.
+    pub table: &'a TableSchema,
+    /// Only rows behind this primary key.
+    pub after: Option<&'a [Cell]>,
+    /// At most so many rows.
+    pub limit: Option<u32>,
+    /// In the order of the primary key, where there is one; else in any order, whatever is fastest.
+    pub ordered: bool,
+}
+
+impl<'a> Read<'a> {
+    /// All rows in key order.
+    #[must_use]
+    pub fn all(table: &'a TableSchema) -> Self {
+        Self {
+            table,
+            after: None,
+            limit: None,
+            ordered: true,
+        }
+    }
+}
 
 /// How one table is loaded.
 #[derive(Clone, Debug)]
 pub struct TableLoad {
-    /// The run's id.
+    /// The run's id in the ledger.
     pub run: String,
     /// The table as it arrives: exactly the cells of each row.
     pub incoming: TableSchema,
-    /// The table as it is here.
-    pub local: TableSchema,
     /// What to do with the rows. For a row-by-row strategy: take the incoming row wherever it still stands in the staging.
     pub plan: SetPlan,
-    /// Whether this run made the table.
-    pub created: bool,
+    /// For a table that this run makes, or made before it was interrupted: the statements that make it.
+    pub create: Option<Vec<CheckedStatement>>,
+    /// Whether rows may go straight into a table of this run, without a staging.
+    pub straight: bool,
+    /// The most rows that may be rejected.
+    pub max_rejects: u64,
+    /// What a retry of rejected rows has to know: kept in the ledger as it is.
+    pub description: String,
+    /// These rows are the run's rejects: the ones that were kept go with the first chunk.
+    pub retry: bool,
+}
+
+/// How far a run is with one table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LedgerEntry {
+    /// What became of the rows so far.
+    pub counts: ChunkCounts,
+    /// The primary key of the last row; none before the first chunk and without a primary key.
+    pub last_key: Option<Vec<Cell>>,
+    /// The sender's snapshot that the last chunk came from.
+    pub snapshot: Option<String>,
+    /// How many of the sender's snapshots the rows come from.
+    pub snapshots: u32,
+    /// Whether the run made the table.
+    pub made: bool,
+    /// Whether the table is complete.
+    pub done: bool,
+    /// What [`TableLoad::description`] said.
+    pub description: String,
+}
+
+/// What is known of a table that is complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What became of the rows, earlier attempts of the run included.
+    pub counts: ChunkCounts,
+    /// How many of the sender's snapshots the rows come from.
+    pub snapshots: u32,
+    /// Whether the rows are stored as they should be.
+    pub stored: Stored,
+    /// For a table that this run filled alone and straight: the sum of the digests of all its rows, to be compared with
+    /// what is read back.
+    pub digest: Option<u128>,
+}
+
+/// A row that was not taken in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reject {
+    /// The run, as the ledger names it.
+    pub run: String,
+    /// The table.
+    pub table: String,
+    /// The row's number in the order of arrival, from 1.
+    pub row: u64,
+    /// Its key for people, shortened; empty without a primary key.
+    pub key: String,
+    /// Why it was rejected.
+    pub reason: String,
+    /// Its canonical cells, as one encoded row.
+    pub cells: Vec<u8>,
 }
 
 /// A statement that the host parsed, checked and printed again.
@@ -60,6 +142,16 @@ pub struct ChunkCounts {
     pub same: u64,
     /// Exist and stay as they are.
     pub skipped: u64,
+    /// Rejected.
+    pub failed: u64,
+}
+
+impl ChunkCounts {
+    /// All rows that arrived.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.created + self.updated + self.same + self.skipped + self.failed
+    }
 }
 
 impl std::ops::AddAssign for ChunkCounts {
@@ -68,5 +160,6 @@ impl std::ops::AddAssign for ChunkCounts {
         self.updated += other.updated;
         self.same += other.same;
         self.skipped += other.skipped;
+        self.failed += other.failed;
     }
 }

@@ -1,94 +1,224 @@
-//! Asking a peer for the rows of one table.
+//! Asking a peer for the rows of one table, or for their digests.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::bindings::types::{Failure, Peer};
-use crate::egress::Method;
+use crate::digest::hex;
+use crate::egress::{EgressError, Method};
 use crate::failure::{failure, printable};
-use crate::rows::{Frame, FrameReader, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, StreamHeader};
+use crate::rows::{
+    BucketSet, Frame, FrameError, FrameReader, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, StreamHeader,
+};
 use crate::tenant::Tenant;
 
 /// A sender that works says so every 5 s.
 const NO_PROGRESS: Duration = Duration::from_secs(30);
 
-/// The largest body of an answer that is no row stream.
+/// The largest body of an answer that is no stream.
 const MAX_ERROR_BYTES: usize = 1 << 16;
 
-/// The rows of one table on their way here.
-pub struct Incoming<S> {
-    frames: FrameReader<S>,
+/// Frames that were received and wait to be applied.
+const WAITING_FRAMES: usize = 4;
+
+/// What a sender says when its snapshot cannot be held any longer; asked again, it opens a new one.
+pub const SNAPSHOT_EXPIRED: &str = "snapshot-expired";
+
+/// Why there are no rows.
+#[derive(Debug)]
+pub enum FetchError {
+    /// The line or the other site broke: asking again may help.
+    Broken(Failure),
+    /// The answer is no, or not one that can be used.
+    Refused(Failure),
 }
 
-/// Opens the stream; its header says what the rows are.
-pub async fn open(
-    tenant: &Tenant,
-    peer: &Peer,
-    run: &str,
-    table: &str,
-) -> Result<
-    (
-        Incoming<impl Stream<Item = Result<Bytes, hyper::Error>> + Send + Unpin + use<>>,
-        StreamHeader,
-    ),
-    Failure,
-> {
-    let name = percent_encoding::utf8_percent_encode(table, percent_encoding::NON_ALPHANUMERIC);
-    let path = format!("/sync/v1/tables/{name}/rows?run={run}");
-    let bearer = tenant.access().credential(peer);
-    let accept = if tenant.egress().stays_here(&peer.base_url) {
-        MEDIA_TYPE
-    } else {
-        MEDIA_TYPE_COMPRESSED
-    };
-    let answer = tenant
-        .egress()
-        .send(
-            &peer.base_url,
-            bearer.as_deref(),
-            Method::Get,
-            &path,
-            accept,
-            Vec::new(),
-        )
-        .await?;
-    if answer.status != 200 {
-        let status = answer.status;
-        let body = answer.collect(MAX_ERROR_BYTES).await?;
-        return Err(peer_error(status, &body));
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Broken(failure) | FetchError::Refused(failure) => failure,
+        }
     }
-    let (frames, header) = patiently(FrameReader::open(answer.stream())).await?;
-    Ok((Incoming { frames }, header))
 }
 
-impl<S> Incoming<S>
-where
-    S: Stream<Item = Result<Bytes, hyper::Error>> + Unpin,
-{
-    /// The next frame.
-    pub async fn next(&mut self) -> Result<Frame, Failure> {
-        patiently(self.frames.next()).await
+impl From<EgressError> for FetchError {
+    fn from(error: EgressError) -> Self {
+        match error {
+            EgressError::Unreachable { .. } | EgressError::Timeout(_) => Self::Broken(error.into()),
+            error => Self::Refused(error.into()),
+        }
+    }
+}
+
+impl From<FrameError> for FetchError {
+    fn from(error: FrameError) -> Self {
+        match &error {
+            FrameError::Truncated | FrameError::Connection(_) => Self::Broken(error.into()),
+            FrameError::Sender(failure) if failure.code == SNAPSHOT_EXPIRED => {
+                Self::Broken(error.into())
+            }
+            _ => Self::Refused(error.into()),
+        }
+    }
+}
+
+/// Which rows are asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// All of them.
+    All,
+    /// Those behind this key, one encoded row.
+    After(&'a [u8]),
+    /// So many, from the first on.
+    First(u32),
+    /// Those in these buckets.
+    Buckets(&'a BucketSet),
+}
+
+/// The other site, as one run asks it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub tenant: &'a Tenant,
+    pub peer: &'a Peer,
+    /// The run's id: all its tables come from one snapshot.
+    pub run: &'a str,
+}
+
+/// Frames on their way here, received while others are applied.
+pub struct Incoming {
+    frames: mpsc::Receiver<Result<(Frame, u64), FetchError>>,
+    received: u64,
+    /// Ends with this.
+    _receiving: JoinSet<()>,
+}
+
+impl Source<'_> {
+    /// Opens a stream of rows; its header says what the rows are.
+    pub async fn rows(
+        &self,
+        table: &str,
+        wanted: Wanted<'_>,
+    ) -> Result<(Incoming, StreamHeader), FetchError> {
+        let selection = match wanted {
+            Wanted::All => String::new(),
+            Wanted::After(key) => format!("&after={}", hex(key)),
+            Wanted::First(rows) => format!("&first={rows}"),
+            Wanted::Buckets(set) => format!("&buckets={}", set.encode()),
+        };
+        self.open(table, "rows", &selection).await
+    }
+
+    /// Asks for the digests of a table's rows in so many buckets.
+    pub async fn digest(&self, table: &str, buckets: u32) -> Result<Bytes, FetchError> {
+        let selection = format!("&buckets={buckets}");
+        let (mut incoming, _) = self.open(table, "digest", &selection).await?;
+        loop {
+            match incoming.next().await? {
+                Frame::Digest(digests) => return Ok(digests),
+                Frame::Alive => {}
+                Frame::Rows(_) | Frame::End(_) => {
+                    return Err(FrameError::Corrupt("a digest was asked for, and rows came").into());
+                }
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        table: &str,
+        what: &str,
+        selection: &str,
+    ) -> Result<(Incoming, StreamHeader), FetchError> {
+        let name = percent_encoding::utf8_percent_encode(table, percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("/sync/v1/tables/{name}/{what}?run={}{selection}", self.run);
+        let bearer = self.tenant.access().credential(self.peer);
+        let accept = if self.tenant.egress().stays_here(&self.peer.base_url) {
+            MEDIA_TYPE
+        } else {
+            MEDIA_TYPE_COMPRESSED
+        };
+        let answer = self
+            .tenant
+            .egress()
+            .send(
+                &self.peer.base_url,
+                bearer.as_deref(),
+                Method::Get,
+                &path,
+                accept,
+                Vec::new(),
+            )
+            .await?;
+        if answer.status != 200 {
+            let status = answer.status;
+            let body = answer.collect(MAX_ERROR_BYTES).await?;
+            let failure = peer_error(status, &body);
+            return Err(match status {
+                502..=504 => FetchError::Broken(failure),
+                _ => FetchError::Refused(failure),
+            });
+        }
+        let (frames, header) = patiently(FrameReader::open(answer.stream())).await?;
+        Ok((Incoming::receive(frames), header))
+    }
+}
+
+impl Incoming {
+    fn receive<S>(mut frames: FrameReader<S>) -> Self
+    where
+        S: Stream<Item = Result<Bytes, hyper::Error>> + Send + Unpin + 'static,
+    {
+        let (sender, receiver) = mpsc::channel(WAITING_FRAMES);
+        let mut receiving = JoinSet::new();
+        receiving.spawn(async move {
+            loop {
+                let frame = patiently(frames.next()).await;
+                let last = matches!(frame, Ok(Frame::End(_) | Frame::Digest(_)) | Err(_));
+                let received = frames.received();
+                if sender
+                    .send(frame.map(|frame| (frame, received)))
+                    .await
+                    .is_err()
+                    || last
+                {
+                    return;
+                }
+            }
+        });
+        Self {
+            frames: receiver,
+            received: 0,
+            _receiving: receiving,
+        }
+    }
+
+    /// The next frame. Cancelling the wait loses nothing.
+    pub async fn next(&mut self) -> Result<Frame, FetchError> {
+        let next = self.frames.recv().await;
+        let (frame, received) = next.unwrap_or_else(|| Err(FrameError::Truncated.into()))?;
+        self.received = received;
+        Ok(frame)
     }
 
     /// Bytes received so far.
     pub fn received(&self) -> u64 {
-        self.frames.received()
+        self.received
     }
 }
 
-async fn patiently<T>(
-    wait: impl Future<Output = Result<T, crate::rows::FrameError>>,
-) -> Result<T, Failure> {
+async fn patiently<T>(wait: impl Future<Output = Result<T, FrameError>>) -> Result<T, FetchError> {
     match tokio::time::timeout(NO_PROGRESS, wait).await {
         Ok(result) => Ok(result?),
-        Err(_) => Err(failure(
+        Err(_) => Err(FetchError::Broken(failure(
             "timeout",
             "the other site sent nothing for 30 s",
             "check the network and pull again; what is committed is complete",
-        )),
+        ))),
     }
 }
 

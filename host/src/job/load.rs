@@ -1,26 +1,17 @@
-//! One table's rows into the target, chunk by chunk.
+//! One table's rows into the target, chunk by chunk, over as many connections as it takes.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
-use super::{PreparedTable, fetch, strategy};
-use crate::bindings::types::{Failure, Peer, TableReport, TableSchema};
-use crate::database::{ChunkCounts, Database, TableLoad, Target};
+use super::chunk::{Chunk, MAX_ROWS};
+use super::differences::{self, Differences};
+use super::fetch::{FetchError, Wanted};
+use super::retry::Retries;
+use super::run::Run;
+use super::{PreparedTable, strategy};
+use crate::bindings::types::{Failure, TableReport, TableSchema};
+use crate::database::{DatabaseError, LedgerEntry, Loaded, TableLoad, Target};
 use crate::failure::failure;
-use crate::notices::{Happening, TableProgress};
-use crate::rows::{Frame, RowBlock};
-use crate::tenant::Tenant;
-
-/// A chunk is one transaction: it ends at this many rows, …
-const CHUNK_ROWS: u64 = 250_000;
-
-/// … at this many bytes, …
-const CHUNK_BYTES: u64 = 64 << 20;
-
-/// … or after this long, so that no lock is held for long.
-const CHUNK_TIME: Duration = Duration::from_secs(5);
+use crate::rows::{Frame, KeyColumns, RowBlock};
 
 /// The most conflicts a component is shown at once.
 const CONFLICT_PAGE: u32 = 500;
@@ -28,170 +19,299 @@ const CONFLICT_PAGE: u32 = 500;
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(100);
 
-/// What all tables of a run share.
-pub struct Run<'a> {
-    pub tenant: &'a Arc<Tenant>,
-    pub database: &'a dyn Database,
-    pub id: &'a str,
-    pub peer: &'a Peer,
-    pub cancelled: &'a watch::Receiver<bool>,
+/// Why an attempt to load a table ended.
+enum Stop {
+    /// The line broke: go on after the last chunk.
+    Broken(Failure),
+    /// Rows cannot go straight into the table: go on after the last chunk, with a staging.
+    NotStraight,
+    Failed(Failure),
 }
 
-/// The chunk under way.
-#[derive(Default)]
-struct Chunk {
-    rows: u64,
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn fetched(error: FetchError) -> Stop {
+    match error {
+        FetchError::Broken(failure) => Stop::Broken(failure),
+        FetchError::Refused(failure) => Stop::Failed(failure),
+    }
+}
+
+fn written(error: DatabaseError) -> Stop {
+    match error {
+        DatabaseError::NotStraight { .. } => Stop::NotStraight,
+        error => Stop::Failed(error.into()),
+    }
+}
+
+/// One table on its way.
+pub struct Loading<'a> {
+    run: Run<'a>,
+    table: &'a PreparedTable,
+    straight: bool,
+    begun: bool,
+    /// Bytes of earlier connections.
     bytes: u64,
-    began: Option<Instant>,
+    told: Instant,
 }
 
-impl Chunk {
-    fn add(&mut self, block: &RowBlock) {
-        self.rows += u64::from(block.row_count());
-        self.bytes += block.data().len() as u64;
-        self.began.get_or_insert_with(Instant::now);
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows >= CHUNK_ROWS
-            || self.bytes >= CHUNK_BYTES
-            || self
-                .began
-                .is_some_and(|began| began.elapsed() >= CHUNK_TIME)
-    }
-}
-
-impl Run<'_> {
-    /// Loads one table. After an error the target holds whole chunks only.
-    pub async fn load(
-        &self,
-        target: &mut dyn Target,
-        table: PreparedTable,
-    ) -> Result<TableReport, Failure> {
-        let outcome = self.load_chunks(target, &table).await;
-        if outcome.is_err()
-            && let Err(error) = target.rollback().await
-        {
-            tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
+impl<'a> Loading<'a> {
+    /// Begins or continues.
+    pub fn new(run: Run<'a>, table: &'a PreparedTable) -> Self {
+        Self {
+            run,
+            table,
+            straight: true,
+            begun: false,
+            bytes: 0,
+            told: Instant::now(),
         }
+    }
+
+    fn name(&self) -> &'a str {
+        &self.table.order.incoming.table
+    }
+
+    /// Whether its rows may be committed in several chunks, and read on after the last one.
+    fn is_divisible(&self) -> bool {
+        !self.table.order.one_chunk && KeyColumns::primary(&self.table.order.incoming).is_some()
+    }
+
+    /// Loads the table, or what an unfinished run left of it. After an error the target holds whole chunks only. The
+    /// digest is that of all rows of a table that they went straight into.
+    pub async fn all(
+        mut self,
+        target: &mut dyn Target,
+    ) -> Result<(TableReport, Option<u128>), Failure> {
+        let entry = self.entry(target).await?;
+        if entry.as_ref().is_some_and(|entry| entry.done) {
+            // An earlier attempt of the run completed it.
+            self.begin(target).await?;
+            let loaded = target.finish_table(&[]).await?;
+            return Ok((self.report(&loaded, None), loaded.digest));
+        }
+        let differences = if self.table.compares() {
+            differences::find(self.run, self.table).await?
+        } else {
+            None
+        };
+        self.attempts(target, differences.as_ref()).await?;
+        let loaded = target.finish_table(&self.table.after).await?;
+        let report = self.report(&loaded, differences.as_ref());
+        Ok((report, loaded.digest))
+    }
+
+    /// Brings a table that is complete to the state of the run's last snapshot.
+    pub async fn differences(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
+        let differences = differences::find_all(self.run, self.table).await?;
+        self.attempts(target, Some(&differences)).await?;
+        let loaded = target.finish_table(&[]).await?;
+        Ok(self.report(&loaded, Some(&differences)))
+    }
+
+    /// Tries until all rows are committed.
+    async fn attempts(
+        &mut self,
+        target: &mut dyn Target,
+        differences: Option<&Differences>,
+    ) -> Result<(), Failure> {
+        let mut retries = Retries::default();
+        loop {
+            self.run.check_cancelled()?;
+            let before = self.entry(target).await?;
+            let Err(stop) = self.attempt(target, before.as_ref(), differences).await else {
+                return Ok(());
+            };
+            if let Err(error) = target.rollback().await {
+                tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
+            }
+            match stop {
+                Stop::Failed(failure) => return Err(failure),
+                Stop::NotStraight => {
+                    self.straight = false;
+                    self.begun = false;
+                }
+                Stop::Broken(failure) => {
+                    if self.entry(target).await? != before {
+                        retries = Retries::default();
+                    }
+                    retries.wait(&self.run, self.name(), failure).await?;
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        target: &mut dyn Target,
+        entry: Option<&LedgerEntry>,
+        differences: Option<&Differences>,
+    ) -> Result<(), Stop> {
+        let last_key = entry
+            .and_then(|entry| entry.last_key.as_deref())
+            .map(RowBlock::encode_row);
+        let wanted = match (differences.map(Differences::buckets), &last_key) {
+            (Some(set), _) if set.is_empty() => return self.nothing_to_move(target).await,
+            (Some(set), _) => Wanted::Buckets(set),
+            // Rows without a key were committed all together, or not at all.
+            (None, None) if entry.is_some_and(|entry| entry.snapshots > 0) => {
+                return self.nothing_to_move(target).await;
+            }
+            (None, Some(key)) => Wanted::After(key),
+            (None, None) => Wanted::All,
+        };
+        let opened = self.run.source().rows(self.name(), wanted).await;
+        let (mut incoming, header) = opened.map_err(fetched)?;
+        if !same_columns(&header.table, &self.table.order.incoming) {
+            return Err(Stop::Failed(failure(
+                "columns-differ",
+                format!(
+                    "table {:?} changed at the other site after it was described",
+                    self.name()
+                ),
+                "pull again",
+            )));
+        }
+        if !self.begun {
+            self.begin(target).await?;
+        }
+        target.read_from(&header.snapshot);
+        let received = entry.map_or(0, |entry| entry.counts.received());
+        let outcome = self.frames(target, &mut incoming, received).await;
+        self.bytes += incoming.received();
         outcome
     }
 
-    async fn load_chunks(
-        &self,
-        target: &mut dyn Target,
-        table: &PreparedTable,
-    ) -> Result<TableReport, Failure> {
-        let order = &table.order;
-        let name = &order.incoming.table;
-        self.check_cancelled()?;
-        let (mut incoming, header) = fetch::open(self.tenant, self.peer, self.id, name).await?;
-        let arriving = &order.incoming;
-        if !same_columns(&header.table, arriving) {
-            return Err(failure(
-                "columns-differ",
-                format!("table {name:?} changed at the other site after it was described"),
-                "pull again",
-            ));
+    async fn nothing_to_move(&mut self, target: &mut dyn Target) -> Result<(), Stop> {
+        if !self.begun {
+            self.begin(target).await?;
         }
-        if order.create {
-            target.create(&table.before, arriving).await?;
-        }
-        target
-            .begin_table(TableLoad {
-                run: self.id.to_owned(),
-                incoming: arriving.clone(),
-                local: self.database.describe(name).await?,
-                plan: table.strategy.plan.clone(),
-                created: order.create,
-            })
-            .await?;
+        Ok(())
+    }
 
-        let mut counts = ChunkCounts::default();
+    /// Applies frames until the stream's end.
+    async fn frames(
+        &mut self,
+        target: &mut dyn Target,
+        incoming: &mut super::fetch::Incoming,
+        mut received: u64,
+    ) -> Result<(), Stop> {
+        let divisible = self.is_divisible();
         let mut chunk = Chunk::default();
-        let mut received = 0;
-        let mut told = Instant::now();
         loop {
-            match incoming.next().await? {
-                Frame::Rows(block) => {
-                    target.stage(&block).await?;
+            let deadline = chunk.deadline().filter(|_| divisible);
+            let frame = tokio::select! {
+                frame = incoming.next() => Some(frame),
+                () = until(deadline) => None,
+            };
+            match frame {
+                Some(Ok(Frame::Rows(block))) => {
+                    target.stage(&block).await.map_err(written)?;
                     chunk.add(&block);
                     received += u64::from(block.row_count());
-                    if told.elapsed() >= PROGRESS {
-                        told = Instant::now();
-                        self.tell(name, received, incoming.received());
-                    }
-                    if order.one_chunk && chunk.rows > CHUNK_ROWS {
-                        return Err(too_large(name));
-                    }
-                    if chunk.is_full() && !order.one_chunk {
-                        counts += self.commit(target, table).await?;
-                        chunk = Chunk::default();
-                        self.check_cancelled()?;
+                    self.tell(received, incoming.received());
+                    if self.table.order.one_chunk && chunk.rows() > MAX_ROWS {
+                        return Err(Stop::Failed(too_large(self.name())));
                     }
                 }
-                Frame::Alive => self.check_cancelled()?,
-                Frame::End(_) => break,
+                Some(Ok(Frame::Alive)) => self.run.check_cancelled()?,
+                Some(Ok(Frame::End(_))) => break,
+                Some(Ok(Frame::Digest(_))) => {
+                    return Err(Stop::Failed(failure(
+                        "corrupt",
+                        "the other site sent digests instead of rows",
+                        "use the same version of tombolo on both sides",
+                    )));
+                }
+                Some(Err(error)) => {
+                    // What arrived is whole and in order: it need not come again.
+                    if divisible && chunk.rows() > 0 && matches!(error, FetchError::Broken(_)) {
+                        self.commit(target).await?;
+                    }
+                    return Err(fetched(error));
+                }
+                None => {}
+            }
+            if divisible && chunk.is_full() {
+                self.commit(target).await?;
+                chunk = Chunk::default();
+                self.run.check_cancelled()?;
             }
         }
-        if chunk.rows > 0 {
-            counts += self.commit(target, table).await?;
+        if chunk.rows() > 0 {
+            self.commit(target).await?;
         }
-        if !table.after.is_empty() {
-            target.create(&table.after, arriving).await?;
+        self.run
+            .tell(self.name(), received, self.bytes + incoming.received());
+        Ok(())
+    }
+
+    async fn commit(&self, target: &mut dyn Target) -> Result<(), Stop> {
+        if let Some(judge) = &self.table.strategy.judge {
+            settle(target, judge, &self.table.order.incoming).await?;
         }
-        target.finish_table().await?;
-        self.tell(name, received, incoming.received());
-        let accounted = counts.created + counts.updated + counts.same + counts.skipped;
-        if accounted != received {
-            return Err(failure(
-                "internal",
-                format!("table {name:?}: {received} rows arrived, {accounted} are accounted for"),
-                "please report this with the table's definition",
-            ));
+        target.commit_chunk().await.map_err(written)?;
+        Ok(())
+    }
+
+    async fn begin(&mut self, target: &mut dyn Target) -> Result<(), Failure> {
+        let order = &self.table.order;
+        target
+            .begin_table(TableLoad {
+                run: self.run.order.ledger.clone(),
+                incoming: order.incoming.clone(),
+                plan: self.table.strategy.plan.clone(),
+                create: order.create.then(|| self.table.before.clone()),
+                straight: self.straight && self.table.strategy.judge.is_none(),
+                max_rejects: self.run.order.max_rejects.into(),
+                description: self.table.description.clone(),
+                retry: false,
+            })
+            .await?;
+        self.begun = true;
+        Ok(())
+    }
+
+    async fn entry(&self, target: &mut dyn Target) -> Result<Option<LedgerEntry>, Failure> {
+        Ok(target
+            .ledger_entry(&self.run.order.ledger, self.name())
+            .await?)
+    }
+
+    fn tell(&mut self, rows: u64, bytes: u64) {
+        if self.told.elapsed() >= PROGRESS {
+            self.told = Instant::now();
+            self.run.tell(self.name(), rows, self.bytes + bytes);
         }
-        Ok(TableReport {
-            table: name.clone(),
+    }
+
+    fn report(&self, loaded: &Loaded, differences: Option<&Differences>) -> TableReport {
+        let mut counts = loaded.counts;
+        if let Some(differences) = differences {
+            differences.count_unmoved(&mut counts, self.table.strategy.plan.update.as_ref());
+        }
+        TableReport {
+            table: self.name().to_owned(),
             created: counts.created,
             updated: counts.updated,
             same: counts.same,
             skipped: counts.skipped,
-            failed: 0,
-            bytes: incoming.received(),
-        })
-    }
-
-    async fn commit(
-        &self,
-        target: &mut dyn Target,
-        table: &PreparedTable,
-    ) -> Result<ChunkCounts, Failure> {
-        if let Some(judge) = &table.strategy.judge {
-            settle(target, judge, &table.order.incoming).await?;
+            failed: counts.failed,
+            bytes: self.bytes + differences.map_or(0, Differences::bytes),
+            snapshots: loaded.snapshots,
+            stored: loaded.stored.clone(),
         }
-        Ok(target.commit_chunk().await?)
     }
+}
 
-    fn tell(&self, table: &str, rows: u64, bytes: u64) {
-        let progress = TableProgress {
-            table: table.to_owned(),
-            rows,
-            bytes,
-        };
-        self.tenant
-            .notices()
-            .publish(self.id, Happening::Progress(progress));
-    }
-
-    fn check_cancelled(&self) -> Result<(), Failure> {
-        if *self.cancelled.borrow() {
-            return Err(failure(
-                "cancelled",
-                "the pull was cancelled",
-                "what is committed is complete; pull again for the rest",
-            ));
-        }
-        Ok(())
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -228,7 +348,7 @@ fn too_large(table: &str) -> Failure {
     failure(
         "table-too-large",
         format!(
-            "table {table:?} refers to itself, so all its rows have to be written at once, and it has more than {CHUNK_ROWS}"
+            "table {table:?} refers to itself, so all its rows have to be written at once, and it has more than {MAX_ROWS}"
         ),
         "drop its foreign key to itself for the time of the transfer",
     )

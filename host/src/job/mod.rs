@@ -1,20 +1,32 @@
 //! Jobs: a run's rows from a peer into a database, as an order says. A job never decides.
 
+mod chunk;
+mod compare;
+mod description;
+mod differences;
 mod fetch;
 mod load;
+mod retry;
+mod run;
+mod schedule;
 mod statement;
 mod strategy;
+mod verify;
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::bindings::transfers::{CopyOrder, TableOrder};
+use crate::bindings::transfers::{CopyOrder, TableComparison, TableOrder};
 use crate::bindings::types::{Failure, Generation, TableReport, TableSchema};
 use crate::database::{CheckedStatement, Database, DatabaseError};
 use crate::failure::failure;
 use crate::tenant::Tenant;
+use description::Description;
+use run::Run;
 use strategy::Strategy;
+
+pub use fetch::SNAPSHOT_EXPIRED;
 
 /// Why a job ended early.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +73,27 @@ struct PreparedTable {
     strategy: Strategy,
     before: Vec<CheckedStatement>,
     after: Vec<CheckedStatement>,
+    /// The tables that its rows may refer to.
+    parents: Vec<String>,
+    /// What a retry of its rejects has to know.
+    description: String,
+}
+
+impl PreparedTable {
+    fn name(&self) -> &str {
+        &self.order.incoming.table
+    }
+
+    /// Whether a look for differences can save moving rows.
+    fn compares(&self) -> bool {
+        self.order.differences && self.is_keyed()
+    }
+
+    /// Whether rows are found again by their key.
+    fn is_keyed(&self) -> bool {
+        let plan = &self.strategy.plan;
+        !plan.regenerate_key && !plan.key.is_empty() && !self.order.incoming.primary_key.is_empty()
+    }
 }
 
 /// Pulls all tables of an order. Every table is prepared before the first is written; a table's rows are committed in
@@ -70,38 +103,52 @@ pub async fn pull(
     order: CopyOrder,
     cancelled: watch::Receiver<bool>,
 ) -> Result<Vec<TableReport>, JobError> {
-    let database = tenant
-        .database(&order.database)
-        .map(|granted| Arc::clone(granted.database()))
-        .ok_or_else(|| JobError {
-            table: None,
-            failure: failure("not-found", format!("no database {:?}", order.database), ""),
-        })?;
+    let database = database(tenant, &order)?;
     let mut prepared = Vec::with_capacity(order.tables.len());
-    for table in order.tables {
+    for table in &order.tables {
         let name = table.incoming.table.clone();
-        let table = prepare(tenant, database.as_ref(), table).await;
+        let table = prepare(tenant, database.as_ref(), table.clone()).await;
         prepared.push(table.map_err(JobError::at(&name))?);
     }
+    let run = Run {
+        tenant,
+        database: &database,
+        order: &order,
+        cancelled: &cancelled,
+    };
+    schedule::all(run, &prepared).await
+}
 
-    let mut target = database.target().await?;
-    target.prepare().await?;
-    let mut reports = Vec::with_capacity(prepared.len());
-    for table in prepared {
-        let name = table.order.incoming.table.clone();
-        let run = load::Run {
-            tenant,
-            database: database.as_ref(),
-            id: &order.run,
-            peer: &order.peer,
-            cancelled: &cancelled,
-        };
-        let report = run.load(target.as_mut(), table).await;
-        let report = report.map_err(JobError::at(&name))?;
-        tenant.table_done(&order.run, report.clone());
-        reports.push(report);
+/// Compares all tables of an order with what is here. Nothing is written.
+pub async fn compare(
+    tenant: &Arc<Tenant>,
+    order: CopyOrder,
+    cancelled: watch::Receiver<bool>,
+) -> Result<Vec<TableComparison>, JobError> {
+    let database = database(tenant, &order)?;
+    let run = Run {
+        tenant,
+        database: &database,
+        order: &order,
+        cancelled: &cancelled,
+    };
+    let mut comparisons = Vec::with_capacity(order.tables.len());
+    for table in &order.tables {
+        let mut table = table.clone();
+        table.incoming = without_computed(table.incoming);
+        let compared = compare::table(run, &table).await;
+        comparisons.push(compared.map_err(JobError::at(&table.incoming.table))?);
     }
-    Ok(reports)
+    Ok(comparisons)
+}
+
+fn database(tenant: &Tenant, order: &CopyOrder) -> Result<Arc<dyn Database>, JobError> {
+    let granted = tenant.database(&order.database);
+    let granted = granted.ok_or_else(|| JobError {
+        table: None,
+        failure: failure("not-found", format!("no database {:?}", order.database), ""),
+    })?;
+    Ok(Arc::clone(granted.database()))
 }
 
 async fn prepare(
@@ -126,11 +173,20 @@ async fn prepare(
         database.describe(table).await?
     };
     let strategy = strategy::resolve(tenant.conflicts(), &order, &local).await?;
+    let keys = order
+        .incoming
+        .foreign_keys
+        .iter()
+        .chain(&local.foreign_keys);
+    let parents = keys.map(|key| key.referenced_table.clone()).collect();
+    let description = Description::of(&order).to_json()?;
     Ok(PreparedTable {
         order,
         strategy,
         before,
         after,
+        parents,
+        description,
     })
 }
 

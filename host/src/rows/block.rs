@@ -1,6 +1,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::bindings::types::Cell;
+
 use super::{CellRef, FRAME_BYTES, FRAME_ROWS, FrameError};
 
 const NULL: u8 = 0;
@@ -17,17 +19,22 @@ pub struct RowBlock {
     data: Bytes,
     rows: u32,
     columns: usize,
+    digest: u128,
 }
 
 impl RowBlock {
     /// Takes bytes from a stranger, after walking all of them.
     pub fn parse(data: Bytes, rows: u32, columns: usize) -> Result<Self, FrameError> {
         let mut rest: &[u8] = &data;
+        let mut digest = 0u128;
         for _ in 0..rows {
+            let start = rest;
             for _ in 0..columns {
                 let (_, after) = split_cell(rest).ok_or(FrameError::Cell)?;
                 rest = after;
             }
+            let (row, _) = start.split_at(start.len() - rest.len());
+            digest = digest.wrapping_add(xxh3_128(row));
         }
         if !rest.is_empty() || columns == 0 {
             return Err(FrameError::Cell);
@@ -36,7 +43,31 @@ impl RowBlock {
             data,
             rows,
             columns,
+            digest,
         })
+    }
+
+    /// The cells of one encoded row of unknown width, as keys are kept; none if it is not well formed.
+    #[must_use]
+    pub fn parse_row(data: &[u8]) -> Option<Vec<Cell>> {
+        let mut rest = data;
+        let mut cells = Vec::new();
+        while !rest.is_empty() {
+            let (cell, after) = split_cell(rest)?;
+            cells.push(cell.to_cell());
+            rest = after;
+        }
+        Some(cells)
+    }
+
+    /// The other way round: one encoded row.
+    #[must_use]
+    pub fn encode_row(cells: &[Cell]) -> Vec<u8> {
+        let mut builder = BlockBuilder::new(cells.len());
+        for cell in cells {
+            builder.push(cell.into());
+        }
+        builder.data.to_vec()
     }
 
     /// The encoded rows.
@@ -63,7 +94,7 @@ impl RowBlock {
         (0..self.rows).map(move |_| {
             let start = rest;
             for _ in 0..self.columns {
-                rest = split_cell(rest).map_or(&[][..], |(_, after)| after);
+                rest = split_encoded(rest).map_or(&[][..], |(_, after)| after);
             }
             let length = start.len() - rest.len();
             RowRef {
@@ -75,8 +106,7 @@ impl RowBlock {
     /// The sum of the rows' digests: the same whatever their order.
     #[must_use]
     pub fn digest(&self) -> u128 {
-        self.rows()
-            .fold(0, |sum, row| sum.wrapping_add(xxh3_128(row.data)))
+        self.digest
     }
 }
 
@@ -92,6 +122,19 @@ impl<'a> RowRef<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.data
     }
+
+    /// The row's share of [`RowBlock::digest`].
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        xxh3_128(self.data)
+    }
+
+    /// The next cell as it is encoded; none behind the last.
+    pub fn next_encoded(&mut self) -> Option<&'a [u8]> {
+        let (cell, rest) = split_encoded(self.data)?;
+        self.data = rest;
+        Some(cell)
+    }
 }
 
 impl<'a> Iterator for RowRef<'a> {
@@ -102,6 +145,12 @@ impl<'a> Iterator for RowRef<'a> {
         self.data = rest;
         Some(cell)
     }
+}
+
+/// Splits one cell off, length included, of rows that are known to be well formed.
+fn split_encoded(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = i32::from_be_bytes(*data.first_chunk::<4>()?);
+    data.split_at_checked(4 + usize::try_from(length).ok()?)
 }
 
 /// Reads one cell: `i32` big-endian length of what follows, tag, payload.
@@ -129,6 +178,9 @@ pub struct BlockBuilder {
     data: BytesMut,
     rows: u32,
     columns: usize,
+    digest: u128,
+    /// Where the row under way begins.
+    row: usize,
 }
 
 impl BlockBuilder {
@@ -139,6 +191,8 @@ impl BlockBuilder {
             data: BytesMut::new(),
             rows: 0,
             columns,
+            digest: 0,
+            row: 0,
         }
     }
 
@@ -165,7 +219,16 @@ impl BlockBuilder {
 
     /// Ends the row under way.
     pub fn end_row(&mut self) {
+        let row = self.data.get(self.row..).unwrap_or_default();
+        self.digest = self.digest.wrapping_add(xxh3_128(row));
+        self.row = self.data.len();
         self.rows += 1;
+    }
+
+    /// Adds a whole row of another block of the same columns.
+    pub fn push_row(&mut self, row: RowRef<'_>) {
+        self.data.extend_from_slice(row.data);
+        self.end_row();
     }
 
     /// Bytes so far.
@@ -188,10 +251,12 @@ impl BlockBuilder {
 
     /// The rows so far as a block; the builder starts anew.
     pub fn take(&mut self) -> RowBlock {
+        self.row = 0;
         RowBlock {
             data: self.data.split().freeze(),
             rows: std::mem::take(&mut self.rows),
             columns: self.columns,
+            digest: std::mem::take(&mut self.digest),
         }
     }
 }

@@ -12,6 +12,7 @@ const VERSION: u8 = 1;
 const HEADER: u8 = b'H';
 const ROWS: u8 = b'R';
 const ALIVE: u8 = b'A';
+const DIGEST: u8 = b'D';
 const END: u8 = b'E';
 const ERROR: u8 = b'X';
 
@@ -54,6 +55,8 @@ pub enum FrameError {
 pub struct StreamHeader {
     /// The table as it is sent: exactly the columns of each row.
     pub table: TableSchema,
+    /// Names the snapshot that the rows come from; rows of two snapshots may not fit together.
+    pub snapshot: String,
 }
 
 /// The last frame: what must have arrived.
@@ -85,6 +88,8 @@ pub enum Frame {
     Rows(RowBlock),
     /// The sender works, but has nothing to say yet.
     Alive,
+    /// The digests of buckets of rows; nothing comes behind it.
+    Digest(Bytes),
     /// All rows were sent, and all of them arrived.
     End(StreamEnd),
 }
@@ -119,6 +124,12 @@ pub fn encode_rows(block: &RowBlock, compress: bool) -> Bytes {
 #[must_use]
 pub fn encode_alive() -> Bytes {
     encode(ALIVE, 0, &[])
+}
+
+/// The digest frame.
+#[must_use]
+pub fn encode_digest(digests: &[u8]) -> Bytes {
+    encode(DIGEST, 0, digests)
 }
 
 /// The end frame.
@@ -207,6 +218,7 @@ where
                 Ok(Frame::Rows(block))
             }
             ALIVE => Ok(Frame::Alive),
+            DIGEST => Ok(Frame::Digest(payload)),
             END => {
                 let end: StreamEnd = serde_json::from_slice(&payload)
                     .map_err(|_| FrameError::Corrupt("its end cannot be read"))?;

@@ -4,15 +4,17 @@
 //! between a socket and a database owns single cells. `docs/row-format.md` specifies the bytes.
 
 mod block;
+mod buckets;
 mod cell;
 mod frame;
 pub mod temporal;
 
 pub use block::{BlockBuilder, RowBlock, RowRef};
+pub use buckets::{BUCKETS, BucketDigest, BucketSet, Buckets, KeyColumns};
 pub use cell::CellRef;
 pub use frame::{
-    Frame, FrameError, FrameReader, StreamEnd, StreamHeader, encode_alive, encode_end,
-    encode_error, encode_header, encode_rows, encode_start,
+    Frame, FrameError, FrameReader, StreamEnd, StreamHeader, encode_alive, encode_digest,
+    encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
 
 /// The media type of a stream of frames.

@@ -12,14 +12,14 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::rows;
+use super::rows::{self, Content, Selection, Sending};
 use crate::access::Admission;
 use crate::bindings::http::Method;
-use crate::bindings::peers::{Body, PeerRequest, ReadOrder};
+use crate::bindings::peers::{Body, PeerRequest, Selection as Selected};
 use crate::bindings::types::Failure;
 use crate::capability::Caller;
 use crate::failure::failure;
-use crate::rows::{MEDIA_TYPE, MEDIA_TYPE_COMPRESSED};
+use crate::rows::{BUCKETS, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, RowBlock};
 use crate::tenant::{Patterns, Tenant};
 
 /// What all routes begin with.
@@ -102,39 +102,84 @@ async fn respond(
     match response.body {
         Body::Empty => Ok(plain(status, "application/json", Bytes::new())),
         Body::Json(json) => Ok(plain(status, "application/json", json.into())),
-        Body::Rows(order) => stream(tenant, admission, order, compress),
-        Body::Digest(_) | Body::Counts(_) | Body::Receive(_) | Body::Other(_) => {
-            let later = failure("unavailable", "this version cannot do that yet", "");
-            Err((StatusCode::NOT_IMPLEMENTED, later))
+        Body::Rows(order) => {
+            let selection = selection(order.selection)?;
+            let content = Content::Rows(selection, compress);
+            stream(
+                tenant,
+                admission,
+                (order.database, order.table, order.run),
+                content,
+            )
         }
+        Body::Digest(order) => {
+            if !order.buckets.is_power_of_two() || order.buckets > BUCKETS {
+                let wrong = format!("buckets are a power of two and at most {BUCKETS}");
+                return Err((StatusCode::BAD_REQUEST, failure("bad-request", wrong, "")));
+            }
+            let content = Content::Digest(order.buckets);
+            stream(
+                tenant,
+                admission,
+                (order.database, order.table, order.run),
+                content,
+            )
+        }
+        Body::Counts(_) | Body::Receive(_) | Body::Other(_) => Err(later()),
     }
 }
 
-/// Whatever the engine ordered: rows leave only under an admission, within its scope and the operator's grants.
+fn later() -> (StatusCode, Failure) {
+    let later = failure("unavailable", "this version cannot do that yet", "");
+    (StatusCode::NOT_IMPLEMENTED, later)
+}
+
+/// Which rows an order asks for.
+fn selection(selection: Selected) -> Result<Selection, (StatusCode, Failure)> {
+    Ok(match selection {
+        Selected::All => Selection::All,
+        Selected::First(rows) => Selection::First(rows),
+        Selected::Buckets(buckets) => Selection::Buckets(Box::new(buckets.into_iter().collect())),
+        Selected::After(key) => {
+            let cells = RowBlock::parse_row(&key).ok_or_else(|| {
+                let wrong = failure(
+                    "bad-request",
+                    "the key to go on behind is not well formed",
+                    "",
+                );
+                (StatusCode::BAD_REQUEST, wrong)
+            })?;
+            Selection::After(cells)
+        }
+        Selected::Other(_) => return Err(later()),
+    })
+}
+
+/// Whatever the engine ordered: rows and digests leave only under an admission, within its scope and the operator's
+/// grants.
 fn stream(
     tenant: Arc<Tenant>,
     admission: Option<Admission>,
-    order: ReadOrder,
-    compress: bool,
+    (database, table, run): (String, String, String),
+    content: Content,
 ) -> Result<Answer, (StatusCode, Failure)> {
     let denied = |message: String| {
         let hint = "ask the other site to share it";
         (StatusCode::FORBIDDEN, failure("denied", message, hint))
     };
     let admission = admission.ok_or_else(|| denied("rows need a session".to_owned()))?;
-    let table = &order.table;
     let granted = tenant
-        .database(&order.database)
+        .database(&database)
         .ok_or_else(|| denied("the session's database is not granted".to_owned()))?;
     let scope = Patterns::new(&admission.scope.tables)
         .map_err(|_| denied("the session's scope cannot be read".to_owned()))?;
-    if !granted.readable().matches(table) || !scope.matches(table) {
+    if !granted.readable().matches(&table) || !scope.matches(&table) {
         return Err(denied(format!("table {table:?} is outside what is shared")));
     }
     let database = Arc::clone(granted.database());
     let held = tenant
         .snapshots()
-        .of_run(&admission.id, &order.run)
+        .of_run(&admission.id, &run)
         .ok_or_else(|| {
             let many = failure(
                 "limit",
@@ -143,12 +188,19 @@ fn stream(
             );
             (StatusCode::TOO_MANY_REQUESTS, many)
         })?;
-    let media_type = if compress {
-        MEDIA_TYPE_COMPRESSED
-    } else {
-        MEDIA_TYPE
+    let media_type = match content {
+        Content::Rows(_, true) => MEDIA_TYPE_COMPRESSED,
+        _ => MEDIA_TYPE,
     };
-    let frames = rows::stream(tenant, admission, database, held, order, compress);
+    let sending = Sending {
+        tenant,
+        admission,
+        database,
+        held,
+        run,
+        table,
+    };
+    let frames = rows::stream(sending, content);
     let body = StreamBody::new(frames.map(|frame| Ok(Frame::data(frame))));
     Ok(response(StatusCode::OK, media_type, body.boxed_unsync()))
 }

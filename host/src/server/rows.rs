@@ -1,25 +1,24 @@
-//! The body of a row stream: a held snapshot's rows as frames.
+//! The bodies of streams: a held snapshot's rows, or their digests, as frames.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::access::Admission;
 use crate::bindings::events::{Event, Sent};
-use crate::bindings::peers::ReadOrder;
-use crate::bindings::types::{Failure, TableReport};
-use crate::database::{Database, DatabaseError};
+use crate::bindings::types::{Cell, Failure, Stored, TableReport, TableSchema};
+use crate::database::{Database, DatabaseError, Read};
 use crate::failure::failure;
+use crate::job::SNAPSHOT_EXPIRED;
 use crate::rows::{
-    RowBlock, StreamEnd, StreamHeader, encode_alive, encode_end, encode_error, encode_header,
-    encode_rows, encode_start,
+    BlockBuilder, BucketSet, KeyColumns, RowBlock, StreamEnd, StreamHeader, encode_alive,
+    encode_digest, encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
-use crate::snapshots::Held;
+use crate::snapshots::{Held, RunSnapshot};
 use crate::tenant::Tenant;
 
 /// A sender that has no rows yet says that it lives.
@@ -28,53 +27,67 @@ const ALIVE: Duration = Duration::from_secs(5);
 /// Frames that wait for a slow receiver.
 const WAITING_FRAMES: usize = 4;
 
+/// What is streamed.
+pub enum Content {
+    /// Rows, and whether their frames are compressed.
+    Rows(Selection, bool),
+    /// Digests in so many buckets.
+    Digest(u32),
+}
+
+/// Which rows.
+pub enum Selection {
+    /// All, in key order.
+    All,
+    /// Those behind a key.
+    After(Vec<Cell>),
+    /// So many, from the first on.
+    First(u32),
+    /// Those of some buckets.
+    Buckets(Box<BucketSet>),
+}
+
+/// One stream: whose, of what, from where.
+pub struct Sending {
+    /// Whose it is.
+    pub tenant: Arc<Tenant>,
+    /// Under which it leaves.
+    pub admission: Admission,
+    /// Where the rows are.
+    pub database: Arc<dyn Database>,
+    /// The run's snapshot.
+    pub held: Arc<Held>,
+    /// The peer's run.
+    pub run: String,
+    /// The table.
+    pub table: String,
+}
+
 /// Streams what an order asks for. The caller checked grants and scope.
-pub fn stream(
-    tenant: Arc<Tenant>,
-    admission: Admission,
-    database: Arc<dyn Database>,
-    held: Arc<Held>,
-    order: ReadOrder,
-    compress: bool,
-) -> impl Stream<Item = Bytes> + Send {
+pub fn stream(sending: Sending, content: Content) -> impl Stream<Item = Bytes> + Send {
     let (frames, waiting) = mpsc::channel(WAITING_FRAMES);
     tokio::spawn(async move {
-        let deadline = Instant::from_std(held.deadline());
-        let revoked = admission.revoked();
+        let revoked = sending.admission.revoked();
         let gone = frames.clone();
-        let gone = async move { gone.closed().await };
-        let sending = send(
-            database,
-            Arc::clone(&held),
-            order.table.clone(),
-            compress,
-            frames.clone(),
-        );
         let outcome = tokio::select! {
-            outcome = sending => outcome,
+            outcome = sending.send(content, &frames) => outcome,
             () = revoked => Err(failure("owner-gone", "the session has ended", "ask for a new code")),
-            () = tokio::time::sleep_until(deadline) => Err(failure(
-                "limit",
-                "the snapshot of this run is too old",
-                "pull again for the rest",
-            )),
             // Nobody listens any more: stop reading the database at once.
-            () = gone => Err(failure("cancelled", "the receiver is gone", "")),
+            () = gone.closed() => Err(cancelled()),
         };
-        held.touch();
+        sending.held.touch();
         match outcome {
-            Ok(report) => tenant.enqueue(Event::Sent(Sent {
-                admission: admission.id,
-                run: order.run,
+            Ok(Some(report)) => sending.tenant.enqueue(Event::Sent(Sent {
+                admission: sending.admission.id,
+                run: sending.run,
                 report,
             })),
+            Ok(None) => {}
             Err(failure) => {
-                // A read that was broken off leaves its connection in the middle of something.
-                *held.lock().await = None;
                 tracing::warn!(
                     code = failure.code,
-                    table = order.table,
-                    "a row stream ended early: {}",
+                    table = sending.table,
+                    "a stream ended early: {}",
                     failure.message
                 );
                 if let Ok(frame) = encode_error(&failure) {
@@ -88,43 +101,125 @@ pub fn stream(
     })
 }
 
-async fn send(
-    database: Arc<dyn Database>,
-    held: Arc<Held>,
-    table: String,
-    compress: bool,
-    frames: mpsc::Sender<Bytes>,
-) -> Result<TableReport, Failure> {
-    push(&frames, encode_start()).await?;
-    let mut slot = held.lock().await;
-    let snapshot = match slot.as_mut() {
-        Some(snapshot) => snapshot,
-        None => slot.insert(alive_until(database.snapshot(), &frames).await?),
-    };
-    let schema = alive_until(snapshot.describe(&table), &frames).await?;
-    let header = StreamHeader {
-        table: schema.clone(),
-    };
-    push(&frames, encode_header(&header).map_err(unencodable)?).await?;
+impl Sending {
+    async fn send(
+        &self,
+        content: Content,
+        frames: &mpsc::Sender<Bytes>,
+    ) -> Result<Option<TableReport>, Failure> {
+        push(frames, encode_start()).await?;
+        let opening = self.held.snapshot(self.database.as_ref());
+        let snapshot = alive_until(opening, frames).await?;
+        let work = async {
+            match content {
+                Content::Rows(selection, compress) => {
+                    self.rows(&snapshot, selection, compress, frames).await
+                }
+                Content::Digest(buckets) => self.digest(&snapshot, buckets, frames).await,
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            () = tokio::time::sleep_until(Instant::from_std(snapshot.deadline())) => Err(Broken::Peer(failure(
+                SNAPSHOT_EXPIRED,
+                "the snapshot of this run is too old",
+                "pull again for the rest",
+            ))),
+        };
+        match outcome {
+            Ok(report) => Ok(report),
+            Err(Broken::Peer(failure)) => {
+                if failure.code == SNAPSHOT_EXPIRED {
+                    self.held.discard(&snapshot).await;
+                }
+                Err(failure)
+            }
+            Err(Broken::Database(error)) => {
+                self.held.discard(&snapshot).await;
+                Err(error.into())
+            }
+        }
+    }
 
-    let (blocks, waiting) = mpsc::channel(2);
-    let (read, forwarded) = tokio::join!(
-        snapshot.read(&schema, blocks),
-        forward(waiting, compress, &frames)
-    );
-    read?;
-    let sent = forwarded?;
-    let end = encode_end(&StreamEnd::new(sent.rows, sent.digest)).map_err(unencodable)?;
-    push(&frames, end).await?;
-    Ok(TableReport {
-        table,
-        created: sent.rows,
-        updated: 0,
-        same: 0,
-        skipped: 0,
-        failed: 0,
-        bytes: sent.bytes,
-    })
+    async fn rows(
+        &self,
+        snapshot: &RunSnapshot,
+        selection: Selection,
+        compress: bool,
+        frames: &mpsc::Sender<Bytes>,
+    ) -> Result<Option<TableReport>, Broken> {
+        let schema = self.header(snapshot, frames).await?;
+        let mut read = Read::all(&schema);
+        let mut buckets = None;
+        match &selection {
+            Selection::All => {}
+            Selection::After(key) => read.after = Some(key),
+            Selection::First(rows) => read.limit = Some(*rows),
+            Selection::Buckets(set) => buckets = Some((set.as_ref(), KeyColumns::of(&schema))),
+        }
+        let (blocks, waiting) = mpsc::channel(2);
+        let (read, forwarded) = tokio::join!(
+            snapshot.view.read(read, blocks),
+            forward(waiting, buckets, compress, frames)
+        );
+        read.map_err(Broken::Database)?;
+        let sent = forwarded?;
+        let end = encode_end(&StreamEnd::new(sent.rows, sent.digest)).map_err(unencodable)?;
+        push(frames, end).await?;
+        Ok(Some(TableReport {
+            table: self.table.clone(),
+            created: sent.rows,
+            updated: 0,
+            same: 0,
+            skipped: 0,
+            failed: 0,
+            bytes: sent.bytes,
+            snapshots: 1,
+            stored: Stored::Unverified("sent, not stored".to_owned()),
+        }))
+    }
+
+    async fn digest(
+        &self,
+        snapshot: &RunSnapshot,
+        buckets: u32,
+        frames: &mpsc::Sender<Bytes>,
+    ) -> Result<Option<TableReport>, Broken> {
+        let schema = self.header(snapshot, frames).await?;
+        let digests = alive_until(snapshot.digests(&schema), frames).await;
+        let digests = digests.map_err(Broken::Database)?;
+        push(frames, encode_digest(&digests.encode(buckets))).await?;
+        Ok(None)
+    }
+
+    async fn header(
+        &self,
+        snapshot: &RunSnapshot,
+        frames: &mpsc::Sender<Bytes>,
+    ) -> Result<TableSchema, Broken> {
+        let described = alive_until(snapshot.view.describe(&self.table), frames).await;
+        let schema = described.map_err(Broken::Database)?;
+        let header = StreamHeader {
+            table: schema.clone(),
+            snapshot: snapshot.id.clone(),
+        };
+        push(frames, encode_header(&header).map_err(unencodable)?).await?;
+        Ok(schema)
+    }
+}
+
+/// Why a stream ended early.
+enum Broken {
+    /// The view may be of no more use.
+    Database(DatabaseError),
+    /// The view can be read again.
+    Peer(Failure),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Peer(failure)
+    }
 }
 
 /// What went out so far.
@@ -138,40 +233,81 @@ struct Forwarded {
 /// Turns blocks into frames as they come.
 async fn forward(
     mut blocks: mpsc::Receiver<RowBlock>,
+    buckets: Option<(&BucketSet, KeyColumns)>,
     compress: bool,
     frames: &mpsc::Sender<Bytes>,
 ) -> Result<Forwarded, Failure> {
     let mut sent = Forwarded::default();
+    let mut chosen = None;
     loop {
-        match tokio::time::timeout(ALIVE, blocks.recv()).await {
-            Ok(Some(block)) => {
-                sent.rows += u64::from(block.row_count());
-                sent.digest = sent.digest.wrapping_add(block.digest());
-                let frame = encode_rows(&block, compress);
-                sent.bytes += frame.len() as u64;
-                push(frames, frame).await?;
+        let block = match tokio::time::timeout(ALIVE, blocks.recv()).await {
+            Ok(Some(block)) => block,
+            Ok(None) => break,
+            Err(_) => {
+                push(frames, encode_alive()).await?;
+                continue;
             }
-            Ok(None) => return Ok(sent),
-            Err(_) => push(frames, encode_alive()).await?,
+        };
+        let Some((set, key)) = &buckets else {
+            sent.push(&block, compress, frames).await?;
+            continue;
+        };
+        let chosen = chosen.get_or_insert_with(|| BlockBuilder::new(block.column_count()));
+        for row in block.rows().filter(|row| set.contains(key.bucket(*row))) {
+            if chosen.byte_count() + row.bytes().len() > crate::rows::FRAME_BYTES
+                && !chosen.is_empty()
+            {
+                sent.push(&chosen.take(), compress, frames).await?;
+            }
+            chosen.push_row(row);
+            if chosen.is_full() {
+                sent.push(&chosen.take(), compress, frames).await?;
+            }
         }
+    }
+    if let Some(mut rest) = chosen
+        && !rest.is_empty()
+    {
+        sent.push(&rest.take(), compress, frames).await?;
+    }
+    Ok(sent)
+}
+
+impl Forwarded {
+    async fn push(
+        &mut self,
+        block: &RowBlock,
+        compress: bool,
+        frames: &mpsc::Sender<Bytes>,
+    ) -> Result<(), Failure> {
+        self.rows += u64::from(block.row_count());
+        self.digest = self.digest.wrapping_add(block.digest());
+        let frame = encode_rows(block, compress);
+        self.bytes += frame.len() as u64;
+        push(frames, frame).await
     }
 }
 
 async fn push(frames: &mpsc::Sender<Bytes>, frame: Bytes) -> Result<(), Failure> {
     match frames.send(frame).await {
         Ok(()) => Ok(()),
-        Err(_) => Err(failure("cancelled", "the receiver is gone", "")),
+        Err(_) => Err(cancelled()),
     }
+}
+
+fn cancelled() -> Failure {
+    failure("cancelled", "the receiver is gone", "")
 }
 
 /// Waits for the database and says meanwhile that the sender lives.
 async fn alive_until<T>(
-    mut work: BoxFuture<'_, Result<T, DatabaseError>>,
+    work: impl Future<Output = Result<T, DatabaseError>>,
     frames: &mpsc::Sender<Bytes>,
-) -> Result<T, Failure> {
+) -> Result<T, DatabaseError> {
+    let mut work = std::pin::pin!(work);
     loop {
         match tokio::time::timeout(ALIVE, work.as_mut()).await {
-            Ok(result) => return Ok(result?),
+            Ok(result) => return result,
             Err(_) => {
                 let _ = frames.send(encode_alive()).await;
             }

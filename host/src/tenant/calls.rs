@@ -73,6 +73,16 @@ impl Tenant {
             .await?
     }
 
+    /// Compares a planned run's tables with what is here instead of starting it.
+    pub async fn compare(&self, run: &str) -> Result<(), Failure> {
+        let call = self.operator()?;
+        self.engine
+            .call("client.compare", call, async |engine, store| {
+                engine.tombolo_sync_client().call_compare(store, run).await
+            })
+            .await?
+    }
+
     /// Ends a run at the next chunk.
     pub async fn cancel(&self, run: &str) -> Result<(), Failure> {
         let call = self.operator()?;

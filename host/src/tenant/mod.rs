@@ -5,7 +5,7 @@ mod calls;
 mod grants;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -14,12 +14,12 @@ pub use builder::TenantBuilder;
 pub use grants::{GrantedDatabase, Patterns};
 
 use crate::access::{Access, Admission};
-use crate::bindings::events::{Event, Finished, TableDone, Trouble};
+use crate::bindings::events::{Compared, Event, Finished, TableDone, Trouble};
 use crate::bindings::transfers::{CopyOrder, Notice};
 use crate::bindings::types::{Error, Failure, TableReport};
 use crate::capability::Capabilities;
 use crate::egress::Egress;
-use crate::job;
+use crate::job::{self, JobError};
 use crate::notices::{Happening, Notices};
 use crate::owner::{self, Owner};
 use crate::sandbox::{ConflictStrategies, EngineComponent, Sandbox, SchemaDdl, SessionRules};
@@ -118,7 +118,32 @@ impl Tenant {
         &self.conflicts
     }
 
-    pub(crate) fn start_job(&self, order: CopyOrder) -> Result<String, Error> {
+    /// Starts the job that pulls an order's tables.
+    pub(crate) fn start_pull(&self, order: CopyOrder) -> Result<String, Error> {
+        self.start_job(order, |tenant, order, cancelled| async move {
+            let run = order.run.clone();
+            let reports = job::pull(&tenant, order, cancelled).await?;
+            Ok(Event::Finished(Finished { run, reports }))
+        })
+    }
+
+    /// Starts the job that compares an order's tables with what is here.
+    pub(crate) fn start_comparison(&self, order: CopyOrder) -> Result<String, Error> {
+        self.start_job(order, |tenant, order, cancelled| async move {
+            let run = order.run.clone();
+            let tables = job::compare(&tenant, order, cancelled).await?;
+            Ok(Event::Compared(Compared { run, tables }))
+        })
+    }
+
+    fn start_job<F>(
+        &self,
+        order: CopyOrder,
+        work: impl FnOnce(Arc<Self>, CopyOrder, watch::Receiver<bool>) -> F,
+    ) -> Result<String, Error>
+    where
+        F: Future<Output = Result<Event, JobError>> + Send + 'static,
+    {
         let tenant = self
             .this
             .upgrade()
@@ -133,22 +158,22 @@ impl Tenant {
             jobs.insert(run.clone(), cancel);
         }
         let run_of_job = run.clone();
+        let work = work(Arc::clone(&tenant), order, cancelled);
         tokio::spawn(async move {
             let run = run_of_job;
-            let outcome = job::pull(&tenant, order, cancelled).await;
+            let outcome = work.await;
             tenant
                 .jobs
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&run);
-            tenant.enqueue(match outcome {
-                Ok(reports) => Event::Finished(Finished { run, reports }),
-                Err(error) => Event::Trouble(Trouble {
+            tenant.enqueue(outcome.unwrap_or_else(|error| {
+                Event::Trouble(Trouble {
                     run,
                     table: error.table().map(str::to_owned),
                     failure: error.into_failure(),
-                }),
-            });
+                })
+            }));
         });
         // A run has at most one job at a time, so the run names it.
         Ok(run)
@@ -186,6 +211,7 @@ impl Tenant {
                 Event::TableDone(done) => Some(done.run.clone()),
                 Event::Trouble(trouble) => Some(trouble.run.clone()),
                 Event::Finished(finished) => Some(finished.run.clone()),
+                Event::Compared(compared) => Some(compared.run.clone()),
                 Event::Sent(_) | Event::OwnerGone(_) | Event::Other(_) => None,
             };
             if let Err(failure) = tenant.deliver(&event).await {

@@ -1,17 +1,16 @@
 //! Runs: planned step by step, started by the operator, ended by the host's events.
 
 use crate::component::exports::tombolo::sync::client::PullRequest;
-use crate::component::exports::tombolo::sync::events::Trouble;
+use crate::component::exports::tombolo::sync::events::{Compared, Trouble};
 use crate::component::tombolo::sync::http::{Method, Request};
 use crate::component::tombolo::sync::services::Level;
-use crate::component::tombolo::sync::state::Lifetime;
 use crate::component::tombolo::sync::transfers::{CopyOrder, Notice, TableOrder};
 use crate::component::tombolo::sync::types::{Error, Failure, Peer, TableReport};
 use crate::documents::{self, Here, RunDocument, Stage, TableDocument, VERSION};
 use crate::failure::failure;
 use crate::host::Host;
-use crate::planning;
 use crate::protocol::{Done, MAX_CLAIMER, MAX_TABLES, hex, is_name};
+use crate::{planning, resuming};
 
 /// The longest address of a peer, in bytes.
 const MAX_URL: usize = 2_048;
@@ -45,6 +44,13 @@ pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
         claimer: request.claimer,
         known: 0,
         order: Vec::new(),
+        jobs: request.jobs.max(1),
+        max_rejects: request.max_rejects,
+        source: String::new(),
+        ledger: run.clone(),
+        unfinished_key: String::new(),
+        created: Vec::new(),
+        continued: false,
     };
     documents::put(host, &key(&run), &document, Some(0))?;
     host.request_step(&run)?;
@@ -76,6 +82,22 @@ fn next(host: &dyn Host, run: &str) -> Result<(), Failure> {
 
 /// Gives the host the order for a planned run.
 pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
+    begin(host, run, |document, order| {
+        resuming::remember(host, document, order)?;
+        Ok(host.start(order)?)
+    })
+}
+
+/// Has a planned run's tables compared with what is here.
+pub fn compare(host: &dyn Host, run: &str) -> Result<(), Failure> {
+    begin(host, run, |_, order| Ok(host.compare(order)?))
+}
+
+fn begin(
+    host: &dyn Host,
+    run: &str,
+    work: impl Fn(&RunDocument, &CopyOrder) -> Result<String, Failure>,
+) -> Result<(), Failure> {
     let not_planned = || {
         failure(
             "bad-request",
@@ -89,16 +111,19 @@ pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
     }
     let order = CopyOrder {
         run: run.to_owned(),
+        ledger: document.ledger.clone(),
         peer: document.peer.clone(),
         database: document.database.clone(),
         tables: orders(host, run, &document)?,
+        jobs: document.jobs,
+        max_rejects: document.max_rejects,
     };
     document.stage = Stage::Running;
     let own = documents::put(host, &key(run), &document, Some(version))?.ok_or_else(not_planned)?;
-    if let Err(error) = host.start(&order) {
+    if let Err(failure) = work(&document, &order) {
         document.stage = Stage::Planned;
         documents::put(host, &key(run), &document, Some(own))?;
-        return Err(error.into());
+        return Err(failure);
     }
     Ok(())
 }
@@ -165,6 +190,7 @@ pub fn finished(host: &dyn Host, run: &str, reports: Vec<TableReport>) -> Result
             "the other site could not be told that the run is complete",
         ),
     }
+    host.delete(&document.unfinished_key)?;
     document.stage = Stage::Ended;
     let own = documents::put(host, &key(run), &document, Some(version)).map_err(internal)?;
     match own {
@@ -173,25 +199,21 @@ pub fn finished(host: &dyn Host, run: &str, reports: Vec<TableReport>) -> Result
     }
 }
 
-/// The claimer secret of a run: made once and kept before it is first sent, so that a claim whose answer was lost can be
-/// repeated.
-pub fn claimer_secret(host: &dyn Host, document: &RunDocument) -> Result<String, Failure> {
-    let fresh = hex(&host.random(32)?);
-    host.put(
-        &document.secret_key,
-        fresh.as_bytes(),
-        Some(0),
-        Lifetime::Durable,
-    )?;
-    let kept = host.get(&document.secret_key)?;
-    let kept = kept.and_then(|entry| String::from_utf8(entry.value).ok());
-    kept.ok_or_else(|| {
-        failure(
-            "internal",
-            "the claimer secret was not kept",
-            "check that the state can be written",
-        )
-    })
+/// The host compared all tables. The peer is not told: its code can be used again from here.
+pub fn compared(host: &dyn Host, compared: Compared) -> Result<(), Error> {
+    let Compared { run, tables } = compared;
+    let Some((mut document, version)) = read(host, &run)? else {
+        return Ok(());
+    };
+    if document.stage != Stage::Running {
+        return Ok(());
+    }
+    document.stage = Stage::Ended;
+    let own = documents::put(host, &key(&run), &document, Some(version)).map_err(internal)?;
+    match own {
+        Some(_) => host.publish(&run, &Notice::Compared(tables)),
+        None => Ok(()),
+    }
 }
 
 fn check(request: &PullRequest) -> Result<(), Failure> {

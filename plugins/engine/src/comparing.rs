@@ -52,7 +52,13 @@ fn meaning(
             VERSIONS,
         )
     })?;
+    let own = document.created.contains(name);
     match host.describe(&document.database, name) {
+        Ok(local) if own => {
+            let mut here = missing(host, document, dialect, incoming)?;
+            here.local_rows = host.count(&document.database, &local.table)?.rows;
+            Ok(here)
+        }
         Ok(local) => existing(host, document, dialect, incoming, local),
         Err(Error::NotFound(_)) if document.create_missing => {
             missing(host, document, dialect, incoming)
@@ -90,6 +96,7 @@ fn existing(
             before: Vec::new(),
             after: Vec::new(),
             one_chunk,
+            differences: local_rows > 0,
         },
         local_rows,
         foreign_keys: local.foreign_keys,
@@ -117,6 +124,7 @@ fn missing(
             before,
             after,
             one_chunk: false,
+            differences: false,
         },
         local_rows: 0,
         foreign_keys: Vec::new(),
@@ -124,7 +132,8 @@ fn missing(
     })
 }
 
-fn strategy(document: &RunDocument, table: &str) -> String {
+/// The strategy for a table.
+pub fn strategy(document: &RunDocument, table: &str) -> String {
     let own = document
         .table_strategies
         .iter()

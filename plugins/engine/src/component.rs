@@ -28,6 +28,7 @@ pub(crate) fn take(host: &dyn Host, event: Event) -> Result<(), Error> {
         Event::Step(run) => client::step(host, &run),
         Event::Trouble(trouble) => client::trouble(host, trouble),
         Event::Finished(finished) => client::finished(host, &finished.run, finished.reports),
+        Event::Compared(compared) => client::compared(host, compared),
         Event::Sent(sent) => sharing::sent(host, &sent.admission, sent.report),
         Event::OwnerGone(owner) => sharing::owner_gone(host, &owner),
         // The host tells the faces about single tables; the reports come together at the end.
@@ -72,6 +73,10 @@ impl exports::tombolo::sync::client::Guest for Engine {
 
     fn start(run: String) -> Result<(), Failure> {
         client::start(&Imports, &run)
+    }
+
+    fn compare(run: String) -> Result<(), Failure> {
+        client::compare(&Imports, &run)
     }
 
     fn cancel(run: String) -> Result<(), Failure> {

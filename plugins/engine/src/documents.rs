@@ -8,7 +8,7 @@ use crate::component::tombolo::sync::transfers::TableOrder;
 use crate::component::tombolo::sync::types::{Failure, ForeignKey, Peer, Scope};
 use crate::failure::failure;
 use crate::host::Host;
-use crate::protocol::{SharedTable, why};
+use crate::protocol::{SharedTable, hex, why};
 
 /// A session, under `session/CODE`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +51,28 @@ pub struct RunDocument {
     pub known: u32,
     /// The tables' numbers, parents first; set when planning is complete.
     pub order: Vec<u32>,
+    pub jobs: u32,
+    pub max_rejects: u32,
+    /// What the peer calls the database that it shares; set by claiming.
+    pub source: String,
+    /// The run's name in the target's ledger: its own, or that of the unfinished run that it continues.
+    pub ledger: String,
+    /// Where an unfinished run of this kind is remembered; set by recalling.
+    pub unfinished_key: String,
+    /// The tables that the unfinished run was to make.
+    pub created: Vec<String>,
+    pub continued: bool,
+}
+
+/// A run that has not finished yet, under `unfinished/DIGEST`; it outlives the process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnfinishedDocument {
+    /// The form of this document.
+    pub version: u32,
+    /// Its name in the target's ledger.
+    pub ledger: String,
+    /// The tables that it makes.
+    pub created: Vec<String>,
 }
 
 /// How far a run is.
@@ -62,6 +84,8 @@ pub enum Stage {
     Named(u32),
     /// All shared tables are to be listed, after this name.
     Listing(Option<String>),
+    /// An unfinished run of the same tables is to be looked for: the next table, and the digest of those before it.
+    Recall(u32, String),
     /// The tables are to be compared with what is here, from this one on.
     Compare(u32),
     /// Everything is known; the operator may start it.
@@ -124,6 +148,28 @@ pub fn list<T: DeserializeOwned>(host: &dyn Host, prefix: &str) -> Result<Vec<T>
             documents.push(read(&entry.value)?);
         }
     }
+}
+
+/// Writes a document that outlives the process.
+pub fn keep<T: Serialize>(host: &dyn Host, key: &str, document: &T) -> Result<(), Failure> {
+    let value = serde_json::to_vec(document).map_err(broken)?;
+    host.put(key, &value, None, Lifetime::Durable)?;
+    Ok(())
+}
+
+/// A random name that is made once and outlives the process.
+pub fn once(host: &dyn Host, key: &str, length: u32) -> Result<String, Failure> {
+    let fresh = hex(&host.random(length)?);
+    host.put(key, fresh.as_bytes(), Some(0), Lifetime::Durable)?;
+    let kept = host.get(key)?;
+    let kept = kept.and_then(|entry| String::from_utf8(entry.value).ok());
+    kept.ok_or_else(|| {
+        failure(
+            "internal",
+            "a secret was not kept",
+            "check that the state can be written",
+        )
+    })
 }
 
 /// Writes a document and gives its version; with `if_version` only over that version. None: it was another.

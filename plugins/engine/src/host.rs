@@ -43,6 +43,7 @@ pub trait Host {
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error>;
 
     fn start(&self, order: &CopyOrder) -> Result<String, Error>;
+    fn compare(&self, order: &CopyOrder) -> Result<String, Error>;
     fn cancel(&self, run: &str) -> Result<(), Error>;
     fn request_step(&self, run: &str) -> Result<(), Error>;
     fn publish(&self, topic: &str, notice: &Notice) -> Result<(), Error>;
@@ -133,6 +134,10 @@ impl Host for Imports {
 
     fn start(&self, order: &CopyOrder) -> Result<String, Error> {
         transfers::start(order)
+    }
+
+    fn compare(&self, order: &CopyOrder) -> Result<String, Error> {
+        transfers::compare(order)
     }
 
     fn cancel(&self, run: &str) -> Result<(), Error> {

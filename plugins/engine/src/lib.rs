@@ -15,6 +15,7 @@ mod host;
 mod order;
 mod planning;
 mod protocol;
+mod resuming;
 mod routes;
 mod sharing;
 

@@ -4,8 +4,6 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::client::claimer_secret;
-use crate::comparing;
 use crate::component::tombolo::sync::http::{Method, Request, Response};
 use crate::component::tombolo::sync::transfers::TablePlan;
 use crate::component::tombolo::sync::types::{Error, Failure};
@@ -14,8 +12,9 @@ use crate::failure::{VERSIONS, failure, from_peer};
 use crate::host::Host;
 use crate::protocol::{
     self, Claim, Claimed, ErrorBody, MAX_TABLES, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables,
-    segment, why,
+    is_source, segment, why,
 };
+use crate::{comparing, resuming};
 
 /// Goes one step on and leaves the document at the next stage.
 pub fn step(host: &dyn Host, run: &str, document: &mut RunDocument) -> Result<(), Failure> {
@@ -23,6 +22,7 @@ pub fn step(host: &dyn Host, run: &str, document: &mut RunDocument) -> Result<()
         Stage::Claim => claim(host, document)?,
         Stage::Named(number) => named(host, run, document, number)?,
         Stage::Listing(after) => listing(host, run, document, after)?,
+        Stage::Recall(number, digest) => resuming::recall(host, run, document, number, digest)?,
         Stage::Compare(number) => comparing::compare(host, run, document, number)?,
         ended => ended,
     };
@@ -44,6 +44,8 @@ pub fn present(
     for number in &document.order {
         let table = table(host, run, *number)?;
         if let Some(here) = table.here {
+            let statements = here.order.before.iter().chain(&here.order.after);
+            let statements = statements.map(|one| one.sql.clone()).collect();
             plans.push(TablePlan {
                 table: table.shared.table,
                 strategy: here.order.strategy,
@@ -52,6 +54,8 @@ pub fn present(
                 create: here.order.create,
                 local_rows: here.local_rows,
                 not_carried: here.not_carried,
+                statements,
+                continued: document.continued,
             });
         }
     }
@@ -61,7 +65,8 @@ pub fn present(
 fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> {
     let claim = Claim {
         code: document.code.clone(),
-        claimer_secret: claimer_secret(host, document)?,
+        // Kept before it is first sent, so that a claim whose answer was lost can be repeated.
+        claimer_secret: documents::once(host, &document.secret_key, 32)?,
         claimer: document.claimer.clone(),
         protocol: PROTOCOL,
         row_format: ROW_FORMAT,
@@ -86,6 +91,14 @@ fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> 
             VERSIONS,
         ));
     }
+    if !is_source(&claimed.source) {
+        return Err(failure(
+            "incompatible-peer",
+            "the other site does not name its database as sites do",
+            VERSIONS,
+        ));
+    }
+    document.source = claimed.source;
     let credential = host.keep_credential(&document.peer.base_url, &claimed.token)?;
     document.peer.credential = Some(credential);
     Ok(if document.tables.is_empty() {
@@ -103,7 +116,7 @@ fn named(
     number: u32,
 ) -> Result<Stage, Failure> {
     let Some(name) = document.tables.get(number as usize).cloned() else {
-        return Ok(Stage::Compare(0));
+        return Ok(Stage::Recall(0, String::new()));
     };
     let path = format!("/sync/v1/tables/{}", segment(&name));
     let shared: SharedTable = ask(host, document, Method::Get, path, Vec::new())?;
@@ -162,7 +175,7 @@ fn listing(
             "the other site's list does not go on",
             VERSIONS,
         )),
-        None => Ok(Stage::Compare(0)),
+        None => Ok(Stage::Recall(0, String::new())),
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Claim {
 pub struct Claimed {
     pub token: String,
     pub scope: Scope,
+    /// A random name of the shared database, the same for every session.
+    pub source: String,
     pub protocol: u32,
     pub row_format: u32,
 }
@@ -177,6 +179,11 @@ pub fn why(error: &serde_json::Error) -> String {
     format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
+/// Whether a source can be called so: 8 to 64 hexadecimal digits.
+pub fn is_source(source: &str) -> bool {
+    (8..=64).contains(&source.len()) && source.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// A name as a segment of a path.
 pub fn segment(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
@@ -188,6 +195,22 @@ pub fn segment(name: &str) -> String {
         }
     }
     text
+}
+
+/// Hexadecimal digits as bytes.
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Bytes as hexadecimal digits.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::component::exports::tombolo::sync::peers::{
-    ApplyOrder, Body, PeerRequest, PeerResponse, ReadOrder,
+    ApplyOrder, Body, DigestOrder, PeerRequest, PeerResponse, ReadOrder, Selection,
 };
 use crate::component::tombolo::sync::database::{TableKind, TableSummary};
 use crate::component::tombolo::sync::http::Method;
@@ -12,7 +12,7 @@ use crate::component::tombolo::sync::types::{Error, Failure};
 use crate::documents::SessionDocument;
 use crate::failure::{VERSIONS, failure};
 use crate::host::Host;
-use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, why};
+use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, unhex, why};
 use crate::sharing;
 
 /// The most tables of one page with their schemas.
@@ -20,6 +20,9 @@ const PAGE: usize = 200;
 
 /// A page ends after so many bytes of JSON: the receiver takes 8 MiB.
 const PAGE_BYTES: usize = 4 << 20;
+
+/// The most buckets of a table's rows (`docs/row-format.md`).
+const MAX_BUCKETS: usize = 4_096;
 
 /// A page ends after so many milliseconds of describing and counting; the next begins there.
 const PAGE_TIME: u64 = 1_500;
@@ -46,7 +49,13 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
         }
         (Method::Get, ["tables", table, "rows"]) => Body::Rows(read_order(host, request, table)?),
         (Method::Get, ["tables", table, "digest"]) => {
-            Body::Digest(read_order(host, request, table)?)
+            let session = session(host, request)?;
+            Body::Digest(DigestOrder {
+                database: session.database,
+                table: (*table).to_owned(),
+                run: run(request)?.to_owned(),
+                buckets: number(request, "buckets")?.unwrap_or(1),
+            })
         }
         (Method::Post, ["tables", table, "rows"]) => {
             let order = read_order(host, request, table)?;
@@ -191,7 +200,37 @@ fn read_order(host: &dyn Host, request: &PeerRequest, table: &str) -> Result<Rea
         database: session.database,
         table: table.to_owned(),
         run: run(request)?.to_owned(),
+        selection: selection(request)?,
     })
+}
+
+/// Which rows the query asks for.
+fn selection(request: &PeerRequest) -> Result<Selection, Failure> {
+    let wrong = |what: &str| failure("bad-request", what, VERSIONS);
+    if let Some(key) = parameter(request, "after") {
+        let key = unhex(key).ok_or_else(|| wrong("`after` is no key in hexadecimal digits"))?;
+        return Ok(Selection::After(key));
+    }
+    if let Some(rows) = number(request, "first")? {
+        return Ok(Selection::First(rows));
+    }
+    match parameter(request, "buckets") {
+        Some(bits) => {
+            let bits = unhex(bits).filter(|bits| bits.len() <= MAX_BUCKETS / 8);
+            let bits = bits.ok_or_else(|| wrong("`buckets` are no bits in hexadecimal digits"))?;
+            let set = |bucket: &u16| {
+                let byte = bits.get(usize::from(bucket / 8));
+                byte.is_some_and(|byte| byte >> (bucket % 8) & 1 == 1)
+            };
+            Ok(Selection::Buckets((0..=u16::MAX).filter(set).collect()))
+        }
+        None => Ok(Selection::All),
+    }
+}
+
+fn number(request: &PeerRequest, name: &str) -> Result<Option<u32>, Failure> {
+    let parsed = parameter(request, name).map(str::parse).transpose();
+    parsed.map_err(|_| failure("bad-request", format!("`{name}` is no number"), VERSIONS))
 }
 
 fn run(request: &PeerRequest) -> Result<&str, Failure> {

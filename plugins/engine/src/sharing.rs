@@ -165,9 +165,11 @@ fn let_in(
     if let Some(replaced) = replaced {
         forget(host, &replaced)?;
     }
+    let identity = host.info(&session.database)?.identity;
     Ok(Some(Claimed {
         token: admission.token,
         scope: session.scope,
+        source: documents::once(host, &format!("source/{identity}"), 16)?,
         protocol: PROTOCOL,
         row_format: ROW_FORMAT,
     }))

@@ -1,9 +1,12 @@
-//! What Tombolo keeps in a target: how far each run came, and where columns came from.
+//! What Tombolo keeps in a target: how far each run came, what it rejected, and where columns came from.
+
+use sqlx::postgres::PgRow;
 
 use super::connection::{Session, column, query};
 use super::schema::Description;
-use crate::bindings::types::TableSchema;
-use crate::database::{ChunkCounts, DatabaseError};
+use crate::bindings::types::{Stored, TableSchema};
+use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
+use crate::rows::RowBlock;
 
 /// `CREATE … IF NOT EXISTS` fails when two sessions run it at once; this lock, named in ASCII, makes them take turns.
 const PREPARE_LOCK: i64 = i64::from_be_bytes(*b"tombolo\0");
@@ -12,24 +15,31 @@ const CREATE: &str = "\
     CREATE SCHEMA IF NOT EXISTS tombolo; \
     CREATE TABLE IF NOT EXISTS tombolo.ledger ( \
       run text NOT NULL, table_name text NOT NULL, next_seq bigint NOT NULL DEFAULT 0, last_key bytea, \
-      received bigint NOT NULL DEFAULT 0, created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, \
-      same bigint NOT NULL DEFAULT 0, skipped bigint NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false, \
-      updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name)); \
+      created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, same bigint NOT NULL DEFAULT 0, \
+      skipped bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0, digest bytea NOT NULL, snapshot text, \
+      snapshots int NOT NULL DEFAULT 0, made boolean NOT NULL, done boolean NOT NULL DEFAULT false, \
+      description text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name)); \
+    CREATE TABLE IF NOT EXISTS tombolo.rejects ( \
+      run text NOT NULL, table_name text NOT NULL, \"row\" bigint NOT NULL, key text NOT NULL, reason text NOT NULL, \
+      cells bytea NOT NULL, rejected_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, \"row\")); \
     CREATE TABLE IF NOT EXISTS tombolo.columns ( \
       table_schema text NOT NULL, table_name text NOT NULL, column_name text NOT NULL, origin text NOT NULL, \
       stored_as text NOT NULL, PRIMARY KEY (table_schema, table_name, column_name))";
 
-/// Makes both tables, where they are missing.
+/// How many tables of its own Tombolo has in a target.
+const OWN_TABLES: i64 = 3;
+
+/// Makes Tombolo's own tables, where they are missing.
 pub(super) async fn prepare(session: &mut Session) -> Result<(), DatabaseError> {
     let row = session
         .row(query(
             "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = 'tombolo' AND c.relname IN ('ledger', 'columns') AND c.relkind = 'r'",
+             WHERE n.nspname = 'tombolo' AND c.relname IN ('ledger', 'rejects', 'columns') AND c.relkind = 'r'",
         ))
         .await?;
     // CREATE asks for the right to create before it sees that there is nothing to do.
     let existing: i64 = row.map_or(Ok(0), |row| column(&row, 0))?;
-    if existing == 2 {
+    if existing == OWN_TABLES {
         return Ok(());
     }
     session
@@ -75,84 +85,187 @@ pub(super) async fn keep_origins(
     Ok(())
 }
 
+/// One row of the ledger.
+struct LedgerRow {
+    next: i64,
+    digest: u128,
+    entry: LedgerEntry,
+}
+
+/// How far a run is with a table.
+pub(super) async fn entry(
+    session: &mut Session,
+    run: &str,
+    table: &str,
+) -> Result<Option<LedgerEntry>, DatabaseError> {
+    Ok(find(session, run, table).await?.map(|row| row.entry))
+}
+
+async fn find(
+    session: &mut Session,
+    run: &str,
+    table: &str,
+) -> Result<Option<LedgerRow>, DatabaseError> {
+    let found = session
+        .row(
+            query(
+                "SELECT next_seq, digest, created, updated, same, skipped, failed, last_key, snapshot, snapshots, made, \
+                 done, description FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
+            )
+            .bind(run.to_owned())
+            .bind(table.to_owned()),
+        )
+        .await?;
+    found.map(|row| read(&row)).transpose()
+}
+
+fn read(row: &PgRow) -> Result<LedgerRow, DatabaseError> {
+    let number = |index| -> Result<u64, DatabaseError> {
+        let number: i64 = column(row, index)?;
+        Ok(u64::try_from(number).unwrap_or_default())
+    };
+    let digest: Vec<u8> = column(row, 1)?;
+    let last_key: Option<Vec<u8>> = column(row, 7)?;
+    let snapshots: i32 = column(row, 9)?;
+    Ok(LedgerRow {
+        next: column(row, 0)?,
+        digest: digest.try_into().map_or(0, u128::from_be_bytes),
+        entry: LedgerEntry {
+            counts: ChunkCounts {
+                created: number(2)?,
+                updated: number(3)?,
+                same: number(4)?,
+                skipped: number(5)?,
+                failed: number(6)?,
+            },
+            last_key: last_key.and_then(|key| RowBlock::parse_row(&key)),
+            snapshot: column(row, 8)?,
+            snapshots: u32::try_from(snapshots).unwrap_or_default(),
+            made: column(row, 10)?,
+            done: column(row, 11)?,
+            description: column(row, 12)?,
+        },
+    })
+}
+
 /// One table of one run.
 #[derive(Clone, Debug)]
-pub(super) struct LedgerEntry {
+pub(super) struct Ledger {
     run: String,
     table: String,
     next: i64,
+    counts: ChunkCounts,
+    /// The sum of the digests of all rows that were not rejected, committed and staged ones.
+    digest: u128,
+    staged_digest: u128,
+    snapshot: Option<String>,
+    snapshots: u32,
+    /// The snapshot of the rows that are staged, if it is another.
+    new_snapshot: Option<String>,
 }
 
-impl LedgerEntry {
-    /// Finds the entry or makes it.
+impl Ledger {
+    /// Finds the row or makes it.
     pub(super) async fn enter(
         session: &mut Session,
-        run: &str,
+        load: &TableLoad,
         table: &str,
     ) -> Result<Self, DatabaseError> {
         session
             .execute(
-                query("INSERT INTO tombolo.ledger (run, table_name) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(run.to_owned())
-                    .bind(table.to_owned()),
+                query(
+                    "INSERT INTO tombolo.ledger (run, table_name, digest, made, description) \
+                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                )
+                .bind(load.run.clone())
+                .bind(table.to_owned())
+                .bind(0u128.to_be_bytes().to_vec())
+                .bind(load.create.is_some())
+                .bind(load.description.clone()),
             )
             .await?;
-        let row = session
-            .row(
-                query("SELECT next_seq FROM tombolo.ledger WHERE run = $1 AND table_name = $2")
-                    .bind(run.to_owned())
-                    .bind(table.to_owned()),
-            )
-            .await?;
-        let next = row.map_or(Ok(0), |row| column(&row, 0))?;
+        let row = find(session, &load.run, table).await?;
+        let row = row.ok_or_else(|| taken(table))?;
         Ok(Self {
-            run: run.to_owned(),
+            run: load.run.clone(),
             table: table.to_owned(),
-            next,
+            next: row.next,
+            counts: row.entry.counts,
+            digest: row.digest,
+            staged_digest: 0,
+            snapshot: row.entry.snapshot,
+            snapshots: row.entry.snapshots,
+            new_snapshot: None,
         })
     }
 
-    /// Counts a chunk, inside of its transaction. [`Self::advanced`] follows its commit.
+    /// The rows that are staged from now on come from this snapshot.
+    pub(super) fn read_from(&mut self, snapshot: &str) {
+        let another = self.snapshot.as_deref() != Some(snapshot);
+        self.new_snapshot = another.then(|| snapshot.to_owned());
+    }
+
+    /// Notes that a block is staged.
+    pub(super) fn staged(&mut self, block: &RowBlock) {
+        self.staged_digest = self.staged_digest.wrapping_add(block.digest());
+    }
+
+    /// Counts a chunk, inside of its transaction, unless somebody else did. [`Self::committed`] follows its commit.
     pub(super) async fn advance(
         &self,
         session: &mut Session,
-        received: u64,
         counts: ChunkCounts,
         last_key: Option<Vec<u8>>,
     ) -> Result<(), DatabaseError> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let digest = self.digest.wrapping_add(self.staged_digest);
         let changed = session
             .execute(
                 query(
-                    "UPDATE tombolo.ledger SET next_seq = next_seq + 1, last_key = $4, received = received + $5, \
-                     created = created + $6, updated = updated + $7, same = same + $8, skipped = skipped + $9, \
+                    "UPDATE tombolo.ledger SET next_seq = next_seq + 1, last_key = $4, created = created + $5, \
+                     updated = updated + $6, same = same + $7, skipped = skipped + $8, failed = failed + $9, \
+                     digest = $10, snapshot = coalesce($11, snapshot), snapshots = snapshots + $12, \
                      updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
                 )
                 .bind(self.run.clone())
                 .bind(self.table.clone())
                 .bind(self.next)
                 .bind(last_key)
-                .bind(number(received))
                 .bind(number(counts.created))
                 .bind(number(counts.updated))
                 .bind(number(counts.same))
-                .bind(number(counts.skipped)),
+                .bind(number(counts.skipped))
+                .bind(number(counts.failed))
+                .bind(digest.to_be_bytes().to_vec())
+                .bind(self.new_snapshot.clone())
+                .bind(i32::from(self.new_snapshot.is_some())),
             )
             .await?;
         if changed == 1 {
             return Ok(());
         }
-        Err(DatabaseError::LedgerTaken {
-            table: self.table.clone(),
-        })
+        Err(taken(&self.table))
     }
 
     /// The chunk that was counted is committed.
-    pub(super) fn advanced(&mut self) {
+    pub(super) fn committed(&mut self, counts: ChunkCounts) {
         self.next += 1;
+        self.counts += counts;
+        self.digest = self
+            .digest
+            .wrapping_add(std::mem::take(&mut self.staged_digest));
+        if let Some(snapshot) = self.new_snapshot.take() {
+            self.snapshot = Some(snapshot);
+            self.snapshots += 1;
+        }
     }
 
-    /// Marks the table as complete.
+    /// The chunk is gone.
+    pub(super) fn rolled_back(&mut self) {
+        self.staged_digest = 0;
+    }
+
+    /// Marks the table as complete, unless somebody else has the run.
     pub(super) async fn finish(&self, session: &mut Session) -> Result<(), DatabaseError> {
         let changed = session
             .execute(
@@ -168,8 +281,22 @@ impl LedgerEntry {
         if changed == 1 {
             return Ok(());
         }
-        Err(DatabaseError::LedgerTaken {
-            table: self.table.clone(),
-        })
+        Err(taken(&self.table))
+    }
+
+    /// What is known of the complete table.
+    pub(super) fn loaded(&self) -> Loaded {
+        Loaded {
+            counts: self.counts,
+            snapshots: self.snapshots,
+            stored: Stored::Unverified("this version does not look".to_owned()),
+            digest: None,
+        }
+    }
+}
+
+fn taken(table: &str) -> DatabaseError {
+    DatabaseError::LedgerTaken {
+        table: table.to_owned(),
     }
 }

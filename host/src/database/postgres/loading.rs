@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::connection::{Session, column, query};
 use super::encode::{Conversion, end_copy, start_copy};
-use super::ledger::LedgerEntry;
+use super::ledger::Ledger;
 use super::merge::{Merge, STAGING};
 use super::schema::Description;
 use super::types::ColumnType;
@@ -40,7 +40,7 @@ pub(super) struct Loading {
     pub(super) columns: Vec<Column>,
     /// Where the incoming primary key's cells are in a row.
     key: Vec<usize>,
-    ledger: LedgerEntry,
+    ledger: Ledger,
     /// Rows committed.
     received: u64,
     pub(super) chunk: Chunk,
@@ -51,7 +51,7 @@ impl Loading {
         load: TableLoad,
         local: Description,
         has_triggers: bool,
-        ledger: LedgerEntry,
+        ledger: Ledger,
     ) -> Result<Self, DatabaseError> {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, has_triggers)?;
         let incoming = load.incoming.columns;
@@ -94,8 +94,13 @@ impl Loading {
         &self.local
     }
 
-    pub(super) fn ledger(&self) -> &LedgerEntry {
+    pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The rows that are staged from now on come from this snapshot.
+    pub(super) fn read_from(&mut self, snapshot: &str) {
+        self.ledger.read_from(snapshot);
     }
 
     pub(super) fn unsuitable(&self, reason: String) -> DatabaseError {
@@ -174,6 +179,7 @@ impl Loading {
 
     /// Notes that a block is staged.
     pub(super) fn count_staged(&mut self, block: &RowBlock) {
+        self.ledger.staged(block);
         self.chunk.rows += u64::from(block.row_count());
         self.chunk.analyzed = false;
         if self.key.is_empty() {
@@ -231,12 +237,7 @@ impl Loading {
         };
         counts.skipped += self.chunk.skipped;
         self.ledger
-            .advance(
-                session,
-                self.chunk.rows,
-                counts,
-                self.chunk.last_key.clone(),
-            )
+            .advance(session, counts, self.chunk.last_key.clone())
             .await?;
         Ok(counts)
     }
@@ -272,14 +273,15 @@ impl Loading {
     }
 
     /// The chunk is in the table.
-    pub(super) fn committed(&mut self) {
-        self.ledger.advanced();
+    pub(super) fn committed(&mut self, counts: ChunkCounts) {
+        self.ledger.committed(counts);
         self.received += self.chunk.rows;
         self.chunk = Chunk::default();
     }
 
     /// The chunk is gone.
     pub(super) fn rolled_back(&mut self) {
+        self.ledger.rolled_back();
         self.chunk = Chunk::default();
     }
 }
@@ -308,6 +310,7 @@ fn conclude(
         updated,
         same,
         skipped,
+        failed: 0,
     })
 }
 

@@ -4,12 +4,14 @@ mod connection;
 mod decode;
 mod encode;
 mod error;
+mod keeping;
 mod ledger;
 mod loading;
 mod merge;
 mod numbering;
 mod numeric;
 mod plan;
+mod reading;
 mod schema;
 mod settling;
 mod snapshot;
@@ -32,7 +34,7 @@ use self::connection::{Server, Session, column, query};
 use self::schema::Relation;
 use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
-use super::{Database, DatabaseError, Snapshot, Target};
+use super::{Database, DatabaseError, Reject, Snapshot, Target};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{Dialect, TableSchema};
 
@@ -110,6 +112,16 @@ impl Database for PostgresDatabase {
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
         let target = PostgresTarget::open(Arc::clone(&self.server)).await?;
         Ok(Box::new(target))
+    }
+
+    async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {
+        let mut session = self.server.connect().await?;
+        keeping::rejects(&mut session, limit).await
+    }
+
+    async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
+        let mut session = self.server.connect().await?;
+        keeping::clean(&mut session).await
     }
 }
 

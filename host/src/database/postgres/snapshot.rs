@@ -1,32 +1,35 @@
 //! One consistent view of a database.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_trait::async_trait;
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::connection::{Server, Session, column, query};
 use super::decode::{CopyReader, DecodeError};
-use super::error;
 use super::schema::{self, Description};
 use super::types::ColumnType;
+use super::{error, reading};
 use crate::bindings::types::TableSchema;
-use crate::database::{DatabaseError, Snapshot, quote};
+use crate::database::{DatabaseError, Read, Snapshot};
 use crate::rows::{BlockBuilder, RowBlock};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/// A read-only transaction that keeps the view, and a second one that looks through it.
+/// A read-only transaction that keeps the view, and others that look through it.
 ///
 /// A COPY that is left early can only be ended by closing its connection; the view outlives that.
 pub(super) struct PostgresSnapshot {
-    server: std::sync::Arc<Server>,
-    keeper: Session,
+    server: Arc<Server>,
+    keeper: AsyncMutex<Session>,
     token: String,
-    reader: Option<Session>,
+    /// Connections that nobody reads through now.
+    idle: Mutex<Vec<Session>>,
 }
 
 impl PostgresSnapshot {
-    pub(super) async fn open(server: std::sync::Arc<Server>) -> Result<Self, DatabaseError> {
+    pub(super) async fn open(server: Arc<Server>) -> Result<Self, DatabaseError> {
         let mut keeper = server.connect().await?;
         keeper.run(BEGIN).await?;
         let row = keeper
@@ -38,13 +41,21 @@ impl PostgresSnapshot {
         };
         Ok(Self {
             server,
-            keeper,
+            keeper: AsyncMutex::new(keeper),
             token,
-            reader: None,
+            idle: Mutex::default(),
         })
     }
 
-    async fn open_reader(&self) -> Result<Session, DatabaseError> {
+    async fn reader(&self) -> Result<Session, DatabaseError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        if let Some(reader) = idle {
+            return Ok(reader);
+        }
         let mut reader = self.server.connect().await?;
         let token = self.token.replace('\'', "''");
         reader
@@ -52,68 +63,37 @@ impl PostgresSnapshot {
             .await?;
         Ok(reader)
     }
+
+    async fn description(&self, table: &str) -> Result<Description, DatabaseError> {
+        let mut keeper = self.keeper.lock().await;
+        schema::describe(&mut keeper, self.server.place(), table).await
+    }
 }
 
 #[async_trait]
 impl Snapshot for PostgresSnapshot {
-    async fn describe(&mut self, table: &str) -> Result<TableSchema, DatabaseError> {
-        let described = schema::describe(&mut self.keeper, self.server.place(), table).await?;
+    async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
+        let described = self.description(table).await?;
         Ok(schema::without_computed(described.schema))
     }
 
     async fn read(
-        &mut self,
-        table: &TableSchema,
+        &self,
+        read: Read<'_>,
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
-        let place = self.server.place();
-        let described = schema::describe(&mut self.keeper, place, &table.table).await?;
-        let (statement, types) = copy_statement(&described, table)?;
-        // Taken out, so that it is closed unless the stream is read to its end.
-        let mut reader = match self.reader.take() {
-            Some(reader) => reader,
-            None => self.open_reader().await?,
-        };
-        if send_rows(&mut reader, &statement, &types, table, blocks).await? {
-            self.reader = Some(reader);
+        let described = self.description(&read.table.table).await?;
+        let (statement, types) = reading::copy_statement(&described, read)?;
+        // Owned here, so that it is closed unless the stream is read to its end.
+        let mut reader = self.reader().await?;
+        if send_rows(&mut reader, &statement, &types, read.table, blocks).await? {
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(reader);
         }
         Ok(())
     }
-}
-
-fn copy_statement<'a>(
-    described: &'a Description,
-    table: &TableSchema,
-) -> Result<(String, Vec<&'a ColumnType>), DatabaseError> {
-    let unsuitable = |reason: String| DatabaseError::Unsuitable {
-        table: table.table.clone(),
-        reason,
-    };
-    if table.columns.is_empty() {
-        return Err(unsuitable("it has no column that can be read".to_owned()));
-    }
-    let mut expressions = Vec::with_capacity(table.columns.len());
-    let mut types = Vec::with_capacity(table.columns.len());
-    for wanted in &table.columns {
-        let (column, kind) = described
-            .column(&wanted.name)
-            .ok_or_else(|| unsuitable(format!("its column {:?} is gone", wanted.name)))?;
-        expressions.push(kind.read_expression(&quote(&column.name)));
-        types.push(kind);
-    }
-    let order = match table.primary_key.as_slice() {
-        [] => String::new(),
-        key => {
-            let columns: Vec<_> = key.iter().map(|column| quote(column)).collect();
-            format!(" ORDER BY {}", columns.join(", "))
-        }
-    };
-    let statement = format!(
-        "COPY (SELECT {} FROM {}{order}) TO STDOUT (FORMAT binary)",
-        expressions.join(", "),
-        described.relation.only()
-    );
-    Ok((statement, types))
 }
 
 /// Whether the stream was read to its end; false: nobody wants the rest.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::connection::{Server, Session, column, query};
-use super::ledger::{self, LedgerEntry};
+use super::ledger::{self, Ledger};
 use super::loading::Loading;
 use super::merge::STAGING;
 use super::schema::{self, Description};
 use super::{error, numbering};
-use crate::bindings::types::TableSchema;
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, Decision, StagedConflict, TableLoad, Target,
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
+    TableLoad, Target,
 };
 use crate::rows::RowBlock;
 
@@ -46,12 +46,12 @@ impl PostgresTarget {
     }
 
     /// Ends the transaction that `result` came from.
-    async fn end_transaction(
+    async fn end_transaction<T>(
         &mut self,
-        result: Result<(), DatabaseError>,
-    ) -> Result<(), DatabaseError> {
+        result: Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
         match result {
-            Ok(()) => self.session.run("COMMIT").await.map(|_| ()),
+            Ok(value) => self.session.run("COMMIT").await.map(|_| value),
             Err(error) => {
                 // What went wrong first is what counts.
                 let _ = self.session.run("ROLLBACK").await;
@@ -60,16 +60,38 @@ impl PostgresTarget {
         }
     }
 
-    async fn run_all(
-        &mut self,
-        statements: &[CheckedStatement],
-        table: &TableSchema,
-    ) -> Result<(), DatabaseError> {
+    /// Makes the table, where this run does, and its ledger row, or finds both.
+    async fn enter(&mut self, load: &TableLoad) -> Result<(Description, Ledger), DatabaseError> {
+        let name = &load.incoming.table;
+        let entry = ledger::entry(&mut self.session, &load.run, name).await?;
+        if entry.is_none()
+            && let Some(statements) = &load.create
+        {
+            self.run_all(statements).await?;
+            let made = self.describe(name).await?;
+            ledger::keep_origins(&mut self.session, &made, &load.incoming).await?;
+        }
+        let local = self.describe(name).await?;
+        self.refuse_rules(&local).await?;
+        let ledger = Ledger::enter(&mut self.session, load, name).await?;
+        Ok((local, ledger))
+    }
+
+    async fn run_all(&mut self, statements: &[CheckedStatement]) -> Result<(), DatabaseError> {
         for statement in statements {
             self.session.run(statement.sql()).await?;
         }
-        let made = self.describe(&table.table).await?;
-        ledger::keep_origins(&mut self.session, &made, table).await
+        Ok(())
+    }
+
+    async fn finish(
+        &mut self,
+        loading: &Loading,
+        after: &[CheckedStatement],
+    ) -> Result<(), DatabaseError> {
+        self.run_all(after).await?;
+        numbering::move_ahead(&mut self.session, loading.local()).await?;
+        loading.ledger().finish(&mut self.session).await
     }
 
     /// Rewrite rules make other statements of ours, so that rows would go elsewhere and counts would lie.
@@ -131,17 +153,12 @@ impl Target for PostgresTarget {
         prepared
     }
 
-    async fn create(
+    async fn ledger_entry(
         &mut self,
-        statements: &[CheckedStatement],
-        table: &TableSchema,
-    ) -> Result<(), DatabaseError> {
-        if self.in_chunk {
-            return Err(chunk_open());
-        }
-        self.session.run("BEGIN").await?;
-        let done = self.run_all(statements, table).await;
-        self.end_transaction(done).await
+        run: &str,
+        table: &str,
+    ) -> Result<Option<LedgerEntry>, DatabaseError> {
+        ledger::entry(&mut self.session, run, table).await
     }
 
     async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError> {
@@ -149,18 +166,23 @@ impl Target for PostgresTarget {
             return Err(chunk_open());
         }
         self.loading = None;
-        let local = self.describe(&load.local.table).await?;
-        self.refuse_rules(&local).await?;
+        self.session.run("BEGIN").await?;
+        let entered = self.enter(&load).await;
+        let (local, ledger) = self.end_transaction(entered).await?;
         let has_triggers = self.has_triggers(&local).await?;
         if load.plan.regenerate_key {
             numbering::move_ahead(&mut self.session, &local).await?;
         }
-        let ledger =
-            LedgerEntry::enter(&mut self.session, &load.run, &local.relation.table).await?;
         let loading = Loading::new(load, local, has_triggers, ledger)?;
         self.session.run(loading.merge().create_staging()).await?;
         self.loading = Some(loading);
         Ok(())
+    }
+
+    fn read_from(&mut self, snapshot: &str) {
+        if let Some(loading) = &mut self.loading {
+            loading.read_from(snapshot);
+        }
     }
 
     async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError> {
@@ -203,7 +225,7 @@ impl Target for PostgresTarget {
         let counts = loading.apply(&mut self.session).await?;
         self.session.run("COMMIT").await?;
         self.in_chunk = false;
-        loading.committed();
+        loading.committed(counts);
         Ok(counts)
     }
 
@@ -218,17 +240,17 @@ impl Target for PostgresTarget {
         Ok(())
     }
 
-    async fn finish_table(&mut self) -> Result<(), DatabaseError> {
+    async fn finish_table(&mut self, after: &[CheckedStatement]) -> Result<Loaded, DatabaseError> {
         if self.in_chunk {
             return Err(chunk_open());
         }
-        let loading = self.loading.as_ref().ok_or_else(no_table)?;
-        numbering::move_ahead(&mut self.session, loading.local()).await?;
-        loading.ledger().finish(&mut self.session).await?;
+        let loading = self.loading.take().ok_or_else(no_table)?;
+        self.session.run("BEGIN").await?;
+        let done = self.finish(&loading, after).await;
+        self.end_transaction(done).await?;
         self.session
             .run(format!("DROP TABLE IF EXISTS {STAGING}"))
             .await?;
-        self.loading = None;
-        Ok(())
+        Ok(loading.ledger().loaded())
     }
 }

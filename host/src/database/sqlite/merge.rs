@@ -1,7 +1,8 @@
 //! The SQL that takes staged rows into a table.
 //!
 //! Staged values are what the table would store, so the staging's columns have no types of their own. In all
-//! statements `s` is the staging, with the columns `row`, `c0`, `c1`, …, and `t` the table.
+//! statements `s` is the staging, with the columns `row`, `cells` (the row as it arrived, where the values do not tell),
+//! `c0`, `c1`, …, and `t` the table. Statements that change the table do so for a range of staged rows.
 
 use super::schema::Table;
 use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
@@ -19,6 +20,9 @@ pub(super) struct Merge {
     inserted: Vec<usize>,
     /// Quoted columns that new rows get NULL in, because they have no other.
     numbered: Vec<String>,
+    /// A name for the rowid, unless rows bring their own.
+    rowid: Option<&'static str>,
+    regenerates: bool,
     update: Option<Update>,
 }
 
@@ -94,6 +98,8 @@ impl Merge {
             columns,
             key: Vec::new(),
             numbered: Vec::new(),
+            rowid: None,
+            regenerates: plan.regenerate_key,
             update: None,
         };
         if plan.regenerate_key {
@@ -112,9 +118,16 @@ impl Merge {
             if merge.inserted.is_empty() {
                 merge.numbered = key.iter().map(|name| quote(name)).collect();
             }
-            return Ok(merge);
         }
-        if plan.key.is_empty() {
+        if plan.regenerate_key || plan.key.is_empty() {
+            let brings_rowid = merge.inserted.iter().any(|index| {
+                let name = incoming.columns.get(*index).map(|column| &column.name);
+                local
+                    .storage
+                    .iter()
+                    .any(|column| column.rowid && Some(&column.name) == name)
+            });
+            merge.rowid = local.rowid().filter(|_| !brings_rowid);
             return Ok(merge);
         }
         let key = local
@@ -184,6 +197,16 @@ impl Merge {
         })
     }
 
+    /// A name for the rowid that SQLite gives to new rows; none where it gives none.
+    pub(super) fn rowid(&self) -> Option<&'static str> {
+        self.rowid
+    }
+
+    /// Whether rows get other keys than they bring.
+    pub(super) fn regenerates(&self) -> bool {
+        self.regenerates
+    }
+
     /// Whether rows can exist already.
     pub(super) fn has_key(&self) -> bool {
         !self.key.is_empty()
@@ -202,27 +225,37 @@ impl Merge {
     /// Makes the staging.
     pub(super) fn create_staging(&self) -> String {
         format!(
-            "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, {})",
+            "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, cells, {})",
             self.staged("")
         )
     }
 
-    /// Stages a row: its number and its values.
+    /// Stages a row: its number, its cells and its values.
     pub(super) fn stage(&self) -> String {
         format!(
-            "INSERT INTO temp.tombolo_staging (row, {}) VALUES ({})",
+            "INSERT INTO temp.tombolo_staging (row, cells, {}) VALUES ({})",
             self.staged(""),
-            vec!["?"; self.columns.len() + 1].join(", ")
+            vec!["?"; self.columns.len() + 2].join(", ")
         )
     }
 
-    /// Stages other values for one row: the values and its number.
+    /// Puts a row straight into the table: its values.
+    pub(super) fn straight(&self) -> String {
+        format!(
+            "INSERT OR ABORT INTO {} ({}) VALUES ({})",
+            self.table,
+            self.columns.join(", "),
+            vec!["?"; self.columns.len()].join(", ")
+        )
+    }
+
+    /// Stages other values for one row: its cells, its values and its number.
     pub(super) fn restage(&self) -> String {
         let values: Vec<_> = (0..self.columns.len())
             .map(|index| format!("c{index} = ?"))
             .collect();
         format!(
-            "UPDATE temp.tombolo_staging SET {} WHERE row = ?",
+            "UPDATE temp.tombolo_staging SET cells = ?, {} WHERE row = ?",
             values.join(", ")
         )
     }
@@ -239,21 +272,18 @@ impl Merge {
         )
     }
 
-    /// Whether a key was staged twice; NULL is no key.
+    /// Staged rows whose key was staged before, at most so many; NULL is no key.
     pub(super) fn repeated(&self) -> String {
         let key: Vec<_> = self
             .key
             .iter()
             .map(|key| format!("s.c{}{}", key.position, key.collate()))
             .collect();
-        let given: Vec<_> = self
-            .key_positions()
-            .map(|index| format!("s.c{index} IS NOT NULL"))
-            .collect();
         format!(
-            "SELECT EXISTS (SELECT 1 FROM temp.tombolo_staging AS s WHERE {} GROUP BY {} HAVING count(*) > 1)",
-            given.join(" AND "),
-            key.join(", ")
+            "SELECT row FROM (SELECT s.row AS row, row_number() OVER (PARTITION BY {} ORDER BY s.row) AS nth \
+             FROM temp.tombolo_staging AS s WHERE {}) WHERE nth > 1 ORDER BY row LIMIT ?",
+            key.join(", "),
+            self.given()
         )
     }
 
@@ -262,40 +292,61 @@ impl Merge {
         format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
     }
 
-    /// Counts the rows that exist and are not newer.
-    pub(super) fn blocked(&self) -> Option<String> {
-        let newer = self.newer(self.update.as_ref()?)?;
+    /// Takes those rows out of the staging that exist and stay as they are, whatever arrives; none if none does.
+    pub(super) fn leave_existing(&self) -> Option<String> {
+        let older = match &self.update {
+            _ if !self.has_key() => return None,
+            None => String::new(),
+            Some(update) => format!(" AND ({}) IS NOT TRUE", self.newer(update)?),
+        };
         Some(format!(
-            "SELECT count(*) FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} WHERE ({newer}) IS NOT TRUE",
+            "DELETE FROM temp.tombolo_staging AS s WHERE EXISTS (SELECT 1 FROM {} AS t WHERE {}{older})",
             self.table,
             self.matches()
         ))
     }
 
-    /// Changes the rows that exist and would be another image.
+    /// What tells that a staged row is new, where rows that exist keep their values of these columns.
+    pub(super) fn new_only(&self, columns: &[usize]) -> Option<String> {
+        let update = self.update.as_ref()?;
+        let changes = update
+            .columns
+            .iter()
+            .any(|(index, _)| columns.contains(index));
+        (!changes).then(|| {
+            format!(
+                "NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+                self.table,
+                self.matches()
+            )
+        })
+    }
+
+    /// Changes the rows that exist and would be another image. None if no column ever changes.
     pub(super) fn update(&self) -> Option<String> {
         let update = self.update.as_ref()?;
         let mut values = Vec::with_capacity(update.columns.len());
-        let mut differences = Vec::with_capacity(update.columns.len());
         for (index, expression) in &update.columns {
-            let name = self.columns.get(*index)?;
-            values.push(format!("{name} = {expression}"));
-            differences.push(differs(&format!("t.{name}"), expression));
+            values.push(format!("{} = {expression}", self.columns.get(*index)?));
         }
-        if values.is_empty() {
-            return None;
-        }
-        let newer = self
-            .newer(update)
-            .map(|newer| format!(" AND {newer}"))
-            .unwrap_or_default();
+        let differences = self.differences(update)?;
         Some(format!(
-            "UPDATE {} AS t SET {} FROM temp.tombolo_staging AS s WHERE {}{newer} AND ({})",
+            "UPDATE OR ABORT {} AS t SET {} FROM temp.tombolo_staging AS s \
+             WHERE s.row BETWEEN ?1 AND ?2 AND {} AND ({differences})",
             self.table,
             values.join(", "),
             self.matches(),
-            differences.join(" OR ")
         ))
+    }
+
+    /// What tells that a row is not yet what the plan makes of it. None if no column ever changes.
+    fn differences(&self, update: &Update) -> Option<String> {
+        let mut differences = Vec::with_capacity(update.columns.len());
+        for (index, expression) in &update.columns {
+            let local = format!("t.{}", self.columns.get(*index)?);
+            differences.push(differs(&local, expression));
+        }
+        (!differences.is_empty()).then(|| differences.join(" OR "))
     }
 
     /// Inserts all rows, or those that do not exist.
@@ -317,39 +368,61 @@ impl Merge {
         }
         let condition = match only_new && self.has_key() {
             true => format!(
-                " WHERE NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+                " AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
                 self.table,
                 self.matches()
             ),
             false => String::new(),
         };
         format!(
-            "INSERT INTO {} ({}) SELECT {} FROM temp.tombolo_staging AS s{condition} ORDER BY s.row",
+            "INSERT OR ABORT INTO {} ({}) SELECT {} FROM temp.tombolo_staging AS s \
+             WHERE s.row BETWEEN ?1 AND ?2{condition} ORDER BY s.row",
             self.table,
             names.join(", "),
             values.join(", ")
         )
     }
 
-    /// Staged rows behind a position that exist with another image: position, incoming values, local values.
+    /// Counts the staged rows that are not in the table as the plan makes them; NULL is no key. `filled`: all of them were
+    /// new.
+    pub(super) fn unstored(&self, filled: bool) -> String {
+        let changing = match &self.update {
+            Some(update) if !filled => self.differences(update),
+            // Rows that existed left the staging.
+            _ => self.image_differs(),
+        };
+        let same = changing.map_or(String::new(), |changing| format!(" AND NOT ({changing})"));
+        format!(
+            "SELECT count(*) FROM temp.tombolo_staging AS s WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {}{same})",
+            self.given(),
+            self.table,
+            self.matches()
+        )
+    }
+
+    /// The columns that new rows get values in: quoted, and as they are staged.
+    pub(super) fn inserted(&self) -> impl Iterator<Item = (&str, String)> {
+        self.inserted
+            .iter()
+            .filter_map(|index| Some((self.columns.get(*index)?.as_str(), format!("s.c{index}"))))
+    }
+
+    /// The table's qualified name.
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Staged rows behind a position that exist with another image: position, incoming cells, their values, local values.
     pub(super) fn conflicts(&self) -> String {
         let local: Vec<_> = self
             .columns
             .iter()
             .map(|name| format!("t.{name}"))
             .collect();
-        let differences: Vec<_> = local
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.key_positions().all(|key| key != *index))
-            .map(|(index, name)| differs(name, &format!("s.c{index}")))
-            .collect();
-        let differences = match differences.is_empty() {
-            true => "FALSE".to_owned(),
-            false => differences.join(" OR "),
-        };
+        let differences = self.image_differs().unwrap_or_else(|| "FALSE".to_owned());
         format!(
-            "SELECT s.row, {}, {} FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} \
+            "SELECT s.row, s.cells, {}, {} FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} \
              WHERE s.row > ? AND ({differences}) ORDER BY s.row LIMIT ?",
             self.staged("s."),
             local.join(", "),
@@ -365,6 +438,28 @@ impl Merge {
         names.join(", ")
     }
 
+    /// Whether columns but the key differ; none where there are no others.
+    fn image_differs(&self) -> Option<String> {
+        let differences: Vec<_> = self
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| self.key_positions().all(|key| key != *index))
+            .map(|(index, name)| differs(&format!("t.{name}"), &format!("s.c{index}")))
+            .collect();
+        (!differences.is_empty()).then(|| differences.join(" OR "))
+    }
+
+    /// Whether a staged row has a key.
+    fn given(&self) -> String {
+        let given: Vec<_> = self
+            .key_positions()
+            .map(|index| format!("s.c{index} IS NOT NULL"))
+            .collect();
+        given.join(" AND ")
+    }
+
+    /// Whether a staged row is one of the table.
     fn matches(&self) -> String {
         let parts: Vec<_> = self
             .key

@@ -1,10 +1,16 @@
 //! SQLite files as sources and targets.
 
+mod apply;
+mod checks;
+mod conversion;
 mod decimal;
 mod error;
+mod keeping;
+mod ledger;
 mod load;
 mod merge;
 mod raw;
+mod rejects;
 mod schema;
 mod snapshot;
 mod source;
@@ -23,7 +29,7 @@ use sqlx::sqlite::SqliteJournalMode;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
 use self::source::Reader;
-use super::{Database, DatabaseError, Snapshot, Target, quote};
+use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};
 use crate::digest::{hex, sha256};
@@ -188,6 +194,28 @@ impl Database for SqliteDatabase {
             connection,
             self.name.clone(),
         )))
+    }
+
+    async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let rejects = keeping::rejects(&mut reader.connection, limit).await;
+            if reader.close().await {
+                return rejects;
+            }
+        }
+        Err(self.restless())
+    }
+
+    async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
+        let mut connection = source::options(&self.file)
+            .connect()
+            .await
+            .map_err(|error| error::opening(&self.name, &error))?;
+        let removed = keeping::clean(&mut connection).await;
+        // What was removed is committed already.
+        let _ = connection.close().await;
+        removed
     }
 }
 

@@ -34,6 +34,30 @@ impl RawError {
     pub(super) fn is_interrupt(&self) -> bool {
         self.code == ffi::SQLITE_INTERRUPT
     }
+
+    /// Whether two rows would have the same key.
+    pub(super) fn is_about_keys(&self) -> bool {
+        matches!(
+            self.code,
+            ffi::SQLITE_CONSTRAINT_UNIQUE
+                | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                | ffi::SQLITE_CONSTRAINT_ROWID
+        )
+    }
+
+    /// Whether other values could have been taken: constraints, types, lengths, and what functions in checks, generated
+    /// columns and triggers say of them.
+    pub(super) fn is_about_values(&self) -> bool {
+        matches!(
+            self.code & 0xff,
+            ffi::SQLITE_CONSTRAINT | ffi::SQLITE_MISMATCH | ffi::SQLITE_TOOBIG | ffi::SQLITE_ERROR
+        )
+    }
+
+    /// Whether a constraint is not met.
+    pub(super) fn is_constraint(&self) -> bool {
+        self.code & 0xff == ffi::SQLITE_CONSTRAINT
+    }
 }
 
 /// A connection that sqlx does not use meanwhile. It stays on one thread, as its handle does.

@@ -9,12 +9,12 @@ use super::error::refused;
 use super::raw::{self, RawConnection, Row};
 use super::schema::{self, Table};
 use super::source::Reader;
-use super::storage::to_cell;
-use crate::bindings::types::{Generation, TableSchema};
-use crate::database::{DatabaseError, Misfit, Snapshot, quote};
+use super::storage::{Stored, to_cell, to_storage};
+use crate::bindings::types::{Cell, Generation, TableSchema};
+use crate::database::{DatabaseError, Misfit, Read, Snapshot, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 
-/// A read transaction in a file in WAL mode, or a private copy of another.
+/// A read transaction in a file in WAL mode, or a private copy of another. One table at a time is read from it.
 pub(super) struct SqliteSnapshot {
     /// Of a read that was given up, until it notices.
     reader: Arc<Mutex<Reader>>,
@@ -40,24 +40,29 @@ impl SqliteSnapshot {
 
 #[async_trait]
 impl Snapshot for SqliteSnapshot {
-    async fn describe(&mut self, table: &str) -> Result<TableSchema, DatabaseError> {
+    async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         let mut reader = self.reader.lock().await;
         let table = schema::table(&mut reader.connection, &self.name, table).await?;
         Ok(without_computed(table.schema))
     }
 
     async fn read(
-        &mut self,
-        table: &TableSchema,
+        &self,
+        read: Read<'_>,
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
+        let table = read.table.clone();
         let mut reader = Arc::clone(&self.reader).lock_owned().await;
         let found = schema::table(&mut reader.connection, &self.name, &table.table).await?;
-        let sql = select(table, &found)?;
+        let sql = select(read, &found)?;
+        let after = read.after.map(<[Cell]>::to_vec);
         let connection = OwnedMutexGuard::map(reader, |reader| &mut reader.connection);
-        let table = table.clone();
         raw::work(connection, move |connection| {
-            send_rows(connection, &sql, &table, &blocks)
+            let key = match &after {
+                Some(cells) => key_values(&table, &found, cells)?,
+                None => Vec::new(),
+            };
+            send_rows(connection, &sql, &key, &table, &blocks)
         })
         .await
     }
@@ -67,6 +72,7 @@ impl Snapshot for SqliteSnapshot {
 fn send_rows(
     connection: &mut RawConnection<'_>,
     sql: &str,
+    values: &[Stored<'_>],
     table: &TableSchema,
     blocks: &mpsc::Sender<RowBlock>,
 ) -> Result<(), DatabaseError> {
@@ -74,7 +80,8 @@ fn send_rows(
     let receiver = blocks.clone();
     connection.interrupt_when(move || receiver.is_closed());
     let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query(&[])?;
+    let values: Vec<_> = values.iter().map(Stored::borrow).collect();
+    let mut rows = statement.query(&values)?;
     let mut builder = BlockBuilder::new(table.columns.len());
     let mut number = 0u64;
     loop {
@@ -117,7 +124,8 @@ fn without_computed(mut table: TableSchema) -> TableSchema {
     table
 }
 
-fn select(table: &TableSchema, found: &Table) -> Result<String, DatabaseError> {
+fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
+    let table = read.table;
     let known = |name: &String| {
         found
             .schema
@@ -164,10 +172,39 @@ fn select(table: &TableSchema, found: &Table) -> Result<String, DatabaseError> {
         columns.join(", "),
         quote(&table.table)
     );
-    if !order.is_empty() {
+    if read.after.is_some() {
+        let values = vec!["?"; order.len()].join(", ");
+        sql.push_str(&format!(" WHERE ({}) > ({values})", order.join(", ")));
+    }
+    if read.ordered && !order.is_empty() {
         sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
     }
+    if let Some(rows) = read.limit {
+        sql.push_str(&format!(" LIMIT {rows}"));
+    }
     Ok(sql)
+}
+
+/// The key that rows are read behind, as it is stored.
+fn key_values<'a>(
+    table: &TableSchema,
+    found: &Table,
+    cells: &'a [Cell],
+) -> Result<Vec<Stored<'a>>, DatabaseError> {
+    let value = |(name, cell): (&String, &'a Cell)| {
+        let column = table.columns.iter().find(|column| column.name == *name)?;
+        let storage = found.storage.iter().find(|column| column.name == *name)?;
+        let value = to_storage(cell.into(), &column.logical, storage).ok()?;
+        // Nothing is behind NULL.
+        (!matches!(value, Stored::Null)).then_some(value)
+    };
+    let values: Option<Vec<_>> = table.primary_key.iter().zip(cells).map(value).collect();
+    values
+        .filter(|values| !values.is_empty() && values.len() == table.primary_key.len())
+        .ok_or_else(|| DatabaseError::Unsuitable {
+            table: table.table.clone(),
+            reason: "its rows cannot be read on from this key".to_owned(),
+        })
 }
 
 /// Adds a row; the block before it is given back where both together would be too large for a frame.

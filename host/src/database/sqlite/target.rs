@@ -6,27 +6,19 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
+use super::checks;
+use super::conversion::Conversion;
+use super::ledger::{self, Ledger, execute};
 use super::load::Load;
+use super::merge::Merge;
 use super::raw::{self, RawConnection};
 use super::schema::{self, Table};
-use super::storage::StoredRef;
-use crate::bindings::types::TableSchema;
+use super::staging;
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, Decision, StagedConflict, TableLoad, Target,
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
+    TableLoad, Target,
 };
 use crate::rows::RowBlock;
-
-/// What Tombolo keeps in a target. Times are ISO 8601 in UTC.
-const OWN_TABLES: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS main.tombolo_ledger (
-        run TEXT NOT NULL, table_name TEXT NOT NULL, next_seq INTEGER NOT NULL, last_key BLOB,
-        received INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, same INTEGER NOT NULL,
-        skipped INTEGER NOT NULL, done INTEGER NOT NULL, updated_at TEXT NOT NULL,
-        PRIMARY KEY (run, table_name))",
-    "CREATE TABLE IF NOT EXISTS main.tombolo_columns (
-        table_name TEXT NOT NULL, column_name TEXT NOT NULL, origin TEXT NOT NULL,
-        PRIMARY KEY (table_name, column_name))",
-];
 
 /// A connection that writes.
 pub(super) struct SqliteTarget {
@@ -46,11 +38,7 @@ impl SqliteTarget {
         }
     }
 
-    async fn table(&self, name: &str) -> Result<Table, DatabaseError> {
-        let mut connection = self.connection.lock().await;
-        schema::table(&mut connection, &self.database, name).await
-    }
-
+    /// Works with the connection on a thread that may block.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&RawConnection<'_>) -> Result<T, DatabaseError> + Send + 'static,
@@ -59,49 +47,12 @@ impl SqliteTarget {
         raw::work(connection, |connection| work(connection)).await
     }
 
-    async fn create_and_keep_origins(
-        &self,
-        statements: Vec<CheckedStatement>,
-        table: &TableSchema,
-    ) -> Result<(), DatabaseError> {
-        self.work(move |connection| {
-            connection.execute("BEGIN IMMEDIATE", &[])?;
-            for statement in &statements {
-                connection.execute(statement.sql(), &[])?;
-            }
-            Ok(())
-        })
-        .await?;
-        let made = self.table(&table.table).await?;
-        let table = table.clone();
-        self.work(move |connection| {
-            keep_origins(connection, &made, &table)?;
-            connection.execute("COMMIT", &[])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Ends a transaction if one is open.
-    async fn undo(&self) -> Result<(), DatabaseError> {
-        self.work(|connection| {
-            if connection.in_transaction() {
-                connection.execute("ROLLBACK", &[])?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
     /// Works on the table under way.
     async fn load<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&RawConnection<'_>, &mut Load) -> Result<T, DatabaseError> + Send + 'static,
     ) -> Result<T, DatabaseError> {
-        let mut load = self.load.take().ok_or_else(|| DatabaseError::Unsuitable {
-            table: String::new(),
-            reason: format!("no table of {} is being loaded", self.database),
-        })?;
+        let mut load = self.taken()?;
         let (load, done) = self
             .work(|connection| {
                 let done = work(connection, &mut load);
@@ -111,49 +62,63 @@ impl SqliteTarget {
         self.load = Some(load);
         done
     }
+
+    fn taken(&mut self) -> Result<Load, DatabaseError> {
+        self.load.take().ok_or_else(|| DatabaseError::Unsuitable {
+            table: String::new(),
+            reason: format!("no table of {} is being loaded", self.database),
+        })
+    }
 }
 
 #[async_trait]
 impl Target for SqliteTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
-        let made = self
-            .work(|connection| {
-                connection.execute("BEGIN IMMEDIATE", &[])?;
-                for sql in OWN_TABLES {
-                    connection.execute(sql, &[])?;
-                }
-                connection.execute("COMMIT", &[])?;
-                Ok(())
-            })
-            .await;
-        if made.is_err() {
-            self.undo().await?;
-        }
-        made
+        let mut connection = self.connection.lock().await;
+        begin(&mut connection).await?;
+        let made = ledger::create(&mut connection).await;
+        end(&mut connection, made).await
     }
 
-    async fn create(
+    async fn ledger_entry(
         &mut self,
-        statements: &[CheckedStatement],
-        table: &TableSchema,
-    ) -> Result<(), DatabaseError> {
-        let made = self
-            .create_and_keep_origins(statements.to_vec(), table)
-            .await;
-        if made.is_err() {
-            self.undo().await?;
-        }
-        made
+        run: &str,
+        table: &str,
+    ) -> Result<Option<LedgerEntry>, DatabaseError> {
+        ledger::entry(&mut *self.connection.lock().await, run, table).await
     }
 
     async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError> {
         self.load = None;
-        let local = self.table(&load.local.table).await?;
+        let mut connection = self.connection.lock().await;
+        begin(&mut connection).await?;
+        let entered = enter(&mut connection, &self.database, &load).await;
+        let (local, ledger) = end(&mut connection, entered).await?;
+        let merge = Merge::new(&load.incoming, &local, &load.plan)?;
+        let arriving: Vec<_> = load
+            .incoming
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        let foreign_keys =
+            checks::foreign_keys(&mut connection, &self.database, &local, &arriving, &merge)
+                .await?;
+        drop(connection);
+        let conversion = Conversion::new(load.incoming.clone(), &local);
         let load = self
-            .work(move |connection| Load::begin(connection, load, &local))
+            .work(move |connection| {
+                Load::begin(connection, &load, ledger, (conversion, merge), foreign_keys)
+            })
             .await?;
         self.load = Some(load);
         Ok(())
+    }
+
+    fn read_from(&mut self, snapshot: &str) {
+        if let Some(load) = &mut self.load {
+            load.ledger.read_from(snapshot);
+        }
     }
 
     async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError> {
@@ -182,45 +147,84 @@ impl Target for SqliteTarget {
     }
 
     async fn rollback(&mut self) -> Result<(), DatabaseError> {
-        self.undo().await?;
+        undo(&mut *self.connection.lock().await).await;
         if let Some(load) = &mut self.load {
             load.forget_chunk();
         }
         Ok(())
     }
 
-    async fn finish_table(&mut self) -> Result<(), DatabaseError> {
-        self.load(|connection, load| load.finish(connection))
-            .await?;
-        self.load = None;
-        Ok(())
+    async fn finish_table(&mut self, after: &[CheckedStatement]) -> Result<Loaded, DatabaseError> {
+        let load = self.taken()?;
+        if load.is_open() {
+            return Err(load.unsuitable("its last chunk was neither committed nor given up"));
+        }
+        let mut connection = self.connection.lock().await;
+        begin(&mut connection).await?;
+        let done = match run_all(&mut connection, after).await {
+            Ok(()) => load.ledger.finish(&mut connection).await,
+            Err(error) => Err(error),
+        };
+        end(&mut connection, done).await?;
+        drop(connection);
+        // SQLite itself numbers new rows behind the greatest key.
+        self.work(staging::remove).await?;
+        Ok(load.loaded())
     }
 }
 
-/// Keeps where the columns of a table come from, unless their declared types say so.
-fn keep_origins(
-    connection: &RawConnection<'_>,
-    made: &Table,
-    table: &TableSchema,
+/// Makes the table, where this run does, and its ledger row, or finds both.
+async fn enter(
+    connection: &mut SqliteConnection,
+    database: &str,
+    load: &TableLoad,
+) -> Result<(Table, Ledger), DatabaseError> {
+    let name = &load.incoming.table;
+    let entry = ledger::entry(connection, &load.run, name).await?;
+    if entry.is_none()
+        && let Some(statements) = &load.create
+    {
+        run_all(connection, statements).await?;
+        let made = schema::table(connection, database, name).await?;
+        ledger::keep_origins(connection, &made, &load.incoming).await?;
+    }
+    let local = schema::table(connection, database, name).await?;
+    let ledger = Ledger::enter(connection, load, &local.schema.table).await?;
+    Ok((local, ledger))
+}
+
+async fn run_all(
+    connection: &mut SqliteConnection,
+    statements: &[CheckedStatement],
 ) -> Result<(), DatabaseError> {
-    let name = StoredRef::Text(&table.table);
-    // A table of this name may have been here before.
-    connection.execute(
-        "DELETE FROM main.tombolo_columns WHERE table_name = ?",
-        &[name],
-    )?;
-    for (here, declared) in made.schema.columns.iter().zip(&made.declared) {
-        let origin = table
-            .columns
-            .iter()
-            .find(|column| column.name == here.name)
-            .map(|column| &column.origin);
-        if let Some(origin) = origin.filter(|origin| **origin != format!("sqlite:{declared}")) {
-            connection.execute(
-                "INSERT INTO main.tombolo_columns (table_name, column_name, origin) VALUES (?, ?, ?)",
-                &[name, StoredRef::Text(&here.name), StoredRef::Text(origin)],
-            )?;
-        }
+    for statement in statements {
+        execute(connection, statement.sql().to_owned()).await?;
     }
     Ok(())
+}
+
+async fn begin(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
+    execute(connection, "BEGIN IMMEDIATE".to_owned()).await
+}
+
+/// Ends the transaction that `result` came from.
+async fn end<T>(
+    connection: &mut SqliteConnection,
+    result: Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    let done = match result {
+        Ok(value) => execute(connection, "COMMIT".to_owned())
+            .await
+            .map(|()| value),
+        error => error,
+    };
+    if done.is_err() {
+        undo(connection).await;
+    }
+    done
+}
+
+/// Ends a transaction if one is open. SQLite ended it itself after some errors, and then says so: no matter.
+async fn undo(connection: &mut SqliteConnection) {
+    let _ = execute(connection, "ROLLBACK".to_owned()).await;
 }

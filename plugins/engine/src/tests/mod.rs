@@ -9,6 +9,7 @@
 
 mod peers;
 mod planning;
+mod resuming;
 mod runs;
 mod sharing;
 mod site;
@@ -65,6 +66,8 @@ fn request(code: &str) -> PullRequest {
         strategy: "skip".to_owned(),
         table_strategies: Vec::new(),
         create_missing: true,
+        jobs: 1,
+        max_rejects: 1_000,
         claimer: "ana@laptop".to_owned(),
     }
 }

@@ -1,7 +1,9 @@
 //! What peers may ask, and what they get.
 
 use super::*;
-use crate::component::exports::tombolo::sync::peers::{ApplyOrder, Body, PeerResponse, ReadOrder};
+use crate::component::exports::tombolo::sync::peers::{
+    ApplyOrder, Body, DigestOrder, PeerResponse, ReadOrder, Selection,
+};
 use crate::component::tombolo::sync::http::Method;
 use crate::protocol::{ErrorBody, SharedTable, SharedTables};
 use serde::de::DeserializeOwned;
@@ -188,17 +190,25 @@ fn rows_are_ordered_from_the_host() {
         database: "main".to_owned(),
         table: "order lines/ü".to_owned(),
         run: "r-1".to_owned(),
+        selection: Selection::All,
     };
     let path = "tables/order%20lines%2F%C3%BC";
     let rows = get(&site, &token, &format!("{path}/rows?run=r-1"));
     assert_eq!((rows.status, rows.body), (200, Body::Rows(read())));
-    let digest = get(&site, &token, &format!("{path}/digest?run=r-1"));
-    assert_eq!(digest.body, Body::Digest(read()));
+    let digest = get(&site, &token, &format!("{path}/digest?run=r-1&buckets=16"));
+    let digests = DigestOrder {
+        database: "main".to_owned(),
+        table: "order lines/ü".to_owned(),
+        run: "r-1".to_owned(),
+        buckets: 16,
+    };
+    assert_eq!(digest.body, Body::Digest(digests));
     let path = format!("/sync/v1/{path}/rows?run=r-1&strategy=merge");
     let ReadOrder {
         database,
         table,
         run,
+        selection: _,
     } = read();
     let push = site.serve(Some(&token), Method::Post, &path, b"");
     let apply = ApplyOrder {
@@ -210,6 +220,40 @@ fn rows_are_ordered_from_the_host() {
     assert_eq!(push.body, Body::Receive(apply));
     let later = refused(get(&site, &token, "runs/r-1"));
     assert_eq!(later, (501, "unavailable".to_owned()));
+}
+
+#[test]
+fn a_query_chooses_among_the_rows() {
+    let (site, token) = shop();
+    let chosen = |query: &str| {
+        let path = format!("tables/orders/rows?run=r-1&{query}");
+        match get(&site, &token, &path) {
+            PeerResponse {
+                body: Body::Rows(order),
+                ..
+            } => Ok(order.selection),
+            response => Err(refused(response)),
+        }
+    };
+    assert_eq!(chosen("after=00fF"), Ok(Selection::After(vec![0, 255])));
+    assert_eq!(chosen("first=100"), Ok(Selection::First(100)));
+    assert_eq!(chosen("buckets=0180"), Ok(Selection::Buckets(vec![0, 15])));
+    assert_eq!(chosen("buckets="), Ok(Selection::Buckets(Vec::new())));
+    let long = format!("buckets={}", "ff".repeat(513));
+    for query in [
+        "after=0",
+        "after=xx",
+        "first=-1",
+        "first=x",
+        "buckets=0g",
+        &long,
+    ] {
+        assert_eq!(
+            chosen(query),
+            Err((400, "bad-request".to_owned())),
+            "{query}"
+        );
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn answers(receiver: &Site, answers: &[(u16, Value)]) {
 }
 
 fn claimed() -> (u16, Value) {
-    let body = json!({"token": "t", "scope": {"tables": ["*"]}, "protocol": 1, "row_format": 1});
+    let body = json!({"token": "t", "scope": {"tables": ["*"]}, "source": "0123456789abcdef", "protocol": 1, "row_format": 1});
     (200, body)
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::component::exports::tombolo::sync::events::{Event, Finished, TableDone, Trouble};
-use crate::component::tombolo::sync::types::{Error, TableReport};
+use crate::component::tombolo::sync::types::{Error, Stored, TableReport};
 use crate::failure::failure;
 
 /// Two sites with the same three tables, one of which refers to itself, and a run that is planned.
@@ -33,6 +33,8 @@ fn reports() -> Vec<TableReport> {
         skipped: 6,
         failed: 0,
         bytes: 99,
+        snapshots: 1,
+        stored: Stored::Verified,
     };
     vec![report("employees"), report("customers"), report("invoices")]
 }

@@ -49,6 +49,7 @@ pub struct Site {
     pub requests: RefCell<Vec<Request>>,
     steps: RefCell<VecDeque<String>>,
     pub jobs: RefCell<Vec<CopyOrder>>,
+    pub comparisons: RefCell<Vec<CopyOrder>>,
     pub cancelled: RefCell<Vec<String>>,
     /// What the next call to `start` answers instead.
     pub start_fails: RefCell<Option<Error>>,
@@ -364,6 +365,11 @@ impl Host for Site {
             return Err(error);
         }
         self.jobs.borrow_mut().push(order.clone());
+        Ok(order.run.clone())
+    }
+
+    fn compare(&self, order: &CopyOrder) -> Result<String, Error> {
+        self.comparisons.borrow_mut().push(order.clone());
         Ok(order.run.clone())
     }
 

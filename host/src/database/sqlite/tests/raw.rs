@@ -150,7 +150,7 @@ async fn a_read_that_nobody_listens_to_ends_and_frees_the_snapshot() {
              INSERT INTO t SELECT n, randomblob(100) FROM n",
         )
         .await;
-    let mut snapshot = database.snapshot().await.unwrap();
+    let snapshot = database.snapshot().await.unwrap();
     let table = snapshot.describe("t").await.unwrap();
     let (sender, mut receiver) = mpsc::channel::<RowBlock>(1);
     let listener = async move {
@@ -158,17 +158,17 @@ async fn a_read_that_nobody_listens_to_ends_and_frees_the_snapshot() {
         drop(receiver);
         first.row_count()
     };
-    let (done, first) = tokio::join!(snapshot.read(&table, sender), listener);
+    let (done, first) = tokio::join!(snapshot.read(Read::all(&table), sender), listener);
     done.unwrap();
     assert!(first > 0);
     // A caller that goes away altogether is noticed as well.
     let (sender, receiver) = mpsc::channel::<RowBlock>(1);
     let given_up = tokio::time::timeout(
         std::time::Duration::from_millis(20),
-        snapshot.read(&table, sender),
+        snapshot.read(Read::all(&table), sender),
     )
     .await;
     assert!(given_up.is_err());
     drop(receiver);
-    assert_eq!(read(&mut *snapshot, &table).await.unwrap().len(), 30_000);
+    assert_eq!(read(&*snapshot, &table).await.unwrap().len(), 30_000);
 }

@@ -134,10 +134,10 @@ async fn only_one_process_advances_a_ledger() {
     let (database, table) = goods(&folder).await;
     let mut first = target(&database).await;
     let mut second = target(&database).await;
-    begin(&mut *first, &database, "run", &table, skip(&["id"]))
+    begin(&mut *first, "run", &table, skip(&["id"]))
         .await
         .unwrap();
-    begin(&mut *second, &database, "run", &table, skip(&["id"]))
+    begin(&mut *second, "run", &table, skip(&["id"]))
         .await
         .unwrap();
     first
@@ -162,7 +162,7 @@ async fn only_one_process_advances_a_ledger() {
         .await
         .unwrap();
     first.commit_chunk().await.unwrap();
-    first.finish_table().await.unwrap();
+    first.finish_table(&[]).await.unwrap();
     assert_eq!(
         names(&folder).await,
         ["'tea'", "'Milk'", "'salt'", "'a'", "'c'"]
@@ -183,7 +183,7 @@ async fn a_busy_database_says_so() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     let mut writer = target(&database).await;
-    begin(&mut *writer, &database, "run", &table, skip(&["id"]))
+    begin(&mut *writer, "run", &table, skip(&["id"]))
         .await
         .unwrap();
     writer.stage(&block(&delivery())).await.unwrap();
@@ -200,7 +200,7 @@ async fn conflicts_are_shown_and_settled_row_by_row() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     let mut writer = target(&database).await;
-    begin(&mut *writer, &database, "run", &table, overwrite(&table))
+    begin(&mut *writer, "run", &table, overwrite(&table))
         .await
         .unwrap();
     assert!(writer.conflicts(0, 10).await.unwrap().is_empty());
@@ -258,7 +258,7 @@ async fn conflicts_are_shown_and_settled_row_by_row() {
         .await
         .unwrap();
     assert_eq!(writer.commit_chunk().await.unwrap(), counts(2, 1, 1, 1));
-    writer.finish_table().await.unwrap();
+    writer.finish_table(&[]).await.unwrap();
     assert_eq!(
         names(&folder).await,
         ["'tea'", "'Milk'", "'mixed'", "'oil'", "'first'"]
@@ -273,7 +273,7 @@ async fn a_page_of_conflicts_ends_at_a_mebibyte() {
         .await;
     let table = database.describe("t").await.unwrap();
     let mut writer = target(&database).await;
-    begin(&mut *writer, &database, "run", &table, overwrite(&table))
+    begin(&mut *writer, "run", &table, overwrite(&table))
         .await
         .unwrap();
     let rows: Vec<_> = (1..=3)
@@ -292,14 +292,14 @@ async fn tables_that_do_not_fit_are_refused_before_anything_is_written() {
     let mut unknown = table.clone();
     unknown.columns[4].name = "other".to_owned();
     assert!(matches!(
-        begin(&mut *writer, &database, "run", &unknown, skip(&["id"])).await,
+        begin(&mut *writer, "run", &unknown, skip(&["id"])).await,
         Err(DatabaseError::Unsuitable { .. })
     ));
     assert!(matches!(
-        begin(&mut *writer, &database, "run", &table, skip(&["name"])).await,
+        begin(&mut *writer, "run", &table, skip(&["name"])).await,
         Err(DatabaseError::Unsuitable { .. })
     ));
-    begin(&mut *writer, &database, "run", &table, skip(&["id"]))
+    begin(&mut *writer, "run", &table, skip(&["id"]))
         .await
         .unwrap();
     assert!(matches!(
@@ -378,8 +378,8 @@ async fn values_of_another_database_come_back_by_their_origin() {
             "'1.10'"
         ]]
     );
-    let mut snapshot = database.snapshot().await.unwrap();
-    assert_eq!(read(&mut *snapshot, &described).await.unwrap(), rows);
+    let snapshot = database.snapshot().await.unwrap();
+    assert_eq!(read(&*snapshot, &described).await.unwrap(), rows);
 
     // A failed statement leaves neither the table nor its origins.
     table.table = "half".to_owned();

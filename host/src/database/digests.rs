@@ -1,0 +1,27 @@
+use tokio::sync::mpsc;
+
+use super::{DatabaseError, Read, Snapshot};
+use crate::bindings::types::TableSchema;
+use crate::rows::{Buckets, KeyColumns};
+
+/// The digests of all rows of a table, by buckets of their keys.
+pub async fn buckets_of(
+    snapshot: &dyn Snapshot,
+    table: &TableSchema,
+) -> Result<Buckets, DatabaseError> {
+    let key = KeyColumns::of(table);
+    let mut buckets = Buckets::default();
+    let (sender, mut blocks) = mpsc::channel(2);
+    let read = Read {
+        ordered: false,
+        ..Read::all(table)
+    };
+    let add = async {
+        while let Some(block) = blocks.recv().await {
+            buckets.add(&block, &key);
+        }
+    };
+    let (read, ()) = tokio::join!(snapshot.read(read, sender), add);
+    read?;
+    Ok(buckets)
+}

@@ -1,0 +1,60 @@
+//! When a chunk ends: a chunk is one transaction.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::rows::RowBlock;
+
+/// A chunk ends at this many rows, …
+const ROWS: u64 = 250_000;
+
+/// … at this many bytes, …
+const BYTES: u64 = 64 << 20;
+
+/// … or after this long, so that no lock is held for long.
+const TIME: Duration = Duration::from_secs(5);
+
+/// The most rows that can be written at once.
+pub const MAX_ROWS: u64 = ROWS;
+
+/// Rows a chunk. `TOMBOLO_CHUNK_ROWS` makes chunks smaller, for tests that need many of them.
+static CHUNK_ROWS: LazyLock<u64> = LazyLock::new(|| {
+    let smaller = std::env::var("TOMBOLO_CHUNK_ROWS").ok();
+    let smaller = smaller.and_then(|rows| rows.parse().ok());
+    smaller.map_or(ROWS, |rows: u64| rows.clamp(1, ROWS))
+});
+
+/// The chunk under way.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    rows: u64,
+    bytes: u64,
+    began: Option<Instant>,
+}
+
+impl Chunk {
+    /// Counts a block.
+    pub fn add(&mut self, block: &RowBlock) {
+        self.rows += u64::from(block.row_count());
+        self.bytes += block.data().len() as u64;
+        self.began.get_or_insert_with(Instant::now);
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Whether it has to end now.
+    pub fn is_full(&self) -> bool {
+        let late = self.began.is_some_and(|began| began.elapsed() >= TIME);
+        self.rows >= *CHUNK_ROWS || self.bytes >= BYTES || late
+    }
+
+    /// When it has to end; none while it is empty.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.began.map(|began| began + TIME)
+    }
+}

@@ -1,0 +1,50 @@
+//! How long a job tries again after its line broke.
+
+use std::time::Duration;
+
+use super::run::Run;
+use crate::bindings::types::Failure;
+use crate::notices::{Happening, Interruption};
+
+/// The wait before each further attempt; after the last one the run ends.
+const WAITS: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+/// Attempts since the last chunk was committed.
+#[derive(Debug, Default)]
+pub struct Retries {
+    made: usize,
+}
+
+impl Retries {
+    /// Waits before the next attempt and says why; gives the failure back when there were enough of them, or when the
+    /// operator ended the run.
+    pub async fn wait(
+        &mut self,
+        run: &Run<'_>,
+        table: &str,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        let Some(wait) = WAITS.get(self.made) else {
+            return Err(failure);
+        };
+        self.made += 1;
+        run.publish(Happening::Interrupted(Interruption {
+            table: table.to_owned(),
+            failure,
+        }));
+        let mut cancelled = run.cancelled.clone();
+        tokio::select! {
+            () = tokio::time::sleep(*wait) => {}
+            // A dropped sender means that nobody can end the run any more.
+            Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => {}
+        }
+        run.check_cancelled()
+    }
+}

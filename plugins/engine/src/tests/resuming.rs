@@ -1,0 +1,143 @@
+//! Runs that did not finish, and those that go on with them.
+
+use super::*;
+use crate::component::exports::tombolo::sync::events::{Compared, Event, Finished, Trouble};
+use crate::component::tombolo::sync::transfers::{CopyOrder, TableComparison};
+use crate::failure::failure;
+
+/// Plans and starts a pull; the order that the host gets.
+fn start(receiver: &Site, request: PullRequest) -> CopyOrder {
+    let (run, planned) = plan(receiver, request);
+    planned.unwrap();
+    client::start(receiver, &run).unwrap();
+    receiver.jobs.borrow().last().unwrap().clone()
+}
+
+fn break_off(receiver: &Site, order: &CopyOrder) {
+    receiver.take(Event::Trouble(Trouble {
+        run: order.run.clone(),
+        table: None,
+        failure: failure("truncated", "the line broke", "pull again"),
+    }));
+}
+
+/// One site shares two tables, the other has one of them.
+fn sites() -> (Rc<Site>, String, Site) {
+    let (sender, code, receiver) = two_sites();
+    sender.add(&[table("customers", &[]), table("orders", &["customers"])]);
+    receiver.add(&[table("customers", &[])]);
+    (sender, code, receiver)
+}
+
+#[test]
+fn a_pull_goes_on_with_an_unfinished_one_by_the_same_or_a_new_code() {
+    let (sender, code, receiver) = sites();
+    let first = start(&receiver, request(&code));
+    assert_eq!(first.ledger, first.run);
+    break_off(&receiver, &first);
+    // The run made its table before it broke off.
+    receiver.add(&[table("orders", &["customers"])]);
+    let second = start(&receiver, request(&code));
+    break_off(&receiver, &second);
+    let third = start(&receiver, request(&sender.share(&["*"])));
+    for order in [second, third] {
+        assert_eq!(order.ledger, first.ledger);
+        assert_ne!(order.run, first.run);
+        let created: Vec<bool> = order.tables.iter().map(|table| table.create).collect();
+        assert_eq!(created, [false, true]);
+    }
+}
+
+#[test]
+fn a_finished_run_is_not_gone_on_with() {
+    let (sender, code, receiver) = sites();
+    let first = start(&receiver, request(&code));
+    receiver.take(Event::Finished(Finished {
+        run: first.run.clone(),
+        reports: Vec::new(),
+    }));
+    assert!(receiver.durable().is_empty());
+    let second = start(&receiver, request(&sender.share(&["*"])));
+    assert_ne!(second.ledger, first.ledger);
+}
+
+#[test]
+fn another_run_is_a_run_of_its_own() {
+    let (sender, code, receiver) = sites();
+    let first = start(&receiver, request(&code));
+    break_off(&receiver, &first);
+    let by_another_strategy = PullRequest {
+        strategy: "overwrite".to_owned(),
+        ..request(&code)
+    };
+    let of_one_table = PullRequest {
+        tables: vec!["customers".to_owned()],
+        ..request(&code)
+    };
+    for other in [by_another_strategy, of_one_table] {
+        let order = start(&receiver, other);
+        assert_eq!(order.ledger, order.run);
+        break_off(&receiver, &order);
+    }
+    let mut changed = table("orders", &["customers"]);
+    changed.columns[0].origin = "sqlite:BIGINT".to_owned();
+    sender.add(&[changed]);
+    let order = start(&receiver, request(&code));
+    assert_eq!(order.ledger, order.run, "its schema changed");
+    let (other_sender, other_code, _) = sites();
+    receiver.peer.replace(Some(other_sender));
+    let order = start(&receiver, request(&other_code));
+    assert_eq!(order.ledger, order.run, "another source");
+}
+
+#[test]
+fn a_source_is_called_the_same_in_every_session() {
+    let (sender, code, receiver) = sites();
+    let name = |sender: &Site| {
+        let state = sender.state.borrow();
+        state
+            .get("source/identity")
+            .map(|(entry, _)| entry.value.clone())
+    };
+    plan(&receiver, request(&code)).1.unwrap();
+    let first = name(&sender);
+    assert!(first.is_some());
+    plan(&receiver, request(&sender.share(&["*"]))).1.unwrap();
+    assert_eq!(name(&sender), first);
+}
+
+#[test]
+fn a_comparison_ends_no_session_and_remembers_nothing() {
+    let (sender, code, receiver) = sites();
+    let (run, planned) = plan(&receiver, request(&code));
+    planned.unwrap();
+    client::compare(&receiver, &run).unwrap();
+    assert_eq!(receiver.comparisons.borrow().len(), 1);
+    let tables = vec![TableComparison {
+        table: "customers".to_owned(),
+        there: 1,
+        here: 1,
+        new: 0,
+        changed: 0,
+        same: 1,
+        gone: 0,
+    }];
+    for _ in 0..2 {
+        receiver.take(Event::Compared(Compared {
+            run: run.clone(),
+            tables: tables.clone(),
+        }));
+    }
+    let told = receiver.notices_of(&run).split_off(1);
+    assert_eq!(told, [Notice::Compared(tables)]);
+    assert!(client::start(&receiver, &run).is_err());
+    assert!(
+        !receiver
+            .durable()
+            .iter()
+            .any(|key| key.starts_with("unfinished/"))
+    );
+    // The code is still good for the same claimer.
+    drop(sender);
+    plan(&receiver, request(&code)).1.unwrap();
+}
