@@ -9,6 +9,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# Figures against the real tools, in minutes; a case or several by name: `just bench pg-new --rows 100000`.
+bench *ARGS:
+    cargo bench --package tombolo --bench transfer -- {{ARGS}}
+
 # Two sites on this machine, one code, a real transfer.
 demo:
     cargo run --release -- demo
@@ -22,3 +26,8 @@ plugin NAME:
 plugin-cc NAME:
     @cargo component --version >/dev/null 2>&1 || { echo "cargo-component is missing: cargo install cargo-component --locked" >&2; exit 1; }
     cargo component build --package {{NAME}} --target wasm32-wasip2 --profile guest --target-dir target/component
+
+# Fuzzes `frames` or `values` for ten minutes (docs/testing.md): `just fuzz frames`.
+fuzz TARGET SECONDS="600":
+    @cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
+    cd fuzz && cargo +nightly fuzz run --sanitizer none {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=4096 -rss_limit_mb=4096

@@ -17,6 +17,7 @@ mod support;
 
 mod cli;
 mod errors;
+mod exact_postgres;
 mod hostile;
 mod owners;
 mod plugins;

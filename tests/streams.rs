@@ -188,7 +188,14 @@ fn a_frame_lies_about_its_rows() {
             let found = frames(&stream);
             let at = first(&stream, b'R');
             let next = found.iter().find(|(start, _)| *start > at).unwrap().0;
-            let payload = [&lie.to_be_bytes()[..], &stream[at + PREFIX + 4..next]].concat();
+            // Behind the number of rows before it.
+            let count = at + PREFIX + 8;
+            let payload = [
+                &stream[at + PREFIX..count],
+                &lie.to_be_bytes(),
+                &stream[count + 4..next],
+            ]
+            .concat();
             Tampered::Whole([&stream[..at], &frame(b'R', &payload), &stream[next..]].concat())
         })
         .error("corrupt");

@@ -109,7 +109,7 @@ impl From<FrameError> for Failure {
                 error.to_string(),
                 "use the same version of tombolo on both sides",
             ),
-            FrameError::TooLarge(_) => failure("limit", error.to_string(), AGAIN),
+            FrameError::TooLarge { .. } => failure("limit", error.to_string(), AGAIN),
             FrameError::Corrupt(_) | FrameError::Cell => {
                 failure("corrupt", error.to_string(), AGAIN)
             }

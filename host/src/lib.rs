@@ -43,6 +43,8 @@ pub mod database;
 pub mod digest;
 pub mod egress;
 pub mod failure;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod job;
 pub mod notices;
 pub mod owner;

@@ -3,11 +3,13 @@
 pub mod binary;
 pub mod compare;
 pub mod guests;
+pub mod images;
 pub mod outcome;
 pub mod peer;
 pub mod postgres;
 pub mod sample;
 pub mod sqlite;
+pub mod types;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -25,6 +25,10 @@ pub struct RowBlock {
 impl RowBlock {
     /// Takes bytes from a stranger, after walking all of them.
     pub fn parse(data: Bytes, rows: u32, columns: usize) -> Result<Self, FrameError> {
+        // Rows without cells would take no bytes, however many are announced.
+        if rows == 0 || columns == 0 {
+            return Err(FrameError::Cell);
+        }
         let mut rest: &[u8] = &data;
         let mut digest = 0u128;
         for _ in 0..rows {
@@ -36,7 +40,7 @@ impl RowBlock {
             let (row, _) = start.split_at(start.len() - rest.len());
             digest = digest.wrapping_add(xxh3_128(row));
         }
-        if !rest.is_empty() || columns == 0 {
+        if !rest.is_empty() {
             return Err(FrameError::Cell);
         }
         Ok(Self {
@@ -294,7 +298,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_back_bit_by_bit(rows in proptest::collection::vec(proptest::collection::vec(cells(), 3), 0..20)) {
+        fn rows_come_back_bit_by_bit(rows in proptest::collection::vec(proptest::collection::vec(cells(), 3), 1..20)) {
             let built = block(&rows, 3);
             let parsed = RowBlock::parse(built.data().clone(), built.row_count(), 3).unwrap();
             let again = block(&parsed.rows().map(|row| row.map(CellRef::to_cell).collect()).collect::<Vec<_>>(), 3);
@@ -307,6 +311,14 @@ mod tests {
             if let Ok(block) = RowBlock::parse(data.into(), rows, columns) {
                 prop_assert_eq!(block.rows().count(), rows as usize);
             }
+        }
+    }
+
+    #[test]
+    fn rows_that_take_no_bytes_are_refused_at_once() {
+        for (rows, columns) in [(0, 1), (u32::MAX, 0)] {
+            let parsed = RowBlock::parse(Bytes::new(), rows, columns);
+            assert!(matches!(parsed, Err(FrameError::Cell)));
         }
     }
 

@@ -3,7 +3,7 @@ use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{MAX_ROW_BYTES, RowBlock};
+use super::{FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 use crate::bindings::types::{Failure, TableSchema};
 
 const MAGIC: &[u8; 4] = b"TMBL";
@@ -21,8 +21,14 @@ const COMPRESSED: u8 = 1;
 /// Kind, flags, payload length, payload checksum.
 const PREFIX: usize = 1 + 1 + 4 + 8;
 
-/// No payload is larger: one row of the largest size and its count.
-const MAX_PAYLOAD: usize = MAX_ROW_BYTES + (1 << 20);
+/// What a payload of rows begins with: how many rows came before it, and how many are in it.
+const POSITION: usize = 8 + 4;
+
+/// No payload is larger: rows that do not fill a frame yet, and one of the largest size.
+const MAX_PAYLOAD: usize = POSITION + FRAME_BYTES + MAX_ROW_BYTES;
+
+/// No document is larger: parsed, it takes a multiple of that. The header of 2 000 columns needs a quarter of it.
+const MAX_DOCUMENT: usize = 2 << 20;
 
 /// Why a stream of frames cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +43,13 @@ pub enum FrameError {
     #[error("the row stream is corrupt: {0}")]
     Corrupt(&'static str),
     /// A frame is larger than allowed.
-    #[error("a frame of {0} bytes is larger than the limit of {MAX_PAYLOAD}")]
-    TooLarge(usize),
+    #[error("a frame of {length} bytes is larger than the limit of {limit}")]
+    TooLarge {
+        /// Bytes announced.
+        length: usize,
+        /// Bytes allowed in a frame of this kind.
+        limit: usize,
+    },
     /// The rows of a frame are not well formed.
     #[error("the row stream is corrupt: a frame's rows are not well formed")]
     Cell,
@@ -108,10 +119,11 @@ pub fn encode_header(header: &StreamHeader) -> Result<Bytes, serde_json::Error> 
     Ok(encode(HEADER, 0, &serde_json::to_vec(header)?))
 }
 
-/// A frame of rows, compressed with zstd on demand.
+/// A frame of rows, compressed with zstd on demand; `before` is how many rows the stream's earlier frames have.
 #[must_use]
-pub fn encode_rows(block: &RowBlock, compress: bool) -> Bytes {
-    let mut payload = BytesMut::with_capacity(block.data().len() + 4);
+pub fn encode_rows(block: &RowBlock, before: u64, compress: bool) -> Bytes {
+    let mut payload = BytesMut::with_capacity(block.data().len() + POSITION);
+    payload.put_u64(before);
     payload.put_u32(block.row_count());
     payload.put_slice(block.data());
     if compress && let Ok(packed) = zstd::bulk::compress(&payload, 1) {
@@ -208,8 +220,12 @@ where
         let (kind, mut payload) = self.frame().await?;
         match kind {
             ROWS => {
-                if payload.len() < 4 {
+                if payload.len() < POSITION {
                     return Err(FrameError::Cell);
+                }
+                // Or frames that were lost, doubled or swapped would be noticed at the end only, after commits.
+                if payload.get_u64() != self.rows {
+                    return Err(FrameError::Corrupt("a frame of rows is not in its place"));
                 }
                 let rows = payload.get_u32();
                 let block = RowBlock::parse(payload, rows, self.columns)?;
@@ -247,8 +263,13 @@ where
         let flags = prefix.get_u8();
         let length = prefix.get_u32() as usize;
         let expected = prefix.get_u64();
-        if length > MAX_PAYLOAD {
-            return Err(FrameError::TooLarge(length));
+        let limit = if kind == ROWS {
+            MAX_PAYLOAD
+        } else {
+            MAX_DOCUMENT
+        };
+        if length > limit {
+            return Err(FrameError::TooLarge { length, limit });
         }
         self.fill(length).await?;
         let payload = self.buffer.split_to(length).freeze();
@@ -257,7 +278,7 @@ where
         }
         match flags {
             0 => Ok((kind, payload)),
-            COMPRESSED => zstd::bulk::decompress(&payload, MAX_PAYLOAD)
+            COMPRESSED if kind == ROWS => zstd::bulk::decompress(&payload, MAX_PAYLOAD)
                 .map(|payload| (kind, payload.into()))
                 .map_err(|_| FrameError::Corrupt("a frame cannot be decompressed")),
             _ => Err(FrameError::Corrupt("a frame has unknown flags")),

@@ -152,7 +152,9 @@ fn microseconds_of(time: &str) -> Option<i64> {
     let hours: i64 = parts.next()?.parse().ok()?;
     let minutes: i64 = parts.next()?.parse().ok()?;
     let seconds: i64 = parts.next()?.parse().ok()?;
-    if parts.next().is_some() || hours > 24 || minutes > 59 || seconds > 59 || fraction.len() > 6 {
+    let within =
+        (0..=24).contains(&hours) && (0..=59).contains(&minutes) && (0..=59).contains(&seconds);
+    if parts.next().is_some() || !within || fraction.len() > 6 {
         return None;
     }
     let fraction: i64 = format!("{fraction:0<6}").parse().ok()?;
@@ -223,6 +225,7 @@ mod tests {
             assert_eq!(parse_timestamp(text, false), None, "{text}");
         }
         assert_eq!(parse_time("24:00:01"), None);
+        assert_eq!(parse_time("-9223372036854775808:00:00"), None);
     }
 
     proptest! {

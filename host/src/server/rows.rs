@@ -280,9 +280,9 @@ impl Forwarded {
         compress: bool,
         frames: &mpsc::Sender<Bytes>,
     ) -> Result<(), Failure> {
+        let frame = encode_rows(block, self.rows, compress);
         self.rows += u64::from(block.row_count());
         self.digest = self.digest.wrapping_add(block.digest());
-        let frame = encode_rows(block, compress);
         self.bytes += frame.len() as u64;
         push(frames, frame).await
     }

@@ -64,6 +64,7 @@ impl CopyReader {
             return Ok(false);
         };
         let mut rest = self.buffer.get(2..length).ok_or(DecodeError::Format)?;
+        let before = rows.byte_count();
         for (position, carrier) in self.carriers.iter().enumerate() {
             let (field, after) = split_field(rest).ok_or(DecodeError::Format)?;
             rest = after;
@@ -71,6 +72,10 @@ impl CopyReader {
                 None => CellRef::Null,
                 Some(data) => cell(*carrier, data, &mut self.text, position + 1)?,
             });
+            // A few bytes of `numeric` can be a hundred thousand digits.
+            if rows.byte_count() - before > MAX_ROW_BYTES {
+                return Err(DecodeError::TooLarge);
+            }
         }
         rows.end_row();
         self.buffer.advance(length);
@@ -270,6 +275,21 @@ mod tests {
             read(&[&header, b"\0\x02\xff\xff\xff\xff\0\0\0\x01\xff"]),
             Err(DecodeError::Encoding(2))
         );
+    }
+
+    #[test]
+    fn rows_that_grow_beyond_the_limit_are_refused() {
+        let columns = 300;
+        let mut reader = CopyReader::new(vec![Carrier::Numeric(None); columns]);
+        let mut row = u16::try_from(columns).unwrap().to_be_bytes().to_vec();
+        for _ in 0..columns {
+            // 10^131071.
+            row.extend(b"\0\0\0\x0a\0\x01\x7f\xff\0\0\0\0\x03\xe8");
+        }
+        reader.push(&[&SIGNATURE[..], &[0; 8], &row].concat());
+        let mut rows = BlockBuilder::new(columns);
+        assert_eq!(reader.next_row(&mut rows), Err(DecodeError::TooLarge));
+        assert!(rows.byte_count() < MAX_ROW_BYTES + 200_000);
     }
 
     proptest! {

@@ -7,12 +7,10 @@ use super::numeric::Decimal;
 use super::types::Carrier;
 use super::value::{
     Value, boolean, date, double, in_range, integer, mismatch, moment, parse_uuid, ranged, rounded,
-    single, text, value, with_digits, without_nul,
+    single, text, value, with_digits, within_a_day, without_nul,
 };
 use crate::bindings::types::LogicalType;
 use crate::rows::{CellRef, temporal};
-
-const DAY: i64 = 86_400_000_000;
 
 /// Where an incoming column goes.
 #[derive(Clone, Debug)]
@@ -67,10 +65,7 @@ impl Conversion {
             Carrier::Date => out.put_i32(date(value)?),
             Carrier::Time(digits) => {
                 let at = moment(value, "time", temporal::parse_time)?;
-                if !(0..=DAY).contains(&at) {
-                    return Err("the time is outside of a day".to_owned());
-                }
-                out.put_i64(rounded(at, digits)?);
+                out.put_i64(rounded(within_a_day(at)?, digits)?);
             }
             Carrier::Timestamp(digits) => {
                 let at = moment(value, "timestamp", |text| {
@@ -256,6 +251,28 @@ mod tests {
                 let _ = conversion.encode(CellRef::Text(&text), &mut BytesMut::new());
                 let _ = conversion.encode(CellRef::Integer(number), &mut BytesMut::new());
             }
+        }
+    }
+
+    #[test]
+    fn forms_that_would_come_back_as_others_are_refused() {
+        let text = Carrier::Text(TextLimit::None);
+        for (incoming, carrier, cell) in [
+            (
+                LogicalType::Decimal,
+                Carrier::Numeric(None),
+                CellRef::Text("007"),
+            ),
+            (
+                LogicalType::Decimal,
+                Carrier::Numeric(None),
+                CellRef::Text("-0.0"),
+            ),
+            (LogicalType::Time, text, CellRef::Integer(-1)),
+            (LogicalType::Time, text, CellRef::Integer(86_400_000_001)),
+        ] {
+            let encoded = conversion(incoming, carrier).encode(cell, &mut BytesMut::new());
+            assert!(encoded.is_err(), "{cell:?}");
         }
     }
 

@@ -4,6 +4,8 @@ mod connection;
 mod decode;
 mod encode;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod keeping;
 mod ledger;
 mod loading;
@@ -94,6 +96,13 @@ impl Database for PostgresDatabase {
         let described = schema::describe(&mut session, self.server.place(), table).await?;
         self.keep_session(session).await;
         Ok(described.schema)
+    }
+
+    async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let mut session = self.take_session().await?;
+        let known = schema::known_types(&mut session, types).await?;
+        self.keep_session(session).await;
+        Ok(known)
     }
 
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {

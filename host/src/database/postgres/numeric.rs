@@ -16,7 +16,7 @@ const MAX_SCALE: usize = 16_383;
 
 const GROUP: usize = 4;
 
-/// Appends the text of a binary `numeric`, exactly as PostgreSQL prints it; `None` if it is malformed.
+/// Appends the text of a binary `numeric`, exactly as PostgreSQL prints it; `None` if it is not as PostgreSQL makes it.
 pub(super) fn decode(data: &[u8], text: &mut String) -> Option<()> {
     let (header, digits) = data.split_first_chunk::<8>()?;
     let [count, weight, sign, scale] = words(header);
@@ -29,10 +29,14 @@ pub(super) fn decode(data: &[u8], text: &mut String) -> Option<()> {
             if digits.len() != usize::from(count) * 2 || scale > MAX_SCALE {
                 return None;
             }
+            let weight = weight.cast_signed();
+            if !is_normal(digits, weight, sign == NEGATIVE, scale) {
+                return None;
+            }
             if sign == NEGATIVE {
                 text.push('-');
             }
-            write_digits(digits, i32::from(weight.cast_signed()), scale, text)?;
+            write_digits(digits, i32::from(weight), scale, text)?;
         }
         _ => return None,
     }
@@ -42,6 +46,24 @@ pub(super) fn decode(data: &[u8], text: &mut String) -> Option<()> {
 fn words(header: &[u8; 8]) -> [u16; 4] {
     let [a, b, c, d, e, f, g, h] = *header;
     [[a, b], [c, d], [e, f], [g, h]].map(u16::from_be_bytes)
+}
+
+/// Whether each number has one form: no zeros around the groups, no negative zero, and no digits that the scale hides.
+fn is_normal(digits: &[u8], weight: i16, negative: bool, scale: usize) -> bool {
+    let (Some(first), Some(last)) = (digits.first_chunk::<2>(), digits.last_chunk::<2>()) else {
+        return weight == 0 && !negative;
+    };
+    let last_group = u16::from_be_bytes(*last);
+    if *first == [0, 0] || last_group == 0 {
+        return false;
+    }
+    let groups = i64::try_from(digits.len() / 2).unwrap_or(i64::MAX);
+    let groups_behind_the_point = groups - 1 - i64::from(weight);
+    let zeros = [1_000, 100, 10]
+        .iter()
+        .filter(|unit| last_group % **unit == 0);
+    let behind_the_point = groups_behind_the_point * 4 - zeros.count() as i64;
+    usize::try_from(behind_the_point).map_or(true, |shown| shown <= scale)
 }
 
 fn write_digits(digits: &[u8], weight: i32, scale: usize, text: &mut String) -> Option<()> {
@@ -305,6 +327,30 @@ mod tests {
             "", "-", ".5", "5.", "1e5", " 1", "+1", "-NaN", "1.2.3", "0x1",
         ] {
             assert_eq!(Decimal::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn forms_that_postgresql_never_makes_are_refused() {
+        let read = |words: &[u16]| {
+            let data: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            let mut text = String::new();
+            decode(&data, &mut text).map(|()| text)
+        };
+        assert_eq!(read(&[2, 0, POSITIVE, 2, 1, 2300]).as_deref(), Some("1.23"));
+        assert_eq!(read(&[0, 0, POSITIVE, 2]).as_deref(), Some("0.00"));
+        for words in [
+            &[1, 0, POSITIVE, 0, 0][..],
+            &[2, 1, POSITIVE, 0, 0, 1],
+            &[2, 0, POSITIVE, 4, 1, 0],
+            &[0, 0, NEGATIVE, 0],
+            &[0, 5, POSITIVE, 0],
+            // Digits that the scale hides.
+            &[2, 0, POSITIVE, 1, 1, 2300],
+            &[1, 0xFFFF, POSITIVE, 3, 1],
+            &[1, 0, POSITIVE, 0, 10_000],
+        ] {
+            assert_eq!(read(words), None, "{words:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::rows::{CellRef, temporal};
 
 /// PostgreSQL's ranges (`datatype/timestamp.h`), in days and microseconds since 2000-01-01.
 const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
+const DAY: i64 = 86_400_000_000;
 const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 
 /// A cell, understood by the logical type of its column.
@@ -179,8 +180,7 @@ pub(super) fn with_digits(
     mut put: impl FnMut(&str) -> Result<(), String>,
 ) -> Result<(), String> {
     match value {
-        Value::Decimal(digits) => put(digits),
-        Value::Text(text) => {
+        Value::Decimal(text) | Value::Text(text) => {
             if is_canonical(text) {
                 put(text)
             } else {
@@ -225,7 +225,7 @@ pub(super) fn text(value: Value<'_>, limit: TextLimit) -> Result<Cow<'_, str>, S
             without_nul(text)?.into()
         }
         Value::Date(days) => temporal::format_date(checked_days(days)?).into(),
-        Value::Time(at) => temporal::format_time(at).into(),
+        Value::Time(at) => temporal::format_time(within_a_day(at)?).into(),
         Value::Timestamp(at) => temporal::format_timestamp(in_range(at)?, false).into(),
         Value::Timestamptz(at) => temporal::format_timestamp(in_range(at)?, true).into(),
         Value::Uuid(bytes) => format_uuid(bytes).into(),
@@ -295,6 +295,14 @@ pub(super) fn in_range(at: i64) -> Result<i64, String> {
         Ok(at)
     } else {
         Err("the moment is out of PostgreSQL's range".to_owned())
+    }
+}
+
+pub(super) fn within_a_day(at: i64) -> Result<i64, String> {
+    if (0..=DAY).contains(&at) {
+        Ok(at)
+    } else {
+        Err("the time is outside of a day".to_owned())
     }
 }
 

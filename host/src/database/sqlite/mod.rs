@@ -5,6 +5,8 @@ mod checks;
 mod conversion;
 mod decimal;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod keeping;
 mod ledger;
 mod load;

@@ -111,6 +111,10 @@ pub(super) fn to_storage<'a>(
     let value = match (logical, cell) {
         (_, CellRef::Null) => Stored::Null,
         (LogicalType::Boolean, CellRef::Boolean(value)) => Stored::Integer(value.into()),
+        // It would come back as true or false.
+        (LogicalType::Boolean, CellRef::Integer(0 | 1)) => {
+            return Err("a boolean is sent as true or false, not as an integer".to_owned());
+        }
         (_, CellRef::Boolean(_)) => return Err(format!("a boolean is no {}", name(logical))),
         (LogicalType::Date, CellRef::Integer(days)) => {
             printed(is_infinite(days) || DATES.contains(&days), logical, || {

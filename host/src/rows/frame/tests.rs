@@ -39,7 +39,7 @@ fn stream(rows: u64, compress: bool) -> Vec<u8> {
         if id % 10 == 9 {
             let block = builder.take();
             digest = digest.wrapping_add(block.digest());
-            bytes.extend(encode_rows(&block, compress));
+            bytes.extend(encode_rows(&block, id - 9, compress));
         }
     }
     bytes.extend(encode_end(&StreamEnd::new(rows, digest)).unwrap());
@@ -48,25 +48,32 @@ fn stream(rows: u64, compress: bool) -> Vec<u8> {
 
 /// Reads a whole stream and counts its rows.
 fn read(bytes: &[u8], piece: usize) -> Result<u64, FrameError> {
+    let (rows, outcome) = read_rows(bytes, piece);
+    outcome.map(|()| rows)
+}
+
+/// The rows that were given out, and how the stream ended.
+fn read_rows(bytes: &[u8], piece: usize) -> (u64, Result<(), FrameError>) {
     let pieces: Vec<Result<Bytes, String>> = bytes
         .chunks(piece)
         .map(|piece| Ok(Bytes::copy_from_slice(piece)))
         .collect();
-    futures::executor::block_on(async {
+    let mut rows = 0;
+    let outcome = futures::executor::block_on(async {
         let (mut reader, header) = FrameReader::open(futures::stream::iter(pieces)).await?;
         assert_eq!(header.table.table, "t");
-        let mut rows = 0;
         loop {
             match reader.next().await? {
                 Frame::Rows(block) => rows += u64::from(block.row_count()),
                 Frame::Alive => {}
                 Frame::End(end) => {
                     assert_eq!(end.rows, rows);
-                    return Ok(rows);
+                    return Ok(());
                 }
             }
         }
-    })
+    });
+    (rows, outcome)
 }
 
 #[test]
@@ -101,18 +108,65 @@ fn every_flipped_bit_is_noticed() {
     }
 }
 
+/// Where frames of rows begin and end.
+fn row_frames(stream: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let (mut at, mut found) = (MAGIC.len() + 1, Vec::new());
+    while at < stream.len() {
+        let length = u32::from_be_bytes(stream[at + 2..at + 6].try_into().unwrap());
+        let end = at + PREFIX + length as usize;
+        if stream[at] == ROWS {
+            found.push(at..end);
+        }
+        at = end;
+    }
+    found
+}
+
 #[test]
-fn a_lost_or_doubled_frame_is_noticed() {
-    let (whole, rows) = (stream(30, false), encode_rows);
-    let mut builder = BlockBuilder::new(1);
-    builder.push(CellRef::Integer(0));
-    builder.end_row();
-    let extra = rows(&builder.take(), false);
-    let end = encode_end(&StreamEnd::new(0, 0)).unwrap().len();
-    let mut doubled = whole.clone();
-    let position = whole.len() - end.max(PREFIX);
-    doubled.splice(position..position, extra.to_vec());
-    assert!(read(&doubled, 512).is_err());
+fn a_frame_that_is_not_in_its_place_is_noticed_before_its_rows_are_given() {
+    let whole = stream(40, false);
+    let frames = row_frames(&whole);
+    let one = |number: usize| &whole[frames[number].clone()];
+    let (before, behind) = (&whole[..frames[0].start], &whole[frames[3].end..]);
+    for order in [
+        &[0, 2, 3][..],
+        &[0, 1, 1, 2, 3],
+        &[0, 2, 1, 3],
+        &[1, 0, 2, 3],
+    ] {
+        let frames: Vec<&[u8]> = order.iter().map(|number| one(*number)).collect();
+        let broken = [before, &frames.concat(), behind].concat();
+        let right = order
+            .iter()
+            .zip(0..)
+            .take_while(|(one, place)| **one == *place);
+        let (rows, outcome) = read_rows(&broken, 512);
+        assert!(
+            matches!(
+                outcome,
+                Err(FrameError::Corrupt("a frame of rows is not in its place"))
+            ),
+            "{order:?}: {outcome:?}"
+        );
+        assert_eq!(rows, 10 * right.count() as u64, "{order:?}");
+    }
+}
+
+#[test]
+fn documents_have_a_limit_of_their_own_and_are_never_compressed() {
+    let large = encode(HEADER, 0, &vec![b' '; MAX_DOCUMENT + 1]);
+    let bomb = zstd::bulk::compress(&vec![b' '; 1 << 20], 1).unwrap();
+    for (frame, limit) in [(large, true), (encode(HEADER, COMPRESSED, &bomb), false)] {
+        let outcome = read(&[encode_start(), frame].concat(), 4096);
+        assert!(
+            match outcome {
+                Err(FrameError::TooLarge { .. }) => limit,
+                Err(FrameError::Corrupt("a frame has unknown flags")) => !limit,
+                _ => false,
+            },
+            "{outcome:?}"
+        );
+    }
 }
 
 #[test]

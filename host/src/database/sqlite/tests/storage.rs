@@ -195,3 +195,22 @@ fn what_sqlite_would_change_is_a_misfit() {
     assert!(to_storage(CellRef::Null, &LogicalType::Integer, &rowid).is_err());
     assert!(to_storage(CellRef::Text("x"), &LogicalType::Integer, &rowid).is_err());
 }
+
+#[test]
+fn an_integer_that_would_come_back_as_a_boolean_is_refused() {
+    for value in [0, 1] {
+        let stored = store(
+            CellRef::Integer(value),
+            &LogicalType::Boolean,
+            Affinity::Numeric,
+        );
+        assert!(stored.is_err(), "{value}");
+    }
+    let other = store(
+        CellRef::Integer(2),
+        &LogicalType::Boolean,
+        Affinity::Numeric,
+    )
+    .unwrap();
+    assert_eq!(other.borrow(), StoredRef::Integer(2));
+}

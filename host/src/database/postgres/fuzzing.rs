@@ -1,0 +1,126 @@
+//! The codecs of this module for fuzz targets: thin doors, no judgement.
+
+use bytes::BytesMut;
+
+use super::decode::{self, CopyReader};
+use super::encode::{Conversion, end_copy, start_copy};
+use super::numeric::{self, Decimal};
+use super::types::{CatalogType, ColumnType};
+use crate::bindings::types::{Cell, LogicalType};
+use crate::rows::{BlockBuilder, CellRef, RowBlock};
+
+/// The object identifiers of types with a binary form of their own, and of one without.
+pub const TYPES: [i64; 20] = [
+    16, 17, 19, 20, 21, 23, 25, 114, 700, 701, 869, 1042, 1043, 1082, 1083, 1114, 1184, 1700, 2950,
+    3802,
+];
+
+/// A column of a PostgreSQL table.
+#[derive(Debug)]
+pub struct Column(ColumnType);
+
+impl Column {
+    /// A column of a type with a modifier, as in `pg_attribute`.
+    #[must_use]
+    pub fn new(oid: i64, modifier: i32) -> Self {
+        Self(ColumnType::new(CatalogType {
+            oid,
+            element: 0,
+            modifier,
+            declared: "declared".to_owned(),
+            base: "base".to_owned(),
+            bare: "bare".to_owned(),
+            domain: false,
+        }))
+    }
+
+    /// How its cells are read.
+    #[must_use]
+    pub fn logical(&self) -> &LogicalType {
+        &self.0.logical
+    }
+
+    /// What is written for a cell of an incoming column, behind the field's length; none for NULL.
+    pub fn encode(
+        &self,
+        incoming: &LogicalType,
+        cell: CellRef<'_>,
+    ) -> Result<Option<Vec<u8>>, String> {
+        let conversion = Conversion {
+            incoming: incoming.clone(),
+            local: self.0.logical.clone(),
+            carrier: self.0.carrier,
+            check_documents: true,
+        };
+        let mut field = BytesMut::new();
+        conversion.encode(cell, &mut field)?;
+        let (length, data) = field.split_first_chunk::<4>().ok_or("no length")?;
+        match i32::from_be_bytes(*length) {
+            -1 => Ok(None),
+            length if usize::try_from(length) == Ok(data.len()) => Ok(Some(data.to_vec())),
+            _ => Err("the length is wrong".to_owned()),
+        }
+    }
+
+    /// The cell of a field.
+    #[must_use]
+    pub fn decode(&self, field: &[u8]) -> Option<Cell> {
+        let mut text = String::new();
+        decode::cell(self.0.carrier, field, &mut text, 1)
+            .ok()
+            .map(CellRef::to_cell)
+    }
+}
+
+/// The rows in pieces of a COPY stream as blocks, as a snapshot makes them, and whether the stream came to its end;
+/// none if it is malformed.
+pub fn read_copy<'a>(
+    columns: &[Column],
+    pieces: impl Iterator<Item = &'a [u8]>,
+    mut take: impl FnMut(RowBlock),
+) -> Option<bool> {
+    let carriers = columns.iter().map(|column| column.0.carrier).collect();
+    let mut reader = CopyReader::new(carriers);
+    let mut rows = BlockBuilder::new(columns.len());
+    for piece in pieces {
+        reader.push(piece);
+        while reader.next_row(&mut rows).ok()? {
+            if rows.is_full() {
+                take(rows.take());
+            }
+        }
+    }
+    if !rows.is_empty() {
+        take(rows.take());
+    }
+    Some(reader.is_complete())
+}
+
+/// A COPY stream around rows.
+#[must_use]
+pub fn copy_stream(rows: &[u8]) -> Vec<u8> {
+    let mut stream = BytesMut::new();
+    start_copy(&mut stream);
+    stream.extend_from_slice(rows);
+    end_copy(&mut stream);
+    stream.to_vec()
+}
+
+/// A decimal text through the binary form and back; none if it is no decimal number.
+#[must_use]
+pub fn decimal_round_trip(text: &str) -> Option<String> {
+    let number = Decimal::parse(text)?;
+    if number.misfit(None).is_some() {
+        return None;
+    }
+    let mut data = Vec::new();
+    number.encode(&mut data);
+    print_numeric(&data)
+}
+
+/// The text of a binary `numeric`; none if it is malformed.
+#[must_use]
+pub fn print_numeric(data: &[u8]) -> Option<String> {
+    let mut text = String::new();
+    numeric::decode(data, &mut text).map(|()| text)
+}

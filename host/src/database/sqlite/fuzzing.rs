@@ -1,0 +1,106 @@
+//! The storage conversions of this module for fuzz targets, through SQLite itself: thin doors, no judgement.
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
+
+use super::decimal;
+use super::snapshot::stored;
+use super::storage::{LocalColumn, Stored, to_cell, to_storage};
+use super::types::Affinity;
+use crate::bindings::types::{Cell, LogicalType};
+use crate::rows::CellRef;
+
+/// Declared types, one for each affinity and each rule of its own.
+pub const DECLARED: [&str; 8] = [
+    "",
+    "INTEGER",
+    "TEXT",
+    "BLOB",
+    "REAL",
+    "NUMERIC",
+    "DECIMAL(10,2)",
+    "INTEGER PRIMARY KEY",
+];
+
+/// What became of a cell.
+#[derive(Debug)]
+pub enum Kept {
+    /// It does not fit, and nothing was stored.
+    Refused,
+    /// What is read back.
+    Read(Cell),
+    /// It was stored and cannot be read back.
+    Unreadable(String),
+}
+
+/// A database in memory with one table for each of [`DECLARED`].
+#[derive(Debug)]
+pub struct Memory(SqliteConnection);
+
+impl Memory {
+    /// Makes the tables.
+    pub async fn open() -> Result<Self, sqlx::Error> {
+        let mut connection = SqliteConnectOptions::new()
+            .filename(":memory:")
+            .disable_statement_logging()
+            .connect()
+            .await?;
+        for (number, declared) in DECLARED.iter().enumerate() {
+            let sql = format!("CREATE TABLE t{number} (c {declared})");
+            sqlx::query(AssertSqlSafe(sql))
+                .execute(&mut connection)
+                .await?;
+        }
+        Ok(Self(connection))
+    }
+
+    /// Stores a cell in the column of one of [`DECLARED`], reads it back, and deletes it.
+    pub async fn keep(
+        &mut self,
+        number: usize,
+        logical: &LogicalType,
+        cell: CellRef<'_>,
+    ) -> Result<Kept, sqlx::Error> {
+        let declared = DECLARED.get(number).copied().unwrap_or_default();
+        let column = LocalColumn {
+            name: "c".to_owned(),
+            affinity: Affinity::of(declared, false),
+            rowid: declared.ends_with("KEY"),
+        };
+        let Ok(value) = to_storage(cell, logical, &column) else {
+            return Ok(Kept::Refused);
+        };
+        let insert = sqlx::query(AssertSqlSafe(format!("INSERT INTO t{number} VALUES (?)")));
+        match value {
+            Stored::Null => insert.bind(None::<i64>),
+            Stored::Integer(value) => insert.bind(value),
+            Stored::Real(value) => insert.bind(value),
+            Stored::Text(value) => insert.bind(value),
+            Stored::Blob(value) => insert.bind(value),
+        }
+        .execute(&mut self.0)
+        .await?;
+        let select = format!("SELECT c FROM t{number}");
+        let row = sqlx::query(AssertSqlSafe(select))
+            .fetch_one(&mut self.0)
+            .await?;
+        debug_assert_eq!(row.len(), 1);
+        let kept = match stored(&row, 0) {
+            Ok(Ok(value)) => match to_cell(value, logical, &mut [0; 16]) {
+                Ok(cell) => Kept::Read(cell.to_cell()),
+                Err(reason) => Kept::Unreadable(reason),
+            },
+            Ok(Err(reason)) => Kept::Unreadable(reason),
+            Err(error) => Kept::Unreadable(error.to_string()),
+        };
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM t{number}")))
+            .execute(&mut self.0)
+            .await?;
+        Ok(kept)
+    }
+}
+
+/// Reads a text as numbers are read.
+pub fn parse_number(text: &str) {
+    let _ = (decimal::exact(text), decimal::looks_like_number(text));
+}
