@@ -283,7 +283,7 @@ impl Ledger {
         let digest = self.new_rows.digest.map(u128::to_be_bytes);
         let advanced = connection.execute(
             &format!(
-                "UPDATE main.tombolo_ledger SET next_seq = next_seq + 1, last_key = ?, created = created + ?,
+                "UPDATE main.tombolo_ledger SET next_seq = next_seq + 1, last_key = coalesce(?, last_key), created = created + ?,
                  updated = updated + ?, same = same + ?, skipped = skipped + ?, failed = failed + ?, digest = ?,
                  unread = ?, altered = ?, snapshot = coalesce(?, snapshot), snapshots = snapshots + ?, updated_at = {NOW}
                  WHERE run = ? AND table_name = ? AND next_seq = ?"
@@ -362,9 +362,12 @@ impl Ledger {
             stored: match (digest, self.rows) {
                 (Some(_), _) => Stored::Unverified("it has to be read back".to_owned()),
                 (None, RowsSoFar { altered: true, .. }) => Stored::ChangedBy(triggers.to_vec()),
-                (None, RowsSoFar { unread: true, .. }) => Stored::Unverified(
-                    "some of its rows cannot be told from others that are there".to_owned(),
-                ),
+                (None, RowsSoFar { unread: true, .. }) => Stored::Unverified(match self.done {
+                    true => "an earlier attempt completed it".to_owned(),
+                    false => {
+                        "some of its rows cannot be told from others that are there".to_owned()
+                    }
+                }),
                 (None, _) => Stored::Verified,
             },
             digest,

@@ -243,7 +243,9 @@ impl Load {
         }
         counts.failed = self.rejects.in_chunk();
         let forgiven = self.rejects.forgiven();
+        // Rows that were rejected before say nothing about how far the run is.
         let last_key = self.chunk.last_key.as_deref();
+        let last_key = last_key.filter(|_| !self.rejects.are_retried());
         self.ledger
             .advance(connection, counts, forgiven, last_key)?;
         match connection.execute("COMMIT", &[]) {

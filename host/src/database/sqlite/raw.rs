@@ -77,18 +77,21 @@ where
     G: DerefMut<Target = SqliteConnection> + Send + 'static,
     T: Send + 'static,
 {
-    tokio::task::spawn_blocking(move || work(&mut RawConnection::lock(&mut connection)?))
-        .await
-        .unwrap_or_else(|_| Err(interrupted()))
+    tokio::task::spawn_blocking(move || {
+        let locked = block_on(RawConnection::lock(&mut connection));
+        work(&mut locked.map_err(|error| refused(&error))?)
+    })
+    .await
+    .unwrap_or_else(|_| Err(interrupted()))
 }
 
 /// Steps of SQLite's machine between two looks at whether to go on, well below a millisecond.
 const STEPS: i32 = 10_000;
 
 impl<'c> RawConnection<'c> {
-    /// Waits, blocking the thread, until sqlx has done what it was asked for.
-    pub(super) fn lock(connection: &'c mut SqliteConnection) -> Result<Self, DatabaseError> {
-        let mut locked = block_on(connection.lock_handle()).map_err(|error| refused(&error))?;
+    /// Waits until sqlx has done what it was asked for.
+    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        let mut locked = connection.lock_handle().await?;
         let handle = locked.as_raw_handle();
         Ok(Self { handle, locked })
     }
@@ -108,7 +111,7 @@ impl<'c> RawConnection<'c> {
                 self.handle.as_ptr(),
                 sql.as_ptr().cast::<c_char>(),
                 length,
-                ffi::SQLITE_PREPARE_PERSISTENT as u32,
+                ffi::SQLITE_PREPARE_PERSISTENT,
                 &raw mut statement,
                 ptr::null_mut(),
             )

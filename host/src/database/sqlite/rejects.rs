@@ -45,6 +45,11 @@ impl Rejects {
         self.forgiven
     }
 
+    /// Whether the rows that arrive are rejects of earlier chunks.
+    pub(super) fn are_retried(&self) -> bool {
+        self.retry
+    }
+
     /// How many more rows may be rejected.
     pub(super) fn left(&self) -> u64 {
         self.limit

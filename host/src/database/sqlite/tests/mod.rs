@@ -9,8 +9,11 @@
 
 mod merge;
 mod raw;
+mod rejects;
 mod source;
 mod storage;
+mod stored;
+mod straight;
 mod strategies;
 mod target;
 mod transfer;
@@ -200,6 +203,15 @@ fn overwrite(table: &TableSchema) -> SetPlan {
         .map(|column| (column.name.as_str(), ValueSource::TakeIncoming))
         .collect();
     update(&key, &columns)
+}
+
+/// As [`overwrite`], but only where the version is greater.
+fn newer(table: &TableSchema) -> SetPlan {
+    let mut plan = overwrite(table);
+    if let Some(update) = &mut plan.update {
+        update.only_if_newer = table.columns.last().map(|column| column.name.clone());
+    }
+    plan
 }
 
 async fn target(database: &SqliteDatabase) -> Box<dyn Target> {

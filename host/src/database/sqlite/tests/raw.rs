@@ -19,7 +19,11 @@ const VALUES: [StoredRef<'static>; 8] = [
 fn with_connection(test: impl FnOnce(&RawConnection<'_>)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut connection = runtime.block_on(connect(":memory:".as_ref()));
-    test(&RawConnection::lock(&mut connection).unwrap());
+    test(
+        &runtime
+            .block_on(RawConnection::lock(&mut connection))
+            .unwrap(),
+    );
 }
 
 #[test]

@@ -149,7 +149,9 @@ fn check(
 fn what_is_accepted_comes_back() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut connection = runtime.block_on(table());
-    let connection = RawConnection::lock(&mut connection).unwrap();
+    let connection = runtime
+        .block_on(RawConnection::lock(&mut connection))
+        .unwrap();
     let accepted = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 4_000,
@@ -175,7 +177,9 @@ fn what_is_accepted_comes_back() {
 fn texts_that_look_like_numbers_are_those_that_sqlite_converts() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut connection = runtime.block_on(table());
-    let connection = RawConnection::lock(&mut connection).unwrap();
+    let connection = runtime
+        .block_on(RawConnection::lock(&mut connection))
+        .unwrap();
     let numeric = DECLARED
         .iter()
         .position(|declared| *declared == "NUMERIC")
