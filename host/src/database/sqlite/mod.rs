@@ -1,12 +1,18 @@
 //! SQLite files as sources and targets.
 
+mod apply;
+mod checks;
+mod conversion;
 mod decimal;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod keeping;
 mod ledger;
+mod load;
 mod merge;
+mod raw;
+mod rejects;
 mod schema;
 mod snapshot;
 mod source;
