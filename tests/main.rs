@@ -16,11 +16,14 @@
 mod support;
 
 mod cli;
+mod corruptions;
 mod errors;
 mod hostile;
+mod kills;
 mod owners;
 mod plugins;
 mod sessions;
+mod slow_peers;
 mod sources;
 mod strategies;
 mod streams;

@@ -2,12 +2,16 @@
 
 pub mod binary;
 pub mod compare;
+pub mod damage;
 pub mod guests;
+pub mod mortal;
 pub mod outcome;
 pub mod peer;
 pub mod postgres;
+pub mod random;
 pub mod sample;
 pub mod sqlite;
+pub mod stage;
 
 use std::collections::BTreeSet;
 use std::future::Future;

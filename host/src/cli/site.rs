@@ -7,7 +7,7 @@ use tombolo::bindings::types::Failure;
 use tombolo::egress::EgressGrant;
 use tombolo::failure::{failure, printable};
 use tombolo::sandbox::{Limits, Sandbox};
-use tombolo::tenant::{GrantedDatabase, Tenant};
+use tombolo::tenant::{GrantedDatabase, Tenant, TenantBuilder};
 
 use super::plugins::{self, PluginArgument};
 
@@ -23,6 +23,15 @@ pub async fn open(
     peer: Option<EgressGrant>,
     plugins: &[PluginArgument],
 ) -> Result<Arc<Tenant>, Failure> {
+    builder(database, peer, plugins).await?.open().await
+}
+
+/// The same, not opened yet.
+pub async fn builder(
+    database: GrantedDatabase,
+    peer: Option<EgressGrant>,
+    plugins: &[PluginArgument],
+) -> Result<TenantBuilder, Failure> {
     let limits = Limits::default();
     let sandbox = Sandbox::new(limits.clone())?;
     // Loaded first: what is wrong with a plugin is wrong before anything is made.
@@ -36,7 +45,7 @@ pub async fn open(
     for (role, plugin) in plugins {
         builder = builder.plugin(role, plugin);
     }
-    builder.open().await
+    Ok(builder)
 }
 
 /// Who we are, for the other side's screen: `ana@laptop` where that is known.
