@@ -9,6 +9,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# Figures against the real tools, in minutes; a case or several by name: `just bench pg-new --rows 100000`.
+bench *ARGS:
+    cargo bench --package tombolo --bench transfer -- {{ARGS}}
+
 # Two sites on this machine, one code, a real transfer.
 demo:
     cargo run --release -- demo

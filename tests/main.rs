@@ -18,6 +18,7 @@ mod support;
 mod cli;
 mod corruptions;
 mod errors;
+mod exact_postgres;
 mod hostile;
 mod kills;
 mod owners;

@@ -52,6 +52,11 @@ impl Site {
         command
             .args(arguments)
             .env("TOMBOLO_DATA", self.folder.path().join(data))
+            // Compiled once for all tests.
+            .env(
+                "TOMBOLO_CACHE",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+            )
             .current_dir(self.folder.path());
         command
     }

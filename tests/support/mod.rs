@@ -4,6 +4,7 @@ pub mod binary;
 pub mod compare;
 pub mod damage;
 pub mod guests;
+pub mod images;
 pub mod mortal;
 pub mod outcome;
 pub mod peer;
@@ -12,6 +13,7 @@ pub mod random;
 pub mod sample;
 pub mod sqlite;
 pub mod stage;
+pub mod types;
 
 use std::collections::BTreeSet;
 use std::future::Future;

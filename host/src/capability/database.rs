@@ -31,6 +31,21 @@ impl Host for Capabilities {
         Ok(self.granted(&database)?.database().describe(&table).await?)
     }
 
+    async fn known_types(
+        &mut self,
+        database: String,
+        types: Vec<String>,
+    ) -> Result<Vec<String>, Refusal> {
+        if matches!(self.caller, Caller::Peer(_)) {
+            return Err(Error::Denied("a peer needs no types of this database".to_owned()).into());
+        }
+        Ok(self
+            .granted(&database)?
+            .database()
+            .known_types(&types)
+            .await?)
+    }
+
     async fn count(&mut self, database: String, table: String) -> Result<RowCount, Refusal> {
         self.check(&database, &table)?;
         Ok(self.granted(&database)?.database().count(&table).await?)

@@ -25,11 +25,12 @@ impl ddl::Host for Capabilities {
         &mut self,
         dialect: Dialect,
         incoming: TableSchema,
+        types: Vec<String>,
     ) -> Result<DdlPlan, Refusal> {
         Ok(self
             .tenant
             .ddl()
-            .create_table(&dialect, &incoming)
+            .create_table(&dialect, &incoming, &types)
             .await??)
     }
 }

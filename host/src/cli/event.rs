@@ -1,7 +1,7 @@
 //! The events of `--json`, one a line. `docs/cli.md` lists them all; fields may be added, none is ever removed.
 
 use serde::Serialize;
-use tombolo::bindings::transfers::TablePlan;
+use tombolo::bindings::transfers::{TableComparison, TablePlan};
 use tombolo::bindings::types::{Failure, Stored, TableReport};
 
 /// One event.
@@ -67,6 +67,40 @@ pub enum Event<'a> {
         run: Option<&'a str>,
         /// What became of the rows.
         tables: Vec<Report<'a>>,
+    },
+    /// `diff`: a row that differs.
+    Difference {
+        /// Its table.
+        table: &'a str,
+        /// `new`: there only; `changed`: on both sides; `gone`: here only.
+        kind: &'a str,
+        /// Its key, for people.
+        key: &'a str,
+    },
+    /// `diff` and `pull --dry-run`: how all tables differ; the last event.
+    Differences {
+        /// The run's id.
+        run: &'a str,
+        /// One a table.
+        tables: Vec<Compared<'a>>,
+    },
+    /// `rejects`: a row that was not taken in.
+    Rejected {
+        /// The run, as the ledger names it.
+        run: &'a str,
+        /// The table.
+        table: &'a str,
+        /// Its number in the order of arrival, from 1.
+        row: u64,
+        /// Its key, for people.
+        key: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// `clean`: a table of Tombolo's own that was removed.
+    Removed {
+        /// Its name.
+        table: &'a str,
     },
     /// `tables`: one name.
     Listed {
@@ -139,6 +173,8 @@ pub struct PlannedTable<'a> {
     create: bool,
     local_rows: u64,
     not_carried: &'a [String],
+    statements: &'a [String],
+    continued: bool,
 }
 
 impl<'a> From<&'a TablePlan> for PlannedTable<'a> {
@@ -151,6 +187,34 @@ impl<'a> From<&'a TablePlan> for PlannedTable<'a> {
             create: plan.create,
             local_rows: plan.local_rows,
             not_carried: &plan.not_carried,
+            statements: &plan.statements,
+            continued: plan.continued,
+        }
+    }
+}
+
+/// How a table differs between the two sides.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared<'a> {
+    table: &'a str,
+    there: u64,
+    here: u64,
+    new: u64,
+    changed: u64,
+    same: u64,
+    gone: u64,
+}
+
+impl<'a> From<&'a TableComparison> for Compared<'a> {
+    fn from(compared: &'a TableComparison) -> Self {
+        Self {
+            table: &compared.table,
+            there: compared.there,
+            here: compared.here,
+            new: compared.new,
+            changed: compared.changed,
+            same: compared.same,
+            gone: compared.gone,
         }
     }
 }

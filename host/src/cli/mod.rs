@@ -1,19 +1,24 @@
 //! The command line: one file a command, and what they share.
 
 mod announcement;
+mod clean;
+mod comparison;
 mod confirm;
 mod count;
 mod database;
 mod demo;
+mod diff;
 #[cfg(test)]
 mod documentation;
 mod duration;
 mod event;
 mod output;
 mod patterns;
+mod planning;
 mod plugins;
 mod progress;
 mod pull;
+mod rejects;
 mod report;
 mod schema;
 mod share;
@@ -30,13 +35,15 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use output::Output;
 
-/// How the command ends. 3 (differences) and 4 (needs approval) are kept for verbs to come.
+/// How the command ends. 4 (needs approval) is kept for verbs to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It did what was asked.
     Ok,
     /// It did not; the error says why.
     Failed,
+    /// It found differences.
+    Differences,
 }
 
 impl From<Exit> for ExitCode {
@@ -44,6 +51,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Ok => Self::SUCCESS,
             Exit::Failed => Self::FAILURE,
+            Exit::Differences => Self::from(3),
         }
     }
 }
@@ -54,12 +62,14 @@ Examples:
   tombolo share shop.db                         on one side: prints a code and the command below
   tombolo pull http://host:7432 A7X9K2M4 --into copy.db
                                                 on the other side: takes the tables in
+  tombolo diff http://host:7432 A7X9K2M4 --with copy.db
+                                                what differs, row by row
   tombolo tables postgres://ana@localhost/shop  what a database has
 
 DB is a SQLite file (shop.db, sqlite:shop.db) or a PostgreSQL address (postgres://user@host/name).
 A shared database is never written, and nothing is ever deleted in the one that pulls.
 
-Exit codes: 0 ok, 1 failed, 2 wrong usage. Logs go to standard error; RUST_LOG=info shows more.";
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 differences (diff). Logs go to standard error; RUST_LOG=info shows more.";
 
 /// Moves tables between databases of different sites: one site shares and gets a code, the other pulls with it
 #[derive(Debug, Parser)]
@@ -80,6 +90,14 @@ enum Command {
     /// Take in the tables that another site shares
     #[command(after_help = pull::EXAMPLES)]
     Pull(pull::Arguments),
+    /// Compare a database with the tables that another site shares; nothing is written
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::Arguments),
+    /// List the rows that pulls could not take in, or try them again
+    #[command(after_help = rejects::EXAMPLES)]
+    Rejects(rejects::Arguments),
+    /// Remove what tombolo keeps in a database that was pulled into: ledger, rejects, origins of columns
+    Clean(clean::Arguments),
     /// List the tables and views of a database
     Tables(tables::Arguments),
     /// Show the columns and keys of a table
@@ -96,6 +114,9 @@ impl Command {
         match self {
             Self::Share(arguments) => arguments.check(),
             Self::Pull(arguments) => arguments.check(),
+            Self::Diff(arguments) => arguments.check(),
+            Self::Rejects(arguments) => arguments.check(),
+            Self::Clean(arguments) => arguments.database.check(),
             Self::Tables(arguments) => arguments.database.check(),
             Self::Schema(arguments) => arguments.database.check(),
             Self::Count(arguments) => arguments.database.check(),
@@ -121,21 +142,28 @@ impl Cli {
 pub async fn run(cli: Cli) -> Exit {
     let output = Output::new(cli.json);
     let outcome = match &cli.command {
-        Command::Share(arguments) => share::run(arguments, &output).await,
+        Command::Share(arguments) => share::run(arguments, &output).await.map(done),
         Command::Pull(arguments) => pull::run(arguments, &output).await,
-        Command::Tables(arguments) => tables::run(arguments, &output).await,
-        Command::Schema(arguments) => schema::run(arguments, &output).await,
-        Command::Count(arguments) => count::run(arguments, &output).await,
-        Command::Demo => demo::run(&output).await,
+        Command::Diff(arguments) => diff::run(arguments, &output).await,
+        Command::Rejects(arguments) => rejects::run(arguments, &output).await,
+        Command::Clean(arguments) => clean::run(arguments, &output).await,
+        Command::Tables(arguments) => tables::run(arguments, &output).await.map(done),
+        Command::Schema(arguments) => schema::run(arguments, &output).await.map(done),
+        Command::Count(arguments) => count::run(arguments, &output).await.map(done),
+        Command::Demo => demo::run(&output).await.map(done),
     };
-    if let Err(failure) = &outcome {
-        output.failure(failure);
+    match outcome {
+        Ok(exit) if output.is_complete() => exit,
+        Ok(_) => Exit::Failed,
+        Err(failure) => {
+            output.failure(&failure);
+            Exit::Failed
+        }
     }
-    if output.is_complete() && outcome.is_ok() {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    }
+}
+
+fn done((): ()) -> Exit {
+    Exit::Ok
 }
 
 #[cfg(test)]

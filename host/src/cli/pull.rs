@@ -1,32 +1,31 @@
 //! `tombolo pull URL CODE`.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{Notice, TablePlan};
-use tombolo::bindings::types::{Failure, TableReport};
-use tombolo::database::Database;
-use tombolo::egress::EgressGrant;
-use tombolo::failure::{failure, printable};
+use tombolo::bindings::types::Failure;
+use tombolo::failure::failure;
 use tombolo::notices::Happening;
-use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
 
 use super::confirm::confirmed;
 use super::database::DatabaseArgument;
 use super::event::Event;
 use super::output::Output;
-use super::plugins::{self, PluginArgument};
+use super::planning::{Ended, PeerArguments, PlannedRun, ended};
 use super::progress::Progress;
 use super::signals::Signals;
 use super::strategy::{Strategies, StrategyArgument};
-use super::{report, site};
+use super::{Exit, comparison, plugins, report, site};
 
 pub const EXAMPLES: &str = "\
 Examples:
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 customers orders --into postgres://ana@localhost/shop
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy merge --strategy logs=append
+  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy overwrite --dry-run
+
+A pull that did not finish goes on where it stopped when it is typed again, with the same code or a new one.
 
 Strategies say what happens to rows that exist on both sides:
   skip        the row here stays (the default)
@@ -38,15 +37,8 @@ A plugin may bring others. Rows that exist only here always stay.";
 /// Arguments of `pull`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The address that `tombolo share` printed
-    #[arg(value_name = "URL")]
-    url: String,
-    /// The code that `tombolo share` printed
-    #[arg(value_name = "CODE")]
-    code: String,
-    /// Only these tables; all that are shared if none is named
-    #[arg(value_name = "TABLE")]
-    tables: Vec<String>,
+    #[command(flatten)]
+    peer: PeerArguments,
     /// The database to write to: a SQLite file, made if missing, or postgres://…
     #[arg(long, value_name = "DB")]
     into: DatabaseArgument,
@@ -65,12 +57,9 @@ pub struct Arguments {
     /// Do not ask before rows that exist are changed
     #[arg(long)]
     yes: bool,
-    /// Accept an unencrypted connection to another machine
-    #[arg(long)]
-    allow_plain_http: bool,
-    /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
-    #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
-    plugins: Vec<PluginArgument>,
+    /// Show what would happen, row by row, and write nothing
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
 }
 
 impl Arguments {
@@ -78,15 +67,15 @@ impl Arguments {
     pub fn check(&self) -> Result<(), String> {
         self.into.check()?;
         Strategies::new(&self.strategies)?;
-        plugins::check(&self.plugins)
+        plugins::check(&self.peer.plugins)
     }
 
     fn request(&self, strategies: Strategies) -> PullRequest {
         PullRequest {
-            base_url: self.url.clone(),
-            code: self.code.clone(),
+            base_url: self.peer.url.clone(),
+            code: self.peer.code.clone(),
             database: site::DATABASE.to_owned(),
-            tables: self.tables.clone(),
+            tables: self.peer.tables.clone(),
             strategy: strategies.general,
             table_strategies: strategies.by_table.into_iter().collect(),
             create_missing: !self.no_create,
@@ -98,153 +87,121 @@ impl Arguments {
 }
 
 /// Pulls until all is complete, something fails, or a signal ends it at a chunk's end.
-pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let mut signals = Signals::take()?;
     let mut new_file = arguments.into.new_file();
-    let pull = signals.unless(Pull::open(arguments)).await?;
+    let pull = signals.unless(open(arguments)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
-    let outcome = pull
-        .follow(arguments, output, &mut progress, &mut signals)
-        .await;
+    let outcome = follow(&pull, arguments, output, &mut progress, &mut signals).await;
     progress.end();
-    if outcome.is_ok() || pull.has_tables().await {
+    if !arguments.dry_run && (outcome.is_ok() || has_tables(&pull).await) {
         new_file.keep();
     }
-    let reports = outcome?;
-    output.event(&Event::Done {
-        run: Some(&pull.run),
-        tables: reports.iter().map(Into::into).collect(),
-    });
-    output.result(&report::summary(&reports, output.is_terminal()));
-    let rows = reports.iter().map(report::rows).sum();
-    output.note(&format!(
-        "{} in {}",
-        report::count(rows),
-        report::seconds(began.elapsed())
-    ));
-    Ok(())
-}
-
-/// A run that is being planned or under way.
-struct Pull {
-    tenant: Arc<Tenant>,
-    database: Arc<dyn Database>,
-    run: String,
-}
-
-impl Pull {
-    async fn open(arguments: &Arguments) -> Result<Self, Failure> {
-        let peer = EgressGrant::typed(&arguments.url, arguments.allow_plain_http)?;
-        let strategies = Strategies::new(&arguments.strategies)
-            .map_err(|wrong| failure("bad-request", wrong, ""))?;
-        let database = arguments.into.open(true).await?;
-        let all = Patterns::all()?;
-        let granted = GrantedDatabase::new(Arc::clone(&database), all.clone(), all);
-        let tenant = site::open(granted, Some(peer), &arguments.plugins).await?;
-        // Before the code is used: it is good for one side only.
-        let known = tenant.strategies().await?;
-        let known: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
-        check_strategies(&strategies, &known)?;
-        let run = tenant.plan(&arguments.request(strategies)).await?;
-        Ok(Self {
-            tenant,
-            database,
-            run,
-        })
+    match outcome? {
+        Ended::Finished(reports) => {
+            output.event(&Event::Done {
+                run: Some(&pull.run),
+                tables: reports.iter().map(Into::into).collect(),
+            });
+            output.result(&report::summary(&reports, output.is_terminal()));
+            for note in report::notes(&reports) {
+                output.note(&note);
+            }
+            let rows = reports.iter().map(report::rows).sum();
+            output.note(&format!(
+                "{} in {}",
+                report::count(rows),
+                report::seconds(began.elapsed())
+            ));
+        }
+        Ended::Compared(tables) => {
+            output.event(&Event::Differences {
+                run: &pull.run,
+                tables: tables.iter().map(Into::into).collect(),
+            });
+            output.result(&comparison::summary(&tables, output.is_terminal()));
+            output.note("Nothing was written.");
+        }
     }
+    Ok(Exit::Ok)
+}
 
-    async fn follow(
-        &self,
-        arguments: &Arguments,
-        output: &Output,
-        progress: &mut Progress<'_>,
-        signals: &mut Signals,
-    ) -> Result<Vec<TableReport>, Failure> {
-        let mut follower = self.tenant.notices().follow(&self.run);
-        let mut plans = Vec::new();
-        let mut ending = false;
-        loop {
-            let happening = tokio::select! {
-                happening = follower.next() => happening,
-                () = signals.next() => {
-                    if ending {
-                        at_once();
-                    }
-                    ending = true;
-                    progress.note("Ending at the end of this chunk; once more ends at once.");
-                    tokio::select! {
-                        cancelled = self.tenant.cancel(&self.run) => cancelled?,
-                        () = signals.next() => at_once(),
-                    }
+async fn open(arguments: &Arguments) -> Result<PlannedRun, Failure> {
+    let strategies = Strategies::new(&arguments.strategies)
+        .map_err(|wrong| failure("bad-request", wrong, ""))?;
+    let database = arguments.into.open(true).await?;
+    let request = arguments.request(strategies.clone());
+    PlannedRun::open(&arguments.peer, database, request, |known| {
+        check_strategies(&strategies, known)
+    })
+    .await
+}
+
+async fn follow(
+    pull: &PlannedRun,
+    arguments: &Arguments,
+    output: &Output,
+    progress: &mut Progress<'_>,
+    signals: &mut Signals,
+) -> Result<Ended, Failure> {
+    let mut follower = pull.follow();
+    let mut plans = Vec::new();
+    let mut ending = false;
+    loop {
+        let note = |text: &str| progress.note(text);
+        match pull.next(&mut follower, signals, &mut ending, note).await? {
+            Happening::Progress(arrived) => progress.rows(&arrived, &plans),
+            Happening::TableDone(report) => progress.table_done(&report),
+            Happening::Interrupted(interruption) => progress.interrupted(&interruption),
+            Happening::Difference(_) => {}
+            Happening::Notice(Notice::Planned(planned)) => {
+                pull.tell_plan(&planned, output);
+                plans = planned;
+                if ending {
                     continue;
                 }
-            };
-            match happening {
-                Happening::Progress(arrived) => progress.rows(&arrived, &plans),
-                Happening::TableDone(report) => progress.table_done(&report),
-                Happening::Notice(Notice::Planned(planned)) => {
-                    self.tell_plan(&planned, output);
-                    plans = planned;
-                    if !ending {
-                        self.start(arguments, &plans, output, signals).await?;
-                        progress.begin();
-                    }
+                if arguments.dry_run {
+                    comparison::show_plan(&plans, output);
+                    pull.tenant.compare(&pull.run).await?;
+                } else {
+                    start(pull, arguments, &plans, output, signals).await?;
+                    progress.begin();
                 }
-                Happening::Notice(Notice::Finished(reports)) => return Ok(reports),
-                Happening::Notice(Notice::Failed(failure)) => return Err(failure),
-                Happening::Interrupted(interruption) => progress.interrupted(&interruption),
-                Happening::Difference(_)
-                | Happening::Notice(
-                    Notice::Claimed(_) | Notice::Sent(_) | Notice::Compared(_) | Notice::Other(_),
-                ) => {}
+            }
+            Happening::Notice(notice) => {
+                if let Some(ended) = ended(notice) {
+                    return ended;
+                }
             }
         }
-    }
-
-    fn tell_plan(&self, plans: &[TablePlan], output: &Output) {
-        output.event(&Event::Planned {
-            run: &self.run,
-            tables: plans.iter().map(Into::into).collect(),
-        });
-        for plan in plans {
-            for lost in &plan.not_carried {
-                let (table, lost) = (printable(&plan.table), printable(lost));
-                output.note(&format!("{table}: not carried over: {lost}"));
-            }
-        }
-    }
-
-    /// Starts the planned run, if it may.
-    async fn start(
-        &self,
-        arguments: &Arguments,
-        plans: &[TablePlan],
-        output: &Output,
-        signals: &mut Signals,
-    ) -> Result<(), Failure> {
-        let standard = arguments.plugins.is_empty();
-        if arguments.yes || confirmed(plans, standard, output, signals).await {
-            return self.tenant.start(&self.run).await;
-        }
-        self.tenant.cancel(&self.run).await?;
-        Err(failure(
-            "cancelled",
-            "not confirmed; nothing was written",
-            "the code can be used again from here; --yes does not ask",
-        ))
-    }
-
-    /// Whether anything was written into the target, as far as can be told.
-    async fn has_tables(&self) -> bool {
-        let tables = self.database.tables().await;
-        tables.map_or(true, |tables| !tables.is_empty())
     }
 }
 
-/// A person asked twice.
-fn at_once() -> ! {
-    std::process::exit(1)
+/// Starts the planned run, if it may.
+async fn start(
+    pull: &PlannedRun,
+    arguments: &Arguments,
+    plans: &[TablePlan],
+    output: &Output,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let standard = arguments.peer.plugins.is_empty();
+    if arguments.yes || confirmed(plans, standard, output, signals).await {
+        return pull.tenant.start(&pull.run).await;
+    }
+    pull.tenant.cancel(&pull.run).await?;
+    Err(failure(
+        "cancelled",
+        "not confirmed; nothing was written",
+        "the code can be used again from here; --yes does not ask",
+    ))
+}
+
+/// Whether anything was written into the target, as far as can be told.
+async fn has_tables(pull: &PlannedRun) -> bool {
+    let tables = pull.database.tables().await;
+    tables.map_or(true, |tables| !tables.is_empty())
 }
 
 fn check_strategies(strategies: &Strategies, known: &[&str]) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
-use tombolo::bindings::types::TableReport;
+use tombolo::bindings::types::{Stored, TableReport};
 use tombolo::failure::printable;
 
 /// A table whose columns behind the first `left` are numbers.
@@ -94,6 +94,38 @@ fn summary_table(reports: &[TableReport]) -> Table {
         table.add_row(["no table"]);
     }
     table
+}
+
+/// What a reader of the counts should know besides.
+pub fn notes(reports: &[TableReport]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for report in reports {
+        let table = printable(&report.table);
+        if report.failed > 0 {
+            notes.push(format!(
+                "{table}: {} could not be taken in; `tombolo rejects DB` says why",
+                count(report.failed)
+            ));
+        }
+        if report.snapshots > 1 {
+            notes.push(format!(
+                "{table}: its rows come from {} states of the other site, which let go of the first one meanwhile",
+                report.snapshots
+            ));
+        }
+        match &report.stored {
+            Stored::Verified | Stored::Other(_) => {}
+            Stored::ChangedBy(triggers) => notes.push(format!(
+                "{table}: rows were changed here by triggers: {}",
+                printable(&triggers.join(", "))
+            )),
+            Stored::Unverified(why) => notes.push(format!(
+                "{table}: what was stored was not read again: {}",
+                printable(why)
+            )),
+        }
+    }
+    notes
 }
 
 /// One table's report in a line.

@@ -17,6 +17,9 @@ pub const DATABASE: &str = "main";
 /// Names the folder for what outlives a process.
 const FOLDER_VARIABLE: &str = "TOMBOLO_DATA";
 
+/// Names the folder for compiled components.
+const CACHE_VARIABLE: &str = "TOMBOLO_CACHE";
+
 /// Puts the tenant together with its database, the peer it may reach, and its plugins.
 pub async fn open(
     database: GrantedDatabase,
@@ -33,7 +36,10 @@ pub async fn builder(
     plugins: &[PluginArgument],
 ) -> Result<TenantBuilder, Failure> {
     let limits = Limits::default();
-    let sandbox = Sandbox::new(limits.clone())?;
+    let sandbox = match cache_folder() {
+        Some(folder) => Sandbox::with_cache(limits.clone(), &folder)?,
+        None => Sandbox::new(limits.clone())?,
+    };
     // Loaded first: what is wrong with a plugin is wrong before anything is made.
     let plugins = plugins::load(&sandbox, &limits, plugins).await?;
     let mut builder = Tenant::builder(sandbox)
@@ -89,6 +95,41 @@ fn state_file() -> Result<PathBuf, Failure> {
     Ok(folder.join("state.sqlite"))
 }
 
+/// The folder for compiled components; none where it cannot be made: then every process compiles.
+fn cache_folder() -> Option<PathBuf> {
+    let folder = match std::env::var_os(CACHE_VARIABLE) {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ => dirs::cache_dir()?.join("tombolo"),
+    };
+    match make_private(&folder)
+        .and_then(|()| folder.canonicalize())
+        .and_then(only_ours)
+    {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            tracing::info!(%error, folder = %folder.display(), "compiled components are not kept");
+            None
+        }
+    }
+}
+
+/// What stands in the folder is run: nobody else may be able to write to it.
+#[cfg(unix)]
+fn only_ours(folder: PathBuf) -> std::io::Result<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = folder.metadata()?;
+    let we = tempfile::tempfile()?.metadata()?.uid();
+    if metadata.uid() == we && metadata.mode() & 0o022 == 0 {
+        return Ok(folder);
+    }
+    Err(std::io::Error::other("others can write to it"))
+}
+
+#[cfg(not(unix))]
+fn only_ours(folder: PathBuf) -> std::io::Result<PathBuf> {
+    Ok(folder)
+}
+
 /// Makes a folder that only its owner may look into; one that exists stays as it is.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
@@ -123,5 +164,22 @@ mod tests {
         make_private(&folder).unwrap();
         let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_can_write_to_is_not_run_from() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let set = |mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), permissions).unwrap();
+        };
+        set(0o755);
+        assert!(only_ours(folder.path().to_owned()).is_ok());
+        for mode in [0o775, 0o757] {
+            set(mode);
+            assert!(only_ours(folder.path().to_owned()).is_err(), "{mode:o}");
+        }
     }
 }

@@ -42,6 +42,11 @@ pub trait Database: Send + Sync {
     /// One table; [`DatabaseError::View`] for a view.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
 
+    /// Which of these types, named as the database prints them, somebody made here and columns can have.
+    async fn known_types(&self, _types: &[String]) -> Result<Vec<String>, DatabaseError> {
+        Ok(Vec::new())
+    }
+
     /// How many rows a table has: exact where that takes less than 200 ms, else estimated.
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError>;
 

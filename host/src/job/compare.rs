@@ -24,7 +24,7 @@ const MAX_NAMED: u64 = 10_000;
 /// Compares one table.
 pub async fn table(run: Run<'_>, order: &TableOrder) -> Result<TableComparison, Failure> {
     let table = &order.incoming;
-    let there = digest(run, &table.table, BUCKETS).await?;
+    let (there, _) = digest(run, &table.table, BUCKETS).await?;
     let there = Buckets::decode(&there)?;
     let mut comparison = TableComparison {
         table: table.table.clone(),

@@ -26,7 +26,7 @@ pub struct Differences {
     moved: u64,
     /// Rows at the peer.
     there: u64,
-    /// Bytes of digests received.
+    /// Bytes received to find them.
     bytes: u64,
 }
 
@@ -36,7 +36,7 @@ impl Differences {
         &self.buckets
     }
 
-    /// Bytes of digests received.
+    /// Bytes received to find them.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -58,13 +58,19 @@ impl Differences {
 pub async fn find(run: Run<'_>, table: &PreparedTable) -> Result<Option<Differences>, Failure> {
     let incoming = &table.order.incoming;
     let local = run.database.snapshot().await?;
-    if sorts_alike(incoming) && !sample_is_alike(run, incoming, local.as_ref()).await? {
-        return Ok(None);
+    let mut bytes = 0;
+    if sorts_alike(incoming) {
+        let (alike, received) = sample_is_alike(run, incoming, local.as_ref()).await?;
+        if !alike {
+            return Ok(None);
+        }
+        bytes = received;
     }
-    let Some((here, there)) = totals(run, incoming, local.as_ref()).await? else {
+    let Some(totals) = totals(run, incoming, local.as_ref()).await? else {
         return Ok(None);
     };
-    let found = refine(run, incoming, here, there).await?;
+    let mut found = refine(run, incoming, totals).await?;
+    found.bytes += bytes;
     Ok((found.moved * WORTHWHILE <= found.there).then_some(found))
 }
 
@@ -73,7 +79,7 @@ pub async fn find_all(run: Run<'_>, table: &PreparedTable) -> Result<Differences
     let incoming = &table.order.incoming;
     let local = run.database.snapshot().await?;
     match totals(run, incoming, local.as_ref()).await? {
-        Some((here, there)) => refine(run, incoming, here, there).await,
+        Some(totals) => refine(run, incoming, totals).await,
         None => Ok(Differences {
             buckets: BucketSet::all(),
             moved: 0,
@@ -83,12 +89,20 @@ pub async fn find_all(run: Run<'_>, table: &PreparedTable) -> Result<Differences
     }
 }
 
-/// The digests of all rows here, and the sum of those at the peer. None: rows here cannot be read as the incoming ones.
+/// The digests of all rows here, and the sum of those at the peer.
+struct Totals {
+    here: Buckets,
+    there: BucketDigest,
+    /// Bytes received for it.
+    bytes: u64,
+}
+
+/// None: rows here cannot be read as the incoming ones.
 async fn totals(
     run: Run<'_>,
     incoming: &TableSchema,
     local: &dyn Snapshot,
-) -> Result<Option<(Buckets, BucketDigest)>, Failure> {
+) -> Result<Option<Totals>, Failure> {
     let here = async {
         match buckets_of(local, incoming).await {
             Ok(buckets) => Ok(Some(buckets)),
@@ -96,35 +110,38 @@ async fn totals(
             Err(error) => Err(Failure::from(error)),
         }
     };
-    let (here, there) = tokio::try_join!(here, digest(run, &incoming.table, 1))?;
+    let (here, (there, bytes)) = tokio::try_join!(here, digest(run, &incoming.table, 1))?;
     let there = Buckets::decode_total(&there)?;
-    Ok(here.map(|here| (here, there)))
+    Ok(here.map(|here| Totals { here, there, bytes }))
 }
 
 async fn refine(
     run: Run<'_>,
     incoming: &TableSchema,
-    here: Buckets,
-    total: BucketDigest,
+    totals: Totals,
 ) -> Result<Differences, Failure> {
     let mut found = Differences {
         buckets: BucketSet::default(),
         moved: 0,
-        there: total.rows,
-        bytes: 0,
+        there: totals.there.rows,
+        bytes: totals.bytes,
     };
-    if here.total() != total {
-        let there = digest(run, &incoming.table, BUCKETS).await?;
-        found.bytes += there.len() as u64;
+    if totals.here.total() != totals.there {
+        let (there, bytes) = digest(run, &incoming.table, BUCKETS).await?;
+        found.bytes += bytes;
         let there = Buckets::decode(&there)?;
-        found.buckets = here.differences(&there);
+        found.buckets = totals.here.differences(&there);
         found.moved = there.rows_in(&found.buckets);
     }
     Ok(found)
 }
 
 /// Asks for digests, again if the line breaks.
-pub async fn digest(run: Run<'_>, table: &str, buckets: u32) -> Result<bytes::Bytes, Failure> {
+pub async fn digest(
+    run: Run<'_>,
+    table: &str,
+    buckets: u32,
+) -> Result<(bytes::Bytes, u64), Failure> {
     let mut retries = Retries::default();
     loop {
         match run.source().digest(table, buckets).await {
@@ -145,12 +162,12 @@ fn sorts_alike(table: &TableSchema) -> bool {
     })
 }
 
-/// Whether any of the first rows is equal on both sides.
+/// Whether any of the first rows is equal on both sides, and the bytes received to know it.
 async fn sample_is_alike(
     run: Run<'_>,
     table: &TableSchema,
     local: &dyn Snapshot,
-) -> Result<bool, Failure> {
+) -> Result<(bool, u64), Failure> {
     let here = async {
         let mut digests = HashSet::new();
         let (sender, mut blocks) = mpsc::channel::<RowBlock>(2);
@@ -178,10 +195,13 @@ async fn sample_is_alike(
             match incoming.next().await? {
                 Frame::Rows(block) => digests.extend(block.rows().map(|row| row.digest())),
                 Frame::Alive => {}
-                Frame::End(_) | Frame::Digest(_) => return Ok::<_, Failure>(digests),
+                Frame::End(_) | Frame::Digest(_) => {
+                    return Ok::<_, Failure>((digests, incoming.received()));
+                }
             }
         }
     };
-    let (here, there) = tokio::try_join!(here, there)?;
-    Ok(there.is_empty() || there.iter().any(|digest| here.contains(digest)))
+    let (here, (there, received)) = tokio::try_join!(here, there)?;
+    let alike = there.is_empty() || there.iter().any(|digest| here.contains(digest));
+    Ok((alike, received))
 }

@@ -113,13 +113,13 @@ impl Source<'_> {
         self.open(table, "rows", &selection).await
     }
 
-    /// Asks for the digests of a table's rows in so many buckets.
-    pub async fn digest(&self, table: &str, buckets: u32) -> Result<Bytes, FetchError> {
+    /// Asks for the digests of a table's rows in so many buckets, and counts the bytes received.
+    pub async fn digest(&self, table: &str, buckets: u32) -> Result<(Bytes, u64), FetchError> {
         let selection = format!("&buckets={buckets}");
         let (mut incoming, _) = self.open(table, "digest", &selection).await?;
         loop {
             match incoming.next().await? {
-                Frame::Digest(digests) => return Ok(digests),
+                Frame::Digest(digests) => return Ok((digests, incoming.received())),
                 Frame::Alive => {}
                 Frame::Rows(_) | Frame::End(_) => {
                     return Err(FrameError::Corrupt("a digest was asked for, and rows came").into());

@@ -316,7 +316,7 @@ async fn until(deadline: Option<tokio::time::Instant>) {
 }
 
 /// Lets a component judge the chunk's conflicting rows, page by page.
-async fn settle(
+pub async fn settle(
     target: &mut dyn Target,
     judge: &strategy::Judge,
     arriving: &TableSchema,

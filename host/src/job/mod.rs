@@ -6,6 +6,7 @@ mod description;
 mod differences;
 mod fetch;
 mod load;
+mod rejects;
 mod retry;
 mod run;
 mod schedule;
@@ -27,6 +28,7 @@ use run::Run;
 use strategy::Strategy;
 
 pub use fetch::SNAPSHOT_EXPIRED;
+pub use rejects::retry as retry_rejects;
 
 /// Why a job ended early.
 #[derive(Debug, thiserror::Error)]

@@ -170,7 +170,7 @@ fn check_type(data_type: &DataType) -> Result<(), &'static str> {
         character.is_alphanumeric()
             || matches!(
                 character,
-                ' ' | '_' | '-' | '(' | ')' | ',' | '[' | ']' | '"'
+                ' ' | '_' | '-' | '.' | '(' | ')' | ',' | '[' | ']' | '"'
             )
     });
     if harmless {
@@ -251,6 +251,11 @@ mod tests {
             "{}",
             checked.sql()
         );
+        run(
+            &Dialect::Postgres,
+            r#"CREATE TABLE "t" ("a" "Größen Typ"[], "b" "other"."mood" DEFAULT 'ok', "c" "geometry"(Point,4326))"#,
+        )
+        .unwrap();
         run(&Dialect::Sqlite, r#"CREATE TABLE "t" ("a" NVARCHAR(160) NOT NULL, "b" NUMERIC(10,2), PRIMARY KEY ("a"))"#).unwrap();
     }
 

@@ -1,9 +1,12 @@
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
 
 use super::component::{self, Digest, Plugin};
 use super::error::{LoadError, SandboxError};
@@ -36,7 +39,20 @@ pub(super) struct Inner {
 impl Sandbox {
     /// Makes the engine: pooled slots where the address space allows, else memory on demand.
     pub fn new(limits: Limits) -> Result<Self, SandboxError> {
-        let engine = match Engine::new(&config(Some(&limits))) {
+        Self::with(limits, None)
+    }
+
+    /// As [`Self::new`]; what is compiled is kept in a folder for the next process. What stands in the folder is run
+    /// without a further look: only its owner may be able to write to it.
+    pub fn with_cache(limits: Limits, folder: &Path) -> Result<Self, SandboxError> {
+        let mut cache = CacheConfig::new();
+        cache.with_directory(folder);
+        let cache = Cache::new(cache).map_err(SandboxError::Engine)?;
+        Self::with(limits, Some(cache))
+    }
+
+    fn with(limits: Limits, cache: Option<Cache>) -> Result<Self, SandboxError> {
+        let engine = match Engine::new(config(Some(&limits)).cache(cache.clone())) {
             Ok(engine) => {
                 tracing::debug!(
                     calls = limits.concurrent_calls,
@@ -46,7 +62,7 @@ impl Sandbox {
             }
             Err(error) => {
                 tracing::info!(%error, "the sandbox has no pooled slots here; memory is allocated on demand");
-                Engine::new(&config(None)).map_err(SandboxError::Engine)?
+                Engine::new(config(None).cache(cache)).map_err(SandboxError::Engine)?
             }
         };
         let slots = limits.concurrent_calls as usize;

@@ -179,13 +179,14 @@ impl SchemaDdl {
         &self,
         dialect: &Dialect,
         incoming: &TableSchema,
+        types: &[String],
     ) -> Result<Result<DdlPlan, Error>, SandboxError> {
         rules_calls(&self.sandbox, &self.plugin, "ddl.create-table")
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
                 rules
                     .tombolo_sync_ddl()
-                    .call_create_table(store, dialect, incoming)
+                    .call_create_table(store, dialect, incoming, types)
                     .await
             })
             .await

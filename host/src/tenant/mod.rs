@@ -19,6 +19,7 @@ use crate::bindings::transfers::{CopyOrder, Notice};
 use crate::bindings::types::{Error, Failure, TableReport};
 use crate::capability::Capabilities;
 use crate::egress::Egress;
+use crate::failure::failure;
 use crate::job::{self, JobError};
 use crate::notices::{Happening, Notices};
 use crate::owner::{self, Owner};
@@ -177,6 +178,18 @@ impl Tenant {
         });
         // A run has at most one job at a time, so the run names it.
         Ok(run)
+    }
+
+    /// Tries the rejected rows of a run in a database again. `run` may be the beginning of its name.
+    pub async fn retry_rejects(
+        &self,
+        database: &str,
+        run: &str,
+    ) -> Result<Vec<TableReport>, Failure> {
+        let granted = self
+            .database(database)
+            .ok_or_else(|| failure("not-found", format!("no database {database:?}"), ""))?;
+        job::retry_rejects(self, granted.database(), run).await
     }
 
     pub(crate) fn cancel_job(&self, run: &str) {

@@ -110,11 +110,20 @@ fn missing(
     dialect: &Dialect,
     incoming: TableSchema,
 ) -> Result<Here, Failure> {
+    let types: BTreeSet<&str> = incoming
+        .columns
+        .iter()
+        .filter_map(|column| column.origin.split_once(':'))
+        .filter(|(database, _)| *dialect == Dialect::Postgres && *database == "pg")
+        .map(|(_, name)| name)
+        .collect();
+    let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
+    let known = host.known_types(&document.database, &types)?;
     let DdlPlan {
         before,
         after,
         not_carried,
-    } = host.create_table(dialect, &incoming)?;
+    } = host.create_table(dialect, &incoming, &known)?;
     Ok(Here {
         order: TableOrder {
             strategy: strategy(document, &incoming.table),

@@ -84,7 +84,8 @@ fn fits(incoming: &Column, local: &Column) -> bool {
     if both("sqlite:") {
         return true;
     }
-    if both("pg:") {
+    // A column that was made for this type holds the type's text where the type itself is not here.
+    if both("pg:") && incoming.origin != local.origin {
         return incoming.logical == local.logical;
     }
     converts(&incoming.logical, &local.logical)

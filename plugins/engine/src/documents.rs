@@ -17,6 +17,8 @@ pub struct SessionDocument {
     pub version: u32,
     pub code: String,
     pub database: String,
+    /// What peers know the database by.
+    pub source: String,
     pub scope: Scope,
     pub owner: String,
     /// Milliseconds since 1970 UTC.

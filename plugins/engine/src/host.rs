@@ -38,6 +38,7 @@ pub trait Host {
     fn info(&self, database: &str) -> Result<DatabaseInfo, Error>;
     fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error>;
     fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error>;
+    fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error>;
     fn count(&self, database: &str, table: &str) -> Result<RowCount, Error>;
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error>;
@@ -51,7 +52,12 @@ pub trait Host {
     fn new_code(&self, entropy: &[u8]) -> Result<String, Error>;
     fn normalize(&self, code: &str) -> Result<String, Error>;
     fn judge(&self, facts: SessionFacts) -> Result<Verdict, Error>;
-    fn create_table(&self, dialect: &Dialect, incoming: &TableSchema) -> Result<DdlPlan, Error>;
+    fn create_table(
+        &self,
+        dialect: &Dialect,
+        incoming: &TableSchema,
+        types: &[String],
+    ) -> Result<DdlPlan, Error>;
 }
 
 /// The component's imports; they can only be called inside a host.
@@ -124,6 +130,10 @@ impl Host for Imports {
         database::describe(database, table)
     }
 
+    fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error> {
+        database::known_types(database, types)
+    }
+
     fn count(&self, database: &str, table: &str) -> Result<RowCount, Error> {
         database::count(database, table)
     }
@@ -164,7 +174,12 @@ impl Host for Imports {
         sessions::judge(facts)
     }
 
-    fn create_table(&self, dialect: &Dialect, incoming: &TableSchema) -> Result<DdlPlan, Error> {
-        ddl::create_table(dialect, incoming)
+    fn create_table(
+        &self,
+        dialect: &Dialect,
+        incoming: &TableSchema,
+        types: &[String],
+    ) -> Result<DdlPlan, Error> {
+        ddl::create_table(dialect, incoming, types)
     }
 }

@@ -42,7 +42,8 @@ pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure
         ));
     }
     // A misspelt label is told to who shares, not to who claims.
-    host.info(&request.database)?;
+    let identity = host.info(&request.database)?.identity;
+    let source = documents::once(host, &format!("source/{identity}"), 16)?;
     let now = host.now();
     for _ in 0..ATTEMPTS {
         let code = host.new_code(&host.random(ENTROPY)?)?;
@@ -50,6 +51,7 @@ pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure
             version: VERSION,
             code: code.clone(),
             database: request.database.clone(),
+            source: source.clone(),
             scope: request.scope.clone(),
             owner: request.owner.clone(),
             created_at: now,
@@ -165,11 +167,10 @@ fn let_in(
     if let Some(replaced) = replaced {
         forget(host, &replaced)?;
     }
-    let identity = host.info(&session.database)?.identity;
     Ok(Some(Claimed {
         token: admission.token,
         scope: session.scope,
-        source: documents::once(host, &format!("source/{identity}"), 16)?,
+        source: session.source,
         protocol: PROTOCOL,
         row_format: ROW_FORMAT,
     }))

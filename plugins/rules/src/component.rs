@@ -57,8 +57,12 @@ impl exports::tombolo::sync::conflicts::Guest for Rules {
 }
 
 impl exports::tombolo::sync::ddl::Guest for Rules {
-    fn create_table(dialect: Dialect, incoming: TableSchema) -> Result<DdlPlan, Error> {
-        ddl::create_table(&dialect, &incoming)
+    fn create_table(
+        dialect: Dialect,
+        incoming: TableSchema,
+        types: Vec<String>,
+    ) -> Result<DdlPlan, Error> {
+        ddl::create_table(&dialect, &incoming, &types)
     }
 }
 

@@ -98,6 +98,13 @@ impl Database for PostgresDatabase {
         Ok(described.schema)
     }
 
+    async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let mut session = self.take_session().await?;
+        let known = schema::known_types(&mut session, types).await?;
+        self.keep_session(session).await;
+        Ok(known)
+    }
+
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
         let mut session = self.take_session().await?;
         let relation = schema::find(&mut session, self.server.place(), table).await?;

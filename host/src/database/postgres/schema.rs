@@ -178,6 +178,50 @@ pub(super) fn without_computed(mut schema: TableSchema) -> TableSchema {
     schema
 }
 
+/// Which of these types, named as `format_type` prints them, somebody made here and columns can have.
+pub(super) async fn known_types(
+    session: &mut Session,
+    types: &[String],
+) -> Result<Vec<String>, DatabaseError> {
+    let bare: Vec<String> = types.iter().map(|name| without_modifier(name)).collect();
+    let askable = bare.iter().filter(|name| !name.contains('\0')).cloned();
+    let rows = session
+        .rows(
+            query(
+                "SELECT pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+                 WHERE t.typtype <> 'p' AND t.typisdefined AND n.nspname NOT IN ($1, 'pg_catalog', 'information_schema') \
+                 AND pg_catalog.has_type_privilege(t.oid, 'USAGE') \
+                 AND pg_catalog.format_type(t.oid, NULL) = ANY($2)",
+            )
+            .bind(OWN_SCHEMA)
+            .bind(askable.collect::<Vec<_>>()),
+        )
+        .await?;
+    let found = rows
+        .iter()
+        .map(|row| column::<String>(row, 0))
+        .collect::<Result<Vec<_>, _>>()?;
+    let asked = types.iter().zip(&bare);
+    let known = asked.filter(|(_, bare)| found.contains(bare));
+    Ok(known.map(|(name, _)| name.clone()).collect())
+}
+
+/// `geometry(Point,4326)[]` without its `(Point,4326)`; what stands in quotes is no modifier.
+fn without_modifier(name: &str) -> String {
+    if name.contains('"') {
+        return name.to_owned();
+    }
+    match (name.find('('), name.find(')')) {
+        (Some(open), Some(close)) if open < close => {
+            let before = name.get(..open).unwrap_or_default();
+            let after = name.get(close + 1..).unwrap_or_default();
+            format!("{before}{after}")
+        }
+        _ => name.to_owned(),
+    }
+}
+
 const COLUMNS: &str = "\
     WITH RECURSIVE base AS ( \
       SELECT a.attnum, a.atttypid AS oid, a.atttypmod AS modifier, 0 AS depth, a.attnotnull AS required \

@@ -27,6 +27,10 @@ pub struct TestCluster {
     query: String,
 }
 
+/// What makes a server fast and its data worthless.
+const FOR_TESTS: &str =
+    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB";
+
 static CLUSTER: OnceLock<Option<TestCluster>> = OnceLock::new();
 
 /// The server of this process; none, with one visible line, where there is no PostgreSQL.
@@ -88,6 +92,11 @@ fn start() -> Result<TestCluster, String> {
             query,
         });
     }
+    private(FOR_TESTS)
+}
+
+/// Starts a server with these settings (`-c name=value …`), for as long as this process lives. Once a process.
+pub fn private(settings: &str) -> Result<TestCluster, String> {
     let programs = find_programs().ok_or("initdb and pg_ctl were not found")?;
     let owner = owner()?;
     let directory = std::env::temp_dir().join(format!("tombolo-postgres-{}", std::process::id()));
@@ -108,8 +117,8 @@ fn start() -> Result<TestCluster, String> {
     for _ in 0..5 {
         let port = free_port()?;
         let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off \
-             -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=64MB"
+            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c max_connections=200 \
+             {settings}"
         );
         let started = program(&programs, "pg_ctl", owner, &directory)
             .args(["start", "-w", "-s", "-D"])

@@ -12,6 +12,7 @@ mod oid {
     pub const INT4: i64 = 23;
     pub const TEXT: i64 = 25;
     pub const JSON: i64 = 114;
+    pub const XML: i64 = 142;
     pub const FLOAT4: i64 = 700;
     pub const FLOAT8: i64 = 701;
     pub const BPCHAR: i64 = 1042;
@@ -110,6 +111,8 @@ pub(super) struct ColumnType {
     pub domain: bool,
     /// Whether the modifier can round or cut a value silently in a cast from text.
     pub lossy_modifier: bool,
+    /// The type whose text form is the value's, where that of its own leaves something out.
+    printed_as: Option<&'static str>,
 }
 
 impl ColumnType {
@@ -126,6 +129,12 @@ impl ColumnType {
             bare: catalog.bare,
             domain: catalog.domain,
             lossy_modifier,
+            // `xml_out` drops the document's declaration, a cast to text keeps it.
+            printed_as: match (catalog.oid, catalog.element) {
+                (oid::XML, _) => Some("text"),
+                (_, oid::XML) => Some("text[]"),
+                _ => None,
+            },
         }
     }
 
@@ -133,9 +142,12 @@ impl ColumnType {
     pub(super) fn read_expression(&self, column: &str) -> String {
         match self.carrier {
             // `format` keeps the padding of char(n) and turns NULL into '', and IS NULL confuses a null composite.
-            Carrier::ByText => format!(
-                "CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE pg_catalog.format('%s', {column}) END"
-            ),
+            Carrier::ByText => {
+                let cast = self.printed_as.map_or_else(String::new, |name| format!("::pg_catalog.{name}"));
+                format!(
+                    "CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE pg_catalog.format('%s', {column}{cast}) END"
+                )
+            }
             _ => self.base_expression(column),
         }
     }

@@ -41,6 +41,8 @@ pub struct Site {
     credentials: RefCell<Vec<String>>,
     pub tables: RefCell<BTreeMap<String, (TableKind, TableSchema)>>,
     pub postgres: Cell<bool>,
+    /// Types that somebody made here.
+    pub types: RefCell<Vec<String>>,
     /// The scope of the peer that is served now.
     narrowed: RefCell<Option<Scope>>,
     pub peer: RefCell<Option<Rc<Site>>>,
@@ -330,6 +332,11 @@ impl Host for Site {
         self.look(table)
     }
 
+    fn known_types(&self, _: &str, types: &[String]) -> Result<Vec<String>, Error> {
+        let known = types.iter().filter(|name| self.types.borrow().contains(name));
+        Ok(known.cloned().collect())
+    }
+
     fn count(&self, _: &str, table: &str) -> Result<RowCount, Error> {
         self.look(table)?;
         Ok(RowCount {
@@ -418,7 +425,13 @@ impl Host for Site {
         })
     }
 
-    fn create_table(&self, _: &Dialect, incoming: &TableSchema) -> Result<DdlPlan, Error> {
+    fn create_table(
+        &self,
+        _: &Dialect,
+        incoming: &TableSchema,
+        types: &[String],
+    ) -> Result<DdlPlan, Error> {
+        let not_carried = ["a thing".to_owned()].into_iter();
         Ok(DdlPlan {
             before: vec![Statement {
                 kind: StatementKind::CreateTable,
@@ -426,7 +439,9 @@ impl Host for Site {
                 sql: "CREATE TABLE".to_owned(),
             }],
             after: Vec::new(),
-            not_carried: vec!["a thing".to_owned()],
+            not_carried: not_carried
+                .chain(types.iter().map(|name| format!("not the type {name}")))
+                .collect(),
         })
     }
 }

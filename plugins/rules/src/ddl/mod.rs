@@ -71,13 +71,18 @@ impl Declaration {
     }
 }
 
-/// The statement that creates a table like the incoming one, and what it leaves behind.
+/// The statement that creates a table like the incoming one, and what it leaves behind. `types`: those of the columns'
+/// types that somebody made in the database here too.
 ///
 /// # Errors
 ///
 /// `invalid` for an unknown dialect, and for a table that cannot exist there: names that are empty, too long, double
 /// or contain NUL, no column at all, a key column that does not exist.
-pub fn create_table(dialect: &Dialect, incoming: &TableSchema) -> Result<DdlPlan, Error> {
+pub fn create_table(
+    dialect: &Dialect,
+    incoming: &TableSchema,
+    types: &[String],
+) -> Result<DdlPlan, Error> {
     let target = match dialect {
         Dialect::Sqlite => Target::Sqlite,
         Dialect::Postgres => Target::Postgres,
@@ -98,7 +103,13 @@ pub fn create_table(dialect: &Dialect, incoming: &TableSchema) -> Result<DdlPlan
                 column.name
             ));
         } else {
-            parts.push(definition(target, column, incoming, &mut not_carried));
+            parts.push(definition(
+                target,
+                column,
+                incoming,
+                types,
+                &mut not_carried,
+            ));
         }
     }
     parts.extend(primary_key(incoming, &mut not_carried));
@@ -134,11 +145,12 @@ fn definition(
     target: Target,
     column: &Column,
     table: &TableSchema,
+    types: &[String],
     not_carried: &mut Vec<String>,
 ) -> String {
     let in_key = table.primary_key.contains(&column.name);
     let declaration = match target {
-        Target::Postgres => postgres::declare(column, in_key),
+        Target::Postgres => postgres::declare(column, in_key, types),
         Target::Sqlite => sqlite::declare(column, in_key && table.primary_key.len() == 1),
     };
     let mut lose = |what: &str| not_carried.push(format!("of column {:?}: {what}", column.name));

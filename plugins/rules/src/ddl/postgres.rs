@@ -10,7 +10,9 @@ pub const MAX_NAME: usize = 63;
 /// Built-in types as `format_type` prints them, with the number of modifiers each may have.
 /// Modifiers stand after the first word of times: `timestamp(3) without time zone`.
 const TYPES: &[(&str, usize)] = &[
+    ("\"bit\"", 0),
     ("\"char\"", 0),
+    ("aclitem", 0),
     ("bigint", 0),
     ("bit varying", 1),
     ("bit", 1),
@@ -20,6 +22,7 @@ const TYPES: &[(&str, usize)] = &[
     ("bytea", 0),
     ("character varying", 1),
     ("character", 1),
+    ("cid", 0),
     ("cidr", 0),
     ("circle", 0),
     ("date", 0),
@@ -27,6 +30,7 @@ const TYPES: &[(&str, usize)] = &[
     ("daterange", 0),
     ("double precision", 0),
     ("inet", 0),
+    ("int2vector", 0),
     ("int4multirange", 0),
     ("int4range", 0),
     ("int8multirange", 0),
@@ -59,13 +63,28 @@ const TYPES: &[(&str, usize)] = &[
     ("nummultirange", 0),
     ("numrange", 0),
     ("oid", 0),
+    ("oidvector", 0),
     ("path", 0),
     ("pg_lsn", 0),
+    ("pg_snapshot", 0),
     ("point", 0),
     ("polygon", 0),
     ("real", 0),
+    ("refcursor", 0),
+    ("regclass", 0),
+    ("regcollation", 0),
+    ("regconfig", 0),
+    ("regdictionary", 0),
+    ("regnamespace", 0),
+    ("regoper", 0),
+    ("regoperator", 0),
+    ("regproc", 0),
+    ("regprocedure", 0),
+    ("regrole", 0),
+    ("regtype", 0),
     ("smallint", 0),
     ("text", 0),
+    ("tid", 0),
     ("time with time zone", 1),
     ("time without time zone", 1),
     ("timestamp with time zone", 1),
@@ -76,18 +95,22 @@ const TYPES: &[(&str, usize)] = &[
     ("tstzmultirange", 0),
     ("tstzrange", 0),
     ("tsvector", 0),
+    ("txid_snapshot", 0),
     ("uuid", 0),
+    ("xid", 0),
+    ("xid8", 0),
     ("xml", 0),
 ];
 
-/// Declares one column. `in_key`: it belongs to the primary key.
+/// Declares one column. `in_key`: it belongs to the primary key. `types`: what columns can have beside built-in types.
 #[must_use]
-pub fn declare(column: &Column, in_key: bool) -> Declaration {
+pub fn declare(column: &Column, in_key: bool, types: &[String]) -> Declaration {
     let mut declaration = match Origin::of(column) {
-        Origin::Postgres(name) => match built_in(name) {
-            Some(base) => same(name, &base),
+        Origin::Postgres(name) => match (built_in(name), made_here(name, types)) {
+            (Some(base), _) => same(name, &base),
+            (None, Some(sql_type)) => Declaration::new(&sql_type, Holds::Same),
             // A domain is what it is made from; any other type of its own is text.
-            None => by_logical_type(&column.logical).without(format!("its type {name:?}")),
+            (None, None) => by_logical_type(&column.logical).without(format!("its type {name:?}")),
         },
         _ => by_logical_type(&column.logical),
     };
@@ -111,7 +134,9 @@ pub fn declare(column: &Column, in_key: bool) -> Declaration {
 #[must_use]
 pub fn casts_suit(sql_type: &str, literal: &Literal, casts: &[String]) -> bool {
     let Some(base) = built_in(sql_type) else {
-        return false;
+        // A type that somebody made: only its own text form is known to mean the same.
+        let own = |cast: &String| quoted(cast).as_deref() == Some(sql_type);
+        return matches!(literal, Literal::Text(_)) && casts.iter().all(own);
     };
     match (Class::of(&base), literal) {
         // These columns get their defaults rewritten by `Holds`.
@@ -154,6 +179,54 @@ fn by_logical_type(logical: &LogicalType) -> Declaration {
             Declaration::new("text", Holds::Text).without(format!("its type {name:?}"))
         }
     }
+}
+
+/// A type that somebody made here, as a statement names it.
+fn made_here(name: &str, types: &[String]) -> Option<String> {
+    types.iter().find(|known| *known == name)?;
+    quoted(name)
+}
+
+/// The name of a type as `format_type` prints it, each part of it in quotes, so that none is a word of SQL; none where
+/// it has characters that are more than a name.
+fn quoted(name: &str) -> Option<String> {
+    let mut sql = String::new();
+    let mut rest = name;
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(inside) => inside.split_once('"')?,
+            None => {
+                let plain = |c: char| c.is_alphanumeric() || c == '_';
+                rest.split_at(rest.find(|c| !plain(c)).unwrap_or(rest.len()))
+            }
+        };
+        let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-');
+        if part.is_empty() || !part.chars().all(allowed) {
+            return None;
+        }
+        sql.push_str(&format!("\"{part}\""));
+        match after.strip_prefix('.') {
+            Some(next) => {
+                sql.push('.');
+                rest = next;
+            }
+            None => {
+                rest = after;
+                break;
+            }
+        }
+    }
+    let (modifiers, array) = match rest.strip_suffix("[]") {
+        Some(modifiers) => (modifiers, "[]"),
+        None => (rest, ""),
+    };
+    let inside = modifiers.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    let plain = |text: &str| {
+        text.split(',')
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    };
+    let simple = modifiers.is_empty() || inside.is_some_and(plain);
+    simple.then(|| sql + modifiers + array)
 }
 
 /// The name of a built-in type (or of an array of it) without modifiers; none if it is not one.

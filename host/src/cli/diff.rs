@@ -1,0 +1,158 @@
+//! `tombolo diff URL CODE`.
+
+use tombolo::bindings::client::PullRequest;
+use tombolo::bindings::transfers::{Notice, TableComparison};
+use tombolo::bindings::types::{Cell, Failure};
+use tombolo::failure::printable;
+use tombolo::notices::{Difference, DifferenceKind, Happening};
+
+use super::database::DatabaseArgument;
+use super::event::Event;
+use super::output::Output;
+use super::planning::{Ended, PeerArguments, PlannedRun, ended, unexpected_end};
+use super::progress::Progress;
+use super::signals::Signals;
+use super::{Exit, comparison, plugins, site};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  tombolo diff http://127.0.0.1:7432 A7X9K2M4 --with copy.db
+  tombolo diff http://127.0.0.1:7432 A7X9K2M4 customers --with postgres://ana@localhost/shop --rows
+
+Exit codes: 0 no difference, 3 differences. The code stays good for further use from here.";
+
+/// A key that is longer is cut.
+const SHOWN_KEY: usize = 120;
+
+/// Arguments of `diff`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    peer: PeerArguments,
+    /// The database to compare with: a SQLite file or postgres://…
+    #[arg(long, value_name = "DB")]
+    with: DatabaseArgument,
+    /// Show the keys of the rows that differ, up to 10 000 a table
+    #[arg(long)]
+    rows: bool,
+}
+
+impl Arguments {
+    /// Checks what clap does not.
+    pub fn check(&self) -> Result<(), String> {
+        self.with.check()?;
+        plugins::check(&self.peer.plugins)
+    }
+
+    fn request(&self) -> PullRequest {
+        PullRequest {
+            base_url: self.peer.url.clone(),
+            code: self.peer.code.clone(),
+            database: site::DATABASE.to_owned(),
+            tables: self.peer.tables.clone(),
+            strategy: "skip".to_owned(),
+            table_strategies: Vec::new(),
+            create_missing: true,
+            jobs: 1,
+            max_rejects: 0,
+            claimer: site::who(),
+        }
+    }
+}
+
+/// Compares, and says by the exit code whether anything differs.
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
+    let mut signals = Signals::take()?;
+    let database = arguments.with.open(false).await?;
+    let opening = PlannedRun::open(&arguments.peer, database, arguments.request(), |_| Ok(()));
+    let planned = signals.unless(opening).await?;
+    let tables = follow(&planned, arguments.rows, output, &mut signals).await?;
+    output.event(&Event::Differences {
+        run: &planned.run,
+        tables: tables.iter().map(Into::into).collect(),
+    });
+    output.result(&comparison::summary(&tables, output.is_terminal()));
+    Ok(match comparison::differ(&tables) {
+        true => Exit::Differences,
+        false => Exit::Ok,
+    })
+}
+
+async fn follow(
+    planned: &PlannedRun,
+    rows: bool,
+    output: &Output,
+    signals: &mut Signals,
+) -> Result<Vec<TableComparison>, Failure> {
+    let mut follower = planned.follow();
+    let mut ending = false;
+    let mut progress = Progress::new(output);
+    loop {
+        let note = |text: &str| output.note(text);
+        match planned
+            .next(&mut follower, signals, &mut ending, note)
+            .await?
+        {
+            Happening::Difference(difference) if rows => tell(&difference, output),
+            Happening::Interrupted(interruption) => progress.interrupted(&interruption),
+            Happening::Progress(_) | Happening::TableDone(_) | Happening::Difference(_) => {}
+            Happening::Notice(Notice::Planned(_)) => {
+                if !ending {
+                    planned.tenant.compare(&planned.run).await?;
+                }
+            }
+            Happening::Notice(notice) => match ended(notice) {
+                Some(Ok(Ended::Compared(tables))) => return Ok(tables),
+                Some(Ok(Ended::Finished(_))) => return Err(unexpected_end()),
+                Some(Err(failure)) => return Err(failure),
+                None => {}
+            },
+        }
+    }
+}
+
+fn tell(difference: &Difference, output: &Output) {
+    let kind = match difference.kind {
+        DifferenceKind::New => "new",
+        DifferenceKind::Changed => "changed",
+        DifferenceKind::Gone => "gone",
+    };
+    let key = key(&difference.key);
+    output.event(&Event::Difference {
+        table: &difference.table,
+        kind,
+        key: &key,
+    });
+    output.result(&format!("{kind}\t{}\t{key}", printable(&difference.table)));
+}
+
+/// A key for people.
+fn key(cells: &[Cell]) -> String {
+    let shown = |cell: &Cell| match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Boolean(value) => value.to_string(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Real(value) => value.to_string(),
+        Cell::Text(text) => format!("{:?}", printable(text)),
+        Cell::Bytes(bytes) => format!("\\x{}", tombolo::digest::hex(bytes)),
+    };
+    let text = cells.iter().map(shown).collect::<Vec<_>>().join(", ");
+    text.chars().take(SHOWN_KEY).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_readable_and_harmless() {
+        let cells = [
+            Cell::Integer(7),
+            Cell::Text("a\u{1b}[2J".to_owned()),
+            Cell::Bytes(vec![0, 255]),
+            Cell::Null,
+        ];
+        assert_eq!(key(&cells), r#"7, "a [2J", \x00ff, NULL"#);
+        assert_eq!(key(&[Cell::Text("x".repeat(1_000))]).len(), SHOWN_KEY);
+    }
+}

@@ -1,0 +1,150 @@
+//! A run from the command line until its plan: what `pull` and `diff` have in common.
+
+use std::sync::Arc;
+
+use tombolo::bindings::client::PullRequest;
+use tombolo::bindings::transfers::{Notice, TableComparison, TablePlan};
+use tombolo::bindings::types::{Failure, TableReport};
+use tombolo::database::Database;
+use tombolo::egress::EgressGrant;
+use tombolo::failure::{failure, printable};
+use tombolo::notices::{Follower, Happening};
+use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
+
+use super::event::Event;
+use super::output::Output;
+use super::plugins::PluginArgument;
+use super::signals::Signals;
+use super::site;
+
+/// Who is asked, and by whom else than the standard components.
+#[derive(Debug, clap::Args)]
+pub struct PeerArguments {
+    /// The address that `tombolo share` printed
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The code that `tombolo share` printed
+    #[arg(value_name = "CODE")]
+    pub code: String,
+    /// Only these tables; all that are shared if none is named
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
+    /// Accept an unencrypted connection to another machine
+    #[arg(long)]
+    pub allow_plain_http: bool,
+    /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
+    #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
+    pub plugins: Vec<PluginArgument>,
+}
+
+/// A run that is being planned or under way.
+pub struct PlannedRun {
+    pub tenant: Arc<Tenant>,
+    pub database: Arc<dyn Database>,
+    pub run: String,
+}
+
+/// How a run ended.
+pub enum Ended {
+    /// All rows are here.
+    Finished(Vec<TableReport>),
+    /// All tables are compared.
+    Compared(Vec<TableComparison>),
+}
+
+impl PlannedRun {
+    /// Begins to plan. `check` sees the strategies that exist before the code is used: it is good for one side only.
+    pub async fn open(
+        peer: &PeerArguments,
+        database: Arc<dyn Database>,
+        request: PullRequest,
+        check: impl FnOnce(&[&str]) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
+        let granted_peer = EgressGrant::typed(&peer.url, peer.allow_plain_http)?;
+        let all = Patterns::all()?;
+        let granted = GrantedDatabase::new(Arc::clone(&database), all.clone(), all);
+        let tenant = site::open(granted, Some(granted_peer), &peer.plugins).await?;
+        let known = tenant.strategies().await?;
+        let known: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
+        check(&known)?;
+        let run = tenant.plan(&request).await?;
+        Ok(Self {
+            tenant,
+            database,
+            run,
+        })
+    }
+
+    /// Follows the run from its beginning.
+    pub fn follow(&self) -> Follower {
+        self.tenant.notices().follow(&self.run)
+    }
+
+    /// The next happening, unless a signal comes first: the first one ends the run at its chunk's end, a second one the
+    /// process.
+    pub async fn next(
+        &self,
+        follower: &mut Follower,
+        signals: &mut Signals,
+        ending: &mut bool,
+        note: impl Fn(&str),
+    ) -> Result<Happening, Failure> {
+        loop {
+            tokio::select! {
+                happening = follower.next() => return Ok(happening),
+                () = signals.next() => {
+                    if *ending {
+                        at_once();
+                    }
+                    *ending = true;
+                    note("Ending at the end of this chunk; once more ends at once.");
+                    tokio::select! {
+                        cancelled = self.tenant.cancel(&self.run) => cancelled?,
+                        () = signals.next() => at_once(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells what will happen.
+    pub fn tell_plan(&self, plans: &[TablePlan], output: &Output) {
+        output.event(&Event::Planned {
+            run: &self.run,
+            tables: plans.iter().map(Into::into).collect(),
+        });
+        if plans.iter().any(|plan| plan.continued) {
+            output.note("Going on with the pull that did not finish.");
+        }
+        for plan in plans {
+            for lost in &plan.not_carried {
+                let (table, lost) = (printable(&plan.table), printable(lost));
+                output.note(&format!("{table}: not carried over: {lost}"));
+            }
+        }
+    }
+}
+
+/// What a notice says about the end of a run; none if it says something else.
+pub fn ended(notice: Notice) -> Option<Result<Ended, Failure>> {
+    match notice {
+        Notice::Finished(reports) => Some(Ok(Ended::Finished(reports))),
+        Notice::Compared(tables) => Some(Ok(Ended::Compared(tables))),
+        Notice::Failed(failure) => Some(Err(failure)),
+        Notice::Planned(_) | Notice::Claimed(_) | Notice::Sent(_) | Notice::Other(_) => None,
+    }
+}
+
+/// The engine ended a run as it was not asked to.
+pub fn unexpected_end() -> Failure {
+    failure(
+        "internal",
+        "the run ended as another kind of run would",
+        "the engine that was plugged in does not fit this version",
+    )
+}
+
+/// A person asked twice.
+fn at_once() -> ! {
+    std::process::exit(1)
+}

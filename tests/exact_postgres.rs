@@ -1,0 +1,46 @@
+//! PostgreSQL to PostgreSQL: value and type of every built-in type.
+
+use crate::support::binary::Site;
+use crate::support::images::Image;
+use crate::support::postgres::Database;
+use crate::support::sqlite::quote;
+use crate::support::types;
+
+fn assert_same(source: &Database, target: &Database) {
+    for (table, _) in types::TABLES {
+        Image::of(source, table).assert_same(&Image::of(target, table));
+    }
+}
+
+#[test]
+fn every_built_in_type_arrives_in_new_tables_of_postgres() {
+    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+        return;
+    };
+    types::fill(&source);
+    let site = Site::new();
+    site.transfer(&source.url(), &target.url(), &[]);
+    assert_same(&source, &target);
+}
+
+#[test]
+fn every_built_in_type_replaces_what_existing_tables_of_postgres_hold() {
+    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+        return;
+    };
+    types::fill(&source);
+    for (table, kinds) in types::TABLES {
+        target.run(&types::create(table, kinds));
+        target.run(&format!("INSERT INTO {} VALUES (0), (2)", quote(table)));
+    }
+    let site = Site::new();
+    let report = site.transfer(&source.url(), &target.url(), &["--strategy", "overwrite"]);
+    assert_same(&source, &target);
+    let counts = report.counts("select");
+    assert_eq!((counts.updated, counts.same, counts.skipped), (2, 0, 0));
+    let again = site.transfer(&source.url(), &target.url(), &["--strategy", "overwrite"]);
+    for (table, _) in types::TABLES {
+        let counts = again.counts(table);
+        assert_eq!((counts.created, counts.updated), (0, 0), "{table}: the same image is no change");
+    }
+}
