@@ -11,7 +11,7 @@ use tombolo::rows::{
 
 use crate::support::binary::{Running, Site};
 use crate::support::compare::Store;
-use crate::support::damage::Damage;
+use crate::support::damage::{Damage, frames};
 use crate::support::peer::{Middle, Tampered};
 use crate::support::postgres::Database;
 use crate::support::random::Random;
@@ -137,8 +137,12 @@ fn pulls(target: impl Fn(&Site, usize) -> Store, seed: u64) {
         let share = site.share(&[&source.location()]);
         let passed = AtomicUsize::new(0);
         let middle = Middle::new(&share.url, "items", move |stream| {
-            let nth = passed.fetch_add(1, Ordering::Relaxed);
-            if nth > 0 {
+            let rows = frames(&stream)
+                .iter()
+                .filter(|(_, kind)| *kind == b'R')
+                .count();
+            // Not the look at a few rows, and not what is asked for again.
+            if rows < 3 || passed.fetch_add(1, Ordering::Relaxed) > 0 {
                 return Tampered::Whole(stream);
             }
             let mut random = Random::new(seed + number as u64);

@@ -1,5 +1,6 @@
 //! SQLite files as sources and targets.
 
+mod copying;
 mod decimal;
 mod error;
 #[cfg(any(fuzzing, test))]
