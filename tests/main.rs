@@ -16,14 +16,17 @@
 mod support;
 
 mod cli;
+mod corruptions;
 mod differences;
 mod errors;
 mod exact_postgres;
 mod hostile;
+mod kills;
 mod owners;
 mod plugins;
 mod resuming;
 mod sessions;
+mod slow_peers;
 mod sources;
 mod strategies;
 mod streams;

@@ -8,28 +8,11 @@ use tombolo::rows::{StreamEnd, encode_end, encode_error};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::support::binary::Site;
+use crate::support::damage::{PREFIX, START, frames};
 use crate::support::outcome::Outcome;
 use crate::support::peer::{Middle, Tampered};
 use crate::support::sample::numbers;
 use crate::support::sqlite::Sqlite;
-
-/// Bytes before the first frame.
-const START: usize = 5;
-
-/// A frame's kind, flags, length and checksum.
-const PREFIX: usize = 14;
-
-/// The frames of a stream: where each begins, and its kind.
-fn frames(stream: &[u8]) -> Vec<(usize, u8)> {
-    let (mut at, mut found) = (START, Vec::new());
-    while at < stream.len() {
-        let length = u32::from_be_bytes(stream[at + 2..at + 6].try_into().unwrap());
-        found.push((at, stream[at]));
-        at += PREFIX + length as usize;
-    }
-    assert_eq!(at, stream.len(), "a true stream consists of whole frames");
-    found
-}
 
 /// Where the first frame of a kind begins.
 fn first(stream: &[u8], kind: u8) -> usize {
