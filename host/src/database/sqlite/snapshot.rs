@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::error::refused;
 use super::schema::{self, Table};
 use super::source::Reader;
-use super::storage::{StoredRef, to_cell};
+use super::storage::{StoredRef, read_cell};
 use crate::bindings::types::{Generation, TableSchema};
 use crate::database::{DatabaseError, Misfit, Snapshot, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
@@ -167,7 +167,7 @@ fn push(
     let before = full.then(|| builder.take());
     for (value, column) in values.into_iter().zip(&table.columns) {
         let mut scratch = [0; 16];
-        let cell = to_cell(value, &column.logical, &mut scratch)
+        let cell = read_cell(value, column, &mut scratch)
             .map_err(|reason| misfit(&column.name, reason))?;
         builder.push(cell);
     }

@@ -10,7 +10,7 @@ use super::error::refused;
 use super::merge::Merge;
 use super::schema::Table;
 use super::snapshot::stored;
-use super::storage::{LocalColumn, Stored, to_cell, to_storage};
+use super::storage::{LocalColumn, Stored, read_cell, to_storage};
 use crate::bindings::types::{Cell, TableSchema};
 use crate::database::{DatabaseError, Decision, Misfit, StagedConflict};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
@@ -245,7 +245,7 @@ impl Staging {
                     size += value.size();
                     let mut scratch = [0; 16];
                     cells.push(
-                        to_cell(value, &column.logical, &mut scratch)
+                        read_cell(value, column, &mut scratch)
                             .map_err(misfit)?
                             .to_cell(),
                     );
