@@ -2,7 +2,7 @@
 
 use crate::support::binary::Site;
 use crate::support::compare::Table;
-use crate::support::sqlite::{Sqlite, quote};
+use crate::support::sqlite::{Sqlite, literal, quote};
 
 /// Every storage class in columns of every affinity.
 const CELLS: &str = "
@@ -17,10 +17,14 @@ fn copied(sql: &str) -> (Sqlite, Sqlite) {
     let (source, target) = (site.path("source.db"), site.path("target.db"));
     Sqlite::script(&source, sql);
     site.transfer(&source, &target, &[]);
-    let again = site.transfer(&source, &target, &["--strategy", "overwrite"]);
     let mut copy = Sqlite::open(&target);
-    for table in copy.tables() {
-        let counts = again.counts(&table);
+    let mut keyed = copy.tables();
+    keyed.retain(|table| copy.number(&format!("SELECT max(pk) FROM pragma_table_info({})", literal(table))) > 0);
+    let mut arguments: Vec<&str> = keyed.iter().map(String::as_str).collect();
+    arguments.extend(["--strategy", "overwrite"]);
+    let again = site.transfer(&source, &target, &arguments);
+    for table in &keyed {
+        let counts = again.counts(table);
         assert_eq!((counts.created, counts.updated), (0, 0), "{table} is the same already");
     }
     (Sqlite::open(&source), copy)
@@ -168,7 +172,7 @@ fn text_that_is_no_utf8_is_refused_by_its_place() {
 fn utf16_databases_are_copied_as_the_texts_they_hold() {
     let (mut one, mut other) = copied(
         "PRAGMA encoding = 'UTF-16le'; CREATE TABLE \"ключ\" (id TEXT PRIMARY KEY, v TEXT);
-         INSERT INTO \"ключ\" VALUES ('ü🏝', 'a' || char(0) || 'b'), ('', NULL)",
+         INSERT INTO \"ключ\" VALUES ('ü🏝', 'e' || char(769)), ('', NULL)",
     );
     one.table("ключ").assert_same(&other.table("ключ"));
 }
