@@ -14,7 +14,9 @@ fn views_of_postgres_are_refused_on_both_sides() {
         "CREATE TABLE t (id integer PRIMARY KEY); CREATE VIEW shown AS SELECT * FROM t;
          CREATE MATERIALIZED VIEW stored AS SELECT * FROM t; CREATE TABLE mine (id integer PRIMARY KEY)",
     );
-    target.run("CREATE TABLE hidden (id integer PRIMARY KEY); CREATE VIEW mine AS SELECT * FROM hidden");
+    target.run(
+        "CREATE TABLE hidden (id integer PRIMARY KEY); CREATE VIEW mine AS SELECT * FROM hidden",
+    );
     let site = Site::new();
     for name in ["shown", "stored", "mine"] {
         let share = site.share(&[&source.url()]);
@@ -37,8 +39,14 @@ fn a_postgres_target_with_a_rewrite_rule_is_refused_and_a_source_with_one_is_not
     let site = Site::new();
     let share = site.share(&[&source.url()]);
     let outcome = site.pull(&share, &["t", "--into", &target.url()]);
-    outcome.error("unsuitable-table").names(&["\"t\"", "Umleitung"]).has_hint();
-    assert_eq!(target.number("SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM elsewhere)"), 0);
+    outcome
+        .error("unsuitable-table")
+        .names(&["\"t\"", "Umleitung"])
+        .has_hint();
+    assert_eq!(
+        target.number("SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM elsewhere)"),
+        0
+    );
     target.run("ALTER TABLE t DISABLE RULE \"Umleitung\"");
     site.transfer(&source.url(), &target.url(), &["t"]);
     source.table("t").assert_same(&target.table("t"));
@@ -49,7 +57,11 @@ const CASES: &[(&str, &str, Option<&str>)] = &[
     ("INTEGER", "'x'", None),
     ("INTEGER", "1.5", None),
     ("INTEGER", "x'31'", None),
-    ("INTEGER", "9223372036854775807", Some("9223372036854775807")),
+    (
+        "INTEGER",
+        "9223372036854775807",
+        Some("9223372036854775807"),
+    ),
     ("TEXT", "'a' || char(0)", None),
     ("TEXT", "x'61'", None),
     ("TEXT", "'007'", Some("007")),
@@ -67,7 +79,11 @@ const CASES: &[(&str, &str, Option<&str>)] = &[
     ("BOOLEAN", "2", None),
     ("BOOLEAN", "'yes'", None),
     ("NUMERIC", "0.1", Some("0.1")),
-    ("DECIMAL(10,2)", "12345678901234567", Some("12345678901234567")),
+    (
+        "DECIMAL(10,2)",
+        "12345678901234567",
+        Some("12345678901234567"),
+    ),
     ("NUMERIC", "9e999", None),
     ("NUMERIC", "'Infinity'", Some("Infinity")),
     ("NUMERIC", "'abc'", None),
@@ -110,20 +126,32 @@ fn each_cell_of_sqlite_arrives_in_postgres_as_it_was_or_is_named() {
         let case = format!("{declared} {value}");
         let rows = format!("SELECT \"der Wert\"::text FROM \"{table}\" WHERE id = 5");
         if let Some(expected) = expected {
-            assert_eq!(target.rows(&rows), [[Some((*expected).to_owned())]], "{case}");
+            assert_eq!(
+                target.rows(&rows),
+                [[Some((*expected).to_owned())]],
+                "{case}"
+            );
             continue;
         }
-        let outcome = site.pull(&share, &[&table, "--into", &target.url()]).expect_exit(1);
+        let outcome = site
+            .pull(&share, &[&table, "--into", &target.url()])
+            .expect_exit(1);
         let error = outcome.events_of("error").pop().unwrap();
         let message = error["message"].as_str().unwrap();
         for part in [&format!("\"{table}\""), "row 2", "\"der Wert\""] {
             assert!(message.contains(part), "{case}: {part} in {message}");
         }
-        assert_eq!(target.number(&format!("SELECT count(*) FROM \"{table}\"")), 0, "{case}");
+        assert_eq!(
+            target.number(&format!("SELECT count(*) FROM \"{table}\"")),
+            0,
+            "{case}"
+        );
     }
     site.transfer(&target.url(), &back, &names);
     for table in names {
-        Sqlite::open(&source).table(table).assert_same(&Sqlite::open(&back).table(table));
+        Sqlite::open(&source)
+            .table(table)
+            .assert_same(&Sqlite::open(&back).table(table));
     }
 }
 
@@ -132,7 +160,23 @@ fn names_of_any_kind_pass_between_postgres_and_sqlite() {
     let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
         return;
     };
-    let names = ["select", "Mixed Case", "größe", "таблица", "列", "a\"b", "a'b", "a.b", "semi;colon", " leading", "tab\there", "🏝", "%s", "$1", "\\"];
+    let names = [
+        "select",
+        "Mixed Case",
+        "größe",
+        "таблица",
+        "列",
+        "a\"b",
+        "a'b",
+        "a.b",
+        "semi;colon",
+        " leading",
+        "tab\there",
+        "🏝",
+        "%s",
+        "$1",
+        "\\",
+    ];
     let quoted = |name: &str| crate::support::sqlite::quote(name);
     for (number, name) in names.iter().enumerate() {
         let columns = names.map(|column| format!("{} text", quoted(column)));

@@ -45,17 +45,23 @@ fn a_copy_of_postgres_in_sqlite_is_good_for_queries() {
     let file = site.path("copy.db");
     site.transfer(&source.url(), &file, &[]);
     let mut copy = Sqlite::open(&file);
-    let declared = copy.rows("SELECT group_concat(name || ' ' || type, ', ') FROM pragma_table_info('kinds')");
+    let declared =
+        copy.rows("SELECT group_concat(name || ' ' || type, ', ') FROM pragma_table_info('kinds')");
     assert_eq!(
         declared[0][0].as_deref(),
-        Some("id INTEGER, whole INTEGER, flag INTEGER, ratio REAL, single REAL, price TEXT, name TEXT, padded TEXT, raw BLOB, \
-              day TEXT, moment TEXT, tag TEXT, doc TEXT, list TEXT")
+        Some(
+            "id INTEGER, whole INTEGER, flag INTEGER, ratio REAL, single REAL, price TEXT, name TEXT, padded TEXT, raw BLOB, \
+              day TEXT, moment TEXT, tag TEXT, doc TEXT, list TEXT"
+        )
     );
     let stored = copy.rows(
         "SELECT concat_ws('|', quote(whole), quote(flag), quote(ratio), quote(single), quote(price), quote(name), quote(padded),
              quote(raw), quote(day), quote(moment), quote(tag), quote(doc), quote(list)) FROM kinds ORDER BY id",
     );
-    let stored: Vec<&str> = stored.iter().map(|row| row[0].as_deref().unwrap()).collect();
+    let stored: Vec<&str> = stored
+        .iter()
+        .map(|row| row[0].as_deref().unwrap())
+        .collect();
     assert_eq!(
         stored,
         [
@@ -79,6 +85,8 @@ fn floats_that_real_cannot_hold_are_refused_by_a_sqlite_table_that_was_not_made_
     Sqlite::script(&file, "CREATE TABLE t (id INTEGER PRIMARY KEY, ratio REAL)");
     let share = site.share(&[&source.url()]);
     let outcome = site.pull(&share, &["--into", &file]);
-    outcome.error("misfit").names(&["\"t\"", "row 2", "\"ratio\"", "NaN"]);
+    outcome
+        .error("misfit")
+        .names(&["\"t\"", "row 2", "\"ratio\"", "NaN"]);
     assert_eq!(Sqlite::open(&file).number("SELECT count(*) FROM t"), 0);
 }

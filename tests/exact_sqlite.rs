@@ -19,13 +19,22 @@ fn copied(sql: &str) -> (Sqlite, Sqlite) {
     site.transfer(&source, &target, &[]);
     let mut copy = Sqlite::open(&target);
     let mut keyed = copy.tables();
-    keyed.retain(|table| copy.number(&format!("SELECT max(pk) FROM pragma_table_info({})", literal(table))) > 0);
+    keyed.retain(|table| {
+        copy.number(&format!(
+            "SELECT max(pk) FROM pragma_table_info({})",
+            literal(table)
+        )) > 0
+    });
     let mut arguments: Vec<&str> = keyed.iter().map(String::as_str).collect();
     arguments.extend(["--strategy", "overwrite"]);
     let again = site.transfer(&source, &target, &arguments);
     for table in &keyed {
         let counts = again.counts(table);
-        assert_eq!((counts.created, counts.updated), (0, 0), "{table} is the same already");
+        assert_eq!(
+            (counts.created, counts.updated),
+            (0, 0),
+            "{table} is the same already"
+        );
     }
     (Sqlite::open(&source), copy)
 }
@@ -38,12 +47,29 @@ fn assert_same_rows(one: &Table, other: &Table) {
 #[test]
 fn every_storage_class_stays_in_a_column_of_any_affinity() {
     let declared = [
-        "", "INTEGER", "BIGINT", "TEXT", "NVARCHAR(160)", "BLOB", "REAL", "DOUBLE PRECISION", "NUMERIC", "DECIMAL(10,2)", "BOOLEAN",
-        "DATETIME", "DATE", "JSON", "ANY", "UUID", "UNSIGNED BIG INT", "\"größe, 2\"",
+        "",
+        "INTEGER",
+        "BIGINT",
+        "TEXT",
+        "NVARCHAR(160)",
+        "BLOB",
+        "REAL",
+        "DOUBLE PRECISION",
+        "NUMERIC",
+        "DECIMAL(10,2)",
+        "BOOLEAN",
+        "DATETIME",
+        "DATE",
+        "JSON",
+        "ANY",
+        "UUID",
+        "UNSIGNED BIG INT",
+        "\"größe, 2\"",
     ];
     let table = |declared: &&str| {
         let name = quote(&format!("sélect {declared}"));
-        let columns = ["a", "B c", "from", "Ünï", "e\"f"].map(|name| format!("{} {declared}", quote(name)));
+        let columns =
+            ["a", "B c", "from", "Ünï", "e\"f"].map(|name| format!("{} {declared}", quote(name)));
         format!(
             "CREATE TABLE {name} (id INTEGER PRIMARY KEY, {}); INSERT INTO {name} VALUES {CELLS};",
             columns.join(", ")
@@ -75,9 +101,14 @@ fn values_arrive_in_a_strict_table_that_exists() {
     let (source, target) = (site.path("source.db"), site.path("target.db"));
     let table = "CREATE TABLE s (id INTEGER PRIMARY KEY, a ANY, b ANY, c ANY, d ANY, e ANY) STRICT";
     Sqlite::script(&source, &format!("{table}; INSERT INTO s VALUES {CELLS}"));
-    Sqlite::script(&target, &format!("{table}; INSERT INTO s (id, a) VALUES (2, 7)"));
+    Sqlite::script(
+        &target,
+        &format!("{table}; INSERT INTO s (id, a) VALUES (2, 7)"),
+    );
     site.transfer(&source, &target, &["--strategy", "overwrite"]);
-    Sqlite::open(&source).table("s").assert_same(&Sqlite::open(&target).table("s"));
+    Sqlite::open(&source)
+        .table("s")
+        .assert_same(&Sqlite::open(&target).table("s"));
 }
 
 #[test]
@@ -91,7 +122,9 @@ fn keys_of_every_kind_keep_their_values() {
          CREATE TABLE free (k PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO free VALUES (1, 'i'), ('1', 't'), (x'31', 'b'), (1.5, 'r');
          CREATE TABLE reals (k REAL PRIMARY KEY, v); INSERT INTO reals VALUES (0.1, 1), (9e999, 2), (1e300, 3);",
     );
-    for table in ["alias", "named", "text_key", "nocase", "flags", "free", "reals"] {
+    for table in [
+        "alias", "named", "text_key", "nocase", "flags", "free", "reals",
+    ] {
         one.table(table).assert_same(&other.table(table));
     }
 }
@@ -124,8 +157,14 @@ fn hidden_and_generated_columns_stay_out() {
 fn an_existing_table_computes_its_own_columns() {
     let site = Site::new();
     let (source, target) = (site.path("source.db"), site.path("target.db"));
-    Sqlite::script(&source, "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a + 1)); INSERT INTO t (id, a) VALUES (1, 2)");
-    Sqlite::script(&target, "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a * 100) STORED)");
+    Sqlite::script(
+        &source,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a + 1)); INSERT INTO t (id, a) VALUES (1, 2)",
+    );
+    Sqlite::script(
+        &target,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a * 100) STORED)",
+    );
     site.transfer(&source, &target, &[]);
     let rows = Sqlite::open(&target).rows("SELECT quote(a), quote(b) FROM t");
     assert_eq!(rows, [[Some("2".to_owned()), Some("200".to_owned())]]);
@@ -146,7 +185,11 @@ fn virtual_tables_and_views_are_refused_by_name() {
         outcome.error("not-a-table").names(&[name]).has_hint();
     }
     let report = site.transfer(&source, &site.path("copy.db"), &[]);
-    assert_eq!(report.tables(), ["plain"], "neither they nor what is behind them");
+    assert_eq!(
+        report.tables(),
+        ["plain"],
+        "neither they nor what is behind them"
+    );
 }
 
 #[test]

@@ -24,12 +24,18 @@ fn next_numbers(database: &Database) -> Vec<i64> {
         database.run(&format!("INSERT INTO {table} (v) VALUES ('next')"));
         database.number(&format!("SELECT {id} FROM {table} WHERE v = 'next'"))
     };
-    vec![next("always", "id"), next("usually", "id"), next("\"Serial\"", "\"Id\"")]
+    vec![
+        next("always", "id"),
+        next("usually", "id"),
+        next("\"Serial\"", "\"Id\""),
+    ]
 }
 
 #[test]
 fn the_next_insert_works_in_new_and_existing_tables_of_postgres() {
-    let (Some(source), Some(new), Some(existing)) = (Database::new(), Database::new(), Database::new()) else {
+    let (Some(source), Some(new), Some(existing)) =
+        (Database::new(), Database::new(), Database::new())
+    else {
         return;
     };
     source.run(&format!("{NUMBERED} {ROWS}"));
@@ -42,7 +48,11 @@ fn the_next_insert_works_in_new_and_existing_tables_of_postgres() {
         Image::of(&source, table).assert_same(&Image::of(&existing, table));
     }
     assert_eq!(next_numbers(&new), [42, 2_147_483_651, 301]);
-    assert_eq!(next_numbers(&existing), [42, 2_147_483_651, 901], "a sequence never goes back");
+    assert_eq!(
+        next_numbers(&existing),
+        [42, 2_147_483_651, 901],
+        "a sequence never goes back"
+    );
     existing.run("INSERT INTO beside (k, v) VALUES ('z', 'next')");
     assert_eq!(existing.number("SELECT n FROM beside WHERE k = 'z'"), 102);
 }
@@ -56,16 +66,27 @@ fn the_next_insert_works_after_append_to_postgres() {
     target.run(&format!("{NUMBERED} {ROWS}"));
     let site = Site::new();
     let tables = ["always", "usually", "Serial"];
-    let report = site.transfer(&source.url(), &target.url(), &[&tables[..], &["--strategy", "append"]].concat());
+    let report = site.transfer(
+        &source.url(),
+        &target.url(),
+        &[&tables[..], &["--strategy", "append"]].concat(),
+    );
     for table in tables {
-        let created = Counts { created: 2, ..Counts::default() };
+        let created = Counts {
+            created: 2,
+            ..Counts::default()
+        };
         assert_eq!(report.counts(table), created, "{table}");
     }
     assert_eq!(target.number("SELECT count(DISTINCT id) FROM always"), 4);
     assert_eq!(next_numbers(&target), [44, 2_147_483_653, 303]);
     // And into tables that are made for it.
     let new = Database::new().unwrap();
-    site.transfer(&source.url(), &new.url(), &[&tables[..], &["--strategy", "append"]].concat());
+    site.transfer(
+        &source.url(),
+        &new.url(),
+        &[&tables[..], &["--strategy", "append"]].concat(),
+    );
     assert_eq!(next_numbers(&new), [3, 3, 3]);
 }
 
@@ -95,13 +116,20 @@ fn the_next_insert_works_between_sqlite_and_postgres() {
 
 #[test]
 fn generated_columns_of_postgres_stay_out() {
-    let (Some(source), Some(new), Some(existing)) = (Database::new(), Database::new(), Database::new()) else {
+    let (Some(source), Some(new), Some(existing)) =
+        (Database::new(), Database::new(), Database::new())
+    else {
         return;
     };
     let table = |factor: u32| {
-        format!("CREATE TABLE made (id integer PRIMARY KEY, a integer, product integer GENERATED ALWAYS AS (a * {factor}) STORED, b text)")
+        format!(
+            "CREATE TABLE made (id integer PRIMARY KEY, a integer, product integer GENERATED ALWAYS AS (a * {factor}) STORED, b text)"
+        )
     };
-    source.run(&format!("{}; INSERT INTO made (id, a, b) VALUES (1, 2, 'x'), (2, NULL, '')", table(2)));
+    source.run(&format!(
+        "{}; INSERT INTO made (id, a, b) VALUES (1, 2, 'x'), (2, NULL, '')",
+        table(2)
+    ));
     existing.run(&table(100));
     let site = Site::new();
     site.transfer(&source.url(), &new.url(), &[]);
@@ -109,8 +137,14 @@ fn generated_columns_of_postgres_stay_out() {
     let rows = "SELECT id::text, a::text, b FROM made ORDER BY id";
     assert_eq!(source.rows(rows), new.rows(rows));
     assert_eq!(source.rows(rows), existing.rows(rows));
-    assert_eq!(new.number("SELECT count(*) FROM information_schema.columns WHERE table_name = 'made'"), 3);
-    assert_eq!(existing.number("SELECT product FROM made WHERE id = 1"), 200);
+    assert_eq!(
+        new.number("SELECT count(*) FROM information_schema.columns WHERE table_name = 'made'"),
+        3
+    );
+    assert_eq!(
+        existing.number("SELECT product FROM made WHERE id = 1"),
+        200
+    );
 }
 
 #[test]
@@ -148,9 +182,15 @@ fn keys_of_many_columns_and_of_false_find_their_rows_in_postgres() {
         let rows = source.table(table).len() as u64;
         for target in [target.url(), file.clone()] {
             let again = site.transfer(&source.url(), &target, &[table, "--strategy", "overwrite"]);
-            let same = Counts { same: rows, ..Counts::default() };
+            let same = Counts {
+                same: rows,
+                ..Counts::default()
+            };
             assert_eq!(again.counts(table), same, "{table}");
-            let skipped = Counts { skipped: rows, ..Counts::default() };
+            let skipped = Counts {
+                skipped: rows,
+                ..Counts::default()
+            };
             let skip = site.transfer(&source.url(), &target, &[table]);
             assert_eq!(skip.counts(table), skipped, "{table}");
         }
@@ -168,10 +208,15 @@ fn a_table_without_a_key_is_taken_in_once_or_appended_to_postgres_and_sqlite() {
         site.transfer(&source.url(), &target, &[]);
         for strategy in ["skip", "overwrite", "merge"] {
             let share = site.share(&[&source.url()]);
-            let outcome = site.pull(&share, &["--into", &target, "--strategy", strategy]).expect_exit(1);
+            let outcome = site
+                .pull(&share, &["--into", &target, "--strategy", strategy])
+                .expect_exit(1);
             let error = outcome.events_of("error").pop().unwrap();
             let message = error["message"].as_str().unwrap();
-            assert!(message.contains("\"log\"") && message.contains("key"), "{message}");
+            assert!(
+                message.contains("\"log\"") && message.contains("key"),
+                "{message}"
+            );
         }
         let report = site.transfer(&source.url(), &target, &["--strategy", "append"]);
         assert_eq!(report.counts("log").created, 3);
@@ -198,14 +243,22 @@ fn inherited_and_partitioned_tables_of_postgres_are_sent_once() {
     tables.sort();
     assert_eq!(tables, ["child", "parent", "parts"]);
     for (table, rows) in [("child", 1), ("parent", 1), ("parts", 3)] {
-        let created = Counts { created: rows, ..Counts::default() };
+        let created = Counts {
+            created: rows,
+            ..Counts::default()
+        };
         assert_eq!(report.counts(table), created, "{table}");
         Image::of(&source, table).assert_same(&Image::of(&target, table));
     }
     let share = site.share(&[&source.url()]);
-    let outcome = site.pull(&share, &["parts_2", "--into", &target.url()]).expect_exit(1);
+    let outcome = site
+        .pull(&share, &["parts_2", "--into", &target.url()])
+        .expect_exit(1);
     let error = outcome.events_of("error").pop().unwrap();
-    assert!(error["message"].as_str().unwrap().contains("partition"), "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("partition"),
+        "{error}"
+    );
 
     // Into a table that is divided otherwise, and into parents of its own.
     let divided = Database::new().unwrap();
@@ -216,8 +269,19 @@ fn inherited_and_partitioned_tables_of_postgres_are_sent_once() {
          CREATE TABLE parent (id integer PRIMARY KEY, v text); CREATE TABLE heir () INHERITS (parent); INSERT INTO heir VALUES (1, 'h');
          INSERT INTO parts VALUES (1, '2024-05-05')",
     );
-    let report = site.transfer(&source.url(), &divided.url(), &["parts", "parent", "--strategy", "overwrite"]);
-    assert_eq!((report.counts("parts").created, report.counts("parts").same), (2, 1));
-    assert_eq!(report.counts("parent").created, 1, "the row of the child is another table's");
+    let report = site.transfer(
+        &source.url(),
+        &divided.url(),
+        &["parts", "parent", "--strategy", "overwrite"],
+    );
+    assert_eq!(
+        (report.counts("parts").created, report.counts("parts").same),
+        (2, 1)
+    );
+    assert_eq!(
+        report.counts("parent").created,
+        1,
+        "the row of the child is another table's"
+    );
     assert_eq!(divided.number("SELECT count(*) FROM heir WHERE v = 'h'"), 1);
 }

@@ -43,10 +43,14 @@ fn source() -> Option<Database> {
 /// Pulls everything; what the plan says that the new tables lose.
 fn pull(site: &Site, source: &str, target: &str, arguments: &[&str]) -> Vec<String> {
     let share = site.share(&[source]);
-    let outcome = site.pull(&share, &[&["--into", target], arguments].concat()).expect_exit(0);
+    let outcome = site
+        .pull(&share, &[&["--into", target], arguments].concat())
+        .expect_exit(0);
     let planned = outcome.events_of("planned");
     let tables = planned[0]["tables"].as_array().unwrap();
-    let lost = tables.iter().flat_map(|table| table["not_carried"].as_array().unwrap());
+    let lost = tables
+        .iter()
+        .flat_map(|table| table["not_carried"].as_array().unwrap());
     lost.map(|lost| lost.as_str().unwrap().to_owned()).collect()
 }
 
@@ -98,7 +102,11 @@ fn types_that_a_postgres_target_does_not_know_become_their_text_and_that_is_said
 
     let again = site.transfer(&source.url(), &target.url(), &["--strategy", "overwrite"]);
     let counts = again.counts("Table of types");
-    assert_eq!((counts.same, counts.updated), (3, 0), "what was made for a type goes on taking it");
+    assert_eq!(
+        (counts.same, counts.updated),
+        (3, 0),
+        "what was made for a type goes on taking it"
+    );
 
     // And from there to where the types are.
     let third = Database::new().unwrap();
@@ -127,11 +135,17 @@ fn types_come_back_from_sqlite_where_a_postgres_database_knows_them() {
     // Where nobody knows them they are texts.
     let stranger = Database::new().unwrap();
     let lost = pull(&site, &file, &stranger.url(), &[]);
-    assert!(lost.contains(&"of column \"d\": its type \"cents\" (text here)".to_owned()), "{lost:#?}");
+    assert!(
+        lost.contains(&"of column \"d\": its type \"cents\" (text here)".to_owned()),
+        "{lost:#?}"
+    );
     let prices = "SELECT d::text FROM \"Table of types\" ORDER BY id";
     assert_eq!(source.rows(prices), stranger.rows(prices));
     let labels = Sqlite::open(&file).rows("SELECT e FROM \"Table of types\" ORDER BY id");
-    assert_eq!(labels, source.rows("SELECT e::text FROM \"Table of types\" ORDER BY id"));
+    assert_eq!(
+        labels,
+        source.rows("SELECT e::text FROM \"Table of types\" ORDER BY id")
+    );
 }
 
 #[test]
@@ -146,18 +160,27 @@ fn a_label_that_a_postgres_enum_does_not_have_is_an_error() {
     let outcome = site.pull(&share, &["--into", &target.url()]).expect_exit(1);
     let error = outcome.events_of("error").pop().unwrap();
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("enum mood") && !message.contains("secret"), "{message}");
+    assert!(
+        message.contains("enum mood") && !message.contains("secret"),
+        "{message}"
+    );
     assert_eq!(target.number("SELECT count(*) FROM t"), 0);
 }
 
 #[test]
 fn hstore_and_citext_of_postgres_arrive_where_the_extensions_are() {
-    let (Some(source), Some(target), Some(bare)) = (Database::new(), Database::new(), Database::new()) else {
+    let (Some(source), Some(target), Some(bare)) =
+        (Database::new(), Database::new(), Database::new())
+    else {
         return;
     };
-    let available = "SELECT count(*) FROM pg_available_extensions WHERE name IN ('hstore', 'citext')";
+    let available =
+        "SELECT count(*) FROM pg_available_extensions WHERE name IN ('hstore', 'citext')";
     if source.number(available) != 2 {
-        return crate::support::skip("postgres", "the extensions hstore and citext are not installed");
+        return crate::support::skip(
+            "postgres",
+            "the extensions hstore and citext are not installed",
+        );
     }
     let extensions = "CREATE EXTENSION hstore; CREATE EXTENSION citext;";
     source.run(extensions);
@@ -173,7 +196,10 @@ fn hstore_and_citext_of_postgres_arrive_where_the_extensions_are() {
     Image::of(&source, "extended").assert_same(&Image::of(&target, "extended"));
 
     let lost = pull(&site, &source.url(), &bare.url(), &[]);
-    assert!(lost.contains(&"of column \"h\": its type \"hstore\" (text here)".to_owned()), "{lost:#?}");
+    assert!(
+        lost.contains(&"of column \"h\": its type \"hstore\" (text here)".to_owned()),
+        "{lost:#?}"
+    );
     let texts = "SELECT name::text, h::text, ha::text, ca::text FROM extended ORDER BY name::text";
     assert_eq!(source.rows(texts), bare.rows(texts));
 }

@@ -18,6 +18,7 @@ mod support;
 mod cli;
 mod errors;
 mod exact_postgres;
+mod exact_properties;
 mod exact_refusals;
 mod exact_round_trip;
 mod exact_sqlite;

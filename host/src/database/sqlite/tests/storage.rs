@@ -207,7 +207,12 @@ fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column
         default: None,
         generation: Generation::None,
     };
-    for float in [f64::NAN, -f64::NAN, -0.0, f64::from_bits(0x7ff8_0000_0000_0001)] {
+    for float in [
+        f64::NAN,
+        -f64::NAN,
+        -0.0,
+        f64::from_bits(0x7ff8_0000_0000_0001),
+    ] {
         assert!(store(CellRef::Real(float), &LogicalType::Float, Affinity::Real).is_err());
         let stored = to_storage(CellRef::Real(float), &LogicalType::Float, &local).unwrap();
         let bits = float.to_bits().to_be_bytes();
@@ -216,12 +221,20 @@ fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column
         let back = read_cell(stored.borrow(), &described("pg:real"), &mut scratch);
         assert!(matches!(back, Ok(CellRef::Real(back)) if back.to_bits() == float.to_bits()));
         let blob = read_cell(stored.borrow(), &described("sqlite:REAL"), &mut scratch);
-        assert_eq!(blob, Ok(CellRef::Bytes(&bits)), "a blob is a blob elsewhere");
+        assert_eq!(
+            blob,
+            Ok(CellRef::Bytes(&bits)),
+            "a blob is a blob elsewhere"
+        );
     }
     let mut scratch = [0; 16];
     let bits = 1.5f64.to_bits().to_be_bytes();
     let other = read_cell(StoredRef::Blob(&bits), &described("pg:real"), &mut scratch);
-    assert_eq!(other, Ok(CellRef::Bytes(&bits)), "nobody keeps 1.5 like this");
+    assert_eq!(
+        other,
+        Ok(CellRef::Bytes(&bits)),
+        "nobody keeps 1.5 like this"
+    );
     let plain = to_storage(CellRef::Real(0.0), &LogicalType::Float, &local).unwrap();
     assert_eq!(plain.borrow(), StoredRef::Real(0.0));
 }

@@ -171,12 +171,15 @@ fn what_is_accepted_comes_back() {
         ..ProptestConfig::default()
     });
     runner
-        .run(&(cells(), logicals(), 0..DECLARED.len(), any::<bool>()), |case| {
-            let mut count = accepted.get();
-            let checked = check(&mut connection.borrow_mut(), &runtime, case, &mut count);
-            accepted.set(count);
-            checked
-        })
+        .run(
+            &(cells(), logicals(), 0..DECLARED.len(), any::<bool>()),
+            |case| {
+                let mut count = accepted.get();
+                let checked = check(&mut connection.borrow_mut(), &runtime, case, &mut count);
+                accepted.set(count);
+                checked
+            },
+        )
         .unwrap();
     assert!(
         accepted.get() > 500,
