@@ -21,6 +21,7 @@ mod errors;
 mod exact_postgres;
 mod hostile;
 mod kills;
+mod network_faults;
 mod owners;
 mod plugins;
 mod sessions;
