@@ -17,6 +17,7 @@ mod support;
 
 mod cli;
 mod corruptions;
+mod differences;
 mod errors;
 mod exact_postgres;
 mod hostile;
@@ -24,6 +25,7 @@ mod kills;
 mod network_faults;
 mod owners;
 mod plugins;
+mod resuming;
 mod sessions;
 mod slow_peers;
 mod sources;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::raw::RawError;
 use crate::bindings::types::DbError;
 use crate::database::DatabaseError;
 
@@ -53,10 +54,27 @@ pub(super) fn opening(database: &str, error: &sqlx::Error) -> DatabaseError {
 
 /// An error of a statement.
 pub(super) fn refused(error: &sqlx::Error) -> DatabaseError {
-    let code = code(error);
+    refusal(code(error), message(error).into_owned())
+}
+
+impl From<RawError> for DatabaseError {
+    fn from(error: RawError) -> Self {
+        refusal(Some(error.code), error.message)
+    }
+}
+
+/// The thread that worked with the database is gone.
+pub(super) fn interrupted() -> DatabaseError {
+    refusal(
+        None,
+        "the work with the database was broken off inside this process".to_owned(),
+    )
+}
+
+fn refusal(code: Option<i32>, message: String) -> DatabaseError {
     let mut refusal = DbError {
         code: code.map(|code| code.to_string()),
-        message: message(error).into_owned(),
+        message,
         table: None,
         constraint: None,
         column: None,

@@ -1,11 +1,11 @@
 //! The storage conversions of this module for fuzz targets, through SQLite itself: thin doors, no judgement.
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
 
 use super::decimal;
-use super::snapshot::stored;
-use super::storage::{LocalColumn, Stored, to_cell, to_storage};
+use super::raw::{RawConnection, RawError};
+use super::storage::{LocalColumn, StoredRef, to_cell, to_storage};
 use super::types::Affinity;
 use crate::bindings::types::{Cell, LogicalType};
 use crate::rows::CellRef;
@@ -70,34 +70,31 @@ impl Memory {
         let Ok(value) = to_storage(cell, logical, &column) else {
             return Ok(Kept::Refused);
         };
-        let insert = sqlx::query(AssertSqlSafe(format!("INSERT INTO t{number} VALUES (?)")));
-        match value {
-            Stored::Null => insert.bind(None::<i64>),
-            Stored::Integer(value) => insert.bind(value),
-            Stored::Real(value) => insert.bind(value),
-            Stored::Text(value) => insert.bind(value),
-            Stored::Blob(value) => insert.bind(value),
-        }
-        .execute(&mut self.0)
-        .await?;
-        let select = format!("SELECT c FROM t{number}");
-        let row = sqlx::query(AssertSqlSafe(select))
-            .fetch_one(&mut self.0)
-            .await?;
-        debug_assert_eq!(row.len(), 1);
-        let kept = match stored(&row, 0) {
-            Ok(Ok(value)) => match to_cell(value, logical, &mut [0; 16]) {
-                Ok(cell) => Kept::Read(cell.to_cell()),
-                Err(reason) => Kept::Unreadable(reason),
-            },
-            Ok(Err(reason)) => Kept::Unreadable(reason),
-            Err(error) => Kept::Unreadable(error.to_string()),
-        };
-        sqlx::query(AssertSqlSafe(format!("DELETE FROM t{number}")))
-            .execute(&mut self.0)
-            .await?;
-        Ok(kept)
+        let connection = RawConnection::lock(&mut self.0).await?;
+        let kept = keep(&connection, number, logical, value.borrow());
+        kept.map_err(|error| sqlx::Error::Decode(error.into()))
     }
+}
+
+fn keep(
+    connection: &RawConnection<'_>,
+    number: usize,
+    logical: &LogicalType,
+    value: StoredRef<'_>,
+) -> Result<Kept, RawError> {
+    connection.execute(&format!("INSERT INTO t{number} VALUES (?)"), &[value])?;
+    let kept = {
+        let mut select = connection.prepare(&format!("SELECT c FROM t{number}"))?;
+        let mut rows = select.query(&[])?;
+        let mut scratch = [0; 16];
+        let read = rows.next()?.map_or(Err("it is gone".to_owned()), |row| {
+            let value = row.get(0).map_err(str::to_owned)?;
+            to_cell(value, logical, &mut scratch).map(CellRef::to_cell)
+        });
+        read.map_or_else(Kept::Unreadable, Kept::Read)
+    };
+    connection.execute(&format!("DELETE FROM t{number}"), &[])?;
+    Ok(kept)
 }
 
 /// Reads a text as numbers are read.

@@ -3,8 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::error::refused;
-use super::ledger::OWN_TABLES;
-use super::staging::execute;
+use super::ledger::{OWN_TABLES, execute};
 use crate::database::{DatabaseError, Reject};
 
 /// Rejected rows, oldest first.
@@ -51,7 +50,7 @@ pub(super) async fn clean(connection: &mut SqliteConnection) -> Result<Vec<Strin
         .map(|table| format!("DROP TABLE main.{table}; "))
         .collect();
     let dropped = execute(connection, format!("BEGIN IMMEDIATE; {drops} COMMIT")).await;
-    dropped.map(|_| tables)
+    dropped.map(|()| tables)
 }
 
 async fn own_tables(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {

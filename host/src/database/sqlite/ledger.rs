@@ -4,8 +4,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::error::refused;
+use super::raw::RawConnection;
 use super::schema::Table;
-use super::staging::execute;
+use super::storage::StoredRef;
 use crate::bindings::types::{Stored, TableSchema};
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
 use crate::rows::RowBlock;
@@ -21,7 +22,7 @@ pub(super) const OWN_TABLES: [(&str, &str); 3] = [
             run TEXT NOT NULL, table_name TEXT NOT NULL, next_seq INTEGER NOT NULL DEFAULT 0, last_key BLOB,
             created INTEGER NOT NULL DEFAULT 0, updated INTEGER NOT NULL DEFAULT 0, same INTEGER NOT NULL DEFAULT 0,
             skipped INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
-            digest BLOB NOT NULL, snapshot TEXT, snapshots INTEGER NOT NULL DEFAULT 0,
+            digest BLOB NOT NULL, unread INTEGER NOT NULL DEFAULT FALSE, altered INTEGER NOT NULL DEFAULT FALSE, snapshot TEXT, snapshots INTEGER NOT NULL DEFAULT 0,
             made INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT FALSE, description TEXT NOT NULL, updated_at TEXT NOT NULL,
             PRIMARY KEY (run, table_name))",
     ),
@@ -93,8 +94,19 @@ pub(super) async fn entry(
 /// One row of the ledger.
 struct LedgerRow {
     next_seq: i64,
-    digest: u128,
+    rows: RowsSoFar,
     entry: LedgerEntry,
+}
+
+/// What is known of the rows that were taken in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct RowsSoFar {
+    /// The sum of their digests; none when the table would give back others.
+    digest: Option<u128>,
+    /// Whether some went straight into the table, and were not looked at there.
+    unread: bool,
+    /// Whether triggers made something else of some.
+    altered: bool,
 }
 
 async fn find(
@@ -104,7 +116,7 @@ async fn find(
 ) -> Result<Option<LedgerRow>, DatabaseError> {
     let row = sqlx::query(
         "SELECT next_seq, digest, created, updated, same, skipped, failed, last_key, snapshot, snapshots, made, done,
-         description FROM main.tombolo_ledger WHERE run = ? AND table_name = ? COLLATE NOCASE",
+         description, unread, altered FROM main.tombolo_ledger WHERE run = ? AND table_name = ? COLLATE NOCASE",
     )
     .bind(run.to_owned())
     .bind(table.to_owned())
@@ -124,7 +136,11 @@ fn read(row: &SqliteRow) -> Result<LedgerRow, sqlx::Error> {
     let last_key: Option<Vec<u8>> = row.try_get(7)?;
     Ok(LedgerRow {
         next_seq: row.try_get(0)?,
-        digest: digest.try_into().map_or(0, u128::from_be_bytes),
+        rows: RowsSoFar {
+            digest: digest.try_into().ok().map(u128::from_be_bytes),
+            unread: row.try_get(13)?,
+            altered: row.try_get(14)?,
+        },
         entry: LedgerEntry {
             counts: ChunkCounts {
                 created: number(2)?,
@@ -150,9 +166,12 @@ pub(super) struct Ledger {
     table: String,
     next_seq: i64,
     counts: ChunkCounts,
-    /// The sum of the digests of all rows that were not rejected, committed and staged ones.
-    digest: u128,
-    staged_digest: u128,
+    done: bool,
+    made: bool,
+    /// Committed rows.
+    rows: RowsSoFar,
+    /// Committed rows and those of the chunk under way.
+    new_rows: RowsSoFar,
     snapshot: Option<String>,
     snapshots: u32,
     /// The snapshot of the rows that are staged, if it is another.
@@ -185,8 +204,10 @@ impl Ledger {
             table: table.to_owned(),
             next_seq: row.next_seq,
             counts: row.entry.counts,
-            digest: row.digest,
-            staged_digest: 0,
+            done: row.entry.done,
+            made: row.entry.made,
+            rows: row.rows,
+            new_rows: row.rows,
             snapshot: row.entry.snapshot,
             snapshots: row.entry.snapshots,
             new_snapshot: None,
@@ -199,53 +220,103 @@ impl Ledger {
         self.new_snapshot = another.then(|| snapshot.to_owned());
     }
 
-    /// Notes that a block is staged.
-    pub(super) fn staged(&mut self, block: &RowBlock) {
-        self.staged_digest = self.staged_digest.wrapping_add(block.digest());
+    /// The table's name.
+    pub(super) fn table(&self) -> &str {
+        &self.table
     }
 
-    /// Counts a chunk, inside of its transaction, unless somebody else did. [`Self::committed`] follows its commit.
-    pub(super) async fn advance(
+    /// The run's id.
+    pub(super) fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// What became of the committed rows.
+    pub(super) fn counts(&self) -> ChunkCounts {
+        self.counts
+    }
+
+    /// Whether only this run put rows into the table, which it made and has not completed.
+    pub(super) fn is_filling(&self) -> bool {
+        self.made && !self.done
+    }
+
+    /// Notes that a block arrived.
+    pub(super) fn arrived(&mut self, block: &RowBlock) {
+        self.new_rows.digest = self
+            .new_rows
+            .digest
+            .map(|sum| sum.wrapping_add(block.digest()));
+    }
+
+    /// Notes that a row of those does not go into the table.
+    pub(super) fn rejected(&mut self, digest: u128) {
+        self.new_rows.digest = self.new_rows.digest.map(|sum| sum.wrapping_sub(digest));
+    }
+
+    /// Notes that the table will give back other cells, although they are worth the same.
+    pub(super) fn inexact(&mut self) {
+        self.new_rows.digest = None;
+    }
+
+    /// Notes that rows are not looked at after they were written.
+    pub(super) fn unread(&mut self) {
+        self.new_rows.unread = true;
+    }
+
+    /// Notes that triggers made something else of some rows.
+    pub(super) fn altered(&mut self) {
+        self.new_rows.altered = true;
+    }
+
+    /// Counts a chunk, inside of its transaction, unless somebody else did; `forgiven` rows of earlier chunks are no
+    /// rejects any more. [`Self::committed`] follows its commit.
+    pub(super) fn advance(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &RawConnection<'_>,
         counts: ChunkCounts,
-        last_key: Option<Vec<u8>>,
+        forgiven: u64,
+        last_key: Option<&[u8]>,
     ) -> Result<(), DatabaseError> {
-        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let advanced = sqlx::query(AssertSqlSafe(format!(
-            "UPDATE main.tombolo_ledger SET next_seq = next_seq + 1, last_key = ?, created = created + ?,
-             updated = updated + ?, same = same + ?, skipped = skipped + ?, failed = failed + ?, digest = ?,
-             snapshot = coalesce(?, snapshot), snapshots = snapshots + ?, updated_at = {NOW}
-             WHERE run = ? AND table_name = ? AND next_seq = ?"
-        )))
-        .bind(last_key)
-        .bind(number(counts.created))
-        .bind(number(counts.updated))
-        .bind(number(counts.same))
-        .bind(number(counts.skipped))
-        .bind(number(counts.failed))
-        .bind(self.digest.wrapping_add(self.staged_digest).to_be_bytes().to_vec())
-        .bind(self.new_snapshot.clone())
-        .bind(i64::from(self.new_snapshot.is_some()))
-        .bind(self.run.clone())
-        .bind(self.table.clone())
-        .bind(self.next_seq)
-        .execute(connection)
-        .await
-        .map_err(|error| refused(&error))?;
-        match advanced.rows_affected() {
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let number = |number: u64| StoredRef::Integer(count(number));
+        let flag = |flag: bool| StoredRef::Integer(flag.into());
+        let digest = self.new_rows.digest.map(u128::to_be_bytes);
+        let advanced = connection.execute(
+            &format!(
+                "UPDATE main.tombolo_ledger SET next_seq = next_seq + 1, last_key = coalesce(?, last_key), created = created + ?,
+                 updated = updated + ?, same = same + ?, skipped = skipped + ?, failed = failed + ?, digest = ?,
+                 unread = ?, altered = ?, snapshot = coalesce(?, snapshot), snapshots = snapshots + ?, updated_at = {NOW}
+                 WHERE run = ? AND table_name = ? AND next_seq = ?"
+            ),
+            &[
+                last_key.map_or(StoredRef::Null, StoredRef::Blob),
+                number(counts.created),
+                number(counts.updated),
+                number(counts.same),
+                number(counts.skipped),
+                StoredRef::Integer(count(counts.failed) - count(forgiven)),
+                StoredRef::Blob(digest.as_ref().map_or(&[], |digest| digest)),
+                flag(self.new_rows.unread),
+                flag(self.new_rows.altered),
+                self.new_snapshot.as_deref().map_or(StoredRef::Null, StoredRef::Text),
+                flag(self.new_snapshot.is_some()),
+                StoredRef::Text(&self.run),
+                StoredRef::Text(&self.table),
+                StoredRef::Integer(self.next_seq),
+            ],
+        )?;
+        match advanced {
             0 => Err(taken(&self.table)),
             _ => Ok(()),
         }
     }
 
     /// The chunk that was counted is committed.
-    pub(super) fn committed(&mut self, counts: ChunkCounts) {
+    pub(super) fn committed(&mut self, counts: ChunkCounts, forgiven: u64) {
         self.next_seq += 1;
         self.counts += counts;
-        self.digest = self
-            .digest
-            .wrapping_add(std::mem::take(&mut self.staged_digest));
+        self.counts.failed = self.counts.failed.saturating_sub(forgiven);
+        self.rows = self.new_rows;
         if let Some(snapshot) = self.new_snapshot.take() {
             self.snapshot = Some(snapshot);
             self.snapshots += 1;
@@ -254,7 +325,7 @@ impl Ledger {
 
     /// The chunk is gone.
     pub(super) fn rolled_back(&mut self) {
-        self.staged_digest = 0;
+        self.new_rows = self.rows;
     }
 
     /// Marks the table as complete, unless somebody else has the run.
@@ -278,15 +349,42 @@ impl Ledger {
         }
     }
 
-    /// What is known of the complete table.
-    pub(super) fn loaded(&self) -> Loaded {
+    /// What is known of the complete table, which has these triggers; `alone`: nobody else put rows into it.
+    pub(super) fn loaded(&self, triggers: &[String], alone: bool) -> Loaded {
+        let counts = self.counts;
+        let only_created = counts.updated + counts.same + counts.skipped == 0;
+        let digest = self.rows.digest.filter(|_| {
+            self.made && alone && only_created && self.rows.unread && !self.rows.altered
+        });
         Loaded {
-            counts: self.counts,
+            counts,
             snapshots: self.snapshots,
-            stored: Stored::Unverified("this version does not look".to_owned()),
-            digest: None,
+            stored: match (digest, self.rows) {
+                (Some(_), _) => Stored::Unverified("it has to be read back".to_owned()),
+                (None, RowsSoFar { altered: true, .. }) => Stored::ChangedBy(triggers.to_vec()),
+                (None, RowsSoFar { unread: true, .. }) => Stored::Unverified(match self.done {
+                    true => "an earlier attempt completed it".to_owned(),
+                    false => {
+                        "some of its rows cannot be told from others that are there".to_owned()
+                    }
+                }),
+                (None, _) => Stored::Verified,
+            },
+            digest,
         }
     }
+}
+
+/// Runs statements without parameters.
+pub(super) async fn execute(
+    connection: &mut SqliteConnection,
+    sql: String,
+) -> Result<(), DatabaseError> {
+    sqlx::query(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .map_err(|error| refused(&error))?;
+    Ok(())
 }
 
 fn taken(table: &str) -> DatabaseError {

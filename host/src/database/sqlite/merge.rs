@@ -1,17 +1,14 @@
 //! The SQL that takes staged rows into a table.
 //!
 //! Staged values are what the table would store, so the staging's columns have no types of their own. In all
-//! statements `s` is the staging, with the columns `row`, `c0`, `c1`, …, and `t` the table.
+//! statements `s` is the staging, with the columns `row`, `cells` (the row as it arrived, where the values do not tell),
+//! `c0`, `c1`, …, and `t` the table. Statements that change the table do so for a range of staged rows.
+
+mod staged;
 
 use super::schema::Table;
 use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
 use crate::database::{DatabaseError, quote, value_expression};
-
-/// SQLite's limit on the parameters of a statement.
-pub(super) const PARAMETERS: usize = 32_766;
-
-/// Rows a statement: more are not faster.
-const ROWS: usize = 100;
 
 /// The statements for one table and one plan.
 #[derive(Debug)]
@@ -25,6 +22,9 @@ pub(super) struct Merge {
     inserted: Vec<usize>,
     /// Quoted columns that new rows get NULL in, because they have no other.
     numbered: Vec<String>,
+    /// A name for the rowid, unless rows bring their own.
+    rowid: Option<&'static str>,
+    regenerates: bool,
     update: Option<Update>,
 }
 
@@ -100,6 +100,8 @@ impl Merge {
             columns,
             key: Vec::new(),
             numbered: Vec::new(),
+            rowid: None,
+            regenerates: plan.regenerate_key,
             update: None,
         };
         if plan.regenerate_key {
@@ -118,9 +120,16 @@ impl Merge {
             if merge.inserted.is_empty() {
                 merge.numbered = key.iter().map(|name| quote(name)).collect();
             }
-            return Ok(merge);
         }
-        if plan.key.is_empty() {
+        if plan.regenerate_key || plan.key.is_empty() {
+            let brings_rowid = merge.inserted.iter().any(|index| {
+                let name = incoming.columns.get(*index).map(|column| &column.name);
+                local
+                    .storage
+                    .iter()
+                    .any(|column| column.rowid && Some(&column.name) == name)
+            });
+            merge.rowid = local.rowid().filter(|_| !brings_rowid);
             return Ok(merge);
         }
         let key = local
@@ -190,6 +199,16 @@ impl Merge {
         })
     }
 
+    /// A name for the rowid that SQLite gives to new rows; none where it gives none.
+    pub(super) fn rowid(&self) -> Option<&'static str> {
+        self.rowid
+    }
+
+    /// Whether rows get other keys than they bring.
+    pub(super) fn regenerates(&self) -> bool {
+        self.regenerates
+    }
+
     /// Whether rows can exist already.
     pub(super) fn has_key(&self) -> bool {
         !self.key.is_empty()
@@ -205,67 +224,13 @@ impl Merge {
         self.update.is_some()
     }
 
-    /// Makes the staging.
-    pub(super) fn create_staging(&self) -> String {
+    /// Puts a row straight into the table: its values.
+    pub(super) fn straight(&self) -> String {
         format!(
-            "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, {})",
-            self.staged("")
-        )
-    }
-
-    /// How many rows one [`Self::stage`] takes.
-    pub(super) fn rows_per_statement(&self) -> usize {
-        (PARAMETERS / (self.columns.len() + 1)).clamp(1, ROWS)
-    }
-
-    /// Stages rows: for each its number and its values.
-    pub(super) fn stage(&self, rows: usize) -> String {
-        let parameters = vec!["?"; self.columns.len() + 1].join(", ");
-        let values = vec![format!("({parameters})"); rows].join(", ");
-        format!(
-            "INSERT INTO temp.tombolo_staging (row, {}) VALUES {values}",
-            self.staged("")
-        )
-    }
-
-    /// Stages other values for one row: the values and its number.
-    pub(super) fn restage(&self) -> String {
-        let values: Vec<_> = (0..self.columns.len())
-            .map(|index| format!("c{index} = ?"))
-            .collect();
-        format!(
-            "UPDATE temp.tombolo_staging SET {} WHERE row = ?",
-            values.join(", ")
-        )
-    }
-
-    /// One row's key as staged.
-    pub(super) fn staged_key(&self) -> String {
-        let key: Vec<_> = self
-            .key_positions()
-            .map(|index| format!("c{index}"))
-            .collect();
-        format!(
-            "SELECT {} FROM temp.tombolo_staging WHERE row = ?",
-            key.join(", ")
-        )
-    }
-
-    /// Whether a key was staged twice; NULL is no key.
-    pub(super) fn repeated(&self) -> String {
-        let key: Vec<_> = self
-            .key
-            .iter()
-            .map(|key| format!("s.c{}{}", key.position, key.collate()))
-            .collect();
-        let given: Vec<_> = self
-            .key_positions()
-            .map(|index| format!("s.c{index} IS NOT NULL"))
-            .collect();
-        format!(
-            "SELECT EXISTS (SELECT 1 FROM temp.tombolo_staging AS s WHERE {} GROUP BY {} HAVING count(*) > 1)",
-            given.join(" AND "),
-            key.join(", ")
+            "INSERT OR ABORT INTO {} ({}) VALUES ({})",
+            self.table,
+            self.columns.join(", "),
+            vec!["?"; self.columns.len()].join(", ")
         )
     }
 
@@ -274,40 +239,31 @@ impl Merge {
         format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
     }
 
-    /// Counts the rows that exist and are not newer.
-    pub(super) fn blocked(&self) -> Option<String> {
-        let newer = self.newer(self.update.as_ref()?)?;
-        Some(format!(
-            "SELECT count(*) FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} WHERE ({newer}) IS NOT TRUE",
-            self.table,
-            self.matches()
-        ))
-    }
-
-    /// Changes the rows that exist and would be another image.
+    /// Changes the rows that exist and would be another image. None if no column ever changes.
     pub(super) fn update(&self) -> Option<String> {
         let update = self.update.as_ref()?;
         let mut values = Vec::with_capacity(update.columns.len());
-        let mut differences = Vec::with_capacity(update.columns.len());
         for (index, expression) in &update.columns {
-            let name = self.columns.get(*index)?;
-            values.push(format!("{name} = {expression}"));
-            differences.push(differs(&format!("t.{name}"), expression));
+            values.push(format!("{} = {expression}", self.columns.get(*index)?));
         }
-        if values.is_empty() {
-            return None;
-        }
-        let newer = self
-            .newer(update)
-            .map(|newer| format!(" AND {newer}"))
-            .unwrap_or_default();
+        let differences = self.differences(update)?;
         Some(format!(
-            "UPDATE {} AS t SET {} FROM temp.tombolo_staging AS s WHERE {}{newer} AND ({})",
+            "UPDATE OR ABORT {} AS t SET {} FROM temp.tombolo_staging AS s \
+             WHERE s.row BETWEEN ?1 AND ?2 AND {} AND ({differences})",
             self.table,
             values.join(", "),
             self.matches(),
-            differences.join(" OR ")
         ))
+    }
+
+    /// What tells that a row is not yet what the plan makes of it. None if no column ever changes.
+    fn differences(&self, update: &Update) -> Option<String> {
+        let mut differences = Vec::with_capacity(update.columns.len());
+        for (index, expression) in &update.columns {
+            let local = format!("t.{}", self.columns.get(*index)?);
+            differences.push(differs(&local, expression));
+        }
+        (!differences.is_empty()).then(|| differences.join(" OR "))
     }
 
     /// Inserts all rows, or those that do not exist.
@@ -329,45 +285,31 @@ impl Merge {
         }
         let condition = match only_new && self.has_key() {
             true => format!(
-                " WHERE NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+                " AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
                 self.table,
                 self.matches()
             ),
             false => String::new(),
         };
         format!(
-            "INSERT INTO {} ({}) SELECT {} FROM temp.tombolo_staging AS s{condition} ORDER BY s.row",
+            "INSERT OR ABORT INTO {} ({}) SELECT {} FROM temp.tombolo_staging AS s \
+             WHERE s.row BETWEEN ?1 AND ?2{condition} ORDER BY s.row",
             self.table,
             names.join(", "),
             values.join(", ")
         )
     }
 
-    /// Staged rows behind a position that exist with another image: position, incoming values, local values.
-    pub(super) fn conflicts(&self) -> String {
-        let local: Vec<_> = self
-            .columns
+    /// The columns that new rows get values in: quoted, and as they are staged.
+    pub(super) fn inserted(&self) -> impl Iterator<Item = (&str, String)> {
+        self.inserted
             .iter()
-            .map(|name| format!("t.{name}"))
-            .collect();
-        let differences: Vec<_> = local
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.key_positions().all(|key| key != *index))
-            .map(|(index, name)| differs(name, &format!("s.c{index}")))
-            .collect();
-        let differences = match differences.is_empty() {
-            true => "FALSE".to_owned(),
-            false => differences.join(" OR "),
-        };
-        format!(
-            "SELECT s.row, {}, {} FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} \
-             WHERE s.row > ? AND ({differences}) ORDER BY s.row LIMIT ?",
-            self.staged("s."),
-            local.join(", "),
-            self.table,
-            self.matches()
-        )
+            .filter_map(|index| Some((self.columns.get(*index)?.as_str(), format!("s.c{index}"))))
+    }
+
+    /// The table's qualified name.
+    pub(super) fn table(&self) -> &str {
+        &self.table
     }
 
     fn staged(&self, prefix: &str) -> String {
@@ -377,6 +319,28 @@ impl Merge {
         names.join(", ")
     }
 
+    /// Whether columns but the key differ; none where there are no others.
+    fn image_differs(&self) -> Option<String> {
+        let differences: Vec<_> = self
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| self.key_positions().all(|key| key != *index))
+            .map(|(index, name)| differs(&format!("t.{name}"), &format!("s.c{index}")))
+            .collect();
+        (!differences.is_empty()).then(|| differences.join(" OR "))
+    }
+
+    /// Whether a staged row has a key.
+    fn given(&self) -> String {
+        let given: Vec<_> = self
+            .key_positions()
+            .map(|index| format!("s.c{index} IS NOT NULL"))
+            .collect();
+        given.join(" AND ")
+    }
+
+    /// Whether a staged row is one of the table.
     fn matches(&self) -> String {
         let parts: Vec<_> = self
             .key

@@ -1,5 +1,8 @@
 //! SQLite files as sources and targets.
 
+mod apply;
+mod checks;
+mod conversion;
 mod copying;
 mod decimal;
 mod error;
@@ -7,7 +10,10 @@ mod error;
 pub mod fuzzing;
 mod keeping;
 mod ledger;
+mod load;
 mod merge;
+mod raw;
+mod rejects;
 mod schema;
 mod snapshot;
 mod source;

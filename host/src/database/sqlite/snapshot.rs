@@ -1,23 +1,23 @@
 //! One state of a SQLite file, read row by row.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
-use sqlx::sqlite::{SqliteArguments, SqliteRow, SqliteValueRef};
-use sqlx::{AssertSqlSafe, Decode, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
 use super::error::refused;
+use super::raw::{self, RawConnection, Row};
 use super::schema::{self, Table};
 use super::source::Reader;
-use super::staging;
-use super::storage::{Stored, StoredRef, to_cell, to_storage};
+use super::storage::{Stored, to_cell, to_storage};
 use crate::bindings::types::{Cell, Generation, TableSchema};
 use crate::database::{DatabaseError, Misfit, Read, Snapshot, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 
 /// A read transaction in a file in WAL mode, or a private copy of another. One table at a time is read from it.
 pub(super) struct SqliteSnapshot {
-    reader: Mutex<Reader>,
+    /// Of a read that was given up, until it notices.
+    reader: Arc<Mutex<Reader>>,
     name: String,
 }
 
@@ -31,8 +31,10 @@ impl SqliteSnapshot {
                 .await
                 .map_err(|error| refused(&error))?;
         }
-        let reader = Mutex::new(reader);
-        Ok(Self { reader, name })
+        Ok(Self {
+            reader: Arc::new(Mutex::new(reader)),
+            name,
+        })
     }
 }
 
@@ -49,35 +51,61 @@ impl Snapshot for SqliteSnapshot {
         read: Read<'_>,
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
-        let table = read.table;
-        let mut reader = self.reader.lock().await;
+        let table = read.table.clone();
+        let mut reader = Arc::clone(&self.reader).lock_owned().await;
         let found = schema::table(&mut reader.connection, &self.name, &table.table).await?;
         let sql = select(read, &found)?;
-        let mut arguments = SqliteArguments::default();
-        for value in key_values(read, &found)? {
-            staging::add(&mut arguments, value)?;
-        }
-        let mut rows =
-            sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut reader.connection);
-        let mut builder = BlockBuilder::new(table.columns.len());
-        let mut number = 0u64;
-        while let Some(row) = rows.try_next().await.map_err(|error| refused(&error))? {
-            number += 1;
-            if let Some(block) = push(&row, table, number, &mut builder)?
-                && blocks.send(block).await.is_err()
-            {
-                return Ok(());
-            }
-            if builder.is_full() && blocks.send(builder.take()).await.is_err() {
-                return Ok(());
-            }
-        }
-        if !builder.is_empty() {
-            // A receiver that is gone needs no rest.
-            let _ = blocks.send(builder.take()).await;
-        }
-        Ok(())
+        let after = read.after.map(<[Cell]>::to_vec);
+        let connection = OwnedMutexGuard::map(reader, |reader| &mut reader.connection);
+        raw::work(connection, move |connection| {
+            let key = match &after {
+                Some(cells) => key_values(&table, &found, cells)?,
+                None => Vec::new(),
+            };
+            send_rows(connection, &sql, &key, &table, &blocks)
+        })
+        .await
     }
+}
+
+/// Sends all rows of a query, until nobody takes them.
+fn send_rows(
+    connection: &mut RawConnection<'_>,
+    sql: &str,
+    values: &[Stored<'_>],
+    table: &TableSchema,
+    blocks: &mpsc::Sender<RowBlock>,
+) -> Result<(), DatabaseError> {
+    // A long sort has to end as well.
+    let receiver = blocks.clone();
+    connection.interrupt_when(move || receiver.is_closed());
+    let mut statement = connection.prepare(sql)?;
+    let values: Vec<_> = values.iter().map(Stored::borrow).collect();
+    let mut rows = statement.query(&values)?;
+    let mut builder = BlockBuilder::new(table.columns.len());
+    let mut number = 0u64;
+    loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(error) if error.is_interrupt() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        number += 1;
+        if let Some(block) = push(row, table, number, &mut builder)?
+            && blocks.blocking_send(block).is_err()
+        {
+            return Ok(());
+        }
+        if builder.is_full() && blocks.blocking_send(builder.take()).is_err() {
+            return Ok(());
+        }
+    }
+    if !builder.is_empty() {
+        // A receiver that is gone needs no rest.
+        let _ = blocks.blocking_send(builder.take());
+    }
+    Ok(())
 }
 
 /// A schema of what is sent: no computed columns, and no keys that need them.
@@ -158,19 +186,19 @@ fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
 }
 
 /// The key that rows are read behind, as it is stored.
-fn key_values(read: Read<'_>, found: &Table) -> Result<Vec<Stored>, DatabaseError> {
-    let Some(cells) = read.after else {
-        return Ok(Vec::new());
-    };
-    let table = read.table;
-    let value = |(name, cell): (&String, &Cell)| {
+fn key_values<'a>(
+    table: &TableSchema,
+    found: &Table,
+    cells: &'a [Cell],
+) -> Result<Vec<Stored<'a>>, DatabaseError> {
+    let value = |(name, cell): (&String, &'a Cell)| {
         let column = table.columns.iter().find(|column| column.name == *name)?;
         let storage = found.storage.iter().find(|column| column.name == *name)?;
         let value = to_storage(cell.into(), &column.logical, storage).ok()?;
         // Nothing is behind NULL.
         (!matches!(value, Stored::Null)).then_some(value)
     };
-    let values: Option<Vec<Stored>> = table.primary_key.iter().zip(cells).map(value).collect();
+    let values: Option<Vec<_>> = table.primary_key.iter().zip(cells).map(value).collect();
     values
         .filter(|values| !values.is_empty() && values.len() == table.primary_key.len())
         .ok_or_else(|| DatabaseError::Unsuitable {
@@ -181,7 +209,7 @@ fn key_values(read: Read<'_>, found: &Table) -> Result<Vec<Stored>, DatabaseErro
 
 /// Adds a row; the block before it is given back where both together would be too large for a frame.
 fn push(
-    row: &SqliteRow,
+    row: Row<'_>,
     table: &TableSchema,
     number: u64,
     builder: &mut BlockBuilder,
@@ -195,7 +223,9 @@ fn push(
     let mut values = Vec::with_capacity(table.columns.len());
     let mut size = 0;
     for (index, column) in table.columns.iter().enumerate() {
-        let value = stored(row, index)?.map_err(|reason| misfit(&column.name, reason))?;
+        let value = row
+            .get(index)
+            .map_err(|reason| misfit(&column.name, reason.to_owned()))?;
         size += value.size();
         if size > MAX_ROW_BYTES {
             let reason = format!("the row is larger than {} MiB", MAX_ROW_BYTES >> 20);
@@ -213,28 +243,4 @@ fn push(
     }
     builder.end_row();
     Ok(before)
-}
-
-/// One value of a row; the inner error says why it cannot be a cell.
-pub(super) fn stored(
-    row: &SqliteRow,
-    index: usize,
-) -> Result<Result<StoredRef<'_>, String>, DatabaseError> {
-    let value = row.try_get_raw(index).map_err(|error| refused(&error))?;
-    if value.is_null() {
-        return Ok(Ok(StoredRef::Null));
-    }
-    let class = value.type_info().into_owned();
-    Ok(match class.name() {
-        "INTEGER" => Ok(StoredRef::Integer(decode(value)?)),
-        "REAL" => Ok(StoredRef::Real(decode(value)?)),
-        "TEXT" => <&str as Decode<Sqlite>>::decode(value)
-            .map(StoredRef::Text)
-            .map_err(|_| "the text is not valid UTF-8".to_owned()),
-        _ => Ok(StoredRef::Blob(decode(value)?)),
-    })
-}
-
-fn decode<'r, T: Decode<'r, Sqlite>>(value: SqliteValueRef<'r>) -> Result<T, DatabaseError> {
-    T::decode(value).map_err(|error| refused(&sqlx::Error::Decode(error)))
 }

@@ -1,383 +1,199 @@
 //! Rows on their way into a table: converted, numbered and kept in a temporary table.
 
-use std::sync::Arc;
-
-use futures::TryStreamExt as _;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Row as _, SqliteConnection};
-
-use super::error::refused;
+use super::conversion::Conversion;
 use super::merge::Merge;
-use super::schema::Table;
-use super::snapshot::stored;
-use super::storage::{LocalColumn, Stored, to_cell, to_storage};
-use crate::bindings::types::{Cell, TableSchema};
-use crate::database::{DatabaseError, Decision, Misfit, StagedConflict};
-use crate::rows::{BlockBuilder, CellRef, RowBlock};
+use super::raw::{RawConnection, Row};
+use super::storage::{Stored, StoredRef};
+use crate::bindings::types::Cell;
+use crate::database::{DatabaseError, Decision, StagedConflict};
+use crate::rows::{CellRef, RowBlock};
 
 /// A page of conflicts ends when its cells reach this many bytes.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// The staging of one table.
-#[derive(Debug)]
-pub(super) struct Staging {
-    incoming: TableSchema,
-    /// In the order of the incoming columns.
-    columns: Vec<LocalColumn>,
-    stage: Arc<str>,
-    rows_per_statement: usize,
-    key: Vec<usize>,
-    /// Rows that arrived, from the first one of the table on; the number of the last one.
-    arrived: u64,
-    chunk: Chunk,
+/// Makes the empty staging of a table.
+pub(super) fn create(connection: &RawConnection<'_>, merge: &Merge) -> Result<(), DatabaseError> {
+    remove(connection)?;
+    connection.execute(&merge.create_staging(), &[])?;
+    Ok(())
 }
 
-/// What is known of the rows of the chunk under way.
-#[derive(Debug)]
-struct Chunk {
-    /// The number of the last row before it.
-    before: u64,
-    /// Rows that were settled in favour of the local ones.
-    kept_local: u64,
-    last_key: Option<Vec<u8>>,
-    /// The last key, while all of them are single integers and rise: then none can be there twice.
-    rising: Option<i64>,
+/// Removes the staging, if there is one.
+pub(super) fn remove(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+    connection.execute("DROP TABLE IF EXISTS temp.tombolo_staging", &[])?;
+    Ok(())
 }
 
-impl Chunk {
-    fn after(before: u64) -> Self {
-        Self {
-            before,
-            kept_local: 0,
-            last_key: None,
-            rising: Some(i64::MIN),
-        }
+/// Empties the staging.
+pub(super) fn clear(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+    connection.execute("DELETE FROM temp.tombolo_staging", &[])?;
+    Ok(())
+}
+
+/// Takes one row out; false if it is not staged.
+pub(super) fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, DatabaseError> {
+    let taken = connection.execute(
+        "DELETE FROM temp.tombolo_staging WHERE row = ?",
+        &[StoredRef::Integer(number)],
+    )?;
+    Ok(taken == 1)
+}
+
+/// The canonical cells of a staged row, as one encoded row.
+pub(super) fn encoded(
+    connection: &RawConnection<'_>,
+    conversion: &Conversion,
+    number: i64,
+) -> Result<Vec<u8>, DatabaseError> {
+    let mut select = connection.prepare("SELECT * FROM temp.tombolo_staging WHERE row = ?")?;
+    let values = [StoredRef::Integer(number)];
+    let mut rows = select.query(&values)?;
+    let row = rows
+        .next()?
+        .ok_or_else(|| unsuitable(conversion, "a row was decided that is not staged"))?;
+    if let Ok(StoredRef::Blob(cells)) = row.get(1) {
+        return Ok(cells.to_vec());
     }
+    let cells = conversion
+        .read(row, 2)
+        .map_err(|reason| unsuitable(conversion, &reason))?;
+    Ok(RowBlock::encode_row(&cells))
 }
 
-impl Staging {
-    /// Makes the empty staging of a table that `merge` found suitable.
-    pub(super) async fn create(
-        connection: &mut SqliteConnection,
-        merge: &Merge,
-        incoming: TableSchema,
-        local: &Table,
-    ) -> Result<Self, DatabaseError> {
-        Self::drop(connection).await?;
-        execute(connection, merge.create_staging()).await?;
-        let columns = incoming
-            .columns
-            .iter()
-            .filter_map(|column| {
-                local
-                    .storage
-                    .iter()
-                    .find(|here| here.name == column.name)
-                    .cloned()
-            })
-            .collect();
-        let rows_per_statement = merge.rows_per_statement();
-        Ok(Self {
+/// Staged rows behind a position that exist with another image.
+pub(super) fn conflicts(
+    connection: &RawConnection<'_>,
+    conversion: &Conversion,
+    merge: &Merge,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<StagedConflict>, DatabaseError> {
+    let mut statement = connection.prepare(&merge.conflicts())?;
+    let values = [StoredRef::Integer(after), StoredRef::Integer(limit.into())];
+    let mut rows = statement.query(&values)?;
+    let mut conflicts = Vec::new();
+    let mut size = 0;
+    while size < PAGE_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let Ok(StoredRef::Integer(number)) = row.get(0) else {
+            break;
+        };
+        let read = |row: Row<'_>, first| {
+            conversion
+                .read(row, first)
+                .map_err(|reason| unsuitable(conversion, &format!("row {number}, {reason}")))
+        };
+        let incoming = match row.get(1) {
+            Ok(StoredRef::Blob(cells)) => RowBlock::parse_row(cells).unwrap_or_default(),
+            _ => read(row, 2)?,
+        };
+        let local = read(row, 2 + conversion.width())?;
+        size += incoming.iter().chain(&local).map(cell_size).sum::<usize>();
+        conflicts.push(StagedConflict {
+            position: u64::try_from(number).unwrap_or_default(),
             incoming,
-            columns,
-            stage: merge.stage(rows_per_statement).into(),
-            rows_per_statement,
-            key: merge.key_positions().collect(),
-            arrived: 0,
-            chunk: Chunk::after(0),
-        })
+            local,
+        });
     }
+    Ok(conflicts)
+}
 
-    pub(super) async fn drop(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
-        execute(
-            connection,
-            "DROP TABLE IF EXISTS temp.tombolo_staging".to_owned(),
+fn cell_size(cell: &Cell) -> usize {
+    13 + match cell {
+        Cell::Text(text) => text.len(),
+        Cell::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// Settles one staged row; true if it stays in the staging.
+pub(super) fn settle(
+    connection: &RawConnection<'_>,
+    conversion: &Conversion,
+    merge: &Merge,
+    number: i64,
+    decision: &Decision,
+) -> Result<bool, DatabaseError> {
+    let twice = || {
+        unsuitable(
+            conversion,
+            "a row was decided that is not staged, or decided twice",
         )
-        .await?;
-        Ok(())
-    }
-
-    /// Rows of the chunk under way that arrived.
-    pub(super) fn staged(&self) -> u64 {
-        self.arrived - self.chunk.before
-    }
-
-    /// Rows of the chunk under way that were settled in favour of the local ones.
-    pub(super) fn kept_local(&self) -> u64 {
-        self.chunk.kept_local
-    }
-
-    /// The primary key of the last row that arrived, as one encoded row; none without a primary key.
-    pub(super) fn last_key(&self) -> Option<Vec<u8>> {
-        self.chunk.last_key.clone()
-    }
-
-    /// Whether a key may have arrived twice in the chunk under way.
-    pub(super) fn may_repeat(&self) -> bool {
-        self.chunk.rising.is_none()
-    }
-
-    /// The chunk is applied: its rows are gone.
-    pub(super) fn next_chunk(&mut self) {
-        self.chunk = Chunk::after(self.arrived);
-    }
-
-    /// The chunk is given up: its rows will arrive again.
-    pub(super) fn forget_chunk(&mut self) {
-        self.arrived = self.chunk.before;
-        self.chunk = Chunk::after(self.arrived);
-    }
-
-    /// Stages the rows of a block.
-    pub(super) async fn stage(
-        &mut self,
-        connection: &mut SqliteConnection,
-        merge: &Merge,
-        block: &RowBlock,
-    ) -> Result<(), DatabaseError> {
-        if block.column_count() != self.columns.len() {
-            return Err(self.unsuitable("the rows have another number of cells than announced"));
-        }
-        let mut left = block.row_count() as usize;
-        let mut rows = block.rows();
-        while left > 0 {
-            let count = left.min(self.rows_per_statement);
-            let mut arguments = SqliteArguments::default();
-            arguments.reserve(count * (self.columns.len() + 1), 0);
-            for row in rows.by_ref().take(count) {
-                self.arrived += 1;
-                self.convert_row(row, &mut arguments)?;
-                if left == 1 {
-                    self.chunk.last_key = self.primary_key(row);
-                }
-                left -= 1;
-            }
-            let sql = match count == self.rows_per_statement {
-                true => self.stage.clone(),
-                false => merge.stage(count).into(),
-            };
-            sqlx::query_with(AssertSqlSafe(sql), arguments)
-                .execute(&mut *connection)
-                .await
-                .map_err(|error| refused(&error))?;
-        }
-        Ok(())
-    }
-
-    fn convert_row<'a>(
-        &mut self,
-        cells: impl Iterator<Item = CellRef<'a>>,
-        arguments: &mut SqliteArguments,
-    ) -> Result<(), DatabaseError> {
-        let number = self.arrived;
-        add(arguments, Stored::Integer(position(number)))?;
-        let single_key = match self.key.as_slice() {
-            [index] => Some(*index),
-            _ => None,
-        };
-        let mut key = None;
-        for (index, cell) in cells.enumerate() {
-            let value = self.convert(index, cell, number)?;
-            if single_key == Some(index)
-                && let Stored::Integer(value) = value
-            {
-                key = Some(value);
-            }
-            add(arguments, value)?;
-        }
-        self.chunk.rising = match (self.chunk.rising, key) {
-            (Some(last), Some(key)) if key > last => Some(key),
-            _ => None,
-        };
-        Ok(())
-    }
-
-    fn convert(&self, index: usize, cell: CellRef<'_>, row: u64) -> Result<Stored, DatabaseError> {
-        let (Some(incoming), Some(column)) =
-            (self.incoming.columns.get(index), self.columns.get(index))
-        else {
-            return Err(self.unsuitable("the rows have another number of cells than announced"));
-        };
-        to_storage(cell, &incoming.logical, column)
-            .map_err(|reason| self.misfit(row, &column.name, reason))
-    }
-
-    fn primary_key<'a>(&self, cells: impl Iterator<Item = CellRef<'a>>) -> Option<Vec<u8>> {
-        let key = &self.incoming.primary_key;
-        let cells: Vec<_> = cells.collect();
-        let mut builder = BlockBuilder::new(key.len());
-        for name in key {
-            let index = self
-                .incoming
-                .columns
-                .iter()
-                .position(|column| column.name == *name)?;
-            builder.push(*cells.get(index)?);
-        }
-        builder.end_row();
-        (!key.is_empty()).then(|| builder.take().data().to_vec())
-    }
-
-    /// Staged rows behind a position that exist with another image.
-    pub(super) async fn conflicts(
-        &self,
-        connection: &mut SqliteConnection,
-        merge: &Merge,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<StagedConflict>, DatabaseError> {
-        let mut rows = sqlx::query(AssertSqlSafe(merge.conflicts()))
-            .bind(position(after))
-            .bind(i64::from(limit))
-            .fetch(connection);
-        let mut conflicts = Vec::new();
-        let mut size = 0;
-        while size < PAGE_BYTES
-            && let Some(row) = rows.try_next().await.map_err(|error| refused(&error))?
-        {
-            let number: i64 = row.try_get(0).map_err(|error| refused(&error))?;
-            let position = u64::try_from(number).unwrap_or_default();
-            let mut read = |first: usize| -> Result<Vec<Cell>, DatabaseError> {
-                let mut cells = Vec::with_capacity(self.columns.len());
-                for (index, column) in self.incoming.columns.iter().enumerate() {
-                    let misfit = |reason| self.misfit(position, &column.name, reason);
-                    let value = stored(&row, first + index)?.map_err(misfit)?;
-                    size += value.size();
-                    let mut scratch = [0; 16];
-                    cells.push(
-                        to_cell(value, &column.logical, &mut scratch)
-                            .map_err(misfit)?
-                            .to_cell(),
-                    );
-                }
-                Ok(cells)
-            };
-            conflicts.push(StagedConflict {
-                position,
-                incoming: read(1)?,
-                local: read(1 + self.columns.len())?,
-            });
-        }
-        Ok(conflicts)
-    }
-
-    /// Settles one staged row.
-    pub(super) async fn settle(
-        &mut self,
-        connection: &mut SqliteConnection,
-        merge: &Merge,
-        row: u64,
-        decision: Decision,
-    ) -> Result<(), DatabaseError> {
-        let changed = match decision {
-            Decision::TakeIncoming => return Ok(()),
-            Decision::KeepLocal => {
-                self.chunk.kept_local += 1;
-                sqlx::query("DELETE FROM temp.tombolo_staging WHERE row = ?")
-                    .bind(position(row))
-                    .execute(connection)
-                    .await
-            }
-            Decision::Write(cells) => {
-                let mut values = Vec::with_capacity(cells.len());
-                if cells.len() != self.columns.len() {
-                    return Err(
-                        self.unsuitable("a row that is to be written has another number of cells")
-                    );
-                }
-                for (index, cell) in cells.iter().enumerate() {
-                    values.push(self.convert(index, cell.into(), row)?);
-                }
-                self.keep_key(connection, merge, row, &values).await?;
-                let mut arguments = SqliteArguments::default();
-                for value in values {
-                    add(&mut arguments, value)?;
-                }
-                add(&mut arguments, Stored::Integer(position(row)))?;
-                sqlx::query_with(AssertSqlSafe(merge.restage()), arguments)
-                    .execute(connection)
-                    .await
-            }
-        };
-        match changed.map_err(|error| refused(&error))?.rows_affected() {
-            1 => Ok(()),
-            _ => Err(self.unsuitable("a row was decided that is not staged, or decided twice")),
-        }
-    }
-
-    /// Refuses values whose key is not the staged one.
-    async fn keep_key(
-        &self,
-        connection: &mut SqliteConnection,
-        merge: &Merge,
-        row: u64,
-        values: &[Stored],
-    ) -> Result<(), DatabaseError> {
-        if self.key.is_empty() {
-            return Err(self.unsuitable("rows can only be decided singly where they have a key"));
-        }
-        let staged = sqlx::query(AssertSqlSafe(merge.staged_key()))
-            .bind(position(row))
-            .fetch_optional(connection)
-            .await
-            .map_err(|error| refused(&error))?
-            .ok_or_else(|| self.unsuitable("a row was decided that is not staged"))?;
-        for (column, index) in self.key.iter().enumerate() {
-            let same = values
-                .get(*index)
-                .zip(stored(&staged, column)?.ok())
-                .is_some_and(|(value, staged)| value.borrow() == staged);
-            if !same {
-                return Err(self.unsuitable(
-                    "a row that is to be written has another key than the incoming one",
+    };
+    match decision {
+        Decision::TakeIncoming => Ok(true),
+        Decision::KeepLocal => match take_out(connection, number)? {
+            true => Ok(false),
+            false => Err(twice()),
+        },
+        Decision::Write(cells) => {
+            if cells.len() != conversion.width() {
+                return Err(unsuitable(
+                    conversion,
+                    "a row that is to be written has another number of cells",
                 ));
             }
+            let mut values = Vec::with_capacity(cells.len());
+            conversion
+                .store(cells.iter().map(CellRef::from), &mut values)
+                .map_err(|reason| {
+                    unsuitable(
+                        conversion,
+                        &format!("a row that is to be written: {reason}"),
+                    )
+                })?;
+            keep_key(connection, conversion, merge, number, &values)?;
+            let encoded = RowBlock::encode_row(cells);
+            let mut parameters = vec![StoredRef::Blob(&encoded)];
+            parameters.extend(values.iter().map(Stored::borrow));
+            parameters.push(StoredRef::Integer(number));
+            match connection.execute(&merge.restage(), &parameters)? {
+                1 => Ok(true),
+                _ => Err(twice()),
+            }
         }
-        Ok(())
-    }
-
-    pub(super) fn unsuitable(&self, reason: &str) -> DatabaseError {
-        DatabaseError::Unsuitable {
-            table: self.incoming.table.clone(),
-            reason: reason.to_owned(),
-        }
-    }
-
-    fn misfit(&self, row: u64, column: &str, reason: String) -> DatabaseError {
-        Misfit {
-            table: self.incoming.table.clone(),
-            row: row.to_string(),
-            column: column.to_owned(),
-            reason,
-        }
-        .into()
     }
 }
 
-/// Runs a statement and gives the number of rows it changed itself, without those that its triggers changed.
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    sql: String,
-) -> Result<u64, DatabaseError> {
-    let done = sqlx::query(AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    Ok(done.rows_affected())
-}
-
-/// No run has 2^63 rows.
-fn position(row: u64) -> i64 {
-    i64::try_from(row).unwrap_or(i64::MAX)
-}
-
-pub(super) fn add(arguments: &mut SqliteArguments, value: Stored) -> Result<(), DatabaseError> {
-    match value {
-        Stored::Null => arguments.add(None::<i64>),
-        Stored::Integer(value) => arguments.add(value),
-        Stored::Real(value) => arguments.add(value),
-        Stored::Text(value) => arguments.add(value),
-        Stored::Blob(value) => arguments.add(value),
+/// Refuses values whose key is not the staged one.
+fn keep_key(
+    connection: &RawConnection<'_>,
+    conversion: &Conversion,
+    merge: &Merge,
+    number: i64,
+    values: &[Stored<'_>],
+) -> Result<(), DatabaseError> {
+    if !merge.has_key() {
+        return Err(unsuitable(
+            conversion,
+            "rows can only be decided singly where they have a key",
+        ));
     }
-    .map_err(|error| refused(&sqlx::Error::Encode(error)))
+    let mut statement = connection.prepare(&merge.staged_key())?;
+    let parameters = [StoredRef::Integer(number)];
+    let mut rows = statement.query(&parameters)?;
+    let staged = rows
+        .next()?
+        .ok_or_else(|| unsuitable(conversion, "a row was decided that is not staged"))?;
+    for (column, index) in merge.key_positions().enumerate() {
+        let same = values
+            .get(index)
+            .zip(staged.get(column).ok())
+            .is_some_and(|(value, staged)| value.borrow() == staged);
+        if !same {
+            return Err(unsuitable(
+                conversion,
+                "a row that is to be written has another key than the incoming one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn unsuitable(conversion: &Conversion, reason: &str) -> DatabaseError {
+    DatabaseError::Unsuitable {
+        table: conversion.table().to_owned(),
+        reason: reason.to_owned(),
+    }
 }

@@ -1,5 +1,6 @@
 //! Canonical cells from and to the values that SQLite stores.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::decimal::{self, Number};
@@ -34,17 +35,17 @@ impl StoredRef<'_> {
     }
 }
 
-/// A value as SQLite stores it.
+/// A value as SQLite stores it, with its text where that had to be made.
 #[derive(Clone, Debug)]
-pub(super) enum Stored {
+pub(super) enum Stored<'a> {
     Null,
     Integer(i64),
     Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
+    Text(Cow<'a, str>),
+    Blob(&'a [u8]),
 }
 
-impl Stored {
+impl Stored<'_> {
     pub(super) fn borrow(&self) -> StoredRef<'_> {
         match self {
             Self::Null => StoredRef::Null,
@@ -102,11 +103,11 @@ pub(super) fn to_cell<'a>(
 
 /// What to store for a cell so that it comes back from the column unchanged; the error says what does not fit,
 /// without the value.
-pub(super) fn to_storage(
-    cell: CellRef<'_>,
+pub(super) fn to_storage<'a>(
+    cell: CellRef<'a>,
     logical: &LogicalType,
     column: &LocalColumn,
-) -> Result<Stored, String> {
+) -> Result<Stored<'a>, String> {
     let value = match (logical, cell) {
         (_, CellRef::Null) => Stored::Null,
         (LogicalType::Boolean, CellRef::Boolean(value)) => Stored::Integer(value.into()),
@@ -135,7 +136,7 @@ pub(super) fn to_storage(
         }
         (LogicalType::Uuid, CellRef::Bytes(bytes)) => {
             let bytes = bytes.try_into().map_err(|_| not_a(logical))?;
-            Stored::Text(format_uuid(bytes))
+            Stored::Text(format_uuid(bytes).into())
         }
         (
             LogicalType::Date
@@ -156,9 +157,9 @@ fn printed(
     fits: bool,
     logical: &LogicalType,
     print: impl FnOnce() -> String,
-) -> Result<Stored, String> {
+) -> Result<Stored<'static>, String> {
     if fits {
-        Ok(Stored::Text(print()))
+        Ok(Stored::Text(print().into()))
     } else {
         Err(format!("it is outside the range of a {}", name(logical)))
     }
@@ -169,7 +170,7 @@ fn is_infinite(value: i64) -> bool {
 }
 
 /// A decimal in the form its column holds, where that is exactly the same number.
-fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> Stored {
+fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> Stored<'_> {
     let number = match cell {
         CellRef::Text(text) if affinity.is_numeric() => decimal::exact(text),
         CellRef::Integer(value) if affinity != Affinity::Blob => Some(Number::Integer(value)),
@@ -180,8 +181,10 @@ fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> Stored {
     };
     match (number, affinity) {
         (None, _) => plain(cell),
-        (Some(Number::Integer(value)), Affinity::Text) => Stored::Text(value.to_string()),
-        (Some(Number::Real(value)), Affinity::Text) => Stored::Text((value + 0.0).to_string()),
+        (Some(Number::Integer(value)), Affinity::Text) => Stored::Text(value.to_string().into()),
+        (Some(Number::Real(value)), Affinity::Text) => {
+            Stored::Text((value + 0.0).to_string().into())
+        }
         (Some(Number::Integer(value)), Affinity::Real) => {
             decimal::integer_as_real(value).map_or(plain(cell), Stored::Real)
         }
@@ -196,19 +199,19 @@ fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> Stored {
 }
 
 /// The storage class that the carrier names.
-fn plain(cell: CellRef<'_>) -> Stored {
+fn plain(cell: CellRef<'_>) -> Stored<'_> {
     match cell {
         CellRef::Null => Stored::Null,
         CellRef::Boolean(value) => Stored::Integer(value.into()),
         CellRef::Integer(value) => Stored::Integer(value),
         CellRef::Real(value) => Stored::Real(value),
-        CellRef::Text(value) => Stored::Text(value.to_owned()),
-        CellRef::Bytes(value) => Stored::Blob(value.to_vec()),
+        CellRef::Text(value) => Stored::Text(value.into()),
+        CellRef::Bytes(value) => Stored::Blob(value),
     }
 }
 
 /// Refuses what SQLite would change on the way in.
-fn check(value: &Stored, column: &LocalColumn) -> Result<(), String> {
+fn check(value: &Stored<'_>, column: &LocalColumn) -> Result<(), String> {
     if column.rowid {
         return match value {
             Stored::Integer(_) => Ok(()),

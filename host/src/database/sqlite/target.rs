@@ -1,13 +1,19 @@
 //! A connection that takes rows into a SQLite file.
 
-use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use std::sync::Arc;
 
-use super::error::refused;
-use super::ledger::{self, Ledger};
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use tokio::sync::Mutex;
+
+use super::checks;
+use super::conversion::Conversion;
+use super::ledger::{self, Ledger, execute};
+use super::load::Load;
 use super::merge::Merge;
-use super::schema;
-use super::staging::{Staging, execute};
+use super::raw::{self, RawConnection};
+use super::schema::{self, Table};
+use super::staging;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
     TableLoad, Target,
@@ -16,99 +22,62 @@ use crate::rows::RowBlock;
 
 /// A connection that writes.
 pub(super) struct SqliteTarget {
-    connection: SqliteConnection,
+    /// Of a call that was given up, until it has ended.
+    connection: Arc<Mutex<SqliteConnection>>,
     database: String,
+    /// None as well after a call that was given up.
     load: Option<Load>,
-}
-
-/// The table under way.
-struct Load {
-    ledger: Ledger,
-    merge: Merge,
-    staging: Staging,
-    /// Whether a chunk's transaction is open.
-    open: bool,
 }
 
 impl SqliteTarget {
     pub(super) fn new(connection: SqliteConnection, database: String) -> Self {
         Self {
-            connection,
+            connection: Arc::new(Mutex::new(connection)),
             database,
             load: None,
         }
     }
 
-    /// Makes the table, where this run does, and its ledger row, or finds both.
-    async fn enter(&mut self, load: &TableLoad) -> Result<(schema::Table, Ledger), DatabaseError> {
-        let connection = &mut self.connection;
-        let name = &load.incoming.table;
-        let entry = ledger::entry(connection, &load.run, name).await?;
-        if entry.is_none()
-            && let Some(statements) = &load.create
-        {
-            for statement in statements {
-                execute(connection, statement.sql().to_owned()).await?;
-            }
-            let made = schema::table(connection, &self.database, name).await?;
-            ledger::keep_origins(connection, &made, &load.incoming).await?;
-        }
-        let local = schema::table(connection, &self.database, name).await?;
-        let ledger = Ledger::enter(connection, load, &local.schema.table).await?;
-        Ok((local, ledger))
+    /// Works with the connection on a thread that may block.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&RawConnection<'_>) -> Result<T, DatabaseError> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let connection = Arc::clone(&self.connection).lock_owned().await;
+        raw::work(connection, |connection| work(connection)).await
     }
 
-    async fn run_all(&mut self, statements: &[CheckedStatement]) -> Result<(), DatabaseError> {
-        for statement in statements {
-            execute(&mut self.connection, statement.sql().to_owned()).await?;
-        }
-        Ok(())
+    /// Works on the table under way.
+    async fn load<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&RawConnection<'_>, &mut Load) -> Result<T, DatabaseError> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let mut load = self.taken()?;
+        let (load, done) = self
+            .work(|connection| {
+                let done = work(connection, &mut load);
+                Ok((load, done))
+            })
+            .await?;
+        self.load = Some(load);
+        done
     }
 
-    async fn begin(&mut self) -> Result<(), DatabaseError> {
-        execute(&mut self.connection, "BEGIN IMMEDIATE".to_owned())
-            .await
-            .map(|_| ())
+    fn taken(&mut self) -> Result<Load, DatabaseError> {
+        self.load.take().ok_or_else(|| DatabaseError::Unsuitable {
+            table: String::new(),
+            reason: format!("no table of {} is being loaded", self.database),
+        })
     }
-
-    /// Ends the transaction that `result` came from.
-    async fn end<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
-        match result {
-            Ok(value) => self.commit().await.map(|()| value),
-            Err(error) => {
-                self.undo().await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn commit(&mut self) -> Result<(), DatabaseError> {
-        let done = execute(&mut self.connection, "COMMIT".to_owned()).await;
-        if done.is_err() {
-            self.undo().await;
-        }
-        done.map(|_| ())
-    }
-
-    /// Ends a transaction if one is open. SQLite ended it itself after some errors, and then says so: no matter.
-    async fn undo(&mut self) {
-        let _ = execute(&mut self.connection, "ROLLBACK".to_owned()).await;
-    }
-}
-
-fn load<'a>(load: &'a mut Option<Load>, database: &str) -> Result<&'a mut Load, DatabaseError> {
-    load.as_mut().ok_or_else(|| DatabaseError::Unsuitable {
-        table: String::new(),
-        reason: format!("no table of {database} is being loaded"),
-    })
 }
 
 #[async_trait]
 impl Target for SqliteTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
-        self.begin().await?;
-        let made = ledger::create(&mut self.connection).await;
-        self.end(made).await
+        let mut connection = self.connection.lock().await;
+        begin(&mut connection).await?;
+        let made = ledger::create(&mut connection).await;
+        end(&mut connection, made).await
     }
 
     async fn ledger_entry(
@@ -116,23 +85,33 @@ impl Target for SqliteTarget {
         run: &str,
         table: &str,
     ) -> Result<Option<LedgerEntry>, DatabaseError> {
-        ledger::entry(&mut self.connection, run, table).await
+        ledger::entry(&mut *self.connection.lock().await, run, table).await
     }
 
     async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError> {
         self.load = None;
-        self.begin().await?;
-        let entered = self.enter(&load).await;
-        let (local, ledger) = self.end(entered).await?;
+        let mut connection = self.connection.lock().await;
+        begin(&mut connection).await?;
+        let entered = enter(&mut connection, &self.database, &load).await;
+        let (local, ledger) = end(&mut connection, entered).await?;
         let merge = Merge::new(&load.incoming, &local, &load.plan)?;
-        let connection = &mut self.connection;
-        let staging = Staging::create(connection, &merge, load.incoming, &local).await?;
-        self.load = Some(Load {
-            ledger,
-            merge,
-            staging,
-            open: false,
-        });
+        let arriving: Vec<_> = load
+            .incoming
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        let foreign_keys =
+            checks::foreign_keys(&mut connection, &self.database, &local, &arriving, &merge)
+                .await?;
+        drop(connection);
+        let conversion = Conversion::new(load.incoming.clone(), &local);
+        let load = self
+            .work(move |connection| {
+                Load::begin(connection, &load, ledger, (conversion, merge), foreign_keys)
+            })
+            .await?;
+        self.load = Some(load);
         Ok(())
     }
 
@@ -143,22 +122,9 @@ impl Target for SqliteTarget {
     }
 
     async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError> {
-        let load = load(&mut self.load, &self.database)?;
-        if !load.open {
-            execute(&mut self.connection, "BEGIN IMMEDIATE".to_owned()).await?;
-            load.open = true;
-            // Rows may refer to others that come later in the chunk. Holds until the transaction ends.
-            execute(
-                &mut self.connection,
-                "PRAGMA defer_foreign_keys = ON".to_owned(),
-            )
-            .await?;
-        }
-        load.staging
-            .stage(&mut self.connection, &load.merge, block)
-            .await?;
-        load.ledger.staged(block);
-        Ok(())
+        let block = block.clone();
+        self.load(move |connection, load| load.stage(connection, &block))
+            .await
     }
 
     async fn conflicts(
@@ -166,121 +132,99 @@ impl Target for SqliteTarget {
         after: u64,
         limit: u32,
     ) -> Result<Vec<StagedConflict>, DatabaseError> {
-        let load = load(&mut self.load, &self.database)?;
-        if !load.open || !load.merge.has_key() {
-            return Ok(Vec::new());
-        }
-        load.staging
-            .conflicts(&mut self.connection, &load.merge, after, limit)
+        self.load(move |connection, load| load.conflicts(connection, after, limit))
             .await
     }
 
     async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {
-        let load = load(&mut self.load, &self.database)?;
-        for (position, decision) in decisions {
-            load.staging
-                .settle(&mut self.connection, &load.merge, position, decision)
-                .await?;
-        }
-        Ok(())
+        self.load(move |connection, load| load.settle(connection, &decisions))
+            .await
     }
 
     async fn commit_chunk(&mut self) -> Result<ChunkCounts, DatabaseError> {
-        let load = load(&mut self.load, &self.database)?;
-        if !load.open {
-            return Ok(ChunkCounts::default());
-        }
-        let counts = apply(&mut self.connection, load).await?;
-        let last_key = load.staging.last_key();
-        load.ledger
-            .advance(&mut self.connection, counts, last_key)
-            .await?;
-        execute(
-            &mut self.connection,
-            "DELETE FROM temp.tombolo_staging".to_owned(),
-        )
-        .await?;
-        execute(&mut self.connection, "COMMIT".to_owned()).await?;
-        load.ledger.committed(counts);
-        load.open = false;
-        load.staging.next_chunk();
-        Ok(counts)
+        self.load(|connection, load| load.commit_chunk(connection))
+            .await
     }
 
     async fn rollback(&mut self) -> Result<(), DatabaseError> {
-        self.undo().await;
+        undo(&mut *self.connection.lock().await).await;
         if let Some(load) = &mut self.load {
-            load.open = false;
-            load.ledger.rolled_back();
-            load.staging.forget_chunk();
+            load.forget_chunk();
         }
         Ok(())
     }
 
     async fn finish_table(&mut self, after: &[CheckedStatement]) -> Result<Loaded, DatabaseError> {
-        let load = self.load.take().ok_or_else(|| DatabaseError::Unsuitable {
-            table: String::new(),
-            reason: format!("no table of {} is being loaded", self.database),
-        })?;
-        if load.open {
-            return Err(load
-                .staging
-                .unsuitable("its last chunk was neither committed nor given up"));
+        let load = self.taken()?;
+        if load.is_open() {
+            return Err(load.unsuitable("its last chunk was neither committed nor given up"));
         }
-        self.begin().await?;
-        let done = match self.run_all(after).await {
-            Ok(()) => load.ledger.finish(&mut self.connection).await,
+        let mut connection = self.connection.lock().await;
+        begin(&mut connection).await?;
+        let done = match run_all(&mut connection, after).await {
+            Ok(()) => load.ledger.finish(&mut connection).await,
             Err(error) => Err(error),
         };
-        self.end(done).await?;
+        end(&mut connection, done).await?;
+        drop(connection);
         // SQLite itself numbers new rows behind the greatest key.
-        Staging::drop(&mut self.connection).await?;
-        Ok(load.ledger.loaded())
+        self.work(staging::remove).await?;
+        Ok(load.loaded())
     }
 }
 
-/// Takes the staged rows into the table.
-async fn apply(
+/// Makes the table, where this run does, and its ledger row, or finds both.
+async fn enter(
     connection: &mut SqliteConnection,
-    load: &Load,
-) -> Result<ChunkCounts, DatabaseError> {
-    let (merge, staging) = (&load.merge, &load.staging);
-    if merge.has_key() && staging.may_repeat() && scalar(connection, merge.repeated()).await? != 0 {
-        return Err(staging.unsuitable("a key arrives twice in one chunk"));
+    database: &str,
+    load: &TableLoad,
+) -> Result<(Table, Ledger), DatabaseError> {
+    let name = &load.incoming.table;
+    let entry = ledger::entry(connection, &load.run, name).await?;
+    if entry.is_none()
+        && let Some(statements) = &load.create
+    {
+        run_all(connection, statements).await?;
+        let made = schema::table(connection, database, name).await?;
+        ledger::keep_origins(connection, &made, &load.incoming).await?;
     }
-    // The first chunk of a new table needs no look at what exists.
-    let merging = merge.has_key() && scalar(connection, merge.is_empty()).await? == 0;
-    let mut blocked = 0;
-    let mut updated = 0;
-    if merging {
-        if let Some(sql) = merge.blocked() {
-            blocked = scalar(connection, sql).await?;
-        }
-        if let Some(sql) = merge.update() {
-            updated = execute(connection, sql).await?;
-        }
-    }
-    let created = execute(connection, merge.insert(merging)).await?;
-    let rest = (staging.staged() - staging.kept_local()).saturating_sub(created + updated);
-    let same = if merge.updates() {
-        rest.saturating_sub(blocked)
-    } else {
-        0
-    };
-    Ok(ChunkCounts {
-        created,
-        updated,
-        same,
-        skipped: rest - same + staging.kept_local(),
-        failed: 0,
-    })
+    let local = schema::table(connection, database, name).await?;
+    let ledger = Ledger::enter(connection, load, &local.schema.table).await?;
+    Ok((local, ledger))
 }
 
-async fn scalar(connection: &mut SqliteConnection, sql: String) -> Result<u64, DatabaseError> {
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .fetch_one(connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    let number: i64 = row.try_get(0).map_err(|error| refused(&error))?;
-    Ok(u64::try_from(number).unwrap_or_default())
+async fn run_all(
+    connection: &mut SqliteConnection,
+    statements: &[CheckedStatement],
+) -> Result<(), DatabaseError> {
+    for statement in statements {
+        execute(connection, statement.sql().to_owned()).await?;
+    }
+    Ok(())
+}
+
+async fn begin(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
+    execute(connection, "BEGIN IMMEDIATE".to_owned()).await
+}
+
+/// Ends the transaction that `result` came from.
+async fn end<T>(
+    connection: &mut SqliteConnection,
+    result: Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    let done = match result {
+        Ok(value) => execute(connection, "COMMIT".to_owned())
+            .await
+            .map(|()| value),
+        error => error,
+    };
+    if done.is_err() {
+        undo(connection).await;
+    }
+    done
+}
+
+/// Ends a transaction if one is open. SQLite ended it itself after some errors, and then says so: no matter.
+async fn undo(connection: &mut SqliteConnection) {
+    let _ = execute(connection, "ROLLBACK".to_owned()).await;
 }

@@ -8,8 +8,12 @@
 )]
 
 mod merge;
+mod raw;
+mod rejects;
 mod source;
 mod storage;
+mod stored;
+mod straight;
 mod strategies;
 mod target;
 mod transfer;
@@ -28,7 +32,8 @@ use tokio::sync::mpsc;
 use super::SqliteDatabase;
 use crate::bindings::types::{Cell, ColumnRule, SetPlan, TableSchema, UpdateRule, ValueSource};
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Snapshot, TableLoad, Target, quote,
+    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, Read, Reject, Snapshot,
+    TableLoad, Target, quote,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -118,7 +123,7 @@ async fn literals(file: &Path, table: &str) -> Vec<Vec<String>> {
 }
 
 async fn read(
-    snapshot: &mut dyn Snapshot,
+    snapshot: &dyn Snapshot,
     table: &TableSchema,
 ) -> Result<Vec<Vec<Cell>>, DatabaseError> {
     let (sender, mut receiver) = mpsc::channel::<RowBlock>(2);
@@ -133,7 +138,7 @@ async fn read(
         }
         rows
     };
-    let (done, rows) = tokio::join!(snapshot.read(table, sender), collect);
+    let (done, rows) = tokio::join!(snapshot.read(Read::all(table), sender), collect);
     done.map(|()| rows)
 }
 
@@ -156,6 +161,7 @@ fn counts(created: u64, updated: u64, same: u64, skipped: u64) -> ChunkCounts {
         updated,
         same,
         skipped,
+        failed: 0,
     }
 }
 
@@ -199,27 +205,44 @@ fn overwrite(table: &TableSchema) -> SetPlan {
     update(&key, &columns)
 }
 
+/// As [`overwrite`], but only where the version is greater.
+fn newer(table: &TableSchema) -> SetPlan {
+    let mut plan = overwrite(table);
+    if let Some(update) = &mut plan.update {
+        update.only_if_newer = table.columns.last().map(|column| column.name.clone());
+    }
+    plan
+}
+
 async fn target(database: &SqliteDatabase) -> Box<dyn Target> {
     let mut target = database.target().await.unwrap();
     target.prepare().await.unwrap();
     target
 }
 
+/// A run's load of a table that exists, in which no row may be rejected.
+fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableLoad {
+    TableLoad {
+        run: run.to_owned(),
+        incoming: incoming.clone(),
+        plan,
+        create: None,
+        straight: true,
+        max_rejects: 0,
+        description: "description".to_owned(),
+        retry: false,
+    }
+}
+
 async fn begin(
     target: &mut dyn Target,
-    database: &SqliteDatabase,
     run: &str,
     incoming: &TableSchema,
     plan: SetPlan,
 ) -> Result<(), DatabaseError> {
-    let load = TableLoad {
-        run: run.to_owned(),
-        incoming: incoming.clone(),
-        local: database.describe(&incoming.table).await?,
-        plan,
-        created: false,
-    };
-    target.begin_table(load).await
+    target.begin_table(load(run, incoming, plan)).await?;
+    target.read_from("snapshot");
+    Ok(())
 }
 
 /// One chunk of rows into a table that exists.
@@ -229,17 +252,29 @@ async fn apply(
     plan: SetPlan,
     rows: &[Vec<Cell>],
 ) -> Result<ChunkCounts, DatabaseError> {
+    let (counts, _) = load_rows(database, load("run", incoming, plan), rows).await?;
+    Ok(counts)
+}
+
+/// One chunk of rows.
+async fn load_rows(
+    database: &SqliteDatabase,
+    load: TableLoad,
+    rows: &[Vec<Cell>],
+) -> Result<(ChunkCounts, Loaded), DatabaseError> {
     let mut target = target(database).await;
-    begin(&mut *target, database, "run", incoming, plan).await?;
+    target.begin_table(load).await?;
     let applied = match target.stage(&block(rows)).await {
         Ok(()) => target.commit_chunk().await,
         Err(error) => Err(error),
     };
     match applied {
-        Ok(_) => target.finish_table().await?,
-        Err(_) => target.rollback().await?,
+        Ok(counts) => Ok((counts, target.finish_table(&[]).await?)),
+        Err(error) => {
+            target.rollback().await?;
+            Err(error)
+        }
     }
-    applied
 }
 
 /// One table from a snapshot of one file into another.
@@ -249,9 +284,9 @@ async fn copy(
     table: &str,
     plan: SetPlan,
 ) -> ChunkCounts {
-    let mut snapshot = from.snapshot().await.unwrap();
+    let snapshot = from.snapshot().await.unwrap();
     let incoming = snapshot.describe(table).await.unwrap();
-    let rows = read(&mut *snapshot, &incoming).await.unwrap();
+    let rows = read(&*snapshot, &incoming).await.unwrap();
     apply(to, &incoming, plan, &rows).await.unwrap()
 }
 

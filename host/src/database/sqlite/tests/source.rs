@@ -154,11 +154,11 @@ async fn what_cannot_be_transferred_is_named() {
         shop.describe("words").await,
         Err(DatabaseError::Unsuitable { .. })
     ));
-    let mut snapshot = shop.snapshot().await.unwrap();
+    let snapshot = shop.snapshot().await.unwrap();
     let mut ledger = snapshot.describe("customer").await.unwrap();
     ledger.table = "tombolo_ledger".to_owned();
     assert!(matches!(
-        read(&mut *snapshot, &ledger).await,
+        read(&*snapshot, &ledger).await,
         Err(DatabaseError::NotFound { .. })
     ));
 }
@@ -265,9 +265,9 @@ async fn reading_leaves_no_trace() {
         assert_eq!(before.len(), 1, "{journal}");
         shop.tables().await.unwrap();
         shop.count("customer").await.unwrap();
-        let mut snapshot = shop.snapshot().await.unwrap();
+        let snapshot = shop.snapshot().await.unwrap();
         let customer = snapshot.describe("customer").await.unwrap();
-        let rows = read(&mut *snapshot, &customer).await.unwrap();
+        let rows = read(&*snapshot, &customer).await.unwrap();
         assert_eq!(
             rows,
             [
@@ -296,7 +296,7 @@ async fn a_snapshot_stands_still_while_writers_go_on() {
             .execute("PRAGMA busy_timeout = 0; INSERT INTO customer VALUES (3, 'Cy', NULL)")
             .await
             .unwrap();
-        let mut snapshot = shop.snapshot().await.unwrap();
+        let snapshot = shop.snapshot().await.unwrap();
         writer
             .execute("INSERT INTO customer VALUES (4, 'Di', NULL)")
             .await
@@ -306,7 +306,7 @@ async fn a_snapshot_stands_still_while_writers_go_on() {
             .await
             .unwrap();
         let customer = snapshot.describe("customer").await.unwrap();
-        let names = read(&mut *snapshot, &customer).await.unwrap();
+        let names = read(&*snapshot, &customer).await.unwrap();
         assert_eq!(names.len(), 3, "{journal}");
         assert_eq!(shop.count("customer").await.unwrap().rows, 3, "{journal}");
         assert_eq!(
@@ -346,9 +346,9 @@ async fn a_log_without_its_index_is_read_in_a_copy() {
     let before = folder.contents();
     let shop = folder.open("shop.db").await;
     assert_eq!(shop.count("customer").await.unwrap().rows, 2);
-    let mut snapshot = shop.snapshot().await.unwrap();
+    let snapshot = shop.snapshot().await.unwrap();
     let customer = snapshot.describe("customer").await.unwrap();
-    assert_eq!(read(&mut *snapshot, &customer).await.unwrap().len(), 2);
+    assert_eq!(read(&*snapshot, &customer).await.unwrap().len(), 2);
     drop(snapshot);
     assert_eq!(folder.contents(), before);
 }
@@ -384,9 +384,9 @@ async fn text_that_is_no_utf8_is_a_misfit_that_names_its_place() {
     let database = folder
         .database("bad.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (7, 'x'), (8, CAST(x'ff61' AS TEXT))")
         .await;
-    let mut snapshot = database.snapshot().await.unwrap();
+    let snapshot = database.snapshot().await.unwrap();
     let table = snapshot.describe("t").await.unwrap();
-    match read(&mut *snapshot, &table).await.unwrap_err() {
+    match read(&*snapshot, &table).await.unwrap_err() {
         DatabaseError::Misfit(misfit) => {
             assert_eq!((misfit.row.as_str(), misfit.column.as_str()), ("2", "a"));
         }
@@ -405,9 +405,9 @@ async fn keyless_tables_come_in_rowid_order_and_large_ones_in_blocks() {
              INSERT INTO t SELECT i, -i FROM n;",
         )
         .await;
-    let mut snapshot = database.snapshot().await.unwrap();
+    let snapshot = database.snapshot().await.unwrap();
     let table = snapshot.describe("t").await.unwrap();
-    let rows = read(&mut *snapshot, &table).await.unwrap();
+    let rows = read(&*snapshot, &table).await.unwrap();
     assert_eq!(rows.len(), 12_000);
     assert!(rows.is_sorted_by_key(|row| match row[0] {
         Cell::Integer(value) => value,
@@ -415,17 +415,14 @@ async fn keyless_tables_come_in_rowid_order_and_large_ones_in_blocks() {
     }));
     // A receiver that goes away is no error.
     let (sender, mut receiver) = mpsc::channel(1);
-    let (done, first) = tokio::join!(snapshot.read(&table, sender), async move {
+    let (done, first) = tokio::join!(snapshot.read(Read::all(&table), sender), async move {
         receiver.recv().await
     });
     done.unwrap();
     assert_eq!(first.unwrap().row_count(), crate::rows::FRAME_ROWS);
     let mut narrow = table.clone();
     narrow.columns.remove(0);
-    assert_eq!(
-        read(&mut *snapshot, &narrow).await.unwrap()[0],
-        [integer(-1)]
-    );
+    assert_eq!(read(&*snapshot, &narrow).await.unwrap()[0], [integer(-1)]);
 }
 
 #[tokio::test]
@@ -434,10 +431,10 @@ async fn utf16_databases_and_strange_names_are_read() {
     let database = folder
         .database("utf16.db", "PRAGMA encoding = 'UTF-16le'; CREATE TABLE \"sélect\" (\"a b\" TEXT, \"from\" BLOB); INSERT INTO \"sélect\" VALUES ('grün', x''), ('', NULL)")
         .await;
-    let mut snapshot = database.snapshot().await.unwrap();
+    let snapshot = database.snapshot().await.unwrap();
     let table = snapshot.describe("sélect").await.unwrap();
     assert_eq!(
-        read(&mut *snapshot, &table).await.unwrap(),
+        read(&*snapshot, &table).await.unwrap(),
         [[text("grün"), Cell::Bytes(vec![])], [text(""), Cell::Null]]
     );
 }

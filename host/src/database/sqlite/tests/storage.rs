@@ -13,7 +13,11 @@ fn column(affinity: Affinity) -> LocalColumn {
     }
 }
 
-fn store(cell: CellRef<'_>, logical: &LogicalType, affinity: Affinity) -> Result<Stored, String> {
+fn store<'a>(
+    cell: CellRef<'a>,
+    logical: &LogicalType,
+    affinity: Affinity,
+) -> Result<Stored<'a>, String> {
     to_storage(cell, logical, &column(affinity))
 }
 

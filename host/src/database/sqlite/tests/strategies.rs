@@ -147,19 +147,25 @@ async fn text_keys_match_by_their_collation_and_images_bit_by_bit() {
     let error = apply(&database, &table, overwrite(&table), &twice)
         .await
         .unwrap_err();
-    assert!(matches!(error, DatabaseError::Unsuitable { .. }), "{error}");
+    assert!(
+        matches!(error, DatabaseError::TooManyRejects { .. }),
+        "{error}"
+    );
     assert_eq!(literals(&folder.file("text.db"), "t").await.len(), 3);
 }
 
 #[tokio::test]
-async fn a_key_that_arrives_twice_keeps_nothing_of_its_chunk() {
+async fn a_row_too_many_keeps_nothing_of_its_chunk() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     let mut rows = delivery();
     rows.push(good(4, "again", 1.5, None, 1));
     for plan in [overwrite(&table), skip(&["id"])] {
         let error = apply(&database, &table, plan, &rows).await.unwrap_err();
-        assert!(error.to_string().contains("a key arrives twice"), "{error}");
+        assert!(
+            error.to_string().contains("its key arrived before"),
+            "{error}"
+        );
     }
     assert_eq!(names(&folder).await, ["'tea'", "'Milk'", "'salt'"]);
 }

@@ -64,7 +64,7 @@ async fn many_chunks_number_their_rows_on() {
         .await;
     let table = database.describe("t").await.unwrap();
     let mut writer = target(&database).await;
-    begin(&mut *writer, &database, "run", &table, overwrite(&table))
+    begin(&mut *writer, "run", &table, overwrite(&table))
         .await
         .unwrap();
     let rows: Vec<_> = (0..2_345)
@@ -77,7 +77,7 @@ async fn many_chunks_number_their_rows_on() {
         }
         sum += writer.commit_chunk().await.unwrap();
     }
-    writer.finish_table().await.unwrap();
+    writer.finish_table(&[]).await.unwrap();
     assert_eq!(sum, counts(2_345, 0, 500, 0));
     assert_eq!(database.count("t").await.unwrap().rows, 2_345);
 }

@@ -6,8 +6,8 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::bindings::types::LogicalType;
 use crate::database::sqlite::decimal::looks_like_number;
-use crate::database::sqlite::snapshot::stored;
-use crate::database::sqlite::storage::{LocalColumn, Stored, StoredRef, to_cell, to_storage};
+use crate::database::sqlite::raw::RawConnection;
+use crate::database::sqlite::storage::{LocalColumn, StoredRef, to_cell, to_storage};
 use crate::database::sqlite::types::Affinity;
 
 const DECLARED: [&str; 9] = [
@@ -95,29 +95,25 @@ async fn table() -> SqliteConnection {
     connection
 }
 
-async fn put(
-    connection: &mut SqliteConnection,
+/// Puts a value into a column and looks at what is there then.
+fn put<T>(
+    connection: &RawConnection<'_>,
     column: usize,
-    value: Stored,
-) -> sqlx::sqlite::SqliteRow {
-    connection.execute("DELETE FROM t").await.unwrap();
-    let sql = AssertSqlSafe(format!("INSERT INTO t (c{column}) VALUES (?)"));
-    let query = sqlx::query(sql);
-    let query = match value {
-        Stored::Null => query.bind(None::<i64>),
-        Stored::Integer(value) => query.bind(value),
-        Stored::Real(value) => query.bind(value),
-        Stored::Text(value) => query.bind(value),
-        Stored::Blob(value) => query.bind(value),
-    };
-    query.execute(&mut *connection).await.unwrap();
-    let sql = AssertSqlSafe(format!("SELECT c{column} FROM t"));
-    sqlx::query(sql).fetch_one(connection).await.unwrap()
+    value: StoredRef<'_>,
+    look: impl FnOnce(StoredRef<'_>) -> T,
+) -> T {
+    connection.execute("DELETE FROM t", &[]).unwrap();
+    let insert = format!("INSERT INTO t (c{column}) VALUES (?)");
+    connection.execute(&insert, &[value]).unwrap();
+    let mut select = connection
+        .prepare(&format!("SELECT c{column} FROM t"))
+        .unwrap();
+    let mut rows = select.query(&[]).unwrap();
+    look(rows.next().unwrap().unwrap().get(0).unwrap())
 }
 
 fn check(
-    connection: &mut SqliteConnection,
-    runtime: &tokio::runtime::Runtime,
+    connection: &RawConnection<'_>,
     case: (Cell, LogicalType, usize),
     accepted: &mut u32,
 ) -> Result<(), TestCaseError> {
@@ -131,30 +127,31 @@ fn check(
         return Ok(());
     };
     *accepted += 1;
-    let row = runtime.block_on(put(connection, column, value.clone()));
-    let back = stored(&row, 0).unwrap().unwrap();
-    prop_assert!(
-        same(back, value.borrow()),
-        "{value:?} came back as {back:?}"
-    );
-    // Decimals may be held as a number, and SQLite knows no booleans but 0 and 1.
-    if logical != LogicalType::Decimal && logical != LogicalType::Boolean {
-        let mut scratch = [0; 16];
-        let again = to_cell(back, &logical, &mut scratch).map_err(TestCaseError::fail)?;
-        match (again, &cell) {
-            (CellRef::Real(again), Cell::Real(cell)) => {
-                prop_assert_eq!(again.to_bits(), cell.to_bits())
+    let value = value.borrow();
+    put(connection, column, value, |back| {
+        prop_assert!(same(back, value), "{value:?} came back as {back:?}");
+        // Decimals may be held as a number, and SQLite knows no booleans but 0 and 1.
+        if logical != LogicalType::Decimal && logical != LogicalType::Boolean {
+            let mut scratch = [0; 16];
+            let again = to_cell(back, &logical, &mut scratch).map_err(TestCaseError::fail)?;
+            match (again, &cell) {
+                (CellRef::Real(again), Cell::Real(cell)) => {
+                    prop_assert_eq!(again.to_bits(), cell.to_bits())
+                }
+                (again, cell) => prop_assert_eq!(again, CellRef::from(cell)),
             }
-            (again, cell) => prop_assert_eq!(again, CellRef::from(cell)),
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn what_is_accepted_comes_back() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let connection = std::cell::RefCell::new(runtime.block_on(table()));
+    let mut connection = runtime.block_on(table());
+    let connection = runtime
+        .block_on(RawConnection::lock(&mut connection))
+        .unwrap();
     let accepted = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 4_000,
@@ -164,7 +161,7 @@ fn what_is_accepted_comes_back() {
     runner
         .run(&(cells(), logicals(), 0..DECLARED.len()), |case| {
             let mut count = accepted.get();
-            let checked = check(&mut connection.borrow_mut(), &runtime, case, &mut count);
+            let checked = check(&connection, case, &mut count);
             accepted.set(count);
             checked
         })
@@ -179,7 +176,10 @@ fn what_is_accepted_comes_back() {
 #[test]
 fn texts_that_look_like_numbers_are_those_that_sqlite_converts() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let connection = std::cell::RefCell::new(runtime.block_on(table()));
+    let mut connection = runtime.block_on(table());
+    let connection = runtime
+        .block_on(RawConnection::lock(&mut connection))
+        .unwrap();
     let numeric = DECLARED
         .iter()
         .position(|declared| *declared == "NUMERIC")
@@ -191,12 +191,9 @@ fn texts_that_look_like_numbers_are_those_that_sqlite_converts() {
     });
     runner
         .run(&number_like(), |text| {
-            let row = runtime.block_on(put(
-                &mut connection.borrow_mut(),
-                numeric,
-                Stored::Text(text.clone()),
-            ));
-            let converted = !matches!(stored(&row, 0).unwrap().unwrap(), StoredRef::Text(_));
+            let converted = put(&connection, numeric, StoredRef::Text(&text), |back| {
+                !matches!(back, StoredRef::Text(_))
+            });
             prop_assert_eq!(looks_like_number(&text), converted, "{:?}", text);
             Ok(())
         })

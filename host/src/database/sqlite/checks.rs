@@ -1,0 +1,103 @@
+//! What can be told of staged rows before they are written: whether the rows they refer to exist.
+
+use sqlx::SqliteConnection;
+
+use super::merge::Merge;
+use super::schema::{self, Table};
+use crate::database::{DatabaseError, quote};
+
+/// A foreign key whose columns arrive.
+#[derive(Debug)]
+pub(super) struct ForeignKeyCheck {
+    /// Why a row that fails is rejected.
+    pub(super) reason: String,
+    /// The query for such rows, at most so many.
+    pub(super) sql: String,
+}
+
+/// The foreign keys of a table that can be checked before rows are written.
+pub(super) async fn foreign_keys(
+    connection: &mut SqliteConnection,
+    database: &str,
+    local: &Table,
+    incoming: &[String],
+    merge: &Merge,
+) -> Result<Vec<ForeignKeyCheck>, DatabaseError> {
+    let mut checks = Vec::new();
+    for key in &local.schema.foreign_keys {
+        let parent = &key.referenced_table;
+        let own = parent.eq_ignore_ascii_case(&local.schema.table);
+        let mut referenced = key.referenced_columns.clone();
+        if referenced.is_empty() {
+            referenced = match schema::table(connection, database, parent).await {
+                Ok(parent) => parent.schema.primary_key,
+                // SQLite itself says what is wrong with such a parent.
+                Err(DatabaseError::NotFound { .. } | DatabaseError::View { .. }) => continue,
+                Err(DatabaseError::Unsuitable { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+        }
+        let position = |name: &String| {
+            incoming
+                .iter()
+                .position(|arriving| arriving.eq_ignore_ascii_case(name))
+        };
+        let child: Option<Vec<_>> = key.columns.iter().map(position).collect();
+        let Some(child) = child.filter(|child| child.len() == referenced.len()) else {
+            continue;
+        };
+        // A parent that is staged together with its child.
+        let staged: Option<Vec<_>> = referenced.iter().map(position).collect();
+        checks.push(ForeignKeyCheck {
+            reason: format!(
+                "there is no row in table {parent:?} that {} refers to",
+                key.columns.join(", ")
+            ),
+            sql: missing(merge, parent, &child, &referenced, staged.filter(|_| own)),
+        });
+    }
+    Ok(checks)
+}
+
+fn missing(
+    merge: &Merge,
+    parent: &str,
+    child: &[usize],
+    referenced: &[String],
+    staged: Option<Vec<usize>>,
+) -> String {
+    let list = |columns: &mut dyn Iterator<Item = String>| columns.collect::<Vec<_>>().join(", ");
+    let given: Vec<_> = child
+        .iter()
+        .map(|index| format!("s.c{index} IS NOT NULL"))
+        .collect();
+    let same: Vec<_> = referenced
+        .iter()
+        .zip(child)
+        .map(|(name, index)| format!("p.{} = s.c{index}", quote(name)))
+        .collect();
+    let mut sql = format!(
+        "SELECT s.row FROM temp.tombolo_staging AS s WHERE {} AND NOT EXISTS (SELECT 1 FROM main.{} AS p WHERE {})",
+        given.join(" AND "),
+        quote(parent),
+        same.join(" AND ")
+    );
+    if let Some(staged) = staged {
+        let complete: Vec<_> = staged
+            .iter()
+            .map(|index| format!("c{index} IS NOT NULL"))
+            .collect();
+        sql.push_str(&format!(
+            " AND ({}) NOT IN (SELECT {} FROM temp.tombolo_staging WHERE {})",
+            list(&mut child.iter().map(|index| format!("s.c{index}"))),
+            list(&mut staged.iter().map(|index| format!("c{index}"))),
+            complete.join(" AND ")
+        ));
+    }
+    // Others refer to what they referred to before.
+    if let Some(new) = merge.new_only(child) {
+        sql.push_str(&format!(" AND {new}"));
+    }
+    sql.push_str(" ORDER BY s.row LIMIT ?");
+    sql
+}

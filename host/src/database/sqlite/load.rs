@@ -1,0 +1,310 @@
+//! The rows of one table into it, chunk by chunk, each chunk one transaction with its step in the ledger.
+
+use super::checks::ForeignKeyCheck;
+use super::conversion::Conversion;
+use super::ledger::Ledger;
+use super::merge::Merge;
+use super::raw::RawConnection;
+use super::rejects::{Rejects, fault_of_row};
+use super::staging;
+use super::storage::{Stored, StoredRef};
+use crate::database::{ChunkCounts, DatabaseError, Decision, Loaded, StagedConflict, TableLoad};
+use crate::rows::{RowBlock, RowRef};
+
+/// The table under way.
+pub(super) struct Load {
+    pub(super) conversion: Conversion,
+    pub(super) merge: Merge,
+    pub(super) foreign_keys: Vec<ForeignKeyCheck>,
+    pub(super) triggers: Vec<String>,
+    pub(super) rejects: Rejects,
+    pub(super) ledger: Ledger,
+    pub(super) chunk: Chunk,
+    /// Whether rows go into the table as they come.
+    straight: bool,
+    /// Whether nobody else put rows into the table.
+    alone: bool,
+    /// Whether a chunk's transaction is open.
+    open: bool,
+}
+
+/// The rows of the chunk under way.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// The number of the last row before it, and of the last row that arrived: both from the run's first row on.
+    pub(super) before: u64,
+    pub(super) arrived: u64,
+    /// Rows that are in the staging, or straight in the table.
+    pub(super) held: u64,
+    /// Rows that stay as they are here.
+    pub(super) skipped: u64,
+    last_key: Option<Vec<u8>>,
+    /// The last key, while all of them are single integers and rise: then none can be there twice.
+    rising: Option<i64>,
+}
+
+impl Chunk {
+    fn after(before: u64) -> Self {
+        Self {
+            before,
+            arrived: before,
+            held: 0,
+            skipped: 0,
+            last_key: None,
+            rising: Some(i64::MIN),
+        }
+    }
+
+    /// Whether a key may have arrived twice.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.rising.is_none()
+    }
+}
+
+impl Load {
+    /// Begins or goes on with a table whose ledger row is there.
+    pub(super) fn begin(
+        connection: &RawConnection<'_>,
+        load: &TableLoad,
+        ledger: Ledger,
+        (conversion, merge): (Conversion, Merge),
+        foreign_keys: Vec<ForeignKeyCheck>,
+    ) -> Result<Self, DatabaseError> {
+        staging::create(connection, &merge)?;
+        let counts = ledger.counts();
+        let triggers = triggers(connection, ledger.table())?;
+        // Others may have written while the run rested; what this process writes itself it need not count.
+        let alone = ledger.is_filling() && {
+            let sql = format!("SELECT count(*) FROM {}", merge.table());
+            let rows = connection.integer(&sql, &[])?;
+            u64::try_from(rows).is_ok_and(|rows| rows == counts.created)
+        };
+        let straight =
+            load.straight && alone && !load.retry && triggers.is_empty() && !merge.regenerates();
+        Ok(Self {
+            rejects: Rejects::new(
+                ledger.run(),
+                ledger.table(),
+                load.max_rejects,
+                counts.failed,
+                load.retry,
+            ),
+            conversion,
+            merge,
+            foreign_keys,
+            triggers,
+            chunk: Chunk::after(counts.received()),
+            ledger,
+            straight,
+            alone,
+            open: false,
+        })
+    }
+
+    /// Adds a block to the chunk under way, and begins it with the first.
+    pub(super) fn stage(
+        &mut self,
+        connection: &RawConnection<'_>,
+        block: &RowBlock,
+    ) -> Result<(), DatabaseError> {
+        if block.column_count() != self.conversion.width() {
+            return Err(self.unsuitable("the rows have another number of cells than announced"));
+        }
+        if !self.open {
+            connection.execute("BEGIN IMMEDIATE", &[])?;
+            self.open = true;
+            // Rows may refer to others that come later in the chunk. Holds until the transaction ends.
+            connection.execute("PRAGMA defer_foreign_keys = ON", &[])?;
+            self.rejects.begin(connection)?;
+        }
+        self.ledger.arrived(block);
+        if self.straight {
+            self.ledger.unread();
+        }
+        let mut insert = connection.prepare(&match self.straight {
+            true => self.merge.straight(),
+            false => self.merge.stage(),
+        })?;
+        let mut values = Vec::with_capacity(self.conversion.width());
+        let mut last = None;
+        for row in block.rows() {
+            self.chunk.arrived += 1;
+            last = Some(row);
+            let exact = match self.conversion.store(row, &mut values) {
+                Ok(exact) => exact,
+                Err(reason) => {
+                    self.reject(connection, row, &reason)?;
+                    continue;
+                }
+            };
+            let stored = values.iter().map(Stored::borrow);
+            if !self.straight {
+                let number = StoredRef::Integer(position(self.chunk.arrived));
+                let cells = match exact {
+                    true => StoredRef::Null,
+                    false => StoredRef::Blob(row.bytes()),
+                };
+                insert.run([number, cells].into_iter().chain(stored))?;
+                self.note_key(&values);
+            } else if !exact {
+                return Err(self.not_straight());
+            } else if let Err(error) = insert.run(stored) {
+                match fault_of_row(connection, &error) {
+                    // Somebody else may have put a row with this key there: what then, the plan says.
+                    Some(_) if error.is_about_keys() => return Err(self.not_straight()),
+                    Some(reason) => {
+                        self.reject(connection, row, &reason)?;
+                        continue;
+                    }
+                    None => return Err(error.into()),
+                }
+            }
+            if !exact {
+                self.ledger.inexact();
+            }
+            self.chunk.held += 1;
+        }
+        if let Some(row) = last {
+            self.chunk.last_key = self.conversion.primary_key(row);
+        }
+        Ok(())
+    }
+
+    fn reject(
+        &mut self,
+        connection: &RawConnection<'_>,
+        row: RowRef<'_>,
+        reason: &str,
+    ) -> Result<(), DatabaseError> {
+        let number = position(self.chunk.arrived);
+        self.rejects
+            .keep(connection, &self.conversion, number, row.bytes(), reason)?;
+        self.ledger.rejected(row.digest());
+        Ok(())
+    }
+
+    fn note_key(&mut self, values: &[Stored<'_>]) {
+        let mut key = self.merge.key_positions();
+        let key = match (key.next(), key.next()) {
+            (Some(index), None) => values.get(index),
+            _ => None,
+        };
+        self.chunk.rising = match (self.chunk.rising, key) {
+            (Some(last), Some(Stored::Integer(key))) if *key > last => Some(*key),
+            _ => None,
+        };
+    }
+
+    /// Staged rows behind a position that exist with another image.
+    pub(super) fn conflicts(
+        &self,
+        connection: &RawConnection<'_>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StagedConflict>, DatabaseError> {
+        if !self.open || self.straight || !self.merge.has_key() {
+            return Ok(Vec::new());
+        }
+        let after = position(after);
+        staging::conflicts(connection, &self.conversion, &self.merge, after, limit)
+    }
+
+    /// Settles staged rows singly.
+    pub(super) fn settle(
+        &mut self,
+        connection: &RawConnection<'_>,
+        decisions: &[(u64, Decision)],
+    ) -> Result<(), DatabaseError> {
+        for (row, decision) in decisions {
+            let number = position(*row);
+            if !staging::settle(connection, &self.conversion, &self.merge, number, decision)? {
+                self.chunk.held -= 1;
+                self.chunk.skipped += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the chunk into the table and commits it.
+    pub(super) fn commit_chunk(
+        &mut self,
+        connection: &RawConnection<'_>,
+    ) -> Result<ChunkCounts, DatabaseError> {
+        if !self.open {
+            return Ok(ChunkCounts::default());
+        }
+        let mut counts = ChunkCounts {
+            created: self.chunk.held,
+            ..ChunkCounts::default()
+        };
+        if !self.straight {
+            counts = self.apply(connection)?;
+            staging::clear(connection)?;
+        }
+        counts.failed = self.rejects.in_chunk();
+        let forgiven = self.rejects.forgiven();
+        // Rows that were rejected before say nothing about how far the run is.
+        let last_key = self.chunk.last_key.as_deref();
+        let last_key = last_key.filter(|_| !self.rejects.are_retried());
+        self.ledger
+            .advance(connection, counts, forgiven, last_key)?;
+        match connection.execute("COMMIT", &[]) {
+            // A row refers to one that did not come: which, the staging tells.
+            Err(error) if self.straight && error.is_constraint() => return Err(self.not_straight()),
+            done => done?,
+        };
+        self.ledger.committed(counts, forgiven);
+        self.rejects.committed();
+        self.open = false;
+        self.chunk = Chunk::after(self.chunk.arrived);
+        Ok(counts)
+    }
+
+    /// Forgets the chunk under way, whose transaction is no more.
+    pub(super) fn forget_chunk(&mut self) {
+        self.ledger.rolled_back();
+        self.rejects.rolled_back();
+        self.open = false;
+        self.chunk = Chunk::after(self.chunk.before);
+    }
+
+    /// Whether a chunk is under way.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// What is known of the table.
+    pub(super) fn loaded(&self) -> Loaded {
+        self.ledger.loaded(&self.triggers, self.alone)
+    }
+
+    pub(super) fn unsuitable(&self, reason: &str) -> DatabaseError {
+        staging::unsuitable(&self.conversion, reason)
+    }
+
+    fn not_straight(&self) -> DatabaseError {
+        DatabaseError::NotStraight {
+            table: self.conversion.table().to_owned(),
+        }
+    }
+}
+
+/// No run has 2^63 rows.
+pub(super) fn position(row: u64) -> i64 {
+    i64::try_from(row).unwrap_or(i64::MAX)
+}
+
+fn triggers(connection: &RawConnection<'_>, table: &str) -> Result<Vec<String>, DatabaseError> {
+    let mut select = connection.prepare(
+        "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name",
+    )?;
+    let table = [StoredRef::Text(table)];
+    let mut rows = select.query(&table)?;
+    let mut names = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Ok(StoredRef::Text(name)) = row.get(0) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}

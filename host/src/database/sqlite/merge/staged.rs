@@ -1,0 +1,126 @@
+//! The statements that put rows into the staging, look at them there, and take them out.
+
+use super::Merge;
+
+impl Merge {
+    /// Makes the staging.
+    pub(in crate::database::sqlite) fn create_staging(&self) -> String {
+        format!(
+            "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, cells, {})",
+            self.staged("")
+        )
+    }
+
+    /// Stages a row: its number, its cells and its values.
+    pub(in crate::database::sqlite) fn stage(&self) -> String {
+        format!(
+            "INSERT INTO temp.tombolo_staging (row, cells, {}) VALUES ({})",
+            self.staged(""),
+            vec!["?"; self.columns.len() + 2].join(", ")
+        )
+    }
+
+    /// Stages other values for one row: its cells, its values and its number.
+    pub(in crate::database::sqlite) fn restage(&self) -> String {
+        let values: Vec<_> = (0..self.columns.len())
+            .map(|index| format!("c{index} = ?"))
+            .collect();
+        format!(
+            "UPDATE temp.tombolo_staging SET cells = ?, {} WHERE row = ?",
+            values.join(", ")
+        )
+    }
+
+    /// One row's key as staged.
+    pub(in crate::database::sqlite) fn staged_key(&self) -> String {
+        let key: Vec<_> = self
+            .key_positions()
+            .map(|index| format!("c{index}"))
+            .collect();
+        format!(
+            "SELECT {} FROM temp.tombolo_staging WHERE row = ?",
+            key.join(", ")
+        )
+    }
+
+    /// Staged rows whose key was staged before, at most so many; NULL is no key.
+    pub(in crate::database::sqlite) fn repeated(&self) -> String {
+        let key: Vec<_> = self
+            .key
+            .iter()
+            .map(|key| format!("s.c{}{}", key.position, key.collate()))
+            .collect();
+        format!(
+            "SELECT row FROM (SELECT s.row AS row, row_number() OVER (PARTITION BY {} ORDER BY s.row) AS nth \
+             FROM temp.tombolo_staging AS s WHERE {}) WHERE nth > 1 ORDER BY row LIMIT ?",
+            key.join(", "),
+            self.given()
+        )
+    }
+
+    /// Takes those rows out of the staging that exist and stay as they are, whatever arrives; none if none does.
+    pub(in crate::database::sqlite) fn leave_existing(&self) -> Option<String> {
+        let older = match &self.update {
+            _ if !self.has_key() => return None,
+            None => String::new(),
+            Some(update) => format!(" AND ({}) IS NOT TRUE", self.newer(update)?),
+        };
+        Some(format!(
+            "DELETE FROM temp.tombolo_staging AS s WHERE EXISTS (SELECT 1 FROM {} AS t WHERE {}{older})",
+            self.table,
+            self.matches()
+        ))
+    }
+
+    /// What tells that a staged row is new, where rows that exist keep their values of these columns.
+    pub(in crate::database::sqlite) fn new_only(&self, columns: &[usize]) -> Option<String> {
+        let update = self.update.as_ref()?;
+        let changes = update
+            .columns
+            .iter()
+            .any(|(index, _)| columns.contains(index));
+        (!changes).then(|| {
+            format!(
+                "NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+                self.table,
+                self.matches()
+            )
+        })
+    }
+
+    /// Counts the staged rows that are not in the table as the plan makes them; NULL is no key. `filled`: all of them were
+    /// new.
+    pub(in crate::database::sqlite) fn unstored(&self, filled: bool) -> String {
+        let changing = match &self.update {
+            Some(update) if !filled => self.differences(update),
+            // Rows that existed left the staging.
+            _ => self.image_differs(),
+        };
+        let same = changing.map_or(String::new(), |changing| format!(" AND NOT ({changing})"));
+        format!(
+            "SELECT count(*) FROM temp.tombolo_staging AS s WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {}{same})",
+            self.given(),
+            self.table,
+            self.matches()
+        )
+    }
+
+    /// Staged rows behind a position that exist with another image: position, incoming cells, their values, local values.
+    pub(in crate::database::sqlite) fn conflicts(&self) -> String {
+        let local: Vec<_> = self
+            .columns
+            .iter()
+            .map(|name| format!("t.{name}"))
+            .collect();
+        let differences = self.image_differs().unwrap_or_else(|| "FALSE".to_owned());
+        format!(
+            "SELECT s.row, s.cells, {}, {} FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} \
+             WHERE s.row > ? AND ({differences}) ORDER BY s.row LIMIT ?",
+            self.staged("s."),
+            local.join(", "),
+            self.table,
+            self.matches()
+        )
+    }
+}

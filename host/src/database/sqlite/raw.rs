@@ -1,0 +1,391 @@
+//! SQLite's own prepared statements, for loops over rows: through sqlx every row would pass between two threads.
+#![allow(
+    unsafe_code,
+    reason = "SQLite's C interface; nothing unsafe leaves this module"
+)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+use std::ffi::{CStr, c_char, c_int};
+use std::marker::PhantomData;
+use std::ops::DerefMut;
+use std::ptr::{self, NonNull};
+
+use futures::executor::block_on;
+use libsqlite3_sys as ffi;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::LockedSqliteHandle;
+
+use super::error::{interrupted, refused};
+use super::storage::StoredRef;
+use crate::database::DatabaseError;
+
+/// What SQLite refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (code {code})")]
+pub(super) struct RawError {
+    /// The extended result code.
+    pub(super) code: i32,
+    /// What SQLite says; it may quote names and a trigger's own words.
+    pub(super) message: String,
+}
+
+impl RawError {
+    /// Whether [`RawConnection::interrupt_when`] ended the statement.
+    pub(super) fn is_interrupt(&self) -> bool {
+        self.code == ffi::SQLITE_INTERRUPT
+    }
+
+    /// Whether two rows would have the same key.
+    pub(super) fn is_about_keys(&self) -> bool {
+        matches!(
+            self.code,
+            ffi::SQLITE_CONSTRAINT_UNIQUE
+                | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                | ffi::SQLITE_CONSTRAINT_ROWID
+        )
+    }
+
+    /// Whether other values could have been taken: constraints, types, lengths, and what functions in checks, generated
+    /// columns and triggers say of them.
+    pub(super) fn is_about_values(&self) -> bool {
+        matches!(
+            self.code & 0xff,
+            ffi::SQLITE_CONSTRAINT | ffi::SQLITE_MISMATCH | ffi::SQLITE_TOOBIG | ffi::SQLITE_ERROR
+        )
+    }
+
+    /// Whether a constraint is not met.
+    pub(super) fn is_constraint(&self) -> bool {
+        self.code & 0xff == ffi::SQLITE_CONSTRAINT
+    }
+}
+
+/// A connection that sqlx does not use meanwhile. It stays on one thread, as its handle does.
+pub(super) struct RawConnection<'c> {
+    handle: NonNull<ffi::sqlite3>,
+    /// While it lives, sqlx's thread neither uses nor closes the connection.
+    locked: LockedSqliteHandle<'c>,
+}
+
+/// Works with a connection on a thread that may block. A caller that goes away does not end the work, which keeps the
+/// connection until then.
+pub(super) async fn work<G, T>(
+    mut connection: G,
+    work: impl FnOnce(&mut RawConnection<'_>) -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError>
+where
+    G: DerefMut<Target = SqliteConnection> + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::task::spawn_blocking(move || {
+        let locked = block_on(RawConnection::lock(&mut connection));
+        work(&mut locked.map_err(|error| refused(&error))?)
+    })
+    .await
+    .unwrap_or_else(|_| Err(interrupted()))
+}
+
+/// Steps of SQLite's machine between two looks at whether to go on, well below a millisecond.
+const STEPS: i32 = 10_000;
+
+impl<'c> RawConnection<'c> {
+    /// Waits until sqlx has done what it was asked for.
+    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        let mut locked = connection.lock_handle().await?;
+        let handle = locked.as_raw_handle();
+        Ok(Self { handle, locked })
+    }
+
+    /// Ends whatever statement runs, with an error for which [`RawError::is_interrupt`] holds, as soon as this is true.
+    pub(super) fn interrupt_when(&mut self, mut done: impl FnMut() -> bool + Send + 'static) {
+        self.locked.set_progress_handler(STEPS, move || !done());
+    }
+
+    /// Prepares one statement.
+    pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, RawError> {
+        let length = c_int::try_from(sql.len()).map_err(|_| misuse("the statement is too long"))?;
+        let mut statement = ptr::null_mut();
+        // SAFETY: the handle is open and ours while `self` lives, `sql` has `length` bytes, and the tail is not asked for.
+        let code = unsafe {
+            ffi::sqlite3_prepare_v3(
+                self.handle.as_ptr(),
+                sql.as_ptr().cast::<c_char>(),
+                length,
+                ffi::SQLITE_PREPARE_PERSISTENT,
+                &raw mut statement,
+                ptr::null_mut(),
+            )
+        };
+        self.check(code)?;
+        let statement = NonNull::new(statement).ok_or_else(|| misuse("the statement is empty"))?;
+        Ok(Statement {
+            statement,
+            connection: self,
+        })
+    }
+
+    /// Runs a statement without rows; gives the number of rows that it changed itself, without those of triggers.
+    pub(super) fn execute(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<u64, RawError> {
+        self.prepare(sql)?.run(values.iter().copied())?;
+        Ok(self.changes())
+    }
+
+    /// The first column of a query's first row, which is an integer.
+    pub(super) fn integer(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<i64, RawError> {
+        let mut statement = self.prepare(sql)?;
+        match statement.query(values)?.next()?.map(|row| row.get(0)) {
+            Some(Ok(StoredRef::Integer(value))) => Ok(value),
+            _ => Err(misuse("the statement gives no integer")),
+        }
+    }
+
+    /// Whether a transaction is open; SQLite ends it itself after some errors.
+    pub(super) fn in_transaction(&self) -> bool {
+        // SAFETY: the handle is open and ours while `self` lives.
+        unsafe { ffi::sqlite3_get_autocommit(self.handle.as_ptr()) == 0 }
+    }
+
+    /// Rows that the last INSERT, UPDATE or DELETE changed itself.
+    pub(super) fn changes(&self) -> u64 {
+        // SAFETY: the handle is open and ours while `self` lives.
+        let changes = unsafe { ffi::sqlite3_changes64(self.handle.as_ptr()) };
+        u64::try_from(changes).unwrap_or_default()
+    }
+
+    fn check(&self, code: c_int) -> Result<(), RawError> {
+        match code {
+            ffi::SQLITE_OK => Ok(()),
+            _ => Err(self.error(code)),
+        }
+    }
+
+    /// What the call that just failed left behind.
+    fn error(&self, code: c_int) -> RawError {
+        // SAFETY: the handle is open and ours while `self` lives; the message is copied before the next call.
+        let message = unsafe {
+            let message = ffi::sqlite3_errmsg(self.handle.as_ptr());
+            (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
+        };
+        RawError {
+            code,
+            message: message.unwrap_or_else(|| "SQLite gives no reason".to_owned()),
+        }
+    }
+}
+
+impl Drop for RawConnection<'_> {
+    fn drop(&mut self) {
+        self.locked.remove_progress_handler();
+    }
+}
+
+/// A prepared statement.
+pub(super) struct Statement<'c> {
+    statement: NonNull<ffi::sqlite3_stmt>,
+    connection: &'c RawConnection<'c>,
+}
+
+impl<'c> Statement<'c> {
+    /// Runs the statement to its end with exactly these values for its parameters.
+    pub(super) fn run<'v>(
+        &mut self,
+        values: impl IntoIterator<Item = StoredRef<'v>>,
+    ) -> Result<(), RawError> {
+        let done = self.bind(values).and_then(|()| {
+            while self.step()? {}
+            Ok(())
+        });
+        self.reset();
+        done
+    }
+
+    /// Starts the statement with exactly these values for its parameters; what it gives ends with the rows.
+    pub(super) fn query<'s>(
+        &'s mut self,
+        values: &'s [StoredRef<'s>],
+    ) -> Result<Rows<'s, 'c>, RawError> {
+        if let Err(error) = self.bind(values.iter().copied()) {
+            self.reset();
+            return Err(error);
+        }
+        Ok(Rows {
+            statement: self,
+            values: PhantomData,
+        })
+    }
+
+    /// Borrows a value for each parameter. Whoever calls this either steps while all of them live or not at all, and
+    /// resets before the first of them dies: values of an earlier call are never read, because all are replaced.
+    fn bind<'v>(
+        &mut self,
+        values: impl IntoIterator<Item = StoredRef<'v>>,
+    ) -> Result<(), RawError> {
+        // A statement that somebody forgot halfway takes no values.
+        self.reset();
+        // SAFETY: the statement is prepared and its connection ours.
+        let expected = unsafe { ffi::sqlite3_bind_parameter_count(self.statement.as_ptr()) };
+        let mut bound = 0;
+        for value in values {
+            bound += 1;
+            let code = self.bind_one(bound, value);
+            self.connection.check(code)?;
+        }
+        if bound == expected {
+            Ok(())
+        } else {
+            Err(misuse("the statement has another number of parameters"))
+        }
+    }
+
+    fn bind_one(&mut self, index: c_int, value: StoredRef<'_>) -> c_int {
+        let statement = self.statement.as_ptr();
+        // SAFETY: the statement is prepared and its connection ours; SQLite refuses an index that is out of range. Text
+        // and blobs have the length that is given, and SQLite_STATIC lets SQLite read them until other values take
+        // their place, which `bind` sees to.
+        unsafe {
+            match value {
+                StoredRef::Null => ffi::sqlite3_bind_null(statement, index),
+                StoredRef::Integer(value) => ffi::sqlite3_bind_int64(statement, index, value),
+                StoredRef::Real(value) => ffi::sqlite3_bind_double(statement, index, value),
+                StoredRef::Text(text) => ffi::sqlite3_bind_text64(
+                    statement,
+                    index,
+                    text.as_ptr().cast(),
+                    text.len() as u64,
+                    ffi::SQLITE_STATIC(),
+                    ffi::SQLITE_UTF8 as u8,
+                ),
+                StoredRef::Blob(bytes) => ffi::sqlite3_bind_blob64(
+                    statement,
+                    index,
+                    bytes.as_ptr().cast(),
+                    bytes.len() as u64,
+                    ffi::SQLITE_STATIC(),
+                ),
+            }
+        }
+    }
+
+    /// Goes on to the next row, if there is one.
+    fn step(&mut self) -> Result<bool, RawError> {
+        // SAFETY: the statement is prepared, its connection ours, and the bound values live (see `bind`).
+        match unsafe { ffi::sqlite3_step(self.statement.as_ptr()) } {
+            ffi::SQLITE_ROW => Ok(true),
+            ffi::SQLITE_DONE => Ok(false),
+            code => Err(self.connection.error(code)),
+        }
+    }
+
+    /// Ends the statement's work and forgets its values.
+    fn reset(&mut self) {
+        // SAFETY: the statement is prepared and its connection ours. The codes repeat what `step` gave.
+        unsafe {
+            ffi::sqlite3_reset(self.statement.as_ptr());
+            ffi::sqlite3_clear_bindings(self.statement.as_ptr());
+        }
+    }
+}
+
+impl Drop for Statement<'_> {
+    fn drop(&mut self) {
+        // SAFETY: nothing else has the statement, and its connection is still open. The code repeats what `step` gave.
+        unsafe { ffi::sqlite3_finalize(self.statement.as_ptr()) };
+    }
+}
+
+/// The rows of a statement under way.
+pub(super) struct Rows<'s, 'c> {
+    statement: &'s mut Statement<'c>,
+    /// The statement's values, which SQLite reads while it steps.
+    values: PhantomData<&'s [StoredRef<'s>]>,
+}
+
+impl Rows<'_, '_> {
+    /// The next row; the one before ends with it.
+    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, RawError> {
+        let row = self.statement.step()?;
+        Ok(row.then_some(Row {
+            statement: self.statement,
+        }))
+    }
+}
+
+impl Drop for Rows<'_, '_> {
+    fn drop(&mut self) {
+        self.statement.reset();
+    }
+}
+
+/// One row, until the next step.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'r> {
+    statement: &'r Statement<'r>,
+}
+
+impl<'r> Row<'r> {
+    /// One value in its storage class; the error says why it cannot be had.
+    pub(super) fn get(self, index: usize) -> Result<StoredRef<'r>, &'static str> {
+        const NO_MEMORY: &str = "there is no memory for the value";
+        let statement = self.statement.statement.as_ptr();
+        let index = c_int::try_from(index).map_err(|_| "there is no such column")?;
+        // SAFETY: the statement stands on a row, and nobody steps while `'r` lasts.
+        if index >= unsafe { ffi::sqlite3_data_count(statement) } {
+            return Err("there is no such column");
+        }
+        // SAFETY: as before, and the column exists.
+        match unsafe { ffi::sqlite3_column_type(statement, index) } {
+            ffi::SQLITE_NULL => Ok(StoredRef::Null),
+            ffi::SQLITE_INTEGER => {
+                // SAFETY: as before.
+                Ok(StoredRef::Integer(unsafe {
+                    ffi::sqlite3_column_int64(statement, index)
+                }))
+            }
+            ffi::SQLITE_FLOAT => {
+                // SAFETY: as before.
+                Ok(StoredRef::Real(unsafe {
+                    ffi::sqlite3_column_double(statement, index)
+                }))
+            }
+            ffi::SQLITE_TEXT => {
+                // SAFETY: as before. What was read stays until the next step: text is asked for as UTF-8 only, so that
+                // no later call converts it again.
+                let bytes = unsafe {
+                    let text = ffi::sqlite3_column_text(statement, index);
+                    slice(text, ffi::sqlite3_column_bytes(statement, index))
+                };
+                std::str::from_utf8(bytes.ok_or(NO_MEMORY)?)
+                    .map(StoredRef::Text)
+                    .map_err(|_| "the text is not valid UTF-8")
+            }
+            _ => {
+                // SAFETY: as before. Blobs are asked for as blobs only; an empty one has no place.
+                let (bytes, length) = unsafe {
+                    let blob = ffi::sqlite3_column_blob(statement, index);
+                    let length = ffi::sqlite3_column_bytes(statement, index);
+                    (slice(blob.cast(), length), length)
+                };
+                let bytes = bytes.or((length == 0).then_some(&[]));
+                bytes.map(StoredRef::Blob).ok_or(NO_MEMORY)
+            }
+        }
+    }
+}
+
+/// What a column points to.
+///
+/// # Safety
+///
+/// `bytes` is null or has `length` bytes, which do not change while `'r` lasts.
+unsafe fn slice<'r>(bytes: *const u8, length: c_int) -> Option<&'r [u8]> {
+    let length = usize::try_from(length).ok()?;
+    // SAFETY: as the caller promises.
+    (!bytes.is_null()).then(|| unsafe { std::slice::from_raw_parts(bytes, length) })
+}
+
+fn misuse(message: &str) -> RawError {
+    RawError {
+        code: ffi::SQLITE_MISUSE,
+        message: message.to_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+//! Rows that the table does not take, kept with the reason.
+
+use super::conversion::Conversion;
+use super::raw::{RawConnection, RawError};
+use super::storage::StoredRef;
+use crate::database::DatabaseError;
+
+/// The rejects of one table in one run.
+#[derive(Debug)]
+pub(super) struct Rejects {
+    run: String,
+    table: String,
+    limit: u64,
+    /// Rows rejected in earlier chunks.
+    before: u64,
+    /// Of those the ones that arrive again.
+    forgiven: u64,
+    /// Rows rejected in the chunk under way.
+    chunk: u64,
+    /// Whether the rows that arrive are rejects of earlier chunks.
+    retry: bool,
+}
+
+impl Rejects {
+    /// `before` rows are rejected already, and at most `limit` may be.
+    pub(super) fn new(run: &str, table: &str, limit: u64, before: u64, retry: bool) -> Self {
+        Self {
+            run: run.to_owned(),
+            table: table.to_owned(),
+            limit,
+            before,
+            forgiven: 0,
+            chunk: 0,
+            retry,
+        }
+    }
+
+    /// Rows rejected in the chunk under way.
+    pub(super) fn in_chunk(&self) -> u64 {
+        self.chunk
+    }
+
+    /// Rejects of earlier chunks that the chunk under way removed.
+    pub(super) fn forgiven(&self) -> u64 {
+        self.forgiven
+    }
+
+    /// Whether the rows that arrive are rejects of earlier chunks.
+    pub(super) fn are_retried(&self) -> bool {
+        self.retry
+    }
+
+    /// How many more rows may be rejected.
+    pub(super) fn left(&self) -> u64 {
+        self.limit
+            .saturating_sub((self.before - self.forgiven) + self.chunk)
+    }
+
+    /// Begins a chunk, inside of its transaction: rows that arrive again are no rejects any more.
+    pub(super) fn begin(&mut self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+        if self.retry {
+            let forgiven = connection.execute(
+                "DELETE FROM main.tombolo_rejects WHERE run = ? AND table_name = ?",
+                &[StoredRef::Text(&self.run), StoredRef::Text(&self.table)],
+            )?;
+            self.forgiven = forgiven.min(self.before);
+        }
+        Ok(())
+    }
+
+    /// The chunk under way is committed.
+    pub(super) fn committed(&mut self) {
+        self.before = self.before - self.forgiven + self.chunk;
+        // What is kept from now on is not what arrives.
+        self.retry = false;
+        self.rolled_back();
+    }
+
+    /// The chunk under way is gone.
+    pub(super) fn rolled_back(&mut self) {
+        self.forgiven = 0;
+        self.chunk = 0;
+    }
+
+    /// Keeps one row, by its number in the order of arrival; an error if there are too many.
+    pub(super) fn keep(
+        &mut self,
+        connection: &RawConnection<'_>,
+        conversion: &Conversion,
+        number: i64,
+        cells: &[u8],
+        reason: &str,
+    ) -> Result<(), DatabaseError> {
+        if self.left() == 0 {
+            return Err(DatabaseError::TooManyRejects {
+                table: self.table.clone(),
+                limit: self.limit,
+                reason: reason.to_owned(),
+            });
+        }
+        let key = conversion.shown_key(cells);
+        connection.execute(
+            "INSERT INTO main.tombolo_rejects (run, table_name, row, key, reason, cells, rejected_at)
+             VALUES (?, ?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ'))",
+            &[
+                StoredRef::Text(&self.run),
+                StoredRef::Text(&self.table),
+                StoredRef::Integer(number),
+                StoredRef::Text(&key),
+                StoredRef::Text(reason),
+                StoredRef::Blob(cells),
+            ],
+        )?;
+        self.chunk += 1;
+        Ok(())
+    }
+}
+
+/// Why SQLite did not take a row; none where the row is not to blame, or where the whole transaction is lost with it.
+pub(super) fn fault_of_row(connection: &RawConnection<'_>, error: &RawError) -> Option<String> {
+    (error.is_about_values() && connection.in_transaction())
+        .then(|| DatabaseError::from(error.clone()).to_string())
+}

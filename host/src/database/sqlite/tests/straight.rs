@@ -1,0 +1,224 @@
+//! Rows that go into a table of the run as they come.
+
+use super::*;
+use crate::bindings::types::Stored;
+use crate::database::buckets_of;
+
+const MADE: &str = "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price DECIMAL(8,2), note TEXT, version INTEGER CHECK (version < 100))";
+
+async fn empty(folder: &Folder) -> SqliteDatabase {
+    SqliteDatabase::open(&folder.file("new.db"), true)
+        .await
+        .unwrap()
+}
+
+/// A load that makes its table.
+async fn making(folder: &Folder, max_rejects: u64) -> TableLoad {
+    if !folder.file("goods.db").exists() {
+        write(&folder.file("goods.db"), GOODS).await;
+    }
+    let table = folder
+        .open("goods.db")
+        .await
+        .describe("goods")
+        .await
+        .unwrap();
+    TableLoad {
+        create: Some(vec![statement(MADE)]),
+        max_rejects,
+        ..load("run", &table, overwrite(&table))
+    }
+}
+
+fn many(range: std::ops::Range<i64>) -> Vec<Vec<Cell>> {
+    range.map(|id| good(id, "x", 1.5, None, 1)).collect()
+}
+
+/// What is read back is what the target says it put there.
+async fn assert_read_back(database: &SqliteDatabase, load: &TableLoad, loaded: &Loaded) {
+    let snapshot = database.snapshot().await.unwrap();
+    let total = buckets_of(&*snapshot, &load.incoming)
+        .await
+        .unwrap()
+        .total();
+    assert_eq!(
+        (total.rows, Some(total.digest)),
+        (loaded.counts.created, loaded.digest)
+    );
+}
+
+async fn has_staging(writer: &mut dyn Target) -> bool {
+    // Straight rows are never staged, so there is nothing to conflict.
+    !writer.conflicts(0, 10).await.unwrap().is_empty()
+}
+
+#[tokio::test]
+async fn a_new_table_is_filled_straight_chunk_by_chunk_and_run_by_run() {
+    let folder = Folder::new();
+    let database = empty(&folder).await;
+    let load = making(&folder, 0).await;
+    let mut writer = target(&database).await;
+    writer.begin_table(load.clone()).await.unwrap();
+    for range in [1..4, 4..9] {
+        writer.stage(&block(&many(range))).await.unwrap();
+        assert!(!has_staging(&mut *writer).await);
+        writer.commit_chunk().await.unwrap();
+    }
+    // What is not committed is not counted.
+    writer.stage(&block(&many(100..200))).await.unwrap();
+    writer.rollback().await.unwrap();
+    writer.stage(&block(&many(9..11))).await.unwrap();
+    writer.commit_chunk().await.unwrap();
+    drop(writer);
+
+    let (counted, loaded) = load_rows(&database, load.clone(), &many(11..14))
+        .await
+        .unwrap();
+    assert_eq!(
+        (counted, loaded.counts),
+        (counts(3, 0, 0, 0), counts(13, 0, 0, 0))
+    );
+    assert_read_back(&database, &load, &loaded).await;
+}
+
+#[tokio::test]
+async fn bad_rows_leave_a_straight_load_singly() {
+    let folder = Folder::new();
+    let database = empty(&folder).await;
+    let load = making(&folder, 10).await;
+    let mut rows = many(1..1_001);
+    rows[10][1] = Cell::Null;
+    rows[500][4] = integer(100);
+    rows[999][2] = text("0.12345678901234567890");
+    let (counted, loaded) = load_rows(&database, load.clone(), &rows).await.unwrap();
+    let expected = ChunkCounts {
+        failed: 3,
+        ..counts(997, 0, 0, 0)
+    };
+    assert_eq!((counted, loaded.counts), (expected, expected));
+    assert_read_back(&database, &load, &loaded).await;
+    let rejects = database.rejects(10).await.unwrap();
+    let found: Vec<_> = rejects.iter().map(|reject| reject.row).collect();
+    assert_eq!(found, [11, 501, 1_000]);
+    assert_eq!(RowBlock::parse_row(&rejects[1].cells).unwrap(), rows[500]);
+}
+
+/// Makes the run's table, has `others` write, and goes on with rows.
+async fn interfered(
+    others: &str,
+    rows: &[Vec<Cell>],
+) -> (
+    Folder,
+    SqliteDatabase,
+    Box<dyn Target>,
+    Result<(), DatabaseError>,
+) {
+    let folder = Folder::new();
+    let database = empty(&folder).await;
+    let mut writer = target(&database).await;
+    writer.begin_table(making(&folder, 10).await).await.unwrap();
+    writer.stage(&block(&many(1..4))).await.unwrap();
+    writer.commit_chunk().await.unwrap();
+    write(&folder.file("new.db"), others).await;
+    let staged = writer.stage(&block(rows)).await;
+    (folder, database, writer, staged)
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_sends_the_rows_through_the_staging() {
+    let (folder, database, mut writer, staged) = interfered(
+        "INSERT INTO goods VALUES (5, 'theirs', 1, NULL, 1)",
+        &many(4..7),
+    )
+    .await;
+    assert!(matches!(staged, Err(DatabaseError::NotStraight { .. })));
+    writer.rollback().await.unwrap();
+    let load = TableLoad {
+        straight: false,
+        ..making(&folder, 0).await
+    };
+    writer.begin_table(load).await.unwrap();
+    writer.stage(&block(&many(4..7))).await.unwrap();
+    assert!(has_staging(&mut *writer).await);
+    assert_eq!(writer.commit_chunk().await.unwrap(), counts(2, 1, 0, 0));
+    let loaded = writer.finish_table(&[]).await.unwrap();
+    // The first chunk was not looked at, and can no longer be told.
+    assert_eq!(loaded.digest, None);
+    assert!(matches!(loaded.stored, Stored::Unverified(_)));
+    assert_eq!(database.count("goods").await.unwrap().rows, 6);
+}
+
+#[tokio::test]
+async fn a_table_that_others_wrote_to_is_not_filled_straight_by_the_next_run() {
+    let (folder, database, mut writer, staged) =
+        interfered("DELETE FROM goods WHERE id = 1", &many(4..5)).await;
+    staged.unwrap();
+    writer.rollback().await.unwrap();
+    let load = making(&folder, 0).await;
+    writer.begin_table(load).await.unwrap();
+    writer.stage(&block(&many(3..6))).await.unwrap();
+    assert_eq!(writer.commit_chunk().await.unwrap(), counts(2, 0, 1, 0));
+    assert_eq!(writer.finish_table(&[]).await.unwrap().digest, None);
+    assert_eq!(database.count("goods").await.unwrap().rows, 4);
+}
+
+#[tokio::test]
+async fn values_of_another_form_and_missing_parents_need_the_staging() {
+    let mut other_form = many(4..6);
+    // The column would give back 1.1, which is the same number.
+    other_form[1][2] = text("1.10");
+    let (folder, _database, mut writer, staged) = interfered("SELECT 1", &other_form).await;
+    assert!(matches!(staged, Err(DatabaseError::NotStraight { .. })));
+    writer.rollback().await.unwrap();
+    let load = TableLoad {
+        straight: false,
+        ..making(&folder, 0).await
+    };
+    writer.begin_table(load).await.unwrap();
+    writer.stage(&block(&other_form)).await.unwrap();
+    writer.commit_chunk().await.unwrap();
+    assert_eq!(writer.finish_table(&[]).await.unwrap().digest, None);
+
+    let folder = Folder::new();
+    let database = folder
+        .database(
+            "t.db",
+            "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1)",
+        )
+        .await;
+    let template = folder
+        .database("template.db", "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES p)")
+        .await;
+    let table = template.describe("t").await.unwrap();
+    let load = |straight| TableLoad {
+        create: Some(vec![statement(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES p)",
+        )]),
+        straight,
+        max_rejects: 1,
+        ..super::load("run", &table, overwrite(&table))
+    };
+    let rows = [vec![integer(1), integer(1)], vec![integer(2), integer(2)]];
+    let refused = load_rows(&database, load(true), &rows).await;
+    assert!(matches!(refused, Err(DatabaseError::NotStraight { .. })));
+    let (counted, loaded) = load_rows(&database, load(false), &rows).await.unwrap();
+    assert_eq!((counted.created, counted.failed), (1, 1));
+    assert_eq!(loaded.stored, Stored::Verified);
+}
+
+#[tokio::test]
+async fn a_complete_table_is_told_again_as_it_was() {
+    let folder = Folder::new();
+    let database = empty(&folder).await;
+    let load = making(&folder, 0).await;
+    let (_, first) = load_rows(&database, load.clone(), &many(1..9))
+        .await
+        .unwrap();
+    let mut writer = target(&database).await;
+    writer.begin_table(load.clone()).await.unwrap();
+    let again = writer.finish_table(&[]).await.unwrap();
+    assert_eq!(again.counts, first.counts);
+    // Since then others may have written.
+    assert!(first.digest.is_some() && again.digest.is_none());
+    assert!(matches!(again.stored, Stored::Unverified(_)));
+}
