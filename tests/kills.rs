@@ -66,8 +66,13 @@ impl Transfer<'_> {
     }
 
     /// Kills so many times and then lets it end; what happened, for messages. `typical` is how long a pull takes.
-    fn fight(&self, random: &mut Random, kills: usize, typical: &mut Duration) -> (String, usize) {
-        let (mut story, mut struck) = (String::new(), 0);
+    fn fight(
+        &self,
+        random: &mut Random,
+        kills: usize,
+        typical: &mut Duration,
+    ) -> (String, Vec<Victim>) {
+        let (mut story, mut struck) = (String::new(), Vec::new());
         let mut share = self.share();
         for attempt in 0..kills + ATTEMPTS {
             let began = Instant::now();
@@ -78,7 +83,7 @@ impl Transfer<'_> {
                 std::thread::sleep(moment);
                 let ran = pull.is_running();
                 story.push_str(&format!("{victim:?} after {moment:?}, running: {ran}\n"));
-                struck += usize::from(ran);
+                struck.extend(ran.then_some(victim));
                 match victim {
                     Victim::Sender => share.running.signal("KILL"),
                     Victim::Receiver if ran => pull.signal("KILL"),
@@ -156,11 +161,11 @@ fn campaign(strategy: &str, server: Option<&Mortal>) {
     let seed = strategy.bytes().map(u64::from).sum();
     let mut random = Random::new(seed);
     let mut typical = Duration::from_secs(3);
-    let (mut struck, mut number) = (0, 0);
-    while struck < wanted {
+    let (mut struck, mut number) = (Vec::new(), 0);
+    while struck.len() < wanted {
         assert!(
             number < 4 * wanted,
-            "kills come too late: {struck} of {number} transfers"
+            "kills come too late: {struck:?} in {number} transfers"
         );
         let site = Site::new();
         let pairs = if server.is_some() { 4 } else { 1 };
@@ -188,9 +193,9 @@ fn campaign(strategy: &str, server: Option<&Mortal>) {
             target: &target,
             strategy,
         };
-        let kills = KILLS.min(wanted - struck);
+        let kills = KILLS.min(wanted - struck.len());
         let (story, hit) = watched(&target, || transfer.fight(&mut random, kills, &mut typical));
-        struck += hit;
+        struck.extend(hit);
         number += 1;
         let found = target
             .items()
@@ -203,6 +208,13 @@ fn campaign(strategy: &str, server: Option<&Mortal>) {
             &format!("{number}, exists: {exists}: {story}"),
         );
     }
+    let of = |victim| struck.iter().filter(|one| **one == victim).count();
+    eprintln!(
+        "{strategy}: {number} transfers; killed in the middle: {} senders, {} receivers, {} servers",
+        of(Victim::Sender),
+        of(Victim::Receiver),
+        of(Victim::Server)
+    );
 }
 
 fn with_server(strategy: &str) {

@@ -251,7 +251,7 @@ fn the_sender_gives_up() {
     assert!(!failure.message.contains('\u{1b}'), "{failure:?}");
 }
 
-/// Takes the 30 s that a sender may be silent.
+/// Takes the 25 s that a sender may be silent.
 #[test]
 fn the_sender_says_nothing_any_more() {
     let site = Site::new();

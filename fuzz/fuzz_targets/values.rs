@@ -368,6 +368,10 @@ fn same(one: &Cell, other: &Cell) -> bool {
 
 /// Equal, or the same number in another form.
 fn equal(one: &Cell, other: &Cell) -> bool {
+    if let (Cell::Real(real), Cell::Integer(integer)) | (Cell::Integer(integer), Cell::Real(real)) = (one, other) {
+        // As binary numbers: the shortest text of a large float is another integer.
+        return *real as i128 == i128::from(*integer) && real.fract() == 0.0;
+    }
     same(one, other)
         || matches!((number_text(one), number_text(other)), (Some(one), Some(other)) if same_number(&one, &other))
 }

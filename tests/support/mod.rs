@@ -5,6 +5,7 @@ pub mod compare;
 pub mod damage;
 pub mod guests;
 pub mod images;
+pub mod line;
 pub mod mortal;
 pub mod outcome;
 pub mod peer;

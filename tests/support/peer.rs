@@ -124,9 +124,10 @@ pub fn read_answer(socket: TcpStream) -> Answer {
     }
 }
 
-type Headers = Vec<(String, String)>;
+pub type Headers = Vec<(String, String)>;
 
-fn read_head(reader: &mut BufReader<TcpStream>) -> Option<(String, Headers)> {
+/// Reads a first line and the headers behind it, named in lower case; none if the connection ended.
+pub fn read_head(reader: &mut BufReader<TcpStream>) -> Option<(String, Headers)> {
     let mut first = String::new();
     if reader.read_line(&mut first).ok()? == 0 {
         return None;
@@ -142,7 +143,8 @@ fn read_head(reader: &mut BufReader<TcpStream>) -> Option<(String, Headers)> {
     }
 }
 
-fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
+/// A header's value.
+pub fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     let found = headers.iter().find(|(header, _)| header == name);
     found.map(|(_, value)| value.as_str())
 }
