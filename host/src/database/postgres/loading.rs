@@ -63,7 +63,12 @@ impl Loading {
     ) -> Result<Self, DatabaseError> {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, has_triggers)?;
         let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
-            staged.kind.carrier != Carrier::ByText && incoming.logical == staged.kind.logical
+            // Decimals of SQLite come as numbers of several kinds, and would be read back as texts.
+            let one_form =
+                incoming.logical != LogicalType::Decimal || incoming.origin.starts_with("pg:");
+            one_form
+                && staged.kind.carrier != Carrier::ByText
+                && incoming.logical == staged.kind.logical
         };
         let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
         if !load.straight

@@ -30,7 +30,13 @@ fn stream(rows: u64, compress: bool) -> Vec<u8> {
     };
     let mut bytes = encode_start().to_vec();
     bytes.extend(encode_alive());
-    bytes.extend(encode_header(&StreamHeader { table }).unwrap());
+    bytes.extend(
+        encode_header(&StreamHeader {
+            table,
+            snapshot: "s".to_owned(),
+        })
+        .unwrap(),
+    );
     let mut builder = BlockBuilder::new(1);
     let mut digest = 0u128;
     for id in 0..rows {
