@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod compare;
+pub mod generators;
 pub mod guests;
 pub mod images;
 pub mod outcome;
