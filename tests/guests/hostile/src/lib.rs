@@ -131,7 +131,11 @@ impl conflicts::Guest for Hostile {
 }
 
 impl ddl::Guest for Hostile {
-    fn create_table(_dialect: Dialect, incoming: TableSchema) -> Result<DdlPlan, Error> {
+    fn create_table(
+        _dialect: Dialect,
+        incoming: TableSchema,
+        _types: Vec<String>,
+    ) -> Result<DdlPlan, Error> {
         let object = incoming.table;
         let quoted = format!("\"{}\"", object.replace('"', "\"\""));
         let sql = match object.as_str() {
