@@ -133,16 +133,18 @@ fn each_cell_of_sqlite_arrives_in_postgres_as_it_was_or_is_named() {
             continue;
         }
         let share = site.share(&[&source]);
-        let report = site
-            .pull(&share, &[&table, "--into", &target.url()])
-            .done();
+        let report = site.pull(&share, &[&table, "--into", &target.url()]).done();
         let counts = report.counts(&table);
         assert_eq!((counts.created, counts.failed), (1, 1), "{case}");
         let rejects = site.run(&["rejects", "--json", &target.url()]);
         let rejected = rejects.events_of("rejected");
         let found = rejected.iter().find(|reject| reject["table"] == *table);
         let found = found.unwrap_or_else(|| panic!("{case}: {rejects:?}"));
-        assert_eq!((&found["row"], &found["key"]), (&2.into(), &"5".into()), "{case}");
+        assert_eq!(
+            (&found["row"], &found["key"]),
+            (&2.into(), &"5".into()),
+            "{case}"
+        );
         let reason = found["reason"].as_str().unwrap();
         assert!(reason.contains("\"der Wert\""), "{case}: {reason}");
         assert!(target.rows(&rows).is_empty(), "{case}");

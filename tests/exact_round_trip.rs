@@ -87,7 +87,12 @@ fn floats_that_real_cannot_hold_are_refused_by_a_sqlite_table_that_was_not_made_
     let outcome = site.pull(&share, &["--into", &file]);
     assert_eq!(outcome.done().counts("t").failed, 1);
     assert_eq!(Sqlite::open(&file).number("SELECT count(*) FROM t"), 1);
-    let rejected = site.run(&["rejects", "--json", &file]).events_of("rejected");
+    let rejected = site
+        .run(&["rejects", "--json", &file])
+        .events_of("rejected");
     let reason = rejected[0]["reason"].as_str().unwrap();
-    assert!(reason.contains("\"ratio\"") && reason.contains("NaN"), "{reason}");
+    assert!(
+        reason.contains("\"ratio\"") && reason.contains("NaN"),
+        "{reason}"
+    );
 }

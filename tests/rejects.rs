@@ -65,9 +65,13 @@ fn each_reason_takes_out_its_row_only_and_the_rest_is_retried() {
         assert_eq!(keys, ["10", "12000", "6000", "7000"], "{rows:?}");
 
         target.run("INSERT INTO city VALUES (2, 'two')");
-        let run = site.run(&["rejects", "--json", &location]).events_of("rejected");
+        let run = site
+            .run(&["rejects", "--json", &location])
+            .events_of("rejected");
         let run = run[0]["run"].as_str().unwrap().to_owned();
-        let again = site.run(&["rejects", "--json", &location, "--retry", &run[..8]]).done();
+        let again = site
+            .run(&["rejects", "--json", &location, "--retry", &run[..8]])
+            .done();
         let counts = again.counts("home");
         assert_eq!((counts.created, counts.failed), (1, 3), "{location}");
         assert_eq!(rejected(&site, &location).len(), 3);
@@ -93,7 +97,9 @@ fn too_many_rejects_end_the_pull() {
         let few = ["--into", location.as_str(), "--max-rejects", "49"];
         site.pull(&share, &few).error("too-many-rejects").has_hint();
         assert!(rejected(&site, &location).is_empty());
-        let report = site.pull(&share, &["--into", &location, "--max-rejects", "50"]).done();
+        let report = site
+            .pull(&share, &["--into", &location, "--max-rejects", "50"])
+            .done();
         assert_eq!(report.counts("city").failed, 50, "{location}");
         assert_eq!(rejected(&site, &location).len(), 50);
         share.running.wait().expect_exit(0);

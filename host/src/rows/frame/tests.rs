@@ -72,6 +72,7 @@ fn read_rows(bytes: &[u8], piece: usize) -> (u64, Result<(), FrameError>) {
             match reader.next().await? {
                 Frame::Rows(block) => rows += u64::from(block.row_count()),
                 Frame::Alive => {}
+                Frame::Digest(_) => panic!("no digest was sent"),
                 Frame::End(end) => {
                     assert_eq!(end.rows, rows);
                     return Ok(());
