@@ -107,6 +107,7 @@ impl<'a> Loading<'a> {
 
     /// Brings a table that is complete to the state of the run's last snapshot.
     pub async fn differences(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
+        self.straight = false;
         let differences = differences::find_all(self.run, self.table).await?;
         self.attempts(target, Some(&differences)).await?;
         let loaded = target.finish_table(&[]).await?;

@@ -17,7 +17,8 @@ const CREATE: &str = "\
       run text NOT NULL, table_name text NOT NULL, next_seq bigint NOT NULL DEFAULT 0, last_key bytea, \
       created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, same bigint NOT NULL DEFAULT 0, \
       skipped bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0, digest bytea NOT NULL, snapshot text, \
-      snapshots int NOT NULL DEFAULT 0, made boolean NOT NULL, done boolean NOT NULL DEFAULT false, \
+      snapshots int NOT NULL DEFAULT 0, straight boolean NOT NULL DEFAULT true, \
+      made boolean NOT NULL, done boolean NOT NULL DEFAULT false, \
       description text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name)); \
     CREATE TABLE IF NOT EXISTS tombolo.rejects ( \
       run text NOT NULL, table_name text NOT NULL, \"row\" bigint NOT NULL, key text NOT NULL, reason text NOT NULL, \
@@ -89,6 +90,7 @@ pub(super) async fn keep_origins(
 struct LedgerRow {
     next: i64,
     digest: u128,
+    straight: bool,
     entry: LedgerEntry,
 }
 
@@ -110,7 +112,7 @@ async fn find(
         .row(
             query(
                 "SELECT next_seq, digest, created, updated, same, skipped, failed, last_key, snapshot, snapshots, made, \
-                 done, description FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
+                 done, description, straight FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
             )
             .bind(run.to_owned())
             .bind(table.to_owned()),
@@ -129,6 +131,7 @@ fn read(row: &PgRow) -> Result<LedgerRow, DatabaseError> {
     let snapshots: i32 = column(row, 9)?;
     Ok(LedgerRow {
         next: column(row, 0)?,
+        straight: column(row, 13)?,
         digest: digest.try_into().map_or(0, u128::from_be_bytes),
         entry: LedgerEntry {
             counts: ChunkCounts {
@@ -154,6 +157,8 @@ pub(super) struct Ledger {
     run: String,
     table: String,
     next: i64,
+    /// Whether all rows so far went straight into the table.
+    straight: bool,
     counts: ChunkCounts,
     /// The sum of the digests of all rows that were not rejected, committed and staged ones.
     digest: u128,
@@ -190,6 +195,7 @@ impl Ledger {
             run: load.run.clone(),
             table: table.to_owned(),
             next: row.next,
+            straight: row.straight,
             counts: row.entry.counts,
             digest: row.digest,
             staged_digest: 0,
@@ -203,6 +209,16 @@ impl Ledger {
     pub(super) fn read_from(&mut self, snapshot: &str) {
         let another = self.snapshot.as_deref() != Some(snapshot);
         self.new_snapshot = another.then(|| snapshot.to_owned());
+    }
+
+    /// Whether rows may go straight into the table.
+    pub(super) fn is_straight(&self) -> bool {
+        self.straight
+    }
+
+    /// From now on rows go through a staging.
+    pub(super) fn end_straight(&mut self) {
+        self.straight = false;
     }
 
     /// Notes that a block is staged.
@@ -225,7 +241,7 @@ impl Ledger {
                     "UPDATE tombolo.ledger SET next_seq = next_seq + 1, last_key = $4, created = created + $5, \
                      updated = updated + $6, same = same + $7, skipped = skipped + $8, failed = failed + $9, \
                      digest = $10, snapshot = coalesce($11, snapshot), snapshots = snapshots + $12, \
-                     updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
+                     straight = straight AND $13, updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
                 )
                 .bind(self.run.clone())
                 .bind(self.table.clone())
@@ -238,7 +254,8 @@ impl Ledger {
                 .bind(number(counts.failed))
                 .bind(digest.to_be_bytes().to_vec())
                 .bind(self.new_snapshot.clone())
-                .bind(i32::from(self.new_snapshot.is_some())),
+                .bind(i32::from(self.new_snapshot.is_some()))
+                .bind(self.straight),
             )
             .await?;
         if changed == 1 {
@@ -290,7 +307,7 @@ impl Ledger {
             counts: self.counts,
             snapshots: self.snapshots,
             stored: Stored::Unverified("this version does not look".to_owned()),
-            digest: None,
+            digest: self.straight.then_some(self.digest),
         }
     }
 }

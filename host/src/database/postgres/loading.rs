@@ -3,11 +3,11 @@
 use bytes::{BufMut, BytesMut};
 
 use super::connection::{Session, column, query};
-use super::encode::{Conversion, end_copy, start_copy};
+use super::encode::Conversion;
 use super::ledger::Ledger;
-use super::merge::{Merge, STAGING};
+use super::merge::{Merge, STAGING, StagedColumn};
 use super::schema::Description;
-use super::types::ColumnType;
+use super::types::{Carrier, ColumnType};
 use super::{error, plan};
 use crate::bindings::types::LogicalType;
 use crate::database::{ChunkCounts, DatabaseError, Misfit, TableLoad};
@@ -41,6 +41,8 @@ pub(super) struct Loading {
     /// Where the incoming primary key's cells are in a row.
     key: Vec<usize>,
     ledger: Ledger,
+    /// Whether rows go into the table itself: it is this run's, and takes them as they are.
+    straight: bool,
     /// Rows committed.
     received: u64,
     pub(super) chunk: Chunk,
@@ -51,9 +53,21 @@ impl Loading {
         load: TableLoad,
         local: Description,
         has_triggers: bool,
-        ledger: Ledger,
+        mut ledger: Ledger,
     ) -> Result<Self, DatabaseError> {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, has_triggers)?;
+        let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
+            staged.kind.carrier != Carrier::ByText && incoming.logical == staged.kind.logical
+        };
+        let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
+        if !load.straight
+            || load.create.is_none()
+            || load.plan.regenerate_key
+            || has_triggers
+            || !as_it_is
+        {
+            ledger.end_straight();
+        }
         let incoming = load.incoming.columns;
         let key = &load.incoming.primary_key;
         let key = key
@@ -80,6 +94,7 @@ impl Loading {
             merge,
             columns,
             key,
+            straight: ledger.is_straight(),
             ledger,
             received: 0,
             chunk: Chunk::default(),
@@ -110,7 +125,28 @@ impl Loading {
         }
     }
 
-    /// A block as a COPY stream for the staging.
+    /// Where rows go: straight into the table, or into the staging.
+    pub(super) fn copy_statement(&self) -> String {
+        if self.straight {
+            self.merge.copy_straight()
+        } else {
+            format!("COPY {STAGING} FROM STDIN (FORMAT binary)")
+        }
+    }
+
+    /// Whether rows go straight into the table.
+    pub(super) fn is_straight(&self) -> bool {
+        self.straight
+    }
+
+    /// The rows have to be loaded again, through a staging.
+    pub(super) fn not_straight(&self) -> DatabaseError {
+        DatabaseError::NotStraight {
+            table: self.local.relation.table.clone(),
+        }
+    }
+
+    /// A block as rows of a COPY stream.
     pub(super) fn encode(&self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
         if block.column_count() != self.columns.len() {
             return Err(self.unsuitable(format!(
@@ -120,13 +156,11 @@ impl Loading {
             )));
         }
         let mut out = BytesMut::with_capacity(block.data().len() + block.data().len() / 4);
-        start_copy(&mut out);
         let mut position = self.received + self.chunk.rows;
         for row in block.rows() {
             position += 1;
             self.encode_row(position, false, row, &mut out)?;
         }
-        end_copy(&mut out);
         Ok(out)
     }
 
@@ -139,13 +173,19 @@ impl Loading {
         out: &mut BytesMut,
     ) -> Result<(), DatabaseError> {
         let number = i64::try_from(position).unwrap_or(i64::MAX);
-        // PostgreSQL has at most 1 600 columns.
-        out.put_i16(i16::try_from(self.columns.len() + 1).unwrap_or(i16::MAX));
-        out.put_i32(8);
-        out.put_i64(if rewritten { -number } else { number });
+        // PostgreSQL has at most 1 600 columns; the staging has one more.
+        let fields = self.columns.len() + usize::from(!self.straight);
+        out.put_i16(i16::try_from(fields).unwrap_or(i16::MAX));
+        if !self.straight {
+            out.put_i32(8);
+            out.put_i64(if rewritten { -number } else { number });
+        }
         for (column, cell) in self.columns.iter().zip(cells) {
             let fits = column.conversion.encode(cell, out);
-            fits.map_err(|reason| self.misfit(position, &column.name, reason))?;
+            fits.map_err(|reason| match self.straight {
+                true => self.not_straight(),
+                false => self.misfit(position, &column.name, reason),
+            })?;
         }
         Ok(())
     }
@@ -159,7 +199,7 @@ impl Loading {
         })
     }
 
-    /// Sends a COPY stream into the staging.
+    /// Sends a whole COPY stream into the staging.
     pub(super) async fn copy(
         &self,
         session: &mut Session,
@@ -210,6 +250,15 @@ impl Loading {
         &mut self,
         session: &mut Session,
     ) -> Result<ChunkCounts, DatabaseError> {
+        if self.straight {
+            let counts = ChunkCounts {
+                created: self.chunk.rows,
+                ..ChunkCounts::default()
+            };
+            let last_key = self.chunk.last_key.clone();
+            self.ledger.advance(session, counts, last_key).await?;
+            return Ok(counts);
+        }
         self.analyze(session).await?;
         for (name, sql) in self.merge.inexact_casts() {
             if let Some(position) = first_position(session, sql).await? {

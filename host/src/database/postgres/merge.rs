@@ -75,6 +75,13 @@ impl Merge {
         )
     }
 
+    /// Copies rows into the table itself.
+    pub(super) fn copy_straight(&self) -> String {
+        let names = list(&self.columns, |column| quote(&column.name));
+        let name = self.relation.name();
+        format!("COPY {name} ({names}) FROM STDIN (FORMAT binary)")
+    }
+
     /// Adds all staged rows.
     pub(super) fn insert(&self) -> String {
         self.insert_where("")

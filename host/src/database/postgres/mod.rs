@@ -1,6 +1,7 @@
 //! PostgreSQL: described from its catalog, read and written with `COPY` in binary format.
 
 mod connection;
+mod copying;
 mod decode;
 mod encode;
 mod error;

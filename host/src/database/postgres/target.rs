@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::connection::{Server, Session, column, query};
+use super::copying::Copying;
 use super::ledger::{self, Ledger};
 use super::loading::Loading;
 use super::merge::STAGING;
@@ -24,7 +25,9 @@ const BEGIN_CHUNK: &str = "\
 /// A connection that writes.
 pub(super) struct PostgresTarget {
     server: Arc<Server>,
-    session: Session,
+    /// None while a COPY has it.
+    session: Option<Session>,
+    copying: Option<Copying>,
     loading: Option<Loading>,
     /// Whether a transaction is open.
     in_chunk: bool,
@@ -35,14 +38,31 @@ impl PostgresTarget {
         let session = server.connect().await?;
         Ok(Self {
             server,
-            session,
+            session: Some(session),
+            copying: None,
             loading: None,
             in_chunk: false,
         })
     }
 
     async fn describe(&mut self, table: &str) -> Result<Description, DatabaseError> {
-        schema::describe(&mut self.session, self.server.place(), table).await
+        schema::describe(free(&mut self.session)?, self.server.place(), table).await
+    }
+
+    /// Ends the COPY under way, so that its rows are there.
+    async fn end_copy(&mut self) -> Result<(), DatabaseError> {
+        let Some(copying) = self.copying.take() else {
+            return Ok(());
+        };
+        let (session, outcome) = copying.finish().await;
+        self.session = session;
+        let loading = self.loading.as_ref().ok_or_else(no_table)?;
+        match outcome {
+            Ok(_) => Ok(()),
+            // Rows that broke a constraint or a type: a staging tells which.
+            Err(DatabaseError::Refused(_)) if loading.is_straight() => Err(loading.not_straight()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends the transaction that `result` came from.
@@ -51,10 +71,10 @@ impl PostgresTarget {
         result: Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
         match result {
-            Ok(value) => self.session.run("COMMIT").await.map(|_| value),
+            Ok(value) => free(&mut self.session)?.run("COMMIT").await.map(|_| value),
             Err(error) => {
                 // What went wrong first is what counts.
-                let _ = self.session.run("ROLLBACK").await;
+                let _ = free(&mut self.session)?.run("ROLLBACK").await;
                 Err(error)
             }
         }
@@ -63,23 +83,23 @@ impl PostgresTarget {
     /// Makes the table, where this run does, and its ledger row, or finds both.
     async fn enter(&mut self, load: &TableLoad) -> Result<(Description, Ledger), DatabaseError> {
         let name = &load.incoming.table;
-        let entry = ledger::entry(&mut self.session, &load.run, name).await?;
+        let entry = ledger::entry(free(&mut self.session)?, &load.run, name).await?;
         if entry.is_none()
             && let Some(statements) = &load.create
         {
             self.run_all(statements).await?;
             let made = self.describe(name).await?;
-            ledger::keep_origins(&mut self.session, &made, &load.incoming).await?;
+            ledger::keep_origins(free(&mut self.session)?, &made, &load.incoming).await?;
         }
         let local = self.describe(name).await?;
         self.refuse_rules(&local).await?;
-        let ledger = Ledger::enter(&mut self.session, load, name).await?;
+        let ledger = Ledger::enter(free(&mut self.session)?, load, name).await?;
         Ok((local, ledger))
     }
 
     async fn run_all(&mut self, statements: &[CheckedStatement]) -> Result<(), DatabaseError> {
         for statement in statements {
-            self.session.run(statement.sql()).await?;
+            free(&mut self.session)?.run(statement.sql()).await?;
         }
         Ok(())
     }
@@ -90,15 +110,13 @@ impl PostgresTarget {
         after: &[CheckedStatement],
     ) -> Result<(), DatabaseError> {
         self.run_all(after).await?;
-        numbering::move_ahead(&mut self.session, loading.local()).await?;
-        loading.ledger().finish(&mut self.session).await
+        numbering::move_ahead(free(&mut self.session)?, loading.local()).await?;
+        loading.ledger().finish(free(&mut self.session)?).await
     }
 
     /// Rewrite rules make other statements of ours, so that rows would go elsewhere and counts would lie.
     async fn refuse_rules(&mut self, local: &Description) -> Result<(), DatabaseError> {
-        let row = self
-            .session
-            .row(
+        let row = free(&mut self.session)?.row(
                 query(
                     "SELECT rulename::text FROM pg_catalog.pg_rewrite \
                      WHERE ev_class = $1::int8::oid AND rulename <> '_RETURN' AND ev_enabled <> 'D' \
@@ -119,9 +137,7 @@ impl PostgresTarget {
 
     /// Whether row triggers fire before the change, where they can leave a row out.
     async fn has_triggers(&mut self, local: &Description) -> Result<bool, DatabaseError> {
-        let row = self
-            .session
-            .row(
+        let row = free(&mut self.session)?.row(
                 query(
                     "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1::int8::oid AND NOT tgisinternal \
                      AND tgtype & 3 = 3 AND tgenabled <> 'D' LIMIT 1",
@@ -131,6 +147,15 @@ impl PostgresTarget {
             .await?;
         Ok(row.is_some())
     }
+}
+
+/// The connection between two COPYs.
+fn free(session: &mut Option<Session>) -> Result<&mut Session, DatabaseError> {
+    session.as_mut().ok_or_else(|| {
+        DatabaseError::Busy(error::plain(
+            "the connection was lost; what was committed is complete".to_owned(),
+        ))
+    })
 }
 
 fn no_table() -> DatabaseError {
@@ -146,9 +171,9 @@ fn chunk_open() -> DatabaseError {
 #[async_trait]
 impl Target for PostgresTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
-        let prepared = ledger::prepare(&mut self.session).await;
+        let prepared = ledger::prepare(free(&mut self.session)?).await;
         if prepared.is_err() {
-            let _ = self.session.run("ROLLBACK").await;
+            let _ = free(&mut self.session)?.run("ROLLBACK").await;
         }
         prepared
     }
@@ -158,7 +183,7 @@ impl Target for PostgresTarget {
         run: &str,
         table: &str,
     ) -> Result<Option<LedgerEntry>, DatabaseError> {
-        ledger::entry(&mut self.session, run, table).await
+        ledger::entry(free(&mut self.session)?, run, table).await
     }
 
     async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError> {
@@ -166,15 +191,18 @@ impl Target for PostgresTarget {
             return Err(chunk_open());
         }
         self.loading = None;
-        self.session.run("BEGIN").await?;
+        free(&mut self.session)?.run("BEGIN").await?;
         let entered = self.enter(&load).await;
         let (local, ledger) = self.end_transaction(entered).await?;
         let has_triggers = self.has_triggers(&local).await?;
         if load.plan.regenerate_key {
-            numbering::move_ahead(&mut self.session, &local).await?;
+            numbering::move_ahead(free(&mut self.session)?, &local).await?;
         }
         let loading = Loading::new(load, local, has_triggers, ledger)?;
-        self.session.run(loading.merge().create_staging()).await?;
+        if !loading.is_straight() {
+            let staging = loading.merge().create_staging();
+            free(&mut self.session)?.run(staging).await?;
+        }
         self.loading = Some(loading);
         Ok(())
     }
@@ -189,10 +217,19 @@ impl Target for PostgresTarget {
         let loading = self.loading.as_mut().ok_or_else(no_table)?;
         let encoded = loading.encode(block)?;
         if !self.in_chunk {
-            self.session.run(BEGIN_CHUNK).await?;
+            free(&mut self.session)?.run(BEGIN_CHUNK).await?;
             self.in_chunk = true;
         }
-        loading.copy(&mut self.session, &encoded).await?;
+        let copying = match &self.copying {
+            Some(copying) => copying,
+            None => {
+                free(&mut self.session)?;
+                let session = self.session.take().ok_or_else(no_table)?;
+                let statement = loading.copy_statement();
+                self.copying.insert(Copying::start(session, statement))
+            }
+        };
+        copying.send(encoded).await;
         loading.count_staged(block);
         Ok(())
     }
@@ -202,28 +239,33 @@ impl Target for PostgresTarget {
         after: u64,
         limit: u32,
     ) -> Result<Vec<StagedConflict>, DatabaseError> {
+        self.end_copy().await?;
         let loading = self.loading.as_mut().ok_or_else(no_table)?;
         if !self.in_chunk {
             return Ok(Vec::new());
         }
-        loading.conflicts(&mut self.session, after, limit).await
+        loading
+            .conflicts(free(&mut self.session)?, after, limit)
+            .await
     }
 
     async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {
+        self.end_copy().await?;
         let loading = self.loading.as_mut().ok_or_else(no_table)?;
         if !self.in_chunk {
             return Err(loading.unsuitable("there is no chunk to settle".to_owned()));
         }
-        loading.settle(&mut self.session, decisions).await
+        loading.settle(free(&mut self.session)?, decisions).await
     }
 
     async fn commit_chunk(&mut self) -> Result<ChunkCounts, DatabaseError> {
+        self.end_copy().await?;
         let loading = self.loading.as_mut().ok_or_else(no_table)?;
         if !self.in_chunk {
             return Ok(ChunkCounts::default());
         }
-        let counts = loading.apply(&mut self.session).await?;
-        self.session.run("COMMIT").await?;
+        let counts = loading.apply(free(&mut self.session)?).await?;
+        free(&mut self.session)?.run("COMMIT").await?;
         self.in_chunk = false;
         loading.committed(counts);
         Ok(counts)
@@ -233,8 +275,11 @@ impl Target for PostgresTarget {
         if let Some(loading) = self.loading.as_mut() {
             loading.rolled_back();
         }
+        if let Some(copying) = self.copying.take() {
+            self.session = copying.abort().await;
+        }
         if self.in_chunk {
-            self.session.run("ROLLBACK").await?;
+            free(&mut self.session)?.run("ROLLBACK").await?;
             self.in_chunk = false;
         }
         Ok(())
@@ -245,10 +290,10 @@ impl Target for PostgresTarget {
             return Err(chunk_open());
         }
         let loading = self.loading.take().ok_or_else(no_table)?;
-        self.session.run("BEGIN").await?;
+        free(&mut self.session)?.run("BEGIN").await?;
         let done = self.finish(&loading, after).await;
         self.end_transaction(done).await?;
-        self.session
+        free(&mut self.session)?
             .run(format!("DROP TABLE IF EXISTS {STAGING}"))
             .await?;
         Ok(loading.ledger().loaded())
