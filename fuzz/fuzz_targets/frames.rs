@@ -6,6 +6,7 @@
 #![no_main]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arbitrary::Arbitrary;
@@ -16,6 +17,9 @@ use tombolo::rows::{
     BlockBuilder, Buckets, CellRef, Frame, FrameReader, RowBlock, StreamEnd, StreamHeader, encode_alive,
     encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
+
+/// A payload that unpacks to more than any frame may hold.
+static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| zstd_of(&vec![0; 40 << 20]));
 
 /// What a whole transfer may take, and far more than the largest frame and its unpacked form.
 const MEMORY: usize = 128 << 20;
@@ -194,9 +198,11 @@ fn hostile(piece: &Piece, columns: usize, rows: u64) -> Vec<u8> {
             frame(b'R', flags, &payload)
         }
         Piece::Bomb { kind, byte, size } => {
-            // Large ones cost time and tell nothing new.
-            let length = if *size == u8::MAX { 40 << 20 } else { usize::from(*size) << 8 };
-            let payload = zstd_of(&vec![*byte; length]);
+            // Large ones cost time and tell nothing new, so a common byte does not ask for one.
+            let payload = match *size {
+                0x5A => LARGE.clone(),
+                size => zstd_of(&vec![*byte; usize::from(size) << 8]),
+            };
             frame(kind.byte(), 1, &payload)
         }
         Piece::Error(message) => {

@@ -226,7 +226,9 @@ fn in_postgres(column: &Column, incoming: &LogicalType, cell: &Cell) {
     match home.encode(column.logical(), (&back).into()) {
         Ok(Some(field)) => {
             let again = home.decode(&field).expect("what was written can be read");
-            assert!(equal(&again, cell), "{cell:?} became {back:?} and {again:?}");
+            // A large integer is exactly a float whose shortest text is another integer.
+            let is_held = matches!((cell, &back), (Cell::Integer(_), Cell::Real(_))) && equal(&back, cell);
+            assert!(is_held || equal(&again, cell), "{cell:?} became {back:?} and {again:?}");
         }
         // Numbers do not turn back into booleans, integers or floats by themselves.
         refused => assert!(is_number(cell), "{cell:?} became {back:?}: {refused:?}"),

@@ -56,7 +56,8 @@ pub struct SqliteDatabase {
 }
 
 impl SqliteDatabase {
-    /// Opens a file; with `create`, a missing one is made (in WAL mode), but never its folder.
+    /// Opens a file; with `create`, a missing one is made (in WAL mode), but never its folder, and the journal that an
+    /// interrupted writer left is rolled back.
     ///
     /// # Errors
     ///
@@ -80,6 +81,9 @@ impl SqliteDatabase {
         let file = path
             .canonicalize()
             .map_err(|error| failed(&error.to_string()))?;
+        if create {
+            source::recover(&file).await;
+        }
         Reader::open(&file, &name).await?.close().await;
         Ok(Self { file, name })
     }

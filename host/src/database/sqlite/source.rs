@@ -157,6 +157,20 @@ pub(super) fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// Lets SQLite roll back the journal that an interrupted writer of a target left: only a connection that may write can.
+pub(super) async fn recover(file: &Path) {
+    if !beside(file, "-journal").exists() {
+        return;
+    }
+    // What is wrong with the file is found, and said, by whoever reads it next.
+    if let Ok(mut connection) = options(file).connect().await {
+        let _ = sqlx::query("SELECT count(*) FROM sqlite_schema")
+            .execute(&mut connection)
+            .await;
+        let _ = connection.close().await;
+    }
+}
+
 /// The file may be a stranger's: its schema gets no functions with side effects, and its pages are checked.
 fn reading(file: &Path) -> SqliteConnectOptions {
     options(file)

@@ -376,6 +376,13 @@ async fn an_interrupted_writers_journal_is_an_error_that_says_what_to_do() {
         .to_string();
     assert!(error.contains("journal is rolled back"), "{error}");
     assert_eq!(folder.contents(), before);
+
+    // A target may be written: going on after a crash of our own must be possible.
+    let target = SqliteDatabase::open(&folder.file("shop.db"), true)
+        .await
+        .unwrap();
+    assert!(!folder.file("shop.db-journal").exists());
+    assert_eq!(target.count("t").await.unwrap().rows, 100);
 }
 
 #[tokio::test]
