@@ -31,3 +31,7 @@ plugin-cc NAME:
 fuzz TARGET SECONDS="600":
     @cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
     cd fuzz && cargo +nightly fuzz run --sanitizer none {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=4096 -rss_limit_mb=4096
+
+# 400 times `kill -9` of the sender, the receiver or the database server in the middle of a run (docs/testing.md).
+torture KILLS="400":
+    TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- kills:: --nocapture

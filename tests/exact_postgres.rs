@@ -41,6 +41,10 @@ fn every_built_in_type_replaces_what_existing_tables_of_postgres_hold() {
     let again = site.transfer(&source.url(), &target.url(), &["--strategy", "overwrite"]);
     for (table, _) in types::TABLES {
         let counts = again.counts(table);
-        assert_eq!((counts.created, counts.updated), (0, 0), "{table}: the same image is no change");
+        assert_eq!(
+            (counts.created, counts.updated),
+            (0, 0),
+            "{table}: the same image is no change"
+        );
     }
 }

@@ -16,12 +16,23 @@
 mod support;
 
 mod cli;
+mod corruptions;
+mod differences;
 mod errors;
 mod exact_postgres;
+mod exact_properties;
+mod exact_refusals;
+mod exact_round_trip;
+mod exact_sqlite;
+mod exact_tables;
+mod exact_types;
 mod hostile;
+mod kills;
 mod owners;
 mod plugins;
+mod resuming;
 mod sessions;
+mod slow_peers;
 mod sources;
 mod strategies;
 mod streams;

@@ -14,8 +14,8 @@ use crate::rows::Buckets;
 /// A snapshot that no stream reads is let go after this long.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// No snapshot is held longer than this.
-const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+/// No snapshot is held longer than this, if nothing else is said.
+pub const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// The most tables whose digests are kept for a run, some 100 KB each.
 const MAX_DIGESTS: usize = 100;
@@ -26,6 +26,7 @@ const MAX_RUNS: usize = 4;
 /// One run's place for a snapshot.
 pub struct Held {
     current: AsyncMutex<Option<Arc<RunSnapshot>>>,
+    max_age: Duration,
     touched: Mutex<Instant>,
 }
 
@@ -35,7 +36,7 @@ pub struct RunSnapshot {
     pub id: String,
     /// The view.
     pub view: Box<dyn Snapshot>,
-    opened: Instant,
+    deadline: Instant,
     /// Digests that were asked for, by table.
     digests: AsyncMutex<HashMap<String, Arc<Buckets>>>,
 }
@@ -43,7 +44,7 @@ pub struct RunSnapshot {
 impl RunSnapshot {
     /// Until when it may be read.
     pub fn deadline(&self) -> Instant {
-        self.opened + MAX_AGE
+        self.deadline
     }
 
     /// The digests of a table's rows, computed once.
@@ -78,13 +79,14 @@ impl Held {
         }
         // The old one is let go first: two would hold the database twice.
         *current = None;
+        let deadline = Instant::now() + self.max_age;
         let opened = Arc::new(RunSnapshot {
             id: random_id().map_err(|error| DatabaseError::Unreachable {
                 database: "the operating system's random numbers".to_owned(),
                 reason: error.to_string(),
             })?,
             view: database.snapshot().await?,
-            opened: Instant::now(),
+            deadline,
             digests: AsyncMutex::default(),
         });
         *current = Some(Arc::clone(&opened));
@@ -95,6 +97,18 @@ impl Held {
     pub async fn discard(&self, broken: &RunSnapshot) {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|found| found.id == broken.id) {
+            *current = None;
+        }
+    }
+
+    /// Lets go of a snapshot that nobody may read any more.
+    fn discard_old(&self) {
+        // Locked while one is opened, which is not old.
+        if let Ok(mut current) = self.current.try_lock()
+            && current
+                .as_ref()
+                .is_some_and(|found| Instant::now() >= found.deadline)
+        {
             *current = None;
         }
     }
@@ -111,12 +125,21 @@ impl Held {
 }
 
 /// All held snapshots, by admission and run.
-#[derive(Default)]
 pub struct Snapshots {
     held: Mutex<HashMap<(String, String), Arc<Held>>>,
+    max_age: Duration,
 }
 
 impl Snapshots {
+    /// Holds none longer than this.
+    #[must_use]
+    pub fn new(max_age: Duration) -> Self {
+        Self {
+            held: Mutex::default(),
+            max_age,
+        }
+    }
+
     /// The snapshot of a run. None: the admission has too many runs already.
     pub fn of_run(&self, admission: &str, run: &str) -> Option<Arc<Held>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,6 +153,7 @@ impl Snapshots {
         }
         let new = Arc::new(Held {
             current: AsyncMutex::new(None),
+            max_age: self.max_age,
             touched: Mutex::new(Instant::now()),
         });
         held.insert(key, Arc::clone(&new));
@@ -144,12 +168,13 @@ impl Snapshots {
             .retain(|(owner, _), _| owner != admission);
     }
 
-    /// Lets go of snapshots whose lease is over; a stream that reads keeps its own until it ends.
+    /// Lets go of snapshots whose lease or age is over; a stream that reads keeps its own until it ends.
     pub fn sweep(&self) {
         self.held
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|_, held| {
+                held.discard_old();
                 if Arc::strong_count(held) > 1 {
                     held.touch();
                 }

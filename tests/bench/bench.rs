@@ -13,6 +13,8 @@ use crate::process;
 use crate::sqlite::{self, Journal};
 use crate::tables::{ITEMS, POSTGRES_COLUMNS, SQLITE_COLUMNS};
 
+const PREFIX: &str = "tombolo-bench-";
+
 /// The benchmark under way.
 pub struct Bench {
     /// What was asked for.
@@ -25,8 +27,9 @@ pub struct Bench {
 impl Bench {
     /// Starts the server.
     pub fn start(arguments: Arguments) -> Result<Self> {
+        remove_folders_of_the_dead();
         let folder = tempfile::Builder::new()
-            .prefix("tombolo-bench-")
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
             .tempdir()?;
         let postgres = Postgres::start()?;
         Ok(Self {
@@ -85,6 +88,25 @@ impl Bench {
             count: self.rows(),
             keys,
             stale_every: None,
+        }
+    }
+}
+
+/// Removes what benchmarks left that were killed: their databases are large.
+fn remove_folders_of_the_dead() {
+    let folders = std::fs::read_dir(std::env::temp_dir());
+    for folder in folders.into_iter().flatten().flatten() {
+        let name = folder.file_name();
+        let name = name.to_string_lossy();
+        let process = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split_once('-'));
+        if let Some((process, _)) = process
+            && process.parse::<u32>().is_ok()
+            && !Path::new("/proc").join(process).exists()
+        {
+            // What belongs to somebody else stays.
+            let _ = std::fs::remove_dir_all(folder.path());
         }
     }
 }

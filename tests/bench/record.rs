@@ -80,6 +80,11 @@ impl Run {
         )
     }
 
+    /// The median of all processors' time, in seconds.
+    pub fn cpu(&self) -> f64 {
+        self.median(|sample| Some(sample.cpu())).unwrap_or(f64::NAN)
+    }
+
     /// The median of all processors' time, in seconds a million rows.
     pub fn cpu_a_million(&self, figure: impl Fn(&Sample) -> f64) -> f64 {
         let seconds = self.median(|sample| Some(figure(sample)));
@@ -118,6 +123,26 @@ pub enum Target {
     /// Nothing was promised.
     None,
 }
+
+/// What is promised of a transfer.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets {
+    /// Against the baseline's, by the wall clock.
+    pub speed: Target,
+    /// Processors' time of both processes of tombolo, in seconds a million rows.
+    pub own_cpu: Target,
+}
+
+impl Targets {
+    /// Nothing but the memory of every transfer.
+    pub const NONE: Self = Self {
+        speed: Target::None,
+        own_cpu: Target::None,
+    };
+}
+
+/// The most memory of a transfer, in MiB.
+pub const PEAK: f64 = 128.0;
 
 /// A figure and what it should be.
 #[derive(Clone, Debug, Serialize)]
@@ -227,6 +252,21 @@ impl Record {
             unit,
             target,
         });
+    }
+
+    /// Adds what is said of most transfers: speed by the wall clock and by all processors' time, and what `own` needs.
+    pub fn find_transfer(&mut self, label: &str, own: &Run, other: &Run, targets: Targets) {
+        let name = |what: &str| match label {
+            "" => what.to_owned(),
+            label => format!("{what}, {label}"),
+        };
+        let speed = other.wall() / own.wall();
+        self.find(name("speed"), speed, "×", targets.speed);
+        let by_cpu = other.cpu_a_million(Sample::cpu) / own.cpu_a_million(Sample::cpu);
+        self.find(name("speed by CPU time"), by_cpu, "×", Target::None);
+        let cpu = own.cpu_a_million(Sample::own_cpu);
+        self.find(name("own CPU"), cpu, "s / M rows", targets.own_cpu);
+        self.find(name("peak memory"), own.peak(), "MiB", Target::AtMost(PEAK));
     }
 
     /// Adds a remark.

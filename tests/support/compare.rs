@@ -21,6 +21,11 @@ impl Table {
         }
     }
 
+    /// The rows in the order of their cells.
+    pub fn rows(&self) -> &[Vec<Option<String>>] {
+        &self.rows
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
         self.rows.len()

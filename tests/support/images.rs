@@ -31,17 +31,24 @@ impl Image {
         let mut columns = Vec::new();
         let mut cells = Vec::new();
         for row in described {
-            let [name, kind, required, printed] = <[Option<String>; 4]>::try_from(row).unwrap().map(Option::unwrap_or_default);
+            let [name, kind, required, printed] = <[Option<String>; 4]>::try_from(row)
+                .unwrap()
+                .map(Option::unwrap_or_default);
             let quoted = quote(&name);
             match printed.as_str() {
                 // The binary forms of these hold numbers of the database's own catalog; that of xml leaves its declaration out.
                 "true" if kind == "xml[]" => cells.push(format!("{quoted}::text[]")),
-                "true" => cells.extend([format!("{quoted}::text"), format!("{quoted} IS NOT DISTINCT FROM NULL")]),
+                "true" => cells.extend([
+                    format!("{quoted}::text"),
+                    format!("{quoted} IS NOT DISTINCT FROM NULL"),
+                ]),
                 _ => cells.push(quoted),
             }
             columns.push([name, kind, required]);
         }
-        let only = match database.number(&format!("SELECT count(*) FROM pg_class WHERE oid = {oid} AND relkind = 'p'")) {
+        let only = match database.number(&format!(
+            "SELECT count(*) FROM pg_class WHERE oid = {oid} AND relkind = 'p'"
+        )) {
             0 => "ONLY ",
             _ => "",
         };
@@ -55,9 +62,17 @@ impl Image {
             .arg(database.url())
             .output()
             .unwrap_or_else(|error| panic!("psql: {error}"));
-        assert!(output.status.success(), "{copy}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{copy}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let rows = rows(&output.stdout[HEADER..]);
-        Self { columns, cells, rows }
+        Self {
+            columns,
+            cells,
+            rows,
+        }
     }
 
     /// Where two images differ, in words.
@@ -69,12 +84,20 @@ impl Image {
             .collect();
         let lengths = |image: &Self| (image.columns.len(), image.cells.len(), image.rows.len());
         if lengths(self) != lengths(other) {
-            differences.push(format!("{:?} columns, cells, rows became {:?}", lengths(self), lengths(other)));
+            differences.push(format!(
+                "{:?} columns, cells, rows became {:?}",
+                lengths(self),
+                lengths(other)
+            ));
         }
         for (number, (one, other)) in self.rows.iter().zip(&other.rows).enumerate() {
             for ((cell, one), other) in self.cells.iter().zip(one).zip(other) {
                 if one != other {
-                    differences.push(format!("row {number}, {cell}: {} became {}", shown(one), shown(other)));
+                    differences.push(format!(
+                        "row {number}, {cell}: {} became {}",
+                        shown(one),
+                        shown(other)
+                    ));
                 }
             }
         }
@@ -97,7 +120,9 @@ fn rows(mut bytes: &[u8]) -> Vec<Vec<Option<Vec<u8>>>> {
         }
         let field = |_| {
             let length = i32::from_be_bytes(take(&mut bytes, 4).try_into().unwrap());
-            usize::try_from(length).ok().map(|length| take(&mut bytes, length).to_vec())
+            usize::try_from(length)
+                .ok()
+                .map(|length| take(&mut bytes, length).to_vec())
         };
         rows.push((0..fields).map(field).collect());
     }
@@ -110,5 +135,7 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
 }
 
 fn shown(cell: &Option<Vec<u8>>) -> String {
-    cell.as_ref().map_or("NULL".to_owned(), |bytes| format!("'{}'", bytes.escape_ascii()))
+    cell.as_ref().map_or("NULL".to_owned(), |bytes| {
+        format!("'{}'", bytes.escape_ascii())
+    })
 }

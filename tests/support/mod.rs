@@ -2,13 +2,17 @@
 
 pub mod binary;
 pub mod compare;
+pub mod damage;
 pub mod guests;
 pub mod images;
+pub mod mortal;
 pub mod outcome;
 pub mod peer;
 pub mod postgres;
+pub mod random;
 pub mod sample;
 pub mod sqlite;
+pub mod stage;
 pub mod types;
 
 use std::collections::BTreeSet;

@@ -12,7 +12,7 @@ use super::sqlite::{literal, quote};
 use super::{SECRET, block_on, skip};
 
 #[path = "../../host/src/database/postgres/test_cluster.rs"]
-mod cluster;
+pub mod cluster;
 
 use cluster::{TestCluster, test_cluster};
 
@@ -87,7 +87,6 @@ impl Database {
         let rows = block_on(connection.fetch_all(AssertSqlSafe(sql.to_owned())));
         let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
         close(connection);
-        let cells = |row: &PgRow| (0..row.len()).map(|cell| row.get(cell)).collect();
         rows.iter().map(cells).collect()
     }
 
@@ -152,6 +151,20 @@ fn connect(database: &str) -> PgConnection {
     let options = PgConnectOptions::from_str(&cluster().url(database)).unwrap();
     let connection = block_on(options.connect());
     connection.unwrap_or_else(|error| panic!("database {database}: {error}"))
+}
+
+/// Runs a query whose columns are all text on a server that may be gone.
+pub fn query_at(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, sqlx::Error> {
+    block_on(async {
+        let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+        let rows = connection.fetch_all(AssertSqlSafe(sql.to_owned())).await;
+        let _ = connection.close().await;
+        Ok(rows?.iter().map(cells).collect())
+    })
+}
+
+fn cells(row: &PgRow) -> Vec<Option<String>> {
+    (0..row.len()).map(|cell| row.get(cell)).collect()
 }
 
 fn close(connection: PgConnection) {

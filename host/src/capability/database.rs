@@ -7,7 +7,8 @@ use crate::tenant::{GrantedDatabase, Patterns};
 
 impl Host for Capabilities {
     async fn info(&mut self, database: String) -> Result<DatabaseInfo, Refusal> {
-        let granted = self.granted(&database)?;
+        // Asked for the one who claims a code, before there is a session; it tells nothing of what is in it.
+        let granted = self.labelled(&database)?;
         Ok(DatabaseInfo {
             dialect: granted.database().dialect(),
             identity: granted.database().identity(),
@@ -56,6 +57,10 @@ impl Capabilities {
         if matches!(self.caller, Caller::Peer(None)) {
             return Err(Error::Denied("no database without a session".to_owned()).into());
         }
+        self.labelled(label)
+    }
+
+    fn labelled(&self, label: &str) -> Result<&GrantedDatabase, Refusal> {
         self.tenant
             .database(label)
             .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")).into())

@@ -190,6 +190,7 @@ fn done_line(report: &TableReport, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tombolo::bindings::types::Stored;
 
     fn report() -> TableReport {
         TableReport {

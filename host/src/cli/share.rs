@@ -50,6 +50,9 @@ pub struct Arguments {
     /// How long the code can be used for the first time: 90s, 10m, 1h30m
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
     expires: Duration,
+    /// How long one state of the database may be held for a receiver; later ones read a new one
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse)]
+    snapshot_limit: Duration,
     /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
     plugins: Vec<PluginArgument>,
@@ -108,7 +111,9 @@ impl Shared {
             .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
         let granted =
             GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
-        let tenant = site::open(granted, None, &arguments.plugins).await?;
+        let builder = site::builder(granted, None, &arguments.plugins).await?;
+        let builder = builder.snapshot_limit(arguments.snapshot_limit);
+        let tenant = builder.open().await?;
         let search = arguments.listen.port() != 0;
         let server = Server::bind(tenant.clone(), arguments.listen, search)
             .await

@@ -7,7 +7,7 @@ use tombolo::bindings::types::Failure;
 use tombolo::egress::EgressGrant;
 use tombolo::failure::{failure, printable};
 use tombolo::sandbox::{Limits, Sandbox};
-use tombolo::tenant::{GrantedDatabase, Tenant};
+use tombolo::tenant::{GrantedDatabase, Tenant, TenantBuilder};
 
 use super::plugins::{self, PluginArgument};
 
@@ -26,6 +26,15 @@ pub async fn open(
     peer: Option<EgressGrant>,
     plugins: &[PluginArgument],
 ) -> Result<Arc<Tenant>, Failure> {
+    builder(database, peer, plugins).await?.open().await
+}
+
+/// The same, not opened yet.
+pub async fn builder(
+    database: GrantedDatabase,
+    peer: Option<EgressGrant>,
+    plugins: &[PluginArgument],
+) -> Result<TenantBuilder, Failure> {
     let limits = Limits::default();
     let sandbox = match cache_folder() {
         Some(folder) => Sandbox::with_cache(limits.clone(), &folder)?,
@@ -42,7 +51,7 @@ pub async fn open(
     for (role, plugin) in plugins {
         builder = builder.plugin(role, plugin);
     }
-    builder.open().await
+    Ok(builder)
 }
 
 /// Who we are, for the other side's screen: `ana@laptop` where that is known.

@@ -1,6 +1,6 @@
 //! How long a job tries again after its line broke.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::run::Run;
 use crate::bindings::types::Failure;
@@ -16,10 +16,23 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(4),
 ];
 
+/// No further attempt is made so long after the last chunk: a line that only stalls takes its time to break.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 /// Attempts since the last chunk was committed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Retries {
     made: usize,
+    began: Instant,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            made: 0,
+            began: Instant::now(),
+        }
+    }
 }
 
 impl Retries {
@@ -31,7 +44,8 @@ impl Retries {
         table: &str,
         failure: Failure,
     ) -> Result<(), Failure> {
-        let Some(wait) = WAITS.get(self.made) else {
+        let wait = WAITS.get(self.made);
+        let Some(wait) = wait.filter(|_| self.began.elapsed() < PATIENCE) else {
             return Err(failure);
         };
         self.made += 1;

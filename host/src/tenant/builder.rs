@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -12,7 +13,7 @@ use crate::notices::Notices;
 use crate::sandbox::{
     ConflictStrategies, EngineComponent, Plugin, Role, Sandbox, SchemaDdl, SessionRules,
 };
-use crate::snapshots::Snapshots;
+use crate::snapshots::{self, Snapshots};
 use crate::state::State;
 
 /// Puts a tenant together.
@@ -22,6 +23,7 @@ pub struct TenantBuilder {
     peers: Vec<EgressGrant>,
     plugins: Vec<(Role, Plugin)>,
     state_file: Option<PathBuf>,
+    snapshot_limit: Duration,
 }
 
 impl TenantBuilder {
@@ -32,6 +34,7 @@ impl TenantBuilder {
             peers: Vec::new(),
             plugins: Vec::new(),
             state_file: None,
+            snapshot_limit: snapshots::MAX_AGE,
         }
     }
 
@@ -60,6 +63,13 @@ impl TenantBuilder {
     #[must_use]
     pub fn state_file(mut self, file: PathBuf) -> Self {
         self.state_file = Some(file);
+        self
+    }
+
+    /// How long a snapshot may be held for a peer's run.
+    #[must_use]
+    pub fn snapshot_limit(mut self, limit: Duration) -> Self {
+        self.snapshot_limit = limit;
         self
     }
 
@@ -93,7 +103,7 @@ impl TenantBuilder {
             access: Access::default(),
             egress: Egress::new(self.peers),
             notices: Notices::default(),
-            snapshots: Snapshots::default(),
+            snapshots: Snapshots::new(self.snapshot_limit),
             jobs: Mutex::new(HashMap::new()),
             events,
             engine,

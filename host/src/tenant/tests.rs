@@ -83,6 +83,8 @@ async fn pull_by(
         strategy: strategy.to_owned(),
         table_strategies: Vec::new(),
         create_missing: true,
+        jobs: 1,
+        max_rejects: 1_000,
         claimer: "test".to_owned(),
     };
     let run = tenant.plan(&request).await?;

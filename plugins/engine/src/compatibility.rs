@@ -84,9 +84,9 @@ fn fits(incoming: &Column, local: &Column) -> bool {
     if both("sqlite:") {
         return true;
     }
-    // A column that was made for this type holds the type's text where the type itself is not here.
-    if both("pg:") && incoming.origin != local.origin {
-        return incoming.logical == local.logical;
+    if both("pg:") {
+        // One of them may hold only the type's text, in a database that does not know the type.
+        return incoming.logical == local.logical || incoming.origin == local.origin;
     }
     converts(&incoming.logical, &local.logical)
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::new_table::{created, text};
 use crate::bench::Bench;
-use crate::record::{Record, Run, Sample, Target};
+use crate::record::{Record, Targets};
 use crate::sqlite::{self, Journal, sqlite3};
 use crate::tables::{ITEMS, POSTGRES_COLUMNS, SQLITE_COLUMNS};
 use crate::transfer::{Transfer, pipe};
@@ -28,7 +28,7 @@ pub fn sqlite_to_postgres(bench: &Bench, record: &mut Record) -> Result<()> {
             pipe(bench, [export, postgres.psql("target", &[&create, &copy])])
         };
         let of = format!("{} keys", keys.name());
-        let contenders: [_; 2] = record.compare(
+        let [own, tools] = record.compare(
             bench,
             bench.rows(),
             [
@@ -36,7 +36,7 @@ pub fn sqlite_to_postgres(bench: &Bench, record: &mut Record) -> Result<()> {
                 (format!("sqlite3 to psql, {of}"), Box::new(tools)),
             ],
         )?;
-        find(record, &contenders, &of);
+        record.find_transfer(&of, &own, &tools, Targets::NONE);
     }
     record.note(
         "Baseline: `sqlite3 source 'SELECT * FROM items' | psql -c 'COPY items FROM STDIN (FORMAT csv)'` with PostgreSQL's own types, for \
@@ -65,7 +65,7 @@ pub fn postgres_to_sqlite(bench: &Bench, record: &mut Record) -> Result<()> {
             pipe(bench, [export, sqlite3(&target, &[&create, &import])])
         };
         let of = format!("{} keys", keys.name());
-        let contenders: [_; 2] = record.compare(
+        let [own, tools] = record.compare(
             bench,
             bench.rows(),
             [
@@ -73,33 +73,10 @@ pub fn postgres_to_sqlite(bench: &Bench, record: &mut Record) -> Result<()> {
                 (format!("psql to sqlite3, {of}"), Box::new(tools)),
             ],
         )?;
-        find(record, &contenders, &of);
+        record.find_transfer(&of, &own, &tools, Targets::NONE);
     }
     record.note(
         "Baseline: `psql -c 'COPY items TO STDOUT (FORMAT csv)' | sqlite3 target '.import --csv /dev/stdin items'`.",
     );
     Ok(())
-}
-
-fn find(record: &mut Record, [own, tools]: &[Run; 2], of: &str) {
-    let speed = tools.wall() / own.wall();
-    record.find(
-        format!("speed against the tools, {of}"),
-        speed,
-        "×",
-        Target::None,
-    );
-    let cpu = own.cpu_a_million(Sample::own_cpu);
-    record.find(
-        format!("CPU beyond PostgreSQL's, {of}"),
-        cpu,
-        "s / M rows",
-        Target::None,
-    );
-    record.find(
-        format!("peak memory, {of}"),
-        own.peak(),
-        "MiB",
-        Target::AtMost(128.0),
-    );
 }

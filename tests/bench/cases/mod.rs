@@ -4,6 +4,7 @@ mod across;
 mod new_table;
 mod overwrite;
 mod rejects;
+mod sandbox;
 mod shapes;
 mod size;
 mod start;
@@ -74,8 +75,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "sandbox",
-        about: "what is done once a transfer against the rows",
-        run: strategies::sandbox,
+        about: "what components cost a call and a transfer",
+        run: sandbox::run,
     },
     Case {
         name: "bad-row",

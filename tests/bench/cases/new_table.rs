@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::bench::Bench;
 use crate::data::Keys;
-use crate::record::{Record, Run, Sample, Target};
+use crate::record::{Record, Run, Target, Targets};
 use crate::sqlite::{self, Journal, sqlite3};
 use crate::tables::{ITEMS, POSTGRES_COLUMNS, SQLITE_COLUMNS};
 use crate::transfer::{Counts, Transfer, pipe};
@@ -16,31 +16,15 @@ use crate::transfer::{Counts, Transfer, pipe};
 pub fn postgres(bench: &Bench, record: &mut Record) -> Result<()> {
     for keys in bench.arguments.keys() {
         let [own, psql] = postgres_runs(bench, record, keys)?;
-        let of = format!("{} keys", keys.name());
-        let speed = psql.wall() / own.wall();
-        record.find(
-            format!("speed against the pipe, {of}"),
-            speed,
-            "×",
-            Target::AtLeast(0.8),
-        );
-        let cpu = own.cpu_a_million(Sample::own_cpu);
-        record.find(
-            format!("CPU beyond PostgreSQL's, {of}"),
-            cpu,
-            "s / M rows",
-            Target::AtMost(3.0),
-        );
-        record.find(
-            format!("peak memory, {of}"),
-            own.peak(),
-            "MiB",
-            Target::AtMost(128.0),
-        );
+        let targets = Targets {
+            speed: Target::AtLeast(0.7),
+            own_cpu: Target::AtMost(3.0),
+        };
+        record.find_transfer(&format!("{} keys", keys.name()), &own, &psql, targets);
     }
     record.note(
         "Baseline: `psql -c 'COPY (SELECT * FROM items) TO STDOUT (FORMAT binary)' | psql -c 'COPY items FROM STDIN (FORMAT binary)'` \
-         into a table that has its primary key. The target of 0.8 is for a transfer that verifies nothing, 0.7 with verification.",
+         into a table that has its primary key. The target is that of a verified transfer; without verification it would be 0.8.",
     );
     Ok(())
 }
@@ -98,40 +82,16 @@ pub fn sqlite(bench: &Bench, record: &mut Record) -> Result<()> {
     for keys in bench.arguments.keys() {
         let [own, rollback, import, both] = sqlite_runs(bench, record, keys)?;
         let of = format!("{} keys", keys.name());
-        let mut against = |what: &str, one: &Run, other: &Run, target| {
-            record.find(
-                format!("{what}, {of}"),
-                other.wall() / one.wall(),
-                "×",
-                target,
-            );
+        let targets = Targets {
+            speed: Target::AtLeast(1.0),
+            ..Targets::NONE
         };
-        against(
-            "speed against .import of a finished CSV",
-            &own,
-            &import,
-            Target::AtLeast(1.0),
-        );
-        against(
-            "speed against export and .import",
-            &own,
-            &both,
-            Target::None,
-        );
-        against(
-            "the same from a file without WAL",
-            &rollback,
-            &both,
-            Target::None,
-        );
-        let cpu = own.cpu_a_million(Sample::own_cpu);
-        record.find(format!("CPU, {of}"), cpu, "s / M rows", Target::None);
-        record.find(
-            format!("peak memory, {of}"),
-            own.peak(),
-            "MiB",
-            Target::AtMost(128.0),
-        );
+        record.find_transfer(&format!("against .import, {of}"), &own, &import, targets);
+        for (what, run) in [("", &own), (", source without WAL", &rollback)] {
+            let speed = both.wall() / run.wall();
+            let what = format!("speed against export and .import, {of}{what}");
+            record.find(what, speed, "×", Target::None);
+        }
     }
     record.note(
         "Baselines: `.import --csv` into a table that has its primary key, from a CSV file that is already there, and from \

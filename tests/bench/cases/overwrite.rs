@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::new_table::copy_out;
 use crate::bench::Bench;
 use crate::data::Rows;
-use crate::record::{Record, Sample, Target};
+use crate::record::{Record, Target, Targets};
 use crate::tables::{ITEMS, assignments};
 use crate::transfer::{Counts, Transfer, pipe};
 
@@ -59,26 +59,11 @@ pub fn postgres(bench: &Bench, record: &mut Record) -> Result<()> {
                 (format!("psql \\| psql, {of}"), Box::new(psql)),
             ],
         )?;
-        let speed = psql.wall() / own.wall();
-        record.find(
-            format!("speed against the pipe, {of}"),
-            speed,
-            "×",
-            Target::AtLeast(0.85),
-        );
-        let cpu = own.cpu_a_million(Sample::own_cpu);
-        record.find(
-            format!("CPU beyond PostgreSQL's, {of}"),
-            cpu,
-            "s / M rows",
-            Target::None,
-        );
-        record.find(
-            format!("peak memory, {of}"),
-            own.peak(),
-            "MiB",
-            Target::AtMost(128.0),
-        );
+        let targets = Targets {
+            speed: Target::AtLeast(0.85),
+            ..Targets::NONE
+        };
+        record.find_transfer(&of, &own, &psql, targets);
     }
     record.note(
         "Baseline: a `psql` with `COPY … TO STDOUT (FORMAT binary)` and one that copies that into a temporary table and then runs one \

@@ -9,7 +9,7 @@ use super::new_table::created;
 use crate::bench::Bench;
 use crate::data::{self, Keys, Rows};
 use crate::process;
-use crate::record::{Record, Sample, Target};
+use crate::record::{Record, Sample, Target, Targets};
 use crate::tables::{POSTGRES_COLUMNS, wide_columns};
 use crate::transfer::{Transfer, pipe};
 
@@ -70,8 +70,7 @@ pub fn several(bench: &Bench, record: &mut Record) -> Result<()> {
                 ("psql \\| psql".to_owned(), Box::new(psql)),
             ],
         )?;
-        let speed = psql.wall() / single.wall();
-        record.find("speed against the pipes", speed, "×", Target::None);
+        record.find_transfer("", &single, &psql, Targets::NONE);
         return Ok(());
     }
     let [single, jobs, psql] = record.compare(
@@ -86,25 +85,12 @@ pub fn several(bench: &Bench, record: &mut Record) -> Result<()> {
             ("psql \\| psql".to_owned(), Box::new(psql)),
         ],
     )?;
-    record.find(
-        "speed against the pipes",
-        psql.wall() / single.wall(),
-        "×",
-        Target::None,
-    );
-    let speed = psql.wall() / jobs.wall();
-    record.find(
-        "speed with --jobs 4 against the pipes",
-        speed,
-        "×",
-        Target::AtLeast(1.0),
-    );
-    record.find(
-        "peak memory with --jobs 4",
-        jobs.peak(),
-        "MiB",
-        Target::AtMost(128.0),
-    );
+    record.find_transfer("one table at a time", &single, &psql, Targets::NONE);
+    let targets = Targets {
+        speed: Target::AtLeast(1.0),
+        ..Targets::NONE
+    };
+    record.find_transfer("--jobs 4", &jobs, &psql, targets);
     Ok(())
 }
 
@@ -154,13 +140,7 @@ fn one_table(
             ("psql \\| psql".to_owned(), Box::new(psql)),
         ],
     )?;
-    record.find(
-        "speed against the pipe",
-        psql.wall() / own.wall(),
-        "×",
-        Target::None,
-    );
-    record.find("peak memory", own.peak(), "MiB", Target::AtMost(128.0));
+    record.find_transfer("", &own, &psql, Targets::NONE);
     postgres.check_same(name, "target", name)?;
     record.note("PostgreSQL to PostgreSQL, new table.");
     Ok(())

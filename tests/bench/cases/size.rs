@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::new_table::{created, text};
 use crate::bench::Bench;
 use crate::data::{Keys, Rows};
-use crate::record::{Record, Run, Target};
+use crate::record::{PEAK, Record, Run, Target};
 use crate::sqlite::{self, Journal};
 use crate::transfer::Transfer;
 
@@ -61,7 +61,7 @@ pub fn run(bench: &Bench, record: &mut Record) -> Result<()> {
     }
     find(record, "PostgreSQL", &in_postgres);
     find(record, "SQLite", &in_sqlite);
-    record.note("Time a row is that of a run less the smallest one's, which is the program's start for the most part.");
+    record.note("Time and CPU a row are those of a run less the smallest one's, which is the program's start for the most part.");
     Ok(())
 }
 
@@ -70,15 +70,16 @@ fn find(record: &mut Record, database: &str, runs: &[Run]) {
         let (Some(first), [less, more]) = (runs.first(), pair) else {
             continue;
         };
-        let micros =
-            |run: &Run| (run.wall() - first.wall()) * 1e6 / (run.rows - first.rows).max(1) as f64;
+        let growth = |time: fn(&Run) -> f64| {
+            let a_row =
+                |run: &Run| (time(run) - time(first)) / (run.rows - first.rows).max(1) as f64;
+            a_row(more) / a_row(less)
+        };
         if less.rows > first.rows {
-            let growth = micros(more) / micros(less);
-            let what = format!(
-                "time a row, {database}, {} against {} rows",
-                more.rows, less.rows
-            );
-            record.find(what, growth, "×", Target::None);
+            let sizes = format!("{database}, {} against {} rows", more.rows, less.rows);
+            for (word, times) in [("time", growth(Run::wall)), ("CPU", growth(Run::cpu))] {
+                record.find(format!("{word} a row, {sizes}"), times, "×", Target::None);
+            }
         }
         let what = format!(
             "peak memory, {database}, {} against {} rows",
@@ -88,6 +89,6 @@ fn find(record: &mut Record, database: &str, runs: &[Run]) {
     }
     if let Some(largest) = runs.last() {
         let what = format!("peak memory, {database}, {} rows", largest.rows);
-        record.find(what, largest.peak(), "MiB", Target::AtMost(128.0));
+        record.find(what, largest.peak(), "MiB", Target::AtMost(PEAK));
     }
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::new_table::{created, text};
 use crate::bench::Bench;
 use crate::data::{Keys, Rows};
-use crate::record::{Record, Run, Sample, Target, mebibytes};
+use crate::record::{Record, Run, Sample, Target};
 use crate::sqlite::{self, Journal};
 use crate::transfer::Transfer;
 
@@ -53,6 +53,6 @@ pub fn start(bench: &Bench, record: &mut Record) -> Result<()> {
 /// The size of the binary that users get.
 pub fn binary(_: &Bench, record: &mut Record) -> Result<()> {
     let size = std::fs::metadata(env!("CARGO_BIN_EXE_tombolo"))?.len();
-    record.find("size", mebibytes(size), "MiB", Target::AtMost(40.0));
+    record.find("size", size as f64 / 1e6, "MB", Target::AtMost(40.0));
     Ok(())
 }

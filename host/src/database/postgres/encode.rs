@@ -40,6 +40,11 @@ impl Conversion {
     }
 
     fn put(&self, value: Value<'_>, out: &mut BytesMut) -> Result<(), String> {
+        let value = match (value, &self.incoming) {
+            // A domain whose values a database without it kept as they are printed.
+            (Value::Printed(text), LogicalType::Other(_)) => Value::Text(text),
+            (value, _) => value,
+        };
         match self.carrier {
             Carrier::Bool => out.put_u8(u8::from(boolean(value)?)),
             Carrier::Int2 => out.put_i16(ranged(integer(value)?)?),
@@ -92,9 +97,7 @@ impl Conversion {
                 out.put_slice(self.document(value)?.as_bytes());
             }
             Carrier::ByText => match (value, &self.incoming) {
-                (Value::Text(text), _) | (Value::Printed(text), LogicalType::Other(_)) => {
-                    out.put_slice(without_nul(text)?.as_bytes());
-                }
+                (Value::Text(text), _) => out.put_slice(without_nul(text)?.as_bytes()),
                 (Value::Printed(text), incoming) if *incoming == self.local => {
                     out.put_slice(without_nul(text)?.as_bytes());
                 }

@@ -144,7 +144,7 @@ pub fn private(settings: &str) -> Result<TestCluster, String> {
 }
 
 /// Where initdb and pg_ctl are: on the path, or where Debian puts them.
-fn find_programs() -> Option<PathBuf> {
+pub fn find_programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
@@ -161,7 +161,7 @@ fn find_programs() -> Option<PathBuf> {
 }
 
 /// PostgreSQL refuses to run as root: then a user and group to run as.
-fn owner() -> Result<Option<(u32, u32)>, String> {
+pub fn owner() -> Result<Option<(u32, u32)>, String> {
     use std::os::unix::fs::MetadataExt as _;
     let process = std::fs::metadata("/proc/self").or_else(|_| std::fs::metadata("."));
     if process.is_ok_and(|process| process.uid() != 0) {
@@ -181,7 +181,12 @@ fn owner() -> Result<Option<(u32, u32)>, String> {
         .ok_or_else(|| "there is no user but root to run it as".to_owned())
 }
 
-fn program(programs: &Path, name: &str, owner: Option<(u32, u32)>, directory: &Path) -> Command {
+pub fn program(
+    programs: &Path,
+    name: &str,
+    owner: Option<(u32, u32)>,
+    directory: &Path,
+) -> Command {
     let mut command = Command::new(programs.join(name));
     set_owner(&mut command, owner, directory);
     command.stdin(Stdio::null());
@@ -196,7 +201,7 @@ fn set_owner(command: &mut Command, owner: Option<(u32, u32)>, directory: &Path)
 }
 
 /// Starts a shell that waits until this process is gone, however it ends, and then stops the server.
-fn watch(programs: &Path, owner: Option<(u32, u32)>, directory: &Path) -> Result<(), String> {
+pub fn watch(programs: &Path, owner: Option<(u32, u32)>, directory: &Path) -> Result<(), String> {
     let mut command = Command::new("/bin/sh");
     set_owner(&mut command, owner, directory);
     let mut shell = command
@@ -219,14 +224,14 @@ fn watch(programs: &Path, owner: Option<(u32, u32)>, directory: &Path) -> Result
     Ok(())
 }
 
-fn free_port() -> Result<u16, String> {
+pub fn free_port() -> Result<u16, String> {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| format!("no free port: {error}"))
 }
 
-fn succeed(name: &str, output: std::io::Result<std::process::Output>) -> Result<(), String> {
+pub fn succeed(name: &str, output: std::io::Result<std::process::Output>) -> Result<(), String> {
     let output = output.map_err(|error| format!("{name} did not start: {error}"))?;
     if output.status.success() {
         return Ok(());

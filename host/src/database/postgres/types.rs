@@ -143,7 +143,9 @@ impl ColumnType {
         match self.carrier {
             // `format` keeps the padding of char(n) and turns NULL into '', and IS NULL confuses a null composite.
             Carrier::ByText => {
-                let cast = self.printed_as.map_or_else(String::new, |name| format!("::pg_catalog.{name}"));
+                let cast = self
+                    .printed_as
+                    .map_or_else(String::new, |name| format!("::pg_catalog.{name}"));
                 format!(
                     "CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE pg_catalog.format('%s', {column}{cast}) END"
                 )

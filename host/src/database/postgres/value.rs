@@ -48,6 +48,10 @@ pub(super) fn value<'a>(
         (LogicalType::Decimal | LogicalType::Float, CellRef::Integer(value)) => {
             Value::Integer(value)
         }
+        // The decimal of this name is text in SQLite, so that it could not be told which of the two it was.
+        (LogicalType::Decimal, CellRef::Real(value)) if !value.is_finite() => {
+            return Err("an infinite number is none of a column of decimals".to_owned());
+        }
         (LogicalType::Decimal, CellRef::Real(value)) => Value::Float(value),
         (LogicalType::Date, CellRef::Integer(value)) => Value::Date(value),
         (LogicalType::Time, CellRef::Integer(value)) => Value::Time(value),

@@ -2,7 +2,7 @@
 
 use super::raw::Row;
 use super::schema::Table;
-use super::storage::{LocalColumn, Stored, StoredRef, to_cell, to_storage};
+use super::storage::{LocalColumn, Stored, StoredRef, read_cell, to_storage};
 use crate::bindings::types::{Cell, LogicalType, TableSchema};
 use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
 
@@ -68,8 +68,8 @@ impl Conversion {
             let unreadable = |reason: &str| format!("column {:?}: {reason}", column.name);
             let value = row.get(first + index).map_err(unreadable)?;
             let mut scratch = [0; 16];
-            let cell = to_cell(value, &column.logical, &mut scratch)
-                .map_err(|reason| unreadable(&reason))?;
+            let cell =
+                read_cell(value, column, &mut scratch).map_err(|reason| unreadable(&reason))?;
             cells.push(cell.to_cell());
         }
         Ok(cells)

@@ -66,6 +66,7 @@ impl Memory {
             name: "c".to_owned(),
             affinity: Affinity::of(declared, false),
             rowid: declared.ends_with("KEY"),
+            keeps_float_bits: false,
         };
         let Ok(value) = to_storage(cell, logical, &column) else {
             return Ok(Kept::Refused);

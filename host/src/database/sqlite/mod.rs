@@ -3,6 +3,7 @@
 mod apply;
 mod checks;
 mod conversion;
+mod copying;
 mod decimal;
 mod error;
 #[cfg(any(fuzzing, test))]

@@ -131,14 +131,22 @@ pub(super) async fn table(
         let name: String = get(row, 0)?;
         let declared: String = get(row, 1)?;
         let rowid = rowid_key == Some(&name);
-        let origin = origins
-            .get(&name)
-            .cloned()
-            .unwrap_or_else(|| format!("sqlite:{declared}"));
+        let affinity = Affinity::of(&declared, strict);
+        let origin = origins.get(&name).cloned().unwrap_or_else(|| {
+            // Only STRICT gives this word its meaning; elsewhere a column without a type is the same.
+            let any = strict && declared.eq_ignore_ascii_case("any");
+            format!("sqlite:{}", if any { "" } else { &declared })
+        });
+        storage.push(LocalColumn {
+            name: name.clone(),
+            affinity,
+            rowid,
+            keeps_float_bits: affinity == Affinity::Real && origin.starts_with("pg:"),
+        });
         columns.push(Column {
             logical: match logical_of(&origin) {
                 // A type made by users, such as a domain: how it is stored says how it is read.
-                LogicalType::Other(_) if Affinity::of(&declared, strict) != Affinity::Text => {
+                LogicalType::Other(_) if affinity != Affinity::Text => {
                     logical_of(&format!("sqlite:{declared}"))
                 }
                 logical => logical,
@@ -151,12 +159,7 @@ pub(super) async fn table(
                 _ if rowid => Generation::IdentityDefault,
                 _ => Generation::None,
             },
-            name: name.clone(),
-        });
-        storage.push(LocalColumn {
             name,
-            affinity: Affinity::of(&declared, strict),
-            rowid,
         });
         declared_types.push(declared);
     }

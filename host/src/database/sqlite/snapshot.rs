@@ -9,7 +9,7 @@ use super::error::refused;
 use super::raw::{self, RawConnection, Row};
 use super::schema::{self, Table};
 use super::source::Reader;
-use super::storage::{Stored, to_cell, to_storage};
+use super::storage::{Stored, read_cell, to_storage};
 use crate::bindings::types::{Cell, Generation, TableSchema};
 use crate::database::{DatabaseError, Misfit, Read, Snapshot, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
@@ -237,7 +237,7 @@ fn push(
     let before = full.then(|| builder.take());
     for (value, column) in values.into_iter().zip(&table.columns) {
         let mut scratch = [0; 16];
-        let cell = to_cell(value, &column.logical, &mut scratch)
+        let cell = read_cell(value, column, &mut scratch)
             .map_err(|reason| misfit(&column.name, reason))?;
         builder.push(cell);
     }

@@ -8,14 +8,15 @@ use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
-use super::error::{opening, refused};
+use super::copying::{self, CopyError};
+use super::error::opening;
 use crate::database::DatabaseError;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +39,9 @@ pub(super) enum Access {
 pub(super) struct Reader {
     pub(super) connection: SqliteConnection,
     pub(super) access: Access,
+    /// The file, and its handle from before the connection was made.
+    #[cfg(unix)]
+    opened: (PathBuf, Arc<File>),
     /// What the file looked like, where nothing locks it.
     stamp: Option<(PathBuf, Stamp)>,
     /// Dropped after the connection, and the folder goes with it.
@@ -51,6 +55,8 @@ impl Reader {
             database: database.to_owned(),
             reason: error.to_string(),
         };
+        #[cfg(unix)]
+        let opened = (file.to_owned(), handle(file).map_err(failed)?);
         let stamp = Stamp::of(file).map_err(failed)?;
         let access = access(file).map_err(failed)?;
         let (path, folder, stamp) = match access {
@@ -75,6 +81,8 @@ impl Reader {
         let mut reader = Self {
             connection,
             access,
+            #[cfg(unix)]
+            opened,
             stamp,
             _folder: folder,
         };
@@ -96,17 +104,11 @@ impl Reader {
             ),
         };
         let (folder, copy) = private_folder().map_err(|error| failed(error.to_string()))?;
-        let path = copy
-            .to_str()
-            .ok_or_else(|| failed("its name is not valid UTF-8".to_owned()))?;
-        sqlx::query("VACUUM INTO ?")
-            .bind(path.to_owned())
-            .execute(&mut self.connection)
-            .await
-            .map_err(|error| match refused(&error) {
-                DatabaseError::Refused(error) => failed(error.message),
-                other => other,
-            })?;
+        self.copy_to(&copy).await.map_err(|error| match error {
+            CopyError::Io(error) => failed(error.to_string()),
+            CopyError::Database(DatabaseError::Refused(error)) => failed(error.message),
+            CopyError::Database(other) => other,
+        })?;
         let connection = reading(&copy)
             .connect()
             .await
@@ -116,6 +118,18 @@ impl Reader {
         // What it held is released before its owner can notice; its outcome no longer matters.
         let _ = original.close().await;
         Ok(self)
+    }
+
+    async fn copy_to(&mut self, copy: &Path) -> Result<(), CopyError> {
+        // By a path that names another file by now, the wrong one would be copied.
+        #[cfg(unix)]
+        if self.access == Access::Journal
+            && let (path, opened) = &self.opened
+            && Arc::ptr_eq(opened, &handle(path)?)
+        {
+            return copying::in_steps(&mut self.connection, opened, copy).await;
+        }
+        copying::at_once(&mut self.connection, copy).await
     }
 
     /// Whether what was read is one state of the database.
@@ -185,24 +199,30 @@ fn is_wal(file: &Path) -> io::Result<bool> {
         && header.ends_with(&[2]))
 }
 
-/// Reads the start of a file by a handle that is never closed: closing one drops every POSIX lock that this process
-/// has on the file, SQLite's own included (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+/// A handle of a file that is never closed: closing one drops every POSIX lock that this process has on the file,
+/// SQLite's own included (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 #[cfg(unix)]
-fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
-    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+pub(super) fn handle(file: &Path) -> io::Result<Arc<File>> {
+    use std::os::unix::fs::MetadataExt as _;
 
-    static HANDLES: Mutex<Option<HashMap<(u64, u64), File>>> = Mutex::new(None);
+    static HANDLES: Mutex<Option<HashMap<(u64, u64), Arc<File>>>> = Mutex::new(None);
 
     let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
     let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
     let handles = handles.get_or_insert_default();
     let wanted = id(std::fs::metadata(file)?);
     if let Some(handle) = handles.get(&wanted) {
-        return handle.read_at(header, 0);
+        return Ok(Arc::clone(handle));
     }
-    let handle = File::open(file)?;
+    let handle = Arc::new(File::open(file)?);
     let opened = id(handle.metadata()?);
-    handles.entry(opened).or_insert(handle).read_at(header, 0)
+    Ok(Arc::clone(handles.entry(opened).or_insert(handle)))
+}
+
+/// Reads the start of a file.
+#[cfg(unix)]
+fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(handle(file)?.as_ref(), header, 0)
 }
 
 /// Elsewhere locks belong to handles.

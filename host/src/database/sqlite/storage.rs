@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::decimal::{self, Number};
 use super::types::Affinity;
-use crate::bindings::types::LogicalType;
+use crate::bindings::types::{Column, LogicalType};
 use crate::rows::{CellRef, temporal};
 
 /// PostgreSQL's limits, which every value printed here has to respect to be readable again.
@@ -43,6 +43,8 @@ pub(super) enum Stored<'a> {
     Real(f64),
     Text(Cow<'a, str>),
     Blob(&'a [u8]),
+    /// A blob of the bits of a double.
+    Bits([u8; 8]),
 }
 
 impl Stored<'_> {
@@ -53,6 +55,7 @@ impl Stored<'_> {
             Self::Real(value) => StoredRef::Real(*value),
             Self::Text(value) => StoredRef::Text(value),
             Self::Blob(value) => StoredRef::Blob(value),
+            Self::Bits(bits) => StoredRef::Blob(bits),
         }
     }
 }
@@ -64,6 +67,31 @@ pub(super) struct LocalColumn {
     pub(super) affinity: Affinity,
     /// The column is the rowid under another name.
     pub(super) rowid: bool,
+    /// The column was made for PostgreSQL's floats: one that REAL cannot hold is kept as the blob of its bits.
+    pub(super) keeps_float_bits: bool,
+}
+
+/// The canonical cell of a value in a column; the error says what does not fit, without the value.
+pub(super) fn read_cell<'a>(
+    value: StoredRef<'a>,
+    column: &Column,
+    scratch: &'a mut [u8; 16],
+) -> Result<CellRef<'a>, String> {
+    if let StoredRef::Blob(bits) = value
+        && column.logical == LogicalType::Float
+        && column.origin.starts_with("pg:")
+        && let Ok(bits) = bits.try_into()
+        && let float = f64::from_bits(u64::from_be_bytes(bits))
+        && !fits_real(float)
+    {
+        return Ok(CellRef::Real(float));
+    }
+    to_cell(value, &column.logical, scratch)
+}
+
+/// Whether a REAL column gives the same double back: SQLite has no NaN, and drops the sign of zero.
+fn fits_real(value: f64) -> bool {
+    !value.is_nan() && (value != 0.0 || value.is_sign_positive())
 }
 
 /// The canonical cell of a stored value; the error says what does not fit, without the value.
@@ -147,6 +175,11 @@ pub(super) fn to_storage<'a>(
             other,
         ) => return Err(format!("{} is no {}", other.carrier(), name(logical))),
         (LogicalType::Decimal, cell) => decimal_storage(cell, column.affinity),
+        (LogicalType::Float, CellRef::Real(value))
+            if column.keeps_float_bits && !fits_real(value) =>
+        {
+            Stored::Bits(value.to_bits().to_be_bytes())
+        }
         (_, cell) => plain(cell),
     };
     check(&value, column)?;

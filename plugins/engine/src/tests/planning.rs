@@ -67,7 +67,10 @@ fn a_plan_of_everything_that_is_shared() {
 fn rules_are_told_which_types_are_here() {
     let (sender, code, receiver) = two_sites();
     let mut orders = table("orders", &[]);
-    for (number, origin) in ["pg:mood", "pg:cents", "sqlite:mood"].into_iter().enumerate() {
+    for (number, origin) in ["pg:mood", "pg:cents", "sqlite:mood"]
+        .into_iter()
+        .enumerate()
+    {
         let column = Column {
             name: format!("c{number}"),
             origin: origin.to_owned(),
@@ -77,9 +80,14 @@ fn rules_are_told_which_types_are_here() {
     }
     sender.add(&[orders]);
     receiver.postgres.set(true);
-    receiver.types.replace(vec!["mood".to_owned(), "else".to_owned()]);
+    receiver
+        .types
+        .replace(vec!["mood".to_owned(), "else".to_owned()]);
     let (_, plan) = plan(&receiver, request(&code));
-    assert_eq!(plan.unwrap()[0].not_carried, ["a thing", "not the type mood"]);
+    assert_eq!(
+        plan.unwrap()[0].not_carried,
+        ["a thing", "not the type mood"]
+    );
 }
 
 #[test]

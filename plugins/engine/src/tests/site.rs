@@ -333,7 +333,9 @@ impl Host for Site {
     }
 
     fn known_types(&self, _: &str, types: &[String]) -> Result<Vec<String>, Error> {
-        let known = types.iter().filter(|name| self.types.borrow().contains(name));
+        let known = types
+            .iter()
+            .filter(|name| self.types.borrow().contains(name));
         Ok(known.cloned().collect())
     }
 

@@ -220,7 +220,9 @@ fn quoted(name: &str) -> Option<String> {
         Some(modifiers) => (modifiers, "[]"),
         None => (rest, ""),
     };
-    let inside = modifiers.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    let inside = modifiers
+        .strip_prefix('(')
+        .and_then(|text| text.strip_suffix(')'));
     let plain = |text: &str| {
         text.split(',')
             .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))

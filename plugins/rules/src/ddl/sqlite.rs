@@ -152,6 +152,13 @@ pub fn declare(column: &Column, only_key: bool) -> Declaration {
             declaration = Declaration::new("INTEGER", Holds::Integer);
         }
         declaration.numbering = Some("");
+    } else if only_key
+        && matches!(Origin::of(column), Origin::Sqlite(_))
+        && declaration.sql_type.eq_ignore_ascii_case("INTEGER")
+    {
+        // The same type under a name that does not make the key the rowid, which takes nothing but integers.
+        declaration = Declaration::new("INT", Holds::Same)
+            .without("its type \"INTEGER\", which would number the key".to_owned());
     }
     declaration
 }

@@ -1,6 +1,6 @@
 //! Cells and what is stored for them.
 
-use crate::bindings::types::LogicalType;
+use crate::bindings::types::{Column, Generation, LogicalType};
 use crate::database::sqlite::storage::*;
 use crate::database::sqlite::types::Affinity;
 use crate::rows::CellRef;
@@ -10,6 +10,7 @@ fn column(affinity: Affinity) -> LocalColumn {
         name: "c".to_owned(),
         affinity,
         rowid: false,
+        keeps_float_bits: false,
     }
 }
 
@@ -213,4 +214,50 @@ fn an_integer_that_would_come_back_as_a_boolean_is_refused() {
     )
     .unwrap();
     assert_eq!(other.borrow(), StoredRef::Integer(2));
+}
+
+#[test]
+fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column() {
+    let local = LocalColumn {
+        keeps_float_bits: true,
+        ..column(Affinity::Real)
+    };
+    let described = |origin: &str| Column {
+        name: "c".to_owned(),
+        logical: LogicalType::Float,
+        origin: origin.to_owned(),
+        nullable: true,
+        default: None,
+        generation: Generation::None,
+    };
+    for float in [
+        f64::NAN,
+        -f64::NAN,
+        -0.0,
+        f64::from_bits(0x7ff8_0000_0000_0001),
+    ] {
+        assert!(store(CellRef::Real(float), &LogicalType::Float, Affinity::Real).is_err());
+        let stored = to_storage(CellRef::Real(float), &LogicalType::Float, &local).unwrap();
+        let bits = float.to_bits().to_be_bytes();
+        assert_eq!(stored.borrow(), StoredRef::Blob(&bits));
+        let mut scratch = [0; 16];
+        let back = read_cell(stored.borrow(), &described("pg:real"), &mut scratch);
+        assert!(matches!(back, Ok(CellRef::Real(back)) if back.to_bits() == float.to_bits()));
+        let blob = read_cell(stored.borrow(), &described("sqlite:REAL"), &mut scratch);
+        assert_eq!(
+            blob,
+            Ok(CellRef::Bytes(&bits)),
+            "a blob is a blob elsewhere"
+        );
+    }
+    let mut scratch = [0; 16];
+    let bits = 1.5f64.to_bits().to_be_bytes();
+    let other = read_cell(StoredRef::Blob(&bits), &described("pg:real"), &mut scratch);
+    assert_eq!(
+        other,
+        Ok(CellRef::Bytes(&bits)),
+        "nobody keeps 1.5 like this"
+    );
+    let plain = to_storage(CellRef::Real(0.0), &LogicalType::Float, &local).unwrap();
+    assert_eq!(plain.borrow(), StoredRef::Real(0.0));
 }

@@ -32,11 +32,28 @@ fn a_type_that_is_here_too_stays_the_columns_type() {
 
 #[test]
 fn a_type_that_is_not_here_is_text_and_said() {
-    for origin in ["mood", "mood[]", "\"a\"\"b\"", "a b", "mood(1", "mood()", "\"a", "a..b", ""] {
-        let known = if origin.starts_with("mood") && origin.len() < 7 && !origin.contains('(') { "other.mood" } else { origin };
+    for origin in [
+        "mood",
+        "mood[]",
+        "\"a\"\"b\"",
+        "a b",
+        "mood(1",
+        "mood()",
+        "\"a",
+        "a..b",
+        "",
+    ] {
+        let known = if origin.starts_with("mood") && origin.len() < 7 && !origin.contains('(') {
+            "other.mood"
+        } else {
+            origin
+        };
         let (sql, lost) = made(origin, None, &[known]);
         assert_eq!(sql, "CREATE TABLE \"t\" (\"a\" text)", "{origin}");
-        assert_eq!(lost, [format!("of column \"a\": its type {origin:?} (text here)")]);
+        assert_eq!(
+            lost,
+            [format!("of column \"a\": its type {origin:?} (text here)")]
+        );
     }
 }
 
