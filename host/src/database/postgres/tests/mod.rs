@@ -143,7 +143,7 @@ async fn take(
     plan: SetPlan,
 ) -> Result<ChunkCounts, DatabaseError> {
     let mut target = site.target().await;
-    target.begin_table(load(&schema, plan)).await?;
+    target.begin_table(load(schema, plan)).await?;
     for block in blocks {
         target.stage(block).await?;
     }
