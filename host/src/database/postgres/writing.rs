@@ -142,8 +142,10 @@ impl Loading {
         } else if created > 0 {
             [differing] = numbers(session, self.merge.not_updated(STAGING, rows)).await?;
         }
-        let Some(same) = staged.checked_sub(created + updated) else {
-            return Ok(Written::Raced);
+        let written = created + updated;
+        let Some(same) = staged.checked_sub(written) else {
+            // Rows that were inserted had to be changed: they were not stored as they are.
+            return Ok(Written::Differs(written - staged));
         };
         Ok(self.judge(
             counts(created, updated, same, 0),
