@@ -175,7 +175,7 @@ fn pulls(target: impl Fn(&Site, usize) -> Store, seed: u64) {
         for row in found.iter().filter(|row| !(existing && old(row))) {
             assert!(
                 expected
-                    .binary_search_by_key(&key(row), key)
+                    .binary_search_by_key(&key(row), |row| key(row))
                     .is_ok_and(|at| expected[at] == *row),
                 "{context}"
             );
@@ -204,7 +204,7 @@ fn pulls(target: impl Fn(&Site, usize) -> Store, seed: u64) {
     }
 }
 
-fn key(row: &Vec<Option<String>>) -> i64 {
+fn key(row: &[Option<String>]) -> i64 {
     row[0].as_deref().unwrap().parse().unwrap()
 }
 

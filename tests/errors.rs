@@ -326,28 +326,3 @@ fn a_postgres_table_that_refers_to_itself() {
     );
     source.table("tree").assert_same(&target.table("tree"));
 }
-
-#[test]
-fn a_missing_parent_leaves_whole_chunks() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    let schema = "CREATE TABLE city (id INTEGER PRIMARY KEY); CREATE TABLE home (id INTEGER PRIMARY KEY, city INTEGER REFERENCES city (id));";
-    for path in [&source, &target] {
-        Sqlite::script(path, schema);
-    }
-    Sqlite::create(&source).run("PRAGMA foreign_keys = OFF; INSERT INTO city VALUES (1), (2); INSERT INTO home VALUES (1, 1), (2, 9), (3, 2);");
-    let share = site.share(&[&source]);
-    let outcome = site.pull(&share, &["--into", &target]);
-    outcome.error("database").has_hint();
-    let mut target = Sqlite::open(&target);
-    assert_eq!(
-        target.number("SELECT count(*) FROM city"),
-        2,
-        "the table before is complete"
-    );
-    assert_eq!(
-        target.number("SELECT count(*) FROM home"),
-        0,
-        "the chunk is rolled back"
-    );
-}

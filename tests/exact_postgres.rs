@@ -48,3 +48,17 @@ fn every_built_in_type_replaces_what_existing_tables_of_postgres_hold() {
         );
     }
 }
+
+#[test]
+#[ignore = "the cast from text to regclass takes the dash that stands for no object as a name; the staging's casts are rewritten elsewhere"]
+fn a_name_of_no_object_arrives_in_postgres() {
+    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+        return;
+    };
+    source.run(
+        "CREATE TABLE named (id integer PRIMARY KEY, r regclass); INSERT INTO named VALUES (1, '0')",
+    );
+    let site = Site::new();
+    site.transfer(&source.url(), &target.url(), &[]);
+    Image::of(&source, "named").assert_same(&Image::of(&target, "named"));
+}

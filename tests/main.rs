@@ -31,6 +31,7 @@ mod kills;
 mod network_faults;
 mod owners;
 mod plugins;
+mod rejects;
 mod resuming;
 mod sessions;
 mod slow_peers;

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod compare;
 pub mod damage;
+pub mod generators;
 pub mod guests;
 pub mod images;
 pub mod line;

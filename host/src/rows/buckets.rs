@@ -197,7 +197,7 @@ impl Buckets {
 
 fn decode_sums(payload: &Bytes) -> Result<Vec<BucketDigest>, FrameError> {
     let buckets = payload.len() / ENCODED;
-    if payload.len() % ENCODED != 0 || buckets > BUCKETS as usize {
+    if !payload.len().is_multiple_of(ENCODED) || buckets > BUCKETS as usize {
         return Err(FrameError::Corrupt("a digest is not made of buckets"));
     }
     let mut rest = payload.clone();

@@ -70,8 +70,10 @@ fn meaning(
         )),
         Err(Error::Invalid(_)) => Err(failure(
             "not-a-table",
-            format!("{name:?} is a view here, and rows can only go into tables"),
-            "rename the view, or leave this table out",
+            format!(
+                "{name:?} is a view, a virtual or foreign table, or a partition here, and rows can only go into whole tables"
+            ),
+            "rename it, or leave this table out",
         )),
         Err(error) => Err(error.into()),
     }

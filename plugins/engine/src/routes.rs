@@ -187,8 +187,11 @@ fn about_table(table: &str, error: Error) -> Failure {
         ),
         Error::Invalid(_) => failure(
             "not-a-table",
-            format!("{table:?} is a view at the other site, and only tables can be transferred"),
-            "name the tables behind the view instead",
+            format!(
+                "{table:?} is a view, a virtual or foreign table, or a partition at the other site, and only whole tables \
+                 with rows of their own can be transferred"
+            ),
+            "name the table behind it instead",
         ),
         error => error.into(),
     }

@@ -1,6 +1,7 @@
 //! What Tombolo keeps in a target: how far each run came, what it rejected, and where columns came from.
 
 use sqlx::postgres::PgRow;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::connection::{Session, column, query};
 use super::schema::Description;
@@ -226,12 +227,29 @@ impl Ledger {
         self.staged_digest = self.staged_digest.wrapping_add(block.digest());
     }
 
+    /// How many rows arrived in earlier chunks.
+    pub(super) fn received(&self) -> u64 {
+        self.counts.received()
+    }
+
+    /// How many of them were rejected.
+    pub(super) fn failed(&self) -> u64 {
+        self.counts.failed
+    }
+
+    /// A staged row is rejected, so it is not among those that the table holds.
+    pub(super) fn not_staged(&mut self, row: &[u8]) {
+        self.staged_digest = self.staged_digest.wrapping_sub(xxh3_128(row));
+    }
+
     /// Counts a chunk, inside of its transaction, unless somebody else did. [`Self::committed`] follows its commit.
+    /// `forgiven`: rejects of earlier chunks that arrived again in this one.
     pub(super) async fn advance(
         &self,
         session: &mut Session,
         counts: ChunkCounts,
         last_key: Option<Vec<u8>>,
+        forgiven: u64,
     ) -> Result<(), DatabaseError> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let digest = self.digest.wrapping_add(self.staged_digest);
@@ -239,7 +257,7 @@ impl Ledger {
             .execute(
                 query(
                     "UPDATE tombolo.ledger SET next_seq = next_seq + 1, last_key = $4, created = created + $5, \
-                     updated = updated + $6, same = same + $7, skipped = skipped + $8, failed = failed + $9, \
+                     updated = updated + $6, same = same + $7, skipped = skipped + $8, failed = failed + $9 - $14, \
                      digest = $10, snapshot = coalesce($11, snapshot), snapshots = snapshots + $12, \
                      straight = straight AND $13, updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
                 )
@@ -255,7 +273,8 @@ impl Ledger {
                 .bind(digest.to_be_bytes().to_vec())
                 .bind(self.new_snapshot.clone())
                 .bind(i32::from(self.new_snapshot.is_some()))
-                .bind(self.straight),
+                .bind(self.straight)
+                .bind(number(forgiven)),
             )
             .await?;
         if changed == 1 {
@@ -265,9 +284,10 @@ impl Ledger {
     }
 
     /// The chunk that was counted is committed.
-    pub(super) fn committed(&mut self, counts: ChunkCounts) {
+    pub(super) fn committed(&mut self, counts: ChunkCounts, forgiven: u64) {
         self.next += 1;
         self.counts += counts;
+        self.counts.failed -= forgiven.min(self.counts.failed);
         self.digest = self
             .digest
             .wrapping_add(std::mem::take(&mut self.staged_digest));

@@ -2,10 +2,11 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::connection::{Session, column, query};
+use super::connection::Session;
 use super::encode::Conversion;
 use super::ledger::Ledger;
 use super::merge::{Merge, STAGING, StagedColumn};
+use super::rejects::Rejects;
 use super::schema::Description;
 use super::types::{Carrier, ColumnType};
 use super::{error, plan};
@@ -27,10 +28,14 @@ pub(super) struct Column {
 /// What is staged and not yet committed.
 #[derive(Default)]
 pub(super) struct Chunk {
-    rows: u64,
+    pub(super) rows: u64,
     pub(super) skipped: u64,
     analyzed: bool,
-    last_key: Option<Vec<u8>>,
+    pub(super) last_key: Option<Vec<u8>>,
+    /// The rows as they arrived, each block with the number of rows before it; only where rows can be rejected.
+    pub(super) blocks: Vec<(u64, RowBlock)>,
+    /// Rows that no column can hold, and why.
+    pub(super) unfit: Vec<(u64, String)>,
 }
 
 /// A table between `begin_table` and `finish_table`.
@@ -40,11 +45,12 @@ pub(super) struct Loading {
     pub(super) columns: Vec<Column>,
     /// Where the incoming primary key's cells are in a row.
     key: Vec<usize>,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
+    pub(super) rejects: Rejects,
     /// Whether rows go into the table itself: it is this run's, and takes them as they are.
     straight: bool,
-    /// Rows committed.
-    received: u64,
+    /// Rows committed, those of earlier attempts of the run included.
+    pub(super) received: u64,
     pub(super) chunk: Chunk,
 }
 
@@ -57,7 +63,12 @@ impl Loading {
     ) -> Result<Self, DatabaseError> {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, has_triggers)?;
         let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
-            staged.kind.carrier != Carrier::ByText && incoming.logical == staged.kind.logical
+            // Decimals of SQLite come as numbers of several kinds, and would be read back as texts.
+            let one_form =
+                incoming.logical != LogicalType::Decimal || incoming.origin.starts_with("pg:");
+            one_form
+                && staged.kind.carrier != Carrier::ByText
+                && incoming.logical == staged.kind.logical
         };
         let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
         if !load.straight
@@ -68,12 +79,22 @@ impl Loading {
         {
             ledger.end_straight();
         }
-        let incoming = load.incoming.columns;
-        let key = &load.incoming.primary_key;
-        let key = key
+        let key: Vec<usize> = load
+            .incoming
+            .primary_key
             .iter()
-            .filter_map(|name| incoming.iter().position(|column| column.name == *name))
+            .filter_map(|name| {
+                let mut columns = load.incoming.columns.iter();
+                columns.position(|column| column.name == *name)
+            })
             .collect();
+        let rejects = Rejects::new(&load, key.clone(), ledger.failed());
+        let received = match load.retry {
+            // Their numbers are free again.
+            true => 0,
+            false => ledger.received(),
+        };
+        let incoming = load.incoming.columns;
         let columns = incoming
             .into_iter()
             .zip(&merge.columns)
@@ -96,7 +117,8 @@ impl Loading {
             key,
             straight: ledger.is_straight(),
             ledger,
-            received: 0,
+            rejects,
+            received,
             chunk: Chunk::default(),
         })
     }
@@ -147,7 +169,8 @@ impl Loading {
     }
 
     /// A block as rows of a COPY stream.
-    pub(super) fn encode(&self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
+    /// Rows that do not fit are left out; the chunk rejects them.
+    pub(super) fn encode(&mut self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
         if block.column_count() != self.columns.len() {
             return Err(self.unsuitable(format!(
                 "its rows have {} cells instead of the announced {}",
@@ -159,7 +182,19 @@ impl Loading {
         let mut position = self.received + self.chunk.rows;
         for row in block.rows() {
             position += 1;
-            self.encode_row(position, false, row, &mut out)?;
+            let before = out.len();
+            match self.encode_row(position, false, row, &mut out) {
+                Ok(()) => {}
+                Err(DatabaseError::Misfit(misfit)) => {
+                    out.truncate(before);
+                    let reason = format!("column {:?}: {}", misfit.column, misfit.reason);
+                    if self.chunk.unfit.len() as u64 >= self.rejects.left() {
+                        return Err(self.rejects.too_many(&reason));
+                    }
+                    self.chunk.unfit.push((position, reason));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(out)
     }
@@ -220,6 +255,10 @@ impl Loading {
     /// Notes that a block is staged.
     pub(super) fn count_staged(&mut self, block: &RowBlock) {
         self.ledger.staged(block);
+        if !self.straight {
+            let before = self.received + self.chunk.rows;
+            self.chunk.blocks.push((before, block.clone()));
+        }
         self.chunk.rows += u64::from(block.row_count());
         self.chunk.analyzed = false;
         if self.key.is_empty() {
@@ -245,75 +284,7 @@ impl Loading {
         Ok(())
     }
 
-    /// Applies the staged rows and advances the ledger; the caller commits.
-    pub(super) async fn apply(
-        &mut self,
-        session: &mut Session,
-    ) -> Result<ChunkCounts, DatabaseError> {
-        if self.straight {
-            let counts = ChunkCounts {
-                created: self.chunk.rows,
-                ..ChunkCounts::default()
-            };
-            let last_key = self.chunk.last_key.clone();
-            self.ledger.advance(session, counts, last_key).await?;
-            return Ok(counts);
-        }
-        self.analyze(session).await?;
-        for (name, sql) in self.merge.inexact_casts() {
-            if let Some(position) = first_position(session, sql).await? {
-                let reason = "the type would not hold the text exactly as it is".to_owned();
-                return Err(self.misfit(position, &name, reason));
-            }
-        }
-        let staged = self.chunk.rows - self.chunk.skipped;
-        let mut counts = if self.merge.is_plain_insert() {
-            let created = session.run(self.merge.insert()).await?;
-            if created != staged {
-                return Err(self.shortfall());
-            }
-            ChunkCounts {
-                created,
-                ..ChunkCounts::default()
-            }
-        } else {
-            if let Some(position) = first_position(session, self.merge.duplicates()).await? {
-                return Err(self.unsuitable(format!(
-                    "the key of row {position} arrives twice in one chunk; nothing of this chunk was kept"
-                )));
-            }
-            self.merge_rows(session, staged).await?
-        };
-        counts.skipped += self.chunk.skipped;
-        self.ledger
-            .advance(session, counts, self.chunk.last_key.clone())
-            .await?;
-        Ok(counts)
-    }
-
-    async fn merge_rows(
-        &self,
-        session: &mut Session,
-        staged: u64,
-    ) -> Result<ChunkCounts, DatabaseError> {
-        let Some(row) = session.row(query(self.merge.merge())).await? else {
-            return Err(self.shortfall());
-        };
-        let number = |index| -> Result<Option<u64>, DatabaseError> {
-            let count: Option<i64> = column(&row, index)?;
-            Ok(count.and_then(|count| u64::try_from(count).ok()))
-        };
-        let created = number(0)?.unwrap_or_default();
-        let updated = number(1)?.unwrap_or_default();
-        let classes = match (number(2)?, number(3)?, number(4)?) {
-            (Some(matched), Some(passed), Some(changing)) => Some((matched, passed, changing)),
-            _ => None,
-        };
-        let counted = conclude(staged, created, updated, classes, self.merge.updates());
-        counted.ok_or_else(|| self.shortfall())
-    }
-
-    fn shortfall(&self) -> DatabaseError {
+    pub(super) fn shortfall(&self) -> DatabaseError {
         self.unsuitable(
             "some rows of the chunk were neither inserted nor changed nor found: a trigger left them out, or another \
              session changed the table; nothing of this chunk was kept"
@@ -323,7 +294,8 @@ impl Loading {
 
     /// The chunk is in the table.
     pub(super) fn committed(&mut self, counts: ChunkCounts) {
-        self.ledger.committed(counts);
+        self.ledger.committed(counts, self.rejects.forgiven());
+        self.rejects.committed();
         self.received += self.chunk.rows;
         self.chunk = Chunk::default();
     }
@@ -331,13 +303,14 @@ impl Loading {
     /// The chunk is gone.
     pub(super) fn rolled_back(&mut self) {
         self.ledger.rolled_back();
+        self.rejects.rolled_back();
         self.chunk = Chunk::default();
     }
 }
 
 /// What became of the staged rows; none if the numbers do not add up.
 /// `classes`: rows that exist, those of them that pass the guard, and those of these that change.
-fn conclude(
+pub(super) fn conclude(
     staged: u64,
     created: u64,
     updated: u64,
@@ -361,13 +334,4 @@ fn conclude(
         skipped,
         failed: 0,
     })
-}
-
-/// The position that a query finds, if any.
-async fn first_position(session: &mut Session, sql: String) -> Result<Option<u64>, DatabaseError> {
-    let Some(row) = session.row(query(sql)).await? else {
-        return Ok(None);
-    };
-    let position: Option<i64> = column(&row, 0)?;
-    Ok(position.map(|position| u64::try_from(position).unwrap_or_default()))
 }

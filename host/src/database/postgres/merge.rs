@@ -83,11 +83,11 @@ impl Merge {
     }
 
     /// Adds all staged rows.
-    pub(super) fn insert(&self) -> String {
-        self.insert_where("")
+    pub(super) fn insert(&self, staged: &str) -> String {
+        self.insert_where(staged, "")
     }
 
-    fn insert_where(&self, condition: &str) -> String {
+    fn insert_where(&self, staged: &str, condition: &str) -> String {
         let names = list(&self.inserted, |column| quote(&column.name));
         let values = list(&self.inserted, StagedColumn::incoming);
         let name = self.relation.name();
@@ -97,18 +97,23 @@ impl Merge {
             format!("{name} ({names}) OVERRIDING SYSTEM VALUE")
         };
         format!(
-            "INSERT INTO {target} SELECT {values} FROM {STAGING} AS s{condition} ORDER BY s.\"row\""
+            "INSERT INTO {target} SELECT {values} FROM {staged} AS s{condition} ORDER BY s.\"row\""
         )
     }
 
     /// Adds new rows and changes existing ones in one statement, so that both see the table as it was and a table that
     /// refers to itself is checked at the end. Answers: created, updated, and with [`Self::classify`] the numbers of
     /// matched rows, those that pass the guard, and those of them that change.
-    pub(super) fn merge(&self) -> String {
+    ///
+    /// `staged`: the staging, or an expression for a part of its rows.
+    pub(super) fn merge(&self, staged: &str) -> String {
         let only = self.relation.only();
         let matches = self.matches();
         let missing = format!(" WHERE NOT EXISTS (SELECT 1 FROM {only} AS t WHERE {matches})");
-        let created = format!("created AS ({} RETURNING 1)", self.insert_where(&missing));
+        let created = format!(
+            "created AS ({} RETURNING 1)",
+            self.insert_where(staged, &missing)
+        );
         let guard = self.guard.as_ref().map_or_else(
             || "true".to_owned(),
             |column| format!("{} > {}", column.incoming(), column.local()),
@@ -120,7 +125,7 @@ impl Merge {
                     format!("{} = {value}", quote(&column.name))
                 });
                 format!(
-                    "UPDATE {only} AS t SET {set} FROM {STAGING} AS s \
+                    "UPDATE {only} AS t SET {set} FROM {staged} AS s \
                      WHERE {matches} AND {guard} AND {changes} RETURNING 1"
                 )
             }
@@ -130,7 +135,7 @@ impl Merge {
             format!(
                 "SELECT count(*) AS matched, count(*) FILTER (WHERE {guard}) AS passed, \
                  count(*) FILTER (WHERE {guard} AND {changes}) AS changing \
-                 FROM {STAGING} AS s JOIN {only} AS t ON {matches}"
+                 FROM {staged} AS s JOIN {only} AS t ON {matches}"
             )
         } else {
             "SELECT NULL::bigint AS matched, NULL::bigint AS passed, NULL::bigint AS changing"
@@ -143,24 +148,36 @@ impl Merge {
         )
     }
 
-    /// The first staged row whose key a later one has too.
+    /// Whether a key is staged twice.
     pub(super) fn duplicates(&self) -> String {
         let present = list_with(&self.key, " AND ", |column| {
             format!("s.c{} IS NOT NULL", column.position)
         });
         let key = list(&self.key, StagedColumn::incoming);
         format!(
-            "SELECT min(s.\"row\") FROM {STAGING} AS s WHERE {present} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+            "SELECT 1 FROM {STAGING} AS s WHERE {present} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+        )
+    }
+
+    /// Takes the rows out whose key a row before them has, and gives their numbers.
+    pub(super) fn take_repeated(&self) -> String {
+        let present = list_with(&self.key, " AND ", |column| {
+            format!("s.c{} IS NOT NULL", column.position)
+        });
+        let key = list(&self.key, StagedColumn::incoming);
+        format!(
+            "DELETE FROM {STAGING} AS d USING (SELECT s.\"row\", row_number() OVER (PARTITION BY {key} ORDER BY s.\"row\") AS n \
+             FROM {STAGING} AS s WHERE {present}) AS r WHERE d.\"row\" = r.\"row\" AND r.n > 1 RETURNING d.\"row\""
         )
     }
 
     /// For each column whose cast from text is not exact by itself: its name, and the query for the first row where the
     /// value would not be the one that was written.
-    pub(super) fn inexact_casts(&self) -> Vec<(String, String)> {
+    pub(super) fn inexact_casts(&self, staged: &str) -> Vec<(String, String)> {
         let conditions = |column: &StagedColumn| {
-            let staged = format!("s.c{}", column.position);
-            let bare = format!("{staged}::{}", column.kind.bare);
-            let printed = format!("pg_catalog.format('%s', {bare}) <> {staged}");
+            let text = format!("s.c{}", column.position);
+            let bare = format!("{text}::{}", column.kind.bare);
+            let printed = format!("pg_catalog.format('%s', {bare}) <> {text}");
             let rounded = format!("{bare} <> {}", column.incoming());
             match (column.foreign_text, column.kind.lossy_modifier) {
                 (true, true) => Some(format!("{printed} OR {rounded}")),
@@ -171,7 +188,7 @@ impl Merge {
         };
         let inexact = self.columns.iter().filter_map(|column| {
             let sql = format!(
-                "SELECT min(s.\"row\") FROM {STAGING} AS s WHERE {}",
+                "SELECT 1 FROM {staged} AS s WHERE {} LIMIT 1",
                 conditions(column)?
             );
             Some((column.name.clone(), sql))

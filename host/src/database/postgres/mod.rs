@@ -1,5 +1,6 @@
 //! PostgreSQL: described from its catalog, read and written with `COPY` in binary format.
 
+mod applying;
 mod connection;
 mod copying;
 mod decode;
@@ -15,6 +16,7 @@ mod numbering;
 mod numeric;
 mod plan;
 mod reading;
+mod rejects;
 mod schema;
 mod settling;
 mod snapshot;

@@ -176,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::bindings::types::{Column, ColumnRule, LogicalType, UpdateRule};
+    use crate::database::postgres::merge::STAGING;
     use crate::database::postgres::schema::Relation;
     use crate::database::postgres::types::{CatalogType, ColumnType};
 
@@ -237,8 +238,8 @@ mod tests {
         let merge = resolve(&local, &local.schema, &plan(ValueSource::Greatest), true).unwrap();
         let statements = [
             merge.create_staging(),
-            merge.insert(),
-            merge.merge(),
+            merge.insert(STAGING),
+            merge.merge(STAGING),
             merge.duplicates(),
             merge.conflicts(),
             merge.rewritten_with_same_key(),
@@ -290,6 +291,6 @@ mod tests {
         let local = table(&["k\"", "v"]);
         let merge = resolve(&local, &local.schema, &plan(ValueSource::KeepLocal), false).unwrap();
         assert!(merge.updates());
-        assert!(!merge.merge().contains("UPDATE"));
+        assert!(!merge.merge(STAGING).contains("UPDATE"));
     }
 }

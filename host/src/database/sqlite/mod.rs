@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteJournalMode;
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
 use self::source::Reader;
@@ -192,8 +192,11 @@ impl Database for SqliteDatabase {
     }
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
+        // A chunk is committed when it is on the disk: there are few, so that this costs little. For the same reason the
+        // log is checkpointed with each, and never grows beyond the largest chunk.
         let connection = source::options(&self.file)
             .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full)
             .connect()
             .await
             .map_err(|error| error::opening(&self.name, &error))?;

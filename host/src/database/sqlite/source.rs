@@ -219,7 +219,9 @@ fn is_wal(file: &Path) -> io::Result<bool> {
 pub(super) fn handle(file: &Path) -> io::Result<Arc<File>> {
     use std::os::unix::fs::MetadataExt as _;
 
-    static HANDLES: Mutex<Option<HashMap<(u64, u64), Arc<File>>>> = Mutex::new(None);
+    /// By device and inode.
+    type Handles = HashMap<(u64, u64), Arc<File>>;
+    static HANDLES: Mutex<Option<Handles>> = Mutex::new(None);
 
     let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
     let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);

@@ -115,7 +115,7 @@ async fn a_table_is_described() {
     assert_eq!(child.foreign_keys[0].referenced_table, "parent");
     assert_eq!(child.foreign_keys[0].referenced_columns, ["id"]);
 
-    let mut snapshot = site.database.snapshot().await.unwrap();
+    let snapshot = site.database.snapshot().await.unwrap();
     let sent = snapshot.describe("child").await.unwrap();
     assert_eq!(sent.columns.len(), 8);
     assert!(sent.columns.iter().all(|column| column.name != "twice"));
@@ -165,8 +165,13 @@ async fn origins_are_kept_with_created_tables() {
     let mut target = site.target().await;
     let statement =
         CheckedStatement("CREATE TABLE shop (id bigint PRIMARY KEY, name text)".to_owned());
+    let creating = |run: &str, wanted: &TableSchema, statements: Vec<CheckedStatement>| TableLoad {
+        run: run.to_owned(),
+        create: Some(statements),
+        ..load(wanted, skip(wanted))
+    };
     target
-        .create(std::slice::from_ref(&statement), &wanted)
+        .begin_table(creating("run-1", &wanted, vec![statement]))
         .await
         .unwrap();
     let origins = async |site: &Site| -> Vec<String> {
@@ -184,7 +189,10 @@ async fn origins_are_kept_with_created_tables() {
 
     let bad = CheckedStatement("CREATE TABLE broken (id nonsense)".to_owned());
     let other = CheckedStatement("CREATE TABLE other (id int)".to_owned());
-    let error = target.create(&[other, bad], &wanted).await.unwrap_err();
+    let error = target
+        .begin_table(creating("run-2", &wanted, vec![other, bad]))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("42704"), "{error}");
     assert_eq!(site.value("SELECT to_regclass('other')").await, "NULL");
 

@@ -23,7 +23,7 @@ use crate::bindings::types::{
     Cell, Column, ColumnRule, Generation, LogicalType, SetPlan, TableSchema, UpdateRule,
     ValueSource,
 };
-use crate::database::{ChunkCounts, Database, DatabaseError, TableLoad, Target};
+use crate::database::{ChunkCounts, Database, DatabaseError, Read, TableLoad, Target};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
 /// A database of its own, and a superuser's connection to it.
@@ -97,7 +97,7 @@ async fn sites(source: &str, target: &str) -> Option<(Site, Site)> {
 }
 
 async fn read(site: &Site, table: &str) -> (TableSchema, Vec<RowBlock>) {
-    let mut snapshot = site.database.snapshot().await.unwrap();
+    let snapshot = site.database.snapshot().await.unwrap();
     let schema = snapshot.describe(table).await.unwrap();
     let (sender, mut receiver) = mpsc::channel(64);
     let collect = async {
@@ -107,18 +107,21 @@ async fn read(site: &Site, table: &str) -> (TableSchema, Vec<RowBlock>) {
         }
         blocks
     };
-    let (done, blocks) = tokio::join!(snapshot.read(&schema, sender), collect);
+    let (done, blocks) = tokio::join!(snapshot.read(Read::all(&schema), sender), collect);
     done.unwrap();
     (schema, blocks)
 }
 
-fn load(incoming: &TableSchema, local: &TableSchema, plan: SetPlan) -> TableLoad {
+fn load(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
     TableLoad {
         run: "run-1".to_owned(),
         incoming: incoming.clone(),
-        local: local.clone(),
         plan,
-        created: false,
+        create: None,
+        straight: true,
+        max_rejects: 1_000,
+        description: String::new(),
+        retry: false,
     }
 }
 
@@ -140,13 +143,12 @@ async fn take(
     plan: SetPlan,
 ) -> Result<ChunkCounts, DatabaseError> {
     let mut target = site.target().await;
-    let local = site.database.describe(&schema.table).await?;
-    target.begin_table(load(schema, &local, plan)).await?;
+    target.begin_table(load(schema, plan)).await?;
     for block in blocks {
         target.stage(block).await?;
     }
     let counts = target.commit_chunk().await?;
-    target.finish_table().await?;
+    target.finish_table(&[]).await?;
     Ok(counts)
 }
 
@@ -198,6 +200,7 @@ fn counts(created: u64, updated: u64, same: u64, skipped: u64) -> ChunkCounts {
         updated,
         same,
         skipped,
+        failed: 0,
     }
 }
 

@@ -24,10 +24,10 @@ async fn a_select_only_login_is_enough() {
     let reader = PostgresDatabase::open(&url).await.unwrap();
     assert_eq!(reader.tables().await.unwrap().len(), 2);
     assert!(reader.count("t").await.unwrap().exact);
-    let mut snapshot = reader.snapshot().await.unwrap();
+    let snapshot = reader.snapshot().await.unwrap();
     let schema = snapshot.describe("t").await.unwrap();
     let (sender, mut receiver) = mpsc::channel::<RowBlock>(1);
-    let (done, block) = tokio::join!(snapshot.read(&schema, sender), receiver.recv());
+    let (done, block) = tokio::join!(snapshot.read(Read::all(&schema), sender), receiver.recv());
     done.unwrap();
     let block = block.unwrap();
     let ids: Vec<_> = block.rows().filter_map(|mut row| row.next()).collect();
@@ -35,11 +35,11 @@ async fn a_select_only_login_is_enough() {
 
     let schema = snapshot.describe("forbidden").await.unwrap();
     let (sender, _receiver) = mpsc::channel::<RowBlock>(1);
-    let error = snapshot.read(&schema, sender).await.unwrap_err();
+    let error = snapshot.read(Read::all(&schema), sender).await.unwrap_err();
     assert!(error.to_string().contains("42501"), "{error}");
     let schema = snapshot.describe("t").await.unwrap();
     let (sender, mut receiver) = mpsc::channel::<RowBlock>(1);
-    snapshot.read(&schema, sender).await.unwrap();
+    snapshot.read(Read::all(&schema), sender).await.unwrap();
     assert_eq!(
         receiver.recv().await.map(|block| block.row_count()),
         Some(2),
@@ -66,7 +66,7 @@ async fn all_tables_are_read_as_they_were_at_one_moment() {
     else {
         return;
     };
-    let mut snapshot = site.database.snapshot().await.unwrap();
+    let snapshot = site.database.snapshot().await.unwrap();
     site.run("DELETE FROM a WHERE id > 10; INSERT INTO b VALUES (3)")
         .await;
 
@@ -77,7 +77,7 @@ async fn all_tables_are_read_as_they_were_at_one_moment() {
         drop(receiver);
         first
     };
-    let (done, first) = tokio::join!(snapshot.read(&schema, sender), early);
+    let (done, first) = tokio::join!(snapshot.read(Read::all(&schema), sender), early);
     done.unwrap();
     assert!(
         first.is_some_and(|rows| rows < 3_000),
@@ -94,7 +94,7 @@ async fn all_tables_are_read_as_they_were_at_one_moment() {
             }
             rows
         };
-        let (done, rows) = tokio::join!(snapshot.read(&schema, sender), count);
+        let (done, rows) = tokio::join!(snapshot.read(Read::all(&schema), sender), count);
         done.unwrap();
         assert_eq!(rows, expected, "{table}");
     }

@@ -11,9 +11,8 @@ async fn begin() -> Option<(Site, Box<dyn Target>)> {
     .await?;
     let schema = schema();
     let mut target = site.target().await;
-    let local = site.database.describe("t").await.unwrap();
     target
-        .begin_table(load(&schema, &local, overwrite(&schema)))
+        .begin_table(load(&schema, overwrite(&schema)))
         .await
         .unwrap();
     target
@@ -76,7 +75,7 @@ async fn conflicts_are_decided_row_by_row() {
         .await
         .unwrap();
     assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 2, 1, 1));
-    target.finish_table().await.unwrap();
+    target.finish_table(&[]).await.unwrap();
     assert_eq!(
         site.rows("t").await,
         "(1,same,1.0,sad)\n(2,local,2,)\n(3,both,3.3,sad)\n(4,in,4,happy)\n(5,new,5,sad)"
@@ -147,9 +146,8 @@ async fn local_values_are_shown_as_the_incoming_columns_carry_them() {
         text("8.5"),
     ];
     let mut target = site.target().await;
-    let local = site.database.describe("t").await.unwrap();
     target
-        .begin_table(load(&schema, &local, overwrite(&schema)))
+        .begin_table(load(&schema, overwrite(&schema)))
         .await
         .unwrap();
     target
@@ -190,9 +188,8 @@ async fn a_page_of_conflicts_is_bounded() {
         .map(|id| vec![Cell::Integer(id), text(&long)])
         .collect();
     let mut target = site.target().await;
-    let local = site.database.describe("t").await.unwrap();
     target
-        .begin_table(load(&schema, &local, overwrite(&schema)))
+        .begin_table(load(&schema, overwrite(&schema)))
         .await
         .unwrap();
     target.stage(&block(&rows)).await.unwrap();

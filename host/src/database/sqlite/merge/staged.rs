@@ -1,6 +1,6 @@
 //! The statements that put rows into the staging, look at them there, and take them out.
 
-use super::Merge;
+use super::{Merge, Update};
 
 impl Merge {
     /// Makes the staging.
@@ -88,22 +88,61 @@ impl Merge {
         })
     }
 
-    /// Counts the staged rows that are not in the table as the plan makes them; NULL is no key. `filled`: all of them were
-    /// new.
-    pub(in crate::database::sqlite) fn unstored(&self, filled: bool) -> String {
-        let changing = match &self.update {
-            Some(update) if !filled => self.differences(update),
-            // Rows that existed left the staging.
-            _ => self.image_differs(),
-        };
-        let same = changing.map_or(String::new(), |changing| format!(" AND NOT ({changing})"));
+    /// Counts the staged rows that the plan would still change, or that are not in the table; NULL is no key.
+    pub(in crate::database::sqlite) fn unstored(&self) -> String {
+        let changing = self
+            .update
+            .as_ref()
+            .and_then(|update| self.differences(update));
+        let done = changing.map_or(String::new(), |changing| format!(" AND NOT ({changing})"));
         format!(
             "SELECT count(*) FROM temp.tombolo_staging AS s WHERE {} \
-             AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {}{same})",
+             AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {}{done})",
             self.given(),
             self.table,
             self.matches()
         )
+    }
+
+    /// Where all staged rows with a key must be in the table as they are staged: for each whether it is there, its
+    /// values but the key as staged, and the same columns there; with the number of these columns. `filled`: all of the
+    /// rows were new.
+    pub(in crate::database::sqlite) fn images(&self, filled: bool) -> Option<(String, usize)> {
+        let others: Vec<_> = (0..self.columns.len())
+            .filter(|index| self.key_positions().all(|key| key != *index))
+            .collect();
+        let taken = |index: &usize, update: &Update| {
+            let staged = format!("s.c{index}");
+            update
+                .columns
+                .iter()
+                .any(|column| *column == (*index, staged.clone()))
+        };
+        let as_staged = match &self.update {
+            // Rows that existed left the staging.
+            None => true,
+            Some(update) => filled || others.iter().all(|index| taken(index, update)),
+        };
+        if !as_staged {
+            return None;
+        }
+        let staged = others.iter().map(|index| format!("s.c{index}"));
+        let there = others
+            .iter()
+            .filter_map(|index| Some(format!("t.{}", self.columns.get(*index)?)));
+        let key = self.columns.get(self.key_positions().next()?)?;
+        let columns: Vec<_> = std::iter::once(format!("t.{key} IS NOT NULL"))
+            .chain(staged)
+            .chain(there)
+            .collect();
+        let sql = format!(
+            "SELECT {} FROM temp.tombolo_staging AS s LEFT JOIN {} AS t ON {} WHERE {}",
+            columns.join(", "),
+            self.table,
+            self.matches(),
+            self.given()
+        );
+        Some((sql, others.len()))
     }
 
     /// Staged rows behind a position that exist with another image: position, incoming cells, their values, local values.

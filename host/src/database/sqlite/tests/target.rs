@@ -370,7 +370,8 @@ async fn a_match_looks_keys_up_and_never_scans_the_table() {
             merge.leave_existing().unwrap(),
             merge.update().unwrap(),
             merge.insert(true),
-            merge.unstored(false),
+            merge.unstored(),
+            merge.images(false).unwrap().0,
             merge.conflicts(),
         ] {
             let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
