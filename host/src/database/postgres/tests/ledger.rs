@@ -169,7 +169,7 @@ async fn a_broken_connection_says_that_trying_again_helps() {
     let mut target = begin(&site).await;
     target.stage(&rows(1..2)).await.unwrap();
     let writer = site
-        .value("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
+        .value("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()")
         .await;
     site.run(&format!("SELECT pg_terminate_backend({writer})"))
         .await;
