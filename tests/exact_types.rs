@@ -149,7 +149,7 @@ fn types_come_back_from_sqlite_where_a_postgres_database_knows_them() {
 }
 
 #[test]
-fn a_label_that_a_postgres_enum_does_not_have_is_an_error() {
+fn a_label_that_a_postgres_enum_does_not_have_is_rejected() {
     let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
         return;
     };
@@ -157,14 +157,17 @@ fn a_label_that_a_postgres_enum_does_not_have_is_an_error() {
     target.run("CREATE TYPE mood AS ENUM ('sad', 'happy')");
     let site = Site::new();
     let share = site.share(&[&source.url()]);
-    let outcome = site.pull(&share, &["--into", &target.url()]).expect_exit(1);
-    let error = outcome.events_of("error").pop().unwrap();
-    let message = error["message"].as_str().unwrap();
+    let report = site.pull(&share, &["--into", &target.url()]).done();
+    let counts = report.counts("t");
+    assert_eq!((counts.created, counts.failed), (1, 1));
+    let rejects = site.run(&["rejects", "--json", &target.url()]);
+    let rejected = rejects.events_of("rejected").pop().unwrap();
+    let reason = rejected["reason"].as_str().unwrap();
     assert!(
-        message.contains("enum mood") && !message.contains("secret"),
-        "{message}"
+        reason.contains("enum mood") && !reason.contains("secret"),
+        "{reason}"
     );
-    assert_eq!(target.number("SELECT count(*) FROM t"), 0);
+    assert_eq!(target.number("SELECT count(*) FROM t"), 1);
 }
 
 #[test]

@@ -278,9 +278,7 @@ where
         }
         match flags {
             0 => Ok((kind, payload)),
-            COMPRESSED if kind == ROWS => zstd::bulk::decompress(&payload, MAX_PAYLOAD)
-                .map(|payload| (kind, payload.into()))
-                .map_err(|_| FrameError::Corrupt("a frame cannot be decompressed")),
+            COMPRESSED if kind == ROWS => Ok((kind, decompress(&payload)?)),
             _ => Err(FrameError::Corrupt("a frame has unknown flags")),
         }
     }
@@ -297,6 +295,25 @@ where
             self.buffer.extend_from_slice(&piece);
         }
         Ok(())
+    }
+}
+
+/// Unpacks exactly as much as the payload announces.
+fn decompress(payload: &[u8]) -> Result<Bytes, FrameError> {
+    let malformed = FrameError::Corrupt("a frame cannot be decompressed");
+    let announced = zstd::zstd_safe::get_frame_content_size(payload)
+        .ok()
+        .flatten();
+    let Some(length) = announced.and_then(|length| usize::try_from(length).ok()) else {
+        return Err(malformed);
+    };
+    if length > MAX_PAYLOAD {
+        let limit = MAX_PAYLOAD;
+        return Err(FrameError::TooLarge { length, limit });
+    }
+    match zstd::bulk::decompress(payload, length) {
+        Ok(unpacked) => Ok(unpacked.into()),
+        Err(_) => Err(malformed),
     }
 }
 

@@ -179,9 +179,9 @@ impl ColumnType {
 
 fn carrier(base: i64, modifier: i32) -> Carrier {
     let characters = || {
-        usize::try_from(modifier - MODIFIER_OFFSET)
-            .ok()
-            .filter(|_| modifier >= MODIFIER_OFFSET)
+        let length = modifier.checked_sub(MODIFIER_OFFSET);
+        length
+            .and_then(|length| usize::try_from(length).ok())
             .map_or(TextLimit::None, TextLimit::Characters)
     };
     let precision = || u32::try_from(modifier).map_or(6, |digits| digits.min(6));
@@ -268,7 +268,9 @@ mod tests {
             carrier(oid::VARCHAR, 164),
             Carrier::Text(TextLimit::Characters(160))
         );
-        assert_eq!(carrier(oid::BPCHAR, -1), Carrier::Text(TextLimit::None));
+        for none in [-1, i32::MIN] {
+            assert_eq!(carrier(oid::BPCHAR, none), Carrier::Text(TextLimit::None));
+        }
         assert_eq!(carrier(oid::TIMESTAMP, 3), Carrier::Timestamp(3));
         assert_eq!(carrier(oid::TIMESTAMP, -1), Carrier::Timestamp(6));
     }

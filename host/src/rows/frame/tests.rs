@@ -174,6 +174,26 @@ fn documents_have_a_limit_of_their_own_and_are_never_compressed() {
 }
 
 #[test]
+fn compressed_rows_take_what_they_announce_and_no_more_than_allowed() {
+    let unpacked = |length: usize| zstd::bulk::compress(&vec![0; length], 1).unwrap();
+    assert_eq!(decompress(&unpacked(1_000)).unwrap().len(), 1_000);
+    let large = decompress(&unpacked(MAX_PAYLOAD + 1));
+    assert!(
+        matches!(large, Err(FrameError::TooLarge { .. })),
+        "{large:?}"
+    );
+    // A stream of unknown length announces nothing.
+    let silent = zstd::stream::encode_all(&[0; 1_000][..], 1).unwrap();
+    let twice = [unpacked(10), unpacked(10)].concat();
+    for packed in [&silent[..], &twice, b"", b"no zstd"] {
+        assert!(
+            matches!(decompress(packed), Err(FrameError::Corrupt(_))),
+            "{packed:?}"
+        );
+    }
+}
+
+#[test]
 fn the_senders_reason_arrives() {
     let failure = Failure {
         code: "database".to_owned(),
