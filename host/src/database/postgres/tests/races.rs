@@ -18,8 +18,10 @@ fn rows(ids: std::ops::Range<i64>) -> RowBlock {
     block(&rows)
 }
 
+type Plan = fn(&TableSchema) -> SetPlan;
+
 /// Somebody inserts a row of the chunk, and commits when the chunk waits for it.
-async fn race(table: &str, plan: fn(&TableSchema) -> SetPlan) -> Option<(ChunkCounts, String)> {
+async fn race(table: &str, plan: Plan) -> Option<(ChunkCounts, String)> {
     let mut site = Site::new(table).await?;
     let mut target = site.target().await;
     let order = load(&schema(), plan(&schema()));
@@ -95,8 +97,7 @@ async fn no_plan_scans_a_table_of_a_million_rows() {
         return;
     };
     site.run("VACUUM ANALYZE t").await;
-    let plans: [(fn(&TableSchema) -> SetPlan, u64); 3] =
-        [(overwrite, 1_000), (merge, 1_000), (skip, 0)];
+    let plans: [(Plan, u64); 3] = [(overwrite, 1_000), (merge, 1_000), (skip, 0)];
     for (number, (plan, updated)) in plans.into_iter().enumerate() {
         site.run("SELECT pg_stat_reset()").await;
         let from = 10_000 * i64::try_from(number).unwrap();

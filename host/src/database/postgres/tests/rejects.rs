@@ -140,7 +140,9 @@ async fn retried_rejects_are_kept_only_if_they_are_rejected_again() {
     };
     let rows = block(&[with(1, 3, Cell::Integer(8)), with(2, 3, Cell::Integer(9))]);
     let order = load(&schema(), skip(&schema()));
-    let (moved, _) = chunks(&site, order.clone(), &[rows.clone()]).await.unwrap();
+    let (moved, _) = chunks(&site, order.clone(), std::slice::from_ref(&rows))
+        .await
+        .unwrap();
     assert_eq!(moved, failed(counts(0, 0, 0, 0), 2));
     site.run("INSERT INTO parent VALUES (9)").await;
     let retry = TableLoad {
