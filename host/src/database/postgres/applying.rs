@@ -1,11 +1,19 @@
 //! The staged rows into the table: all at once, and where some of them do not fit, in ever smaller ranges until these are
 //! found.
 
-use super::connection::{Session, column, query};
+use super::connection::Session;
 use super::error;
-use super::loading::{Loading, conclude};
-use super::merge::STAGING;
+use super::ledger::Seen;
+use super::loading::Loading;
+use super::merge::{Rows, STAGING};
+use super::writing::Written;
 use crate::database::{ChunkCounts, DatabaseError};
+
+/// How many rows are written at a time where one of them may not fit: finding it costs twice as many.
+const SLICE: u64 = 4_096;
+
+/// How often the same rows are written again when somebody else was in between.
+const ATTEMPTS: u32 = 5;
 
 /// Staged rows behind the first number, up to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +23,16 @@ struct Range {
 }
 
 impl Range {
-    fn rows(self) -> u64 {
+    fn count(self) -> u64 {
         self.last - self.after
     }
 
+    fn rows(self) -> Rows {
+        Rows::Between(self.after, self.last)
+    }
+
     fn halves(self) -> (Self, Self) {
-        let middle = self.after + self.rows() / 2;
+        let middle = self.after + self.count() / 2;
         (
             Self {
                 last: middle,
@@ -33,19 +45,29 @@ impl Range {
         )
     }
 
-    /// The staging's rows in this range, as a table expression.
-    fn staged(self) -> String {
-        format!(
-            "(SELECT * FROM {STAGING} WHERE \"row\" > {} AND \"row\" <= {})",
-            self.after, self.last
-        )
+    /// Parts of at most [`SLICE`] rows, the last one first.
+    fn slices(self) -> Vec<Self> {
+        let mut slices = Vec::new();
+        let mut last = self.last;
+        while last > self.after {
+            let after = last.saturating_sub(SLICE).max(self.after);
+            slices.push(Self { after, last });
+            last = after;
+        }
+        slices
     }
 }
 
 /// A row that the table does not take.
-struct Refused {
-    row: u64,
-    reason: String,
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub row: u64,
+    pub reason: String,
+}
+
+fn add(done: &mut (ChunkCounts, Seen), (counts, seen): (ChunkCounts, Seen)) {
+    done.0 += counts;
+    done.1 |= seen;
 }
 
 impl Loading {
@@ -65,12 +87,18 @@ impl Loading {
         }
         self.rejects.begin(session).await?;
         self.analyze(session).await?;
-        let mut refused: Vec<Refused> = std::mem::take(&mut self.chunk.unfit)
-            .into_iter()
-            .map(|(row, reason)| Refused { row, reason })
-            .collect();
-        refused.extend(self.repeated(session).await?);
-        let mut counts = self.ranges(session, &mut refused).await?;
+        if self.merge.is_plain_insert() {
+            // What is stored is compared by place; the table itself is not read.
+            session.run("SET LOCAL enable_hashjoin = on").await?;
+        }
+        let mut refused = self.screen(session).await?;
+        refused.extend(
+            std::mem::take(&mut self.chunk.unfit)
+                .into_iter()
+                .map(|(row, reason)| Refused { row, reason }),
+        );
+        let (mut counts, seen) = self.ranges(session, &mut refused).await?;
+        self.ledger.saw(seen);
         counts.skipped += self.chunk.skipped;
         for Refused { row, reason } in &refused {
             let cells = self.cells_of(*row);
@@ -86,59 +114,27 @@ impl Loading {
         Ok(counts)
     }
 
-    /// Takes rows out whose key stands in the chunk already: the first one stays.
-    async fn repeated(&self, session: &mut Session) -> Result<Vec<Refused>, DatabaseError> {
-        if self.merge.is_plain_insert() {
-            return Ok(Vec::new());
-        }
-        session.run("SAVEPOINT tombolo").await?;
-        let outcome = async {
-            // Cheaper than numbering all rows, and nearly always enough.
-            if session.row(query(self.merge.duplicates())).await?.is_none() {
-                return Ok(Vec::new());
-            }
-            session.rows(query(self.merge.take_repeated())).await
-        }
-        .await;
-        let rows = match outcome {
-            Ok(rows) => rows,
-            // A key that is none: its row is found by applying.
-            Err(error) if is_about_a_row(&error) => {
-                session.run("ROLLBACK TO SAVEPOINT tombolo").await?;
-                return Ok(Vec::new());
-            }
-            Err(error) => return Err(error),
-        };
-        let refused = rows.iter().map(|row| {
-            let number: i64 = column(row, 0)?;
-            Ok(Refused {
-                row: u64::try_from(number).unwrap_or_default(),
-                reason: "its key arrived before in this run".to_owned(),
-            })
-        });
-        refused.collect()
-    }
-
     async fn ranges(
         &self,
         session: &mut Session,
         refused: &mut Vec<Refused>,
-    ) -> Result<ChunkCounts, DatabaseError> {
+    ) -> Result<(ChunkCounts, Seen), DatabaseError> {
         let whole = Range {
             after: self.received,
             last: self.received + self.chunk.rows,
         };
-        let mut counts = ChunkCounts::default();
-        let mut ranges = vec![whole];
+        let mut done = (ChunkCounts::default(), Seen::default());
         let mut alone: Vec<Refused> = Vec::new();
+        let mut ranges = Vec::new();
+        if self.is_sliced() || !self.attempted(session, Rows::All, &mut done).await? {
+            let index = "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON";
+            session.run(format!("{index} {STAGING} (\"row\")")).await?;
+            ranges = whole.slices();
+        }
         while let Some(range) = ranges.pop() {
-            let source = match range == whole {
-                true => STAGING.to_owned(),
-                false => range.staged(),
-            };
-            match self.attempt(session, &source).await? {
-                Ok(applied) => counts += applied,
-                Err(reason) if range.rows() <= 1 => {
+            match self.attempt(session, range.rows()).await? {
+                Ok(applied) => add(&mut done, applied),
+                Err(reason) if range.count() <= 1 => {
                     alone.push(Refused {
                         row: range.last,
                         reason,
@@ -149,27 +145,19 @@ impl Loading {
                     }
                 }
                 Err(_) => {
-                    if range == whole {
-                        let index = "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON";
-                        session.run(format!("{index} {STAGING} (\"row\")")).await?;
-                    }
                     let (first, second) = range.halves();
                     ranges.extend([second, first]);
                 }
             }
         }
-        // A row may have waited for a parent that came behind it.
+        // A row may have waited for one that came behind it.
         loop {
             let before = alone.len();
             let mut still = Vec::with_capacity(before);
             for one in alone {
-                let range = Range {
-                    after: one.row - 1,
-                    last: one.row,
-                };
-                match self.attempt(session, &range.staged()).await? {
-                    Ok(applied) => counts += applied,
-                    Err(_) => still.push(one),
+                let rows = Rows::Between(one.row - 1, one.row);
+                if !self.attempted(session, rows, &mut done).await? {
+                    still.push(one);
                 }
             }
             alone = still;
@@ -178,91 +166,65 @@ impl Loading {
             }
         }
         refused.extend(alone);
-        Ok(counts)
+        Ok(done)
     }
 
-    /// Applies some staged rows, or none of them and says why a row among them does not fit.
+    /// Whether rows that only the database can judge are likely enough to write few at a time. Rows that refer to each
+    /// other go together.
+    fn is_sliced(&self) -> bool {
+        self.chunk.rows > SLICE
+            && !self.constraints.refers_to_itself()
+            && (self.constraints.opaque || self.merge.triggered || !self.chunk.exact_casts)
+    }
+
+    async fn attempted(
+        &self,
+        session: &mut Session,
+        rows: Rows,
+        done: &mut (ChunkCounts, Seen),
+    ) -> Result<bool, DatabaseError> {
+        let outcome = self.attempt(session, rows).await?;
+        Ok(outcome.map(|applied| add(done, applied)).is_ok())
+    }
+
+    /// Writes some staged rows, or none of them and says why a row among them does not fit.
     async fn attempt(
         &self,
         session: &mut Session,
-        staged: &str,
-    ) -> Result<Result<ChunkCounts, String>, DatabaseError> {
-        session.run("SAVEPOINT tombolo").await?;
-        match self.apply_rows(session, staged).await {
-            Ok(Ok(counts)) => {
-                session.run("RELEASE SAVEPOINT tombolo").await?;
-                Ok(Ok(counts))
-            }
-            Ok(Err(reason)) => {
-                session.run("ROLLBACK TO SAVEPOINT tombolo").await?;
-                Ok(Err(reason))
-            }
-            Err(error) if is_about_a_row(&error) => {
-                session.run("ROLLBACK TO SAVEPOINT tombolo").await?;
-                Ok(Err(error.to_string()))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The inner error: a text that its type would not hold as it is.
-    async fn apply_rows(
-        &self,
-        session: &mut Session,
-        staged: &str,
-    ) -> Result<Result<ChunkCounts, String>, DatabaseError> {
-        for (name, sql) in self.merge.inexact_casts(staged) {
-            if session.row(query(sql)).await?.is_some() {
-                return Ok(Err(format!(
-                    "column {name:?}: the type would not hold the text exactly as it is"
-                )));
+        rows: Rows,
+    ) -> Result<Result<(ChunkCounts, Seen), String>, DatabaseError> {
+        let mut differing = 0;
+        for attempt in 0..ATTEMPTS {
+            // Slices are for finding rows, and a wrong guess would look like one.
+            let guess = attempt == 0 && rows == Rows::All;
+            session.run("SAVEPOINT tombolo").await?;
+            let fault = match self.write(session, rows, guess).await {
+                Ok(Written::Done(counts, seen)) => {
+                    session.run("RELEASE SAVEPOINT tombolo").await?;
+                    return Ok(Ok((counts, seen)));
+                }
+                Ok(Written::Unfit(reason)) => Some(reason),
+                Ok(Written::Misjudged | Written::Raced) => None,
+                Ok(Written::Differs(rows)) => {
+                    differing = rows;
+                    None
+                }
+                // A wrong guess makes errors of rows that are none.
+                Err(error) if is_about_a_row(&error) => (!guess).then(|| error.to_string()),
+                Err(error) => return Err(error),
+            };
+            session.run("ROLLBACK TO SAVEPOINT tombolo").await?;
+            if let Some(reason) = fault {
+                return Ok(Err(reason));
             }
         }
-        let counts = if self.merge.is_plain_insert() {
-            let created = session.run(self.merge.insert(staged)).await?;
-            if created != self.staged_rows(session, staged).await? {
-                return Err(self.shortfall());
-            }
-            ChunkCounts {
-                created,
-                ..ChunkCounts::default()
-            }
-        } else {
-            self.merge_rows(session, staged).await?
-        };
-        // What is deferred is told now, while the row can still be found.
-        session.run("SET CONSTRAINTS ALL IMMEDIATE").await?;
-        Ok(Ok(counts))
-    }
-
-    async fn staged_rows(&self, session: &mut Session, staged: &str) -> Result<u64, DatabaseError> {
-        let sql = format!("SELECT count(*) FROM {staged} AS s");
-        let row = session.row(query(sql)).await?;
-        let count: i64 = row.map_or(Ok(0), |row| column(&row, 0))?;
-        Ok(u64::try_from(count).unwrap_or_default())
-    }
-
-    async fn merge_rows(
-        &self,
-        session: &mut Session,
-        staged: &str,
-    ) -> Result<ChunkCounts, DatabaseError> {
-        let rows = self.staged_rows(session, staged).await?;
-        let Some(row) = session.row(query(self.merge.merge(staged))).await? else {
+        if differing == 0 {
             return Err(self.shortfall());
-        };
-        let number = |index| -> Result<Option<u64>, DatabaseError> {
-            let count: Option<i64> = column(&row, index)?;
-            Ok(count.and_then(|count| u64::try_from(count).ok()))
-        };
-        let created = number(0)?.unwrap_or_default();
-        let updated = number(1)?.unwrap_or_default();
-        let classes = match (number(2)?, number(3)?, number(4)?) {
-            (Some(matched), Some(passed), Some(changing)) => Some((matched, passed, changing)),
-            _ => None,
-        };
-        let counted = conclude(rows, created, updated, classes, self.merge.updates());
-        counted.ok_or_else(|| self.shortfall())
+        }
+        Err(DatabaseError::NotStored {
+            table: self.local.relation.table.clone(),
+            rows: differing,
+        })
     }
 
     /// A row of the chunk as it arrived.

@@ -19,6 +19,7 @@ const CREATE: &str = "\
       created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, same bigint NOT NULL DEFAULT 0, \
       skipped bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0, digest bytea NOT NULL, snapshot text, \
       snapshots int NOT NULL DEFAULT 0, straight boolean NOT NULL DEFAULT true, \
+      unread boolean NOT NULL DEFAULT false, altered boolean NOT NULL DEFAULT false, \
       made boolean NOT NULL, done boolean NOT NULL DEFAULT false, \
       description text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name)); \
     CREATE TABLE IF NOT EXISTS tombolo.rejects ( \
@@ -87,11 +88,28 @@ pub(super) async fn keep_origins(
     Ok(())
 }
 
+/// What the looks at stored rows found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Some rows could not be looked at.
+    pub unread: bool,
+    /// Triggers made something else of some rows.
+    pub altered: bool,
+}
+
+impl std::ops::BitOrAssign for Seen {
+    fn bitor_assign(&mut self, other: Self) {
+        self.unread |= other.unread;
+        self.altered |= other.altered;
+    }
+}
+
 /// One row of the ledger.
 struct LedgerRow {
     next: i64,
     digest: u128,
     straight: bool,
+    seen: Seen,
     entry: LedgerEntry,
 }
 
@@ -113,7 +131,7 @@ async fn find(
         .row(
             query(
                 "SELECT next_seq, digest, created, updated, same, skipped, failed, last_key, snapshot, snapshots, made, \
-                 done, description, straight FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
+                 done, description, straight, unread, altered FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
             )
             .bind(run.to_owned())
             .bind(table.to_owned()),
@@ -133,6 +151,10 @@ fn read(row: &PgRow) -> Result<LedgerRow, DatabaseError> {
     Ok(LedgerRow {
         next: column(row, 0)?,
         straight: column(row, 13)?,
+        seen: Seen {
+            unread: column(row, 14)?,
+            altered: column(row, 15)?,
+        },
         digest: digest.try_into().map_or(0, u128::from_be_bytes),
         entry: LedgerEntry {
             counts: ChunkCounts {
@@ -160,6 +182,10 @@ pub(super) struct Ledger {
     next: i64,
     /// Whether all rows so far went straight into the table.
     straight: bool,
+    /// The chunk under way included.
+    seen: Seen,
+    /// Without the chunk under way.
+    seen_before: Seen,
     counts: ChunkCounts,
     /// The sum of the digests of all rows that were not rejected, committed and staged ones.
     digest: u128,
@@ -197,6 +223,8 @@ impl Ledger {
             table: table.to_owned(),
             next: row.next,
             straight: row.straight,
+            seen: row.seen,
+            seen_before: row.seen,
             counts: row.entry.counts,
             digest: row.digest,
             staged_digest: 0,
@@ -217,9 +245,18 @@ impl Ledger {
         self.straight
     }
 
-    /// From now on rows go through a staging.
-    pub(super) fn end_straight(&mut self) {
+    /// From now on rows go through a staging. `retry`: only the rows of now are reported.
+    pub(super) fn end_straight(&mut self, retry: bool) {
+        // Nobody looked at those that went straight in, and what is there is not theirs alone any more.
+        let unread = self.straight && !retry && self.counts.received() > 0;
+        self.seen.unread |= unread;
+        self.seen_before.unread |= unread;
         self.straight = false;
+    }
+
+    /// What a look at rows of the chunk under way found.
+    pub(super) fn saw(&mut self, seen: Seen) {
+        self.seen |= seen;
     }
 
     /// Notes that a block is staged.
@@ -259,7 +296,7 @@ impl Ledger {
                     "UPDATE tombolo.ledger SET next_seq = next_seq + 1, last_key = $4, created = created + $5, \
                      updated = updated + $6, same = same + $7, skipped = skipped + $8, failed = failed + $9 - $14, \
                      digest = $10, snapshot = coalesce($11, snapshot), snapshots = snapshots + $12, \
-                     straight = straight AND $13, updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
+                     straight = straight AND $13, unread = $15, altered = $16, updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
                 )
                 .bind(self.run.clone())
                 .bind(self.table.clone())
@@ -274,7 +311,9 @@ impl Ledger {
                 .bind(self.new_snapshot.clone())
                 .bind(i32::from(self.new_snapshot.is_some()))
                 .bind(self.straight)
-                .bind(number(forgiven)),
+                .bind(number(forgiven))
+                .bind(self.seen.unread)
+                .bind(self.seen.altered),
             )
             .await?;
         if changed == 1 {
@@ -286,6 +325,7 @@ impl Ledger {
     /// The chunk that was counted is committed.
     pub(super) fn committed(&mut self, counts: ChunkCounts, forgiven: u64) {
         self.next += 1;
+        self.seen_before = self.seen;
         self.counts += counts;
         self.counts.failed -= forgiven.min(self.counts.failed);
         self.digest = self
@@ -299,6 +339,7 @@ impl Ledger {
 
     /// The chunk is gone.
     pub(super) fn rolled_back(&mut self) {
+        self.seen = self.seen_before;
         self.staged_digest = 0;
     }
 
@@ -321,12 +362,21 @@ impl Ledger {
         Err(taken(&self.table))
     }
 
-    /// What is known of the complete table.
-    pub(super) fn loaded(&self) -> Loaded {
+    /// What is known of the complete table, which has these triggers.
+    pub(super) fn loaded(&self, triggers: Vec<String>) -> Loaded {
+        let stored = if self.straight {
+            Stored::Unverified("it has to be read back".to_owned())
+        } else if self.seen.altered {
+            Stored::ChangedBy(triggers)
+        } else if self.seen.unread {
+            Stored::Unverified("some of its rows could not be looked at again".to_owned())
+        } else {
+            Stored::Verified
+        };
         Loaded {
             counts: self.counts,
             snapshots: self.snapshots,
-            stored: Stored::Unverified("this version does not look".to_owned()),
+            stored,
             digest: self.straight.then_some(self.digest),
         }
     }

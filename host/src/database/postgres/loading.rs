@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::connection::Session;
+use super::constraints::Constraints;
 use super::encode::Conversion;
 use super::ledger::Ledger;
 use super::merge::{Merge, STAGING, StagedColumn};
@@ -36,12 +37,15 @@ pub(super) struct Chunk {
     pub(super) blocks: Vec<(u64, RowBlock)>,
     /// Rows that no column can hold, and why.
     pub(super) unfit: Vec<(u64, String)>,
+    /// Whether texts are known to be what their types would print.
+    pub(super) exact_casts: bool,
 }
 
 /// A table between `begin_table` and `finish_table`.
 pub(super) struct Loading {
-    local: Description,
+    pub(super) local: Description,
     pub(super) merge: Merge,
+    pub(super) constraints: Constraints,
     pub(super) columns: Vec<Column>,
     /// Where the incoming primary key's cells are in a row.
     key: Vec<usize>,
@@ -58,10 +62,10 @@ impl Loading {
     pub(super) fn new(
         load: TableLoad,
         local: Description,
-        has_triggers: bool,
+        constraints: Constraints,
         mut ledger: Ledger,
     ) -> Result<Self, DatabaseError> {
-        let merge = plan::resolve(&local, &load.incoming, &load.plan, has_triggers)?;
+        let merge = plan::resolve(&local, &load.incoming, &load.plan, &constraints)?;
         let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
             // Decimals of SQLite come as numbers of several kinds, and would be read back as texts.
             let one_form =
@@ -74,10 +78,10 @@ impl Loading {
         if !load.straight
             || load.create.is_none()
             || load.plan.regenerate_key
-            || has_triggers
+            || !constraints.triggers.is_empty()
             || !as_it_is
         {
-            ledger.end_straight();
+            ledger.end_straight(load.retry);
         }
         let key: Vec<usize> = load
             .incoming
@@ -113,6 +117,7 @@ impl Loading {
         Ok(Self {
             local,
             merge,
+            constraints,
             columns,
             key,
             straight: ledger.is_straight(),
@@ -286,8 +291,7 @@ impl Loading {
 
     pub(super) fn shortfall(&self) -> DatabaseError {
         self.unsuitable(
-            "some rows of the chunk were neither inserted nor changed nor found: a trigger left them out, or another \
-             session changed the table; nothing of this chunk was kept"
+            "other sessions keep writing the same rows; nothing of this chunk was kept; pull again when they are done"
                 .to_owned(),
         )
     }
@@ -306,32 +310,4 @@ impl Loading {
         self.rejects.rolled_back();
         self.chunk = Chunk::default();
     }
-}
-
-/// What became of the staged rows; none if the numbers do not add up.
-/// `classes`: rows that exist, those of them that pass the guard, and those of these that change.
-pub(super) fn conclude(
-    staged: u64,
-    created: u64,
-    updated: u64,
-    classes: Option<(u64, u64, u64)>,
-    updates: bool,
-) -> Option<ChunkCounts> {
-    let existing = staged.checked_sub(created)?;
-    let (matched, passed, changing) = classes.unwrap_or((existing, existing, updated));
-    if matched != existing || changing != updated {
-        return None;
-    }
-    let (same, skipped) = if updates {
-        (passed.checked_sub(updated)?, matched.checked_sub(passed)?)
-    } else {
-        (0, matched)
-    };
-    Some(ChunkCounts {
-        created,
-        updated,
-        same,
-        skipped,
-        failed: 0,
-    })
 }

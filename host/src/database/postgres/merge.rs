@@ -7,6 +7,31 @@ use crate::database::quote;
 /// The staging's name in statements; a session has one at most.
 pub(super) const STAGING: &str = "pg_temp.tombolo_staging";
 
+/// Where staged rows stand that exist, for plans that need them apart.
+pub(super) const EXISTING: &str = "pg_temp.tombolo_existing";
+
+/// How many staged rows tell whether the others are likely to exist.
+const LOOK_ROWS: u32 = 64;
+
+/// All staged rows, or those behind the first number up to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    All,
+    Between(u64, u64),
+}
+
+impl Rows {
+    /// As a condition on the staging's rows `s`.
+    pub(super) fn condition(self) -> String {
+        match self {
+            Self::All => "true".to_owned(),
+            Self::Between(after, last) => {
+                format!("s.\"row\" > {after} AND s.\"row\" <= {last}")
+            }
+        }
+    }
+}
+
 /// One incoming column and where it goes; it is staged as `c` and its position.
 #[derive(Clone, Debug)]
 pub(super) struct StagedColumn {
@@ -23,7 +48,8 @@ impl StagedColumn {
         self.incoming_of("s")
     }
 
-    fn incoming_of(&self, alias: &str) -> String {
+    /// The same of another alias than `s`.
+    pub(super) fn incoming_of(&self, alias: &str) -> String {
         format!("{alias}.c{}::{}", self.position, self.kind.base)
     }
 
@@ -47,8 +73,12 @@ pub(super) struct Merge {
     /// What an existing row gets: column and expression.
     pub update: Option<Vec<(StagedColumn, String)>>,
     pub guard: Option<StagedColumn>,
-    /// Count the classes of rows on their own instead of concluding them from the commands' counts.
-    pub classify: bool,
+    /// Every row becomes what arrives: all columns are taken, whatever was there.
+    pub overwrites: bool,
+    /// Whether `ON CONFLICT` may name the key.
+    pub arbitrated: bool,
+    /// Whether triggers run, so that what a command counts and returns may not be what it wrote.
+    pub triggered: bool,
 }
 
 impl Merge {
@@ -60,6 +90,11 @@ impl Merge {
     /// Whether the plan changes rows that exist.
     pub(super) fn updates(&self) -> bool {
         self.update.is_some()
+    }
+
+    /// Whether rows that exist have to be told from new ones before anything is written.
+    pub(super) fn sets_apart(&self) -> bool {
+        self.updates() && (self.triggered || !self.overwrites)
     }
 
     /// Makes the staging anew. It is emptied by every commit, and rolled back with its chunk.
@@ -82,12 +117,28 @@ impl Merge {
         format!("COPY {name} ({names}) FROM STDIN (FORMAT binary)")
     }
 
-    /// Adds all staged rows.
-    pub(super) fn insert(&self, staged: &str) -> String {
-        self.insert_where(staged, "")
+    /// Makes the place where rows stand that exist, for plans that need them apart. Emptied with the staging.
+    pub(super) fn create_existing() -> String {
+        format!(
+            "DROP TABLE IF EXISTS {EXISTING}; \
+             CREATE TEMPORARY TABLE tombolo_existing (LIKE {STAGING}) ON COMMIT DELETE ROWS"
+        )
     }
 
-    fn insert_where(&self, staged: &str, condition: &str) -> String {
+    /// Adds staged rows in their order; with `look` only those that do not exist.
+    pub(super) fn insert(&self, rows: Rows, look: bool) -> String {
+        let condition = match look {
+            true => format!("{} AND NOT {}", rows.condition(), self.exists()),
+            false => rows.condition(),
+        };
+        // Somebody else may insert the same key meanwhile.
+        let conflict = match self.arbitrated {
+            true => format!(
+                " ON CONFLICT ({}) DO NOTHING",
+                list(&self.key, |column| quote(&column.name))
+            ),
+            false => String::new(),
+        };
         let names = list(&self.inserted, |column| quote(&column.name));
         let values = list(&self.inserted, StagedColumn::incoming);
         let name = self.relation.name();
@@ -97,54 +148,134 @@ impl Merge {
             format!("{name} ({names}) OVERRIDING SYSTEM VALUE")
         };
         format!(
-            "INSERT INTO {target} SELECT {values} FROM {staged} AS s{condition} ORDER BY s.\"row\""
+            "INSERT INTO {target} SELECT {values} FROM {STAGING} AS s WHERE {condition} ORDER BY s.\"row\"{conflict}"
         )
     }
 
-    /// Adds new rows and changes existing ones in one statement, so that both see the table as it was and a table that
-    /// refers to itself is checked at the end. Answers: created, updated, and with [`Self::classify`] the numbers of
-    /// matched rows, those that pass the guard, and those of them that change.
-    ///
-    /// `staged`: the staging, or an expression for a part of its rows.
-    pub(super) fn merge(&self, staged: &str) -> String {
-        let only = self.relation.only();
-        let matches = self.matches();
-        let missing = format!(" WHERE NOT EXISTS (SELECT 1 FROM {only} AS t WHERE {matches})");
-        let created = format!(
-            "created AS ({} RETURNING 1)",
-            self.insert_where(staged, &missing)
+    /// Adds staged rows and compares them, in their order, with what is stored. Answers: created, differing.
+    pub(super) fn insert_compared(&self, rows: Rows) -> String {
+        let insert = self.insert(rows, false);
+        if self.inserted.is_empty() {
+            return format!("WITH n AS ({insert} RETURNING 1) SELECT count(*), 0::bigint FROM n");
+        }
+        let returned = list(&self.inserted, |column| {
+            let value = column.kind.base_expression(&quote(&column.name));
+            format!("{value} AS c{}", column.position)
+        });
+        let stored = list(&self.inserted, |column| format!("n.c{}", column.position));
+        let sent = list(&self.inserted, |column| column.incoming_of("w"));
+        let (condition, differs) = (rows.condition(), image_differs(&stored, &sent));
+        format!(
+            "WITH created AS ({insert} RETURNING {returned}), \
+             n AS (SELECT *, row_number() OVER () AS number FROM created), \
+             w AS (SELECT s.*, row_number() OVER (ORDER BY s.\"row\") AS number FROM {STAGING} AS s WHERE {condition}) \
+             SELECT count(n.number), count(*) FILTER (WHERE n.number IS NULL OR {differs}) \
+             FROM w LEFT JOIN n ON n.number = w.number"
+        )
+    }
+
+    /// Of the first staged rows: how many there are, how many exist, how many of these would change.
+    pub(super) fn look(&self, rows: Rows) -> String {
+        let columns = list(&self.columns, |column| format!("t.{}", quote(&column.name)));
+        let (condition, changes) = (rows.condition(), self.changes());
+        // A key that is matched is not NULL.
+        let found = self.key.first().map_or_else(
+            || "NULL::int".to_owned(),
+            |column| format!("t.{}", quote(&column.name)),
         );
-        let guard = self.guard.as_ref().map_or_else(
+        // OFFSET keeps the planner from any other order of joining.
+        format!(
+            "SELECT count(*), count({found}), count({found}) FILTER (WHERE {changes}) \
+             FROM (SELECT * FROM {STAGING} AS s WHERE {condition} LIMIT {LOOK_ROWS}) AS s \
+             LEFT JOIN LATERAL (SELECT {columns} FROM {} AS t WHERE {} OFFSET 0) AS t ON true",
+            self.relation.only(),
+            self.matches()
+        )
+    }
+
+    /// Takes rows out of the staging that exist; the number of rows changed is theirs. `keep`: they go to [`EXISTING`].
+    pub(super) fn take_existing(&self, rows: Rows, keep: bool) -> String {
+        let delete = format!(
+            "DELETE FROM {STAGING} AS s USING {} AS t WHERE {} AND {}",
+            self.relation.only(),
+            rows.condition(),
+            self.matches()
+        );
+        if !keep {
+            return delete;
+        }
+        format!("WITH taken AS ({delete} RETURNING s.*) INSERT INTO {EXISTING} SELECT * FROM taken")
+    }
+
+    /// How many rows that exist pass the guard, and how many of them change.
+    pub(super) fn classes(&self, rows: Rows) -> String {
+        let (guard, changes) = (self.guard(), self.changes());
+        format!(
+            "SELECT count(*) FILTER (WHERE {guard}), count(*) FILTER (WHERE {guard} AND {changes}) \
+             FROM {EXISTING} AS s JOIN {} AS t ON {} WHERE {}",
+            self.relation.only(),
+            self.matches(),
+            rows.condition()
+        )
+    }
+
+    /// Changes rows that exist, and compares what is stored with what should be. Answers: updated, differing. None: there
+    /// is nothing to change.
+    ///
+    /// What is compared is that the rule has nothing left to change: the row that was there is gone by then.
+    pub(super) fn update(&self, source: &str, rows: Rows) -> Option<String> {
+        let columns = self
+            .update
+            .as_deref()
+            .filter(|columns| !columns.is_empty())?;
+        let set = list(columns, |(column, value)| {
+            format!("{} = {value}", quote(&column.name))
+        });
+        let (only, matches) = (self.relation.only(), self.matches());
+        let (guard, changes, rows) = (self.guard(), self.changes(), rows.condition());
+        Some(format!(
+            "WITH updated AS (UPDATE {only} AS t SET {set} FROM {source} AS s \
+             WHERE {rows} AND {matches} AND {guard} AND {changes} \
+             RETURNING ({matches}) AND NOT {changes} AS stored) \
+             SELECT count(*), count(*) FILTER (WHERE stored IS NOT TRUE) FROM updated"
+        ))
+    }
+
+    /// How many staged rows are not in the table as they arrived.
+    pub(super) fn not_inserted(&self, rows: Rows) -> String {
+        let local = list(&self.inserted, StagedColumn::local);
+        let incoming = list(&self.inserted, StagedColumn::incoming);
+        self.not_stored(STAGING, rows, &image_differs(&local, &incoming))
+    }
+
+    /// How many rows are not in the table as the rule without its guard would leave them.
+    pub(super) fn not_updated(&self, source: &str, rows: Rows) -> String {
+        self.not_stored(source, rows, &self.changes())
+    }
+
+    fn not_stored(&self, source: &str, rows: Rows, differs: &str) -> String {
+        format!(
+            "SELECT count(*) FROM {source} AS s WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {} AND NOT {differs})",
+            rows.condition(),
+            self.relation.only(),
+            self.matches()
+        )
+    }
+
+    /// A condition: the staged row exists.
+    pub(super) fn exists(&self) -> String {
+        format!(
+            "EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+            self.relation.only(),
+            self.matches()
+        )
+    }
+
+    fn guard(&self) -> String {
+        self.guard.as_ref().map_or_else(
             || "true".to_owned(),
             |column| format!("{} > {}", column.incoming(), column.local()),
-        );
-        let changes = self.changes();
-        let updated = match self.update.as_deref() {
-            Some(columns @ [_, ..]) => {
-                let set = list(columns, |(column, value)| {
-                    format!("{} = {value}", quote(&column.name))
-                });
-                format!(
-                    "UPDATE {only} AS t SET {set} FROM {staged} AS s \
-                     WHERE {matches} AND {guard} AND {changes} RETURNING 1"
-                )
-            }
-            _ => "SELECT 1 WHERE false".to_owned(),
-        };
-        let classes = if self.classify {
-            format!(
-                "SELECT count(*) AS matched, count(*) FILTER (WHERE {guard}) AS passed, \
-                 count(*) FILTER (WHERE {guard} AND {changes}) AS changing \
-                 FROM {staged} AS s JOIN {only} AS t ON {matches}"
-            )
-        } else {
-            "SELECT NULL::bigint AS matched, NULL::bigint AS passed, NULL::bigint AS changing"
-                .to_owned()
-        };
-        format!(
-            "WITH {created}, updated AS ({updated}), classes AS ({classes}) \
-             SELECT (SELECT count(*) FROM created), (SELECT count(*) FROM updated), matched, passed, changing \
-             FROM classes"
         )
     }
 
@@ -159,41 +290,30 @@ impl Merge {
         )
     }
 
-    /// Takes the rows out whose key a row before them has, and gives their numbers.
-    pub(super) fn take_repeated(&self) -> String {
-        let present = list_with(&self.key, " AND ", |column| {
-            format!("s.c{} IS NOT NULL", column.position)
-        });
-        let key = list(&self.key, StagedColumn::incoming);
-        format!(
-            "DELETE FROM {STAGING} AS d USING (SELECT s.\"row\", row_number() OVER (PARTITION BY {key} ORDER BY s.\"row\") AS n \
-             FROM {STAGING} AS s WHERE {present}) AS r WHERE d.\"row\" = r.\"row\" AND r.n > 1 RETURNING d.\"row\""
-        )
+    /// The numbers of rows whose key a row before them has.
+    pub(super) fn repeated(&self) -> String {
+        repeated(&self.key, "true")
     }
 
-    /// For each column whose cast from text is not exact by itself: its name, and the query for the first row where the
-    /// value would not be the one that was written.
-    pub(super) fn inexact_casts(&self, staged: &str) -> Vec<(String, String)> {
-        let conditions = |column: &StagedColumn| {
+    /// For each column whose cast from text is not exact by itself: its name, and the condition on `s` that its value would
+    /// not be the one that was written.
+    pub(super) fn inexact_casts(&self) -> Vec<(String, String)> {
+        let condition = |column: &StagedColumn| {
             let text = format!("s.c{}", column.position);
             let bare = format!("{text}::{}", column.kind.bare);
             let printed = format!("pg_catalog.format('%s', {bare}) <> {text}");
             let rounded = format!("{bare} <> {}", column.incoming());
             match (column.foreign_text, column.kind.lossy_modifier) {
-                (true, true) => Some(format!("{printed} OR {rounded}")),
+                (true, true) => Some(format!("({printed} OR {rounded})")),
                 (true, false) => Some(printed),
                 (false, true) => Some(rounded),
                 (false, false) => None,
             }
         };
-        let inexact = self.columns.iter().filter_map(|column| {
-            let sql = format!(
-                "SELECT 1 FROM {staged} AS s WHERE {} LIMIT 1",
-                conditions(column)?
-            );
-            Some((column.name.clone(), sql))
-        });
-        inexact.collect()
+        let inexact = self.columns.iter();
+        inexact
+            .filter_map(|column| Some((column.name.clone(), condition(column)?)))
+            .collect()
     }
 
     /// Staged rows behind `$1` that exist with another image, at most `$2`: position, incoming values, local values.
@@ -248,6 +368,19 @@ impl Merge {
             _ => "false".to_owned(),
         }
     }
+}
+
+/// The numbers of staged rows that fulfil a condition on `s` and have the same values in these columns, none of them NULL,
+/// as one before them that does.
+pub(super) fn repeated(columns: &[StagedColumn], condition: &str) -> String {
+    let present = list_with(columns, " AND ", |column| {
+        format!("s.c{} IS NOT NULL", column.position)
+    });
+    let values = list(columns, StagedColumn::incoming);
+    format!(
+        "SELECT r.\"row\" FROM (SELECT s.\"row\", row_number() OVER (PARTITION BY {values} ORDER BY s.\"row\") AS n \
+         FROM {STAGING} AS s WHERE {present} AND {condition}) AS r WHERE r.n > 1"
+    )
 }
 
 fn image_differs(left: &str, right: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod applying;
 mod connection;
+mod constraints;
 mod copying;
 mod decode;
 mod encode;
@@ -18,6 +19,7 @@ mod plan;
 mod reading;
 mod rejects;
 mod schema;
+mod screening;
 mod settling;
 mod snapshot;
 mod target;
@@ -27,6 +29,7 @@ mod test_cluster;
 mod tests;
 mod types;
 mod value;
+mod writing;
 
 use std::sync::Arc;
 

@@ -1,17 +1,18 @@
 //! Plans of strategies against the tables they are for.
 
+use super::constraints::Constraints;
 use super::merge::{Merge, StagedColumn};
 use super::schema::Description;
 use super::types::Carrier;
 use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, ValueSource};
 use crate::database::{DatabaseError, value_expression};
 
-/// Resolves a plan against the table. `has_triggers`: triggers may suppress rows, so commands' counts say too little.
+/// Resolves a plan against the table and what its rows have to keep.
 pub(super) fn resolve(
     local: &Description,
     incoming: &TableSchema,
     plan: &SetPlan,
-    has_triggers: bool,
+    constraints: &Constraints,
 ) -> Result<Merge, DatabaseError> {
     let resolve = Resolve { local };
     let columns = resolve.columns(incoming)?;
@@ -28,7 +29,9 @@ pub(super) fn resolve(
         key: Vec::new(),
         update: None,
         guard: None,
-        classify: has_triggers,
+        overwrites: false,
+        arbitrated: false,
+        triggered: !constraints.triggers.is_empty(),
         columns: columns.clone(),
     };
     if plan.regenerate_key {
@@ -48,9 +51,22 @@ pub(super) fn resolve(
     if merge.key.is_empty() {
         return Ok(merge);
     }
+    let key: Vec<&str> = plan.key.iter().map(String::as_str).collect();
+    // A trigger that leaves a row out would look like somebody else's row.
+    merge.arbitrated = constraints.arbitrates(&key) && !constraints.has_before_triggers();
     let Some(rule) = &plan.update else {
         return Ok(merge);
     };
+    let taken = |name: &String| {
+        rule.columns
+            .iter()
+            .any(|rule| rule.column == *name && rule.source == ValueSource::TakeIncoming)
+    };
+    merge.overwrites = rule.only_if_newer.is_none()
+        && columns
+            .iter()
+            .all(|column| taken(&column.name) || plan.key.contains(&column.name))
+        && rule.columns.iter().all(|rule| taken(&rule.column));
     let mut update = Vec::new();
     for rule in &rule.columns {
         if let ValueSource::Other(source) = &rule.source {
@@ -80,7 +96,6 @@ pub(super) fn resolve(
         }
     }
     merge.guard = rule.only_if_newer.as_ref().map(find).transpose()?;
-    merge.classify |= merge.guard.is_some();
     merge.update = Some(update);
     Ok(merge)
 }
@@ -176,7 +191,7 @@ mod tests {
 
     use super::*;
     use crate::bindings::types::{Column, ColumnRule, LogicalType, UpdateRule};
-    use crate::database::postgres::merge::STAGING;
+    use crate::database::postgres::merge::{Rows, STAGING};
     use crate::database::postgres::schema::Relation;
     use crate::database::postgres::types::{CatalogType, ColumnType};
 
@@ -235,12 +250,25 @@ mod tests {
     #[test]
     fn names_are_only_ever_quoted() {
         let local = table(&["k\"", "v"]);
-        let merge = resolve(&local, &local.schema, &plan(ValueSource::Greatest), true).unwrap();
+        let merge = resolve(
+            &local,
+            &local.schema,
+            &plan(ValueSource::Greatest),
+            &Constraints::default(),
+        )
+        .unwrap();
         let statements = [
             merge.create_staging(),
-            merge.insert(STAGING),
-            merge.merge(STAGING),
+            merge.insert(Rows::All, true),
+            merge.insert_compared(Rows::Between(1, 2)),
+            merge.look(Rows::All),
+            merge.take_existing(Rows::All, true),
+            merge.classes(Rows::All),
+            merge.update(STAGING, Rows::All).unwrap(),
+            merge.not_inserted(Rows::All),
+            merge.not_updated(STAGING, Rows::All),
             merge.duplicates(),
+            merge.repeated(),
             merge.conflicts(),
             merge.rewritten_with_same_key(),
         ];
@@ -261,7 +289,7 @@ mod tests {
     fn plans_that_cannot_be_are_refused() {
         let local = table(&["k\"", "v"]);
         let reason = |incoming: &Description, plan: &SetPlan| {
-            let merge = resolve(&local, &incoming.schema, plan, false);
+            let merge = resolve(&local, &incoming.schema, plan, &Constraints::default());
             merge
                 .err()
                 .map(|error| error.to_string())
@@ -289,8 +317,14 @@ mod tests {
     #[test]
     fn rules_that_keep_everything_update_nothing() {
         let local = table(&["k\"", "v"]);
-        let merge = resolve(&local, &local.schema, &plan(ValueSource::KeepLocal), false).unwrap();
+        let merge = resolve(
+            &local,
+            &local.schema,
+            &plan(ValueSource::KeepLocal),
+            &Constraints::default(),
+        )
+        .unwrap();
         assert!(merge.updates());
-        assert!(!merge.merge(STAGING).contains("UPDATE"));
+        assert!(merge.update(STAGING, Rows::All).is_none());
     }
 }

@@ -8,9 +8,9 @@ use super::connection::{Server, Session, column, query};
 use super::copying::Copying;
 use super::ledger::{self, Ledger};
 use super::loading::Loading;
-use super::merge::STAGING;
+use super::merge::{EXISTING, Merge, STAGING};
 use super::schema::{self, Description};
-use super::{error, numbering};
+use super::{constraints, error, numbering};
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
     TableLoad, Target,
@@ -134,19 +134,6 @@ impl PostgresTarget {
             ),
         })
     }
-
-    /// Whether row triggers fire before the change, where they can leave a row out.
-    async fn has_triggers(&mut self, local: &Description) -> Result<bool, DatabaseError> {
-        let row = free(&mut self.session)?.row(
-                query(
-                    "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1::int8::oid AND NOT tgisinternal \
-                     AND tgtype & 3 = 3 AND tgenabled <> 'D' LIMIT 1",
-                )
-                .bind(local.relation.oid),
-            )
-            .await?;
-        Ok(row.is_some())
-    }
 }
 
 /// The connection between two COPYs.
@@ -194,14 +181,18 @@ impl Target for PostgresTarget {
         free(&mut self.session)?.run("BEGIN").await?;
         let entered = self.enter(&load).await;
         let (local, ledger) = self.end_transaction(entered).await?;
-        let has_triggers = self.has_triggers(&local).await?;
+        let constraints = constraints::find(free(&mut self.session)?, &local).await?;
         if load.plan.regenerate_key {
             numbering::move_ahead(free(&mut self.session)?, &local).await?;
         }
-        let loading = Loading::new(load, local, has_triggers, ledger)?;
+        let loading = Loading::new(load, local, constraints, ledger)?;
         if !loading.is_straight() {
             let staging = loading.merge().create_staging();
             free(&mut self.session)?.run(staging).await?;
+            if loading.merge().sets_apart() {
+                let existing = Merge::create_existing();
+                free(&mut self.session)?.run(existing).await?;
+            }
         }
         self.loading = Some(loading);
         Ok(())
@@ -294,8 +285,9 @@ impl Target for PostgresTarget {
         let done = self.finish(&loading, after).await;
         self.end_transaction(done).await?;
         free(&mut self.session)?
-            .run(format!("DROP TABLE IF EXISTS {STAGING}"))
+            .run(format!("DROP TABLE IF EXISTS {STAGING}, {EXISTING}"))
             .await?;
-        Ok(loading.ledger().loaded())
+        let triggers = loading.constraints.trigger_names();
+        Ok(loading.ledger().loaded(triggers))
     }
 }

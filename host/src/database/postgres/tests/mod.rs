@@ -10,9 +10,13 @@
 mod describing;
 mod ledger;
 mod plans;
+mod races;
 mod reading;
+mod rejects;
 mod round_trips;
 mod settling;
+mod stored;
+mod straight;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::mpsc;
@@ -20,10 +24,12 @@ use tokio::sync::mpsc;
 use super::PostgresDatabase;
 use super::test_cluster::{TestCluster, test_cluster};
 use crate::bindings::types::{
-    Cell, Column, ColumnRule, Generation, LogicalType, SetPlan, TableSchema, UpdateRule,
+    Cell, Column, ColumnRule, Generation, LogicalType, SetPlan, Stored, TableSchema, UpdateRule,
     ValueSource,
 };
-use crate::database::{ChunkCounts, Database, DatabaseError, Read, TableLoad, Target};
+use crate::database::{
+    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, Read, TableLoad, Target,
+};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
 /// A database of its own, and a superuser's connection to it.
@@ -238,4 +244,35 @@ fn block(rows: &[Vec<Cell>]) -> RowBlock {
 
 fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
+}
+
+/// Loads blocks, each as a chunk of its own.
+async fn chunks(
+    site: &Site,
+    load: TableLoad,
+    blocks: &[RowBlock],
+) -> Result<(ChunkCounts, Loaded), DatabaseError> {
+    let mut target = site.target().await;
+    target.begin_table(load).await?;
+    let mut all = ChunkCounts::default();
+    for block in blocks {
+        target.stage(block).await?;
+        all += target.commit_chunk().await?;
+    }
+    Ok((all, target.finish_table(&[]).await?))
+}
+
+fn failed(counts: ChunkCounts, failed: u64) -> ChunkCounts {
+    ChunkCounts { failed, ..counts }
+}
+
+/// A table of the run, made by these statements.
+fn made(load: TableLoad, statements: &[&str]) -> TableLoad {
+    let statements = statements
+        .iter()
+        .map(|&sql| CheckedStatement(sql.to_owned()));
+    TableLoad {
+        create: Some(statements.collect()),
+        ..load
+    }
 }

@@ -240,7 +240,7 @@ async fn unsuitable_tables_are_refused_with_the_reason() {
         ("t", "nope", "has no column \"nope\""),
         ("ruled", "name", "\"elsewhere\""),
         ("keyless", "name", "no primary key or unique constraint"),
-        ("silent", "name", "a trigger left them out"),
+        ("silent", "name", "trigger \"silent\" left it out"),
         ("loud", "name", "trigger or function"),
         ("strict", "name", "strict_name_check"),
     ] {

@@ -1,0 +1,99 @@
+use super::*;
+use crate::database::buckets_of;
+
+const MAKE: &str = "CREATE TABLE t (id int PRIMARY KEY, name text, n numeric)";
+
+fn schema() -> TableSchema {
+    let mut schema = announced(
+        "t",
+        &[
+            ("id", LogicalType::Integer),
+            ("name", LogicalType::Text),
+            ("n", LogicalType::Decimal),
+        ],
+        &["id"],
+    );
+    for column in &mut schema.columns {
+        column.origin = "pg:any".to_owned();
+    }
+    schema
+}
+
+fn rows(ids: std::ops::Range<i64>) -> RowBlock {
+    let rows: Vec<_> = ids
+        .map(|id| vec![Cell::Integer(id), text("a"), text("1.50")])
+        .collect();
+    block(&rows)
+}
+
+fn straight() -> TableLoad {
+    made(load(&schema(), overwrite(&schema())), &[MAKE])
+}
+
+#[tokio::test]
+async fn rows_go_straight_into_a_table_of_the_run_and_their_digest_is_kept() {
+    let Some(site) = Site::new("").await else {
+        return;
+    };
+    let blocks = [rows(1..5), rows(5..9)];
+    let (moved, loaded) = chunks(&site, straight(), &blocks).await.unwrap();
+    assert_eq!(moved, counts(8, 0, 0, 0));
+    assert!(matches!(loaded.stored, Stored::Unverified(_)));
+    let snapshot = site.database.snapshot().await.unwrap();
+    let there = snapshot.describe("t").await.unwrap();
+    let read_back = buckets_of(snapshot.as_ref(), &there).await.unwrap().total();
+    assert_eq!(loaded.digest, Some(read_back.digest));
+}
+
+#[tokio::test]
+async fn a_straight_row_that_does_not_fit_goes_through_the_staging() {
+    let Some(mut site) = Site::new("").await else {
+        return;
+    };
+    let mut target = site.target().await;
+    target.begin_table(straight()).await.unwrap();
+    target.stage(&rows(1..5)).await.unwrap();
+    target.commit_chunk().await.unwrap();
+    target.stage(&rows(4..7)).await.unwrap();
+    let refused = target.commit_chunk().await.unwrap_err();
+    assert!(
+        matches!(refused, DatabaseError::NotStraight { .. }),
+        "{refused}"
+    );
+    target.rollback().await.unwrap();
+    let unfit = block(&[vec![Cell::Integer(5), text("nul \0"), text("1")]]);
+    let refused = target.stage(&unfit).await.unwrap_err();
+    assert!(
+        matches!(refused, DatabaseError::NotStraight { .. }),
+        "{refused}"
+    );
+    target.rollback().await.unwrap();
+    assert_eq!(site.value("SELECT count(*) FROM t").await, "4");
+
+    let again = TableLoad {
+        straight: false,
+        ..straight()
+    };
+    target.begin_table(again).await.unwrap();
+    target.stage(&rows(5..7)).await.unwrap();
+    target.stage(&unfit).await.unwrap();
+    let moved = target.commit_chunk().await.unwrap();
+    assert_eq!(moved, failed(counts(2, 0, 0, 0), 1));
+    let loaded = target.finish_table(&[]).await.unwrap();
+    assert_eq!((loaded.counts.created, loaded.digest), (6, None));
+    assert!(
+        matches!(loaded.stored, Stored::Unverified(_)),
+        "nobody looked at the first four"
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_was_there_is_staged() {
+    let Some(site) = Site::new(MAKE).await else {
+        return;
+    };
+    let order = load(&schema(), overwrite(&schema()));
+    let (moved, loaded) = chunks(&site, order, &[rows(1..5)]).await.unwrap();
+    assert_eq!(moved, counts(4, 0, 0, 0));
+    assert_eq!((loaded.digest, loaded.stored), (None, Stored::Verified));
+}
