@@ -10,8 +10,8 @@ use crate::rows::RowBlock;
 /// A chunk ends at this many rows, …
 const ROWS: u64 = 250_000;
 
-/// … at this many bytes, …
-const BYTES: u64 = 64 << 20;
+/// … at this many bytes, which the receiver keeps until they are committed, …
+const BYTES: u64 = 32 << 20;
 
 /// … or after this long, so that no lock is held for long.
 const TIME: Duration = Duration::from_secs(5);

@@ -1,11 +1,12 @@
 //! Asking a peer for the rows of one table, or for their digests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::bindings::types::{Failure, Peer};
@@ -23,8 +24,11 @@ const NO_PROGRESS: Duration = Duration::from_secs(25);
 /// The largest body of an answer that is no stream.
 const MAX_ERROR_BYTES: usize = 1 << 16;
 
-/// Frames that were received and wait to be applied.
-const WAITING_FRAMES: usize = 4;
+/// Frames that were received and wait to be applied, …
+const WAITING_FRAMES: usize = 256;
+
+/// … and their bytes: while a target writes one chunk, the source reads for the next.
+const WAITING_BYTES: usize = 16 << 20;
 
 /// What a sender says when its snapshot cannot be held any longer; asked again, it opens a new one.
 pub const SNAPSHOT_EXPIRED: &str = "snapshot-expired";
@@ -89,9 +93,12 @@ pub struct Source<'a> {
     pub run: &'a str,
 }
 
+/// A frame, the bytes received up to its end, and its share of the bytes that may wait.
+type Waiting = (Frame, u64, OwnedSemaphorePermit);
+
 /// Frames on their way here, received while others are applied.
 pub struct Incoming {
-    frames: mpsc::Receiver<Result<(Frame, u64), FetchError>>,
+    frames: mpsc::Receiver<Result<Waiting, FetchError>>,
     received: u64,
     /// Ends with this.
     _receiving: JoinSet<()>,
@@ -174,18 +181,20 @@ impl Incoming {
         S: Stream<Item = Result<Bytes, hyper::Error>> + Send + Unpin + 'static,
     {
         let (sender, receiver) = mpsc::channel(WAITING_FRAMES);
+        let room = Arc::new(Semaphore::new(WAITING_BYTES));
         let mut receiving = JoinSet::new();
         receiving.spawn(async move {
             loop {
                 let frame = patiently(frames.next()).await;
                 let last = matches!(frame, Ok(Frame::End(_) | Frame::Digest(_)) | Err(_));
-                let received = frames.received();
-                if sender
-                    .send(frame.map(|frame| (frame, received)))
-                    .await
-                    .is_err()
-                    || last
-                {
+                let waiting = match frame {
+                    Ok(frame) => match Arc::clone(&room).acquire_many_owned(share(&frame)).await {
+                        Ok(share) => Ok((frame, frames.received(), share)),
+                        Err(_) => return,
+                    },
+                    Err(error) => Err(error),
+                };
+                if sender.send(waiting).await.is_err() || last {
                     return;
                 }
             }
@@ -200,7 +209,7 @@ impl Incoming {
     /// The next frame. Cancelling the wait loses nothing.
     pub async fn next(&mut self) -> Result<Frame, FetchError> {
         let next = self.frames.recv().await;
-        let (frame, received) = next.unwrap_or_else(|| Err(FrameError::Truncated.into()))?;
+        let (frame, received, _) = next.unwrap_or_else(|| Err(FrameError::Truncated.into()))?;
         self.received = received;
         Ok(frame)
     }
@@ -209,6 +218,16 @@ impl Incoming {
     pub fn received(&self) -> u64 {
         self.received
     }
+}
+
+/// A frame's share of [`WAITING_BYTES`]; one that is larger than all of them waits alone.
+fn share(frame: &Frame) -> u32 {
+    let bytes = match frame {
+        Frame::Rows(block) => block.data().len(),
+        Frame::Digest(digests) => digests.len(),
+        Frame::Alive | Frame::End(_) => 0,
+    };
+    u32::try_from(bytes.min(WAITING_BYTES)).unwrap_or(u32::MAX)
 }
 
 async fn patiently<T>(wait: impl Future<Output = Result<T, FrameError>>) -> Result<T, FetchError> {

@@ -34,7 +34,10 @@ impl RowBlock {
         for _ in 0..rows {
             let start = rest;
             for _ in 0..columns {
-                let (_, after) = split_cell(rest).ok_or(FrameError::Cell)?;
+                let (cell, after) = split_encoded(rest).ok_or(FrameError::Cell)?;
+                if !cell.is_well_formed() {
+                    return Err(FrameError::Cell);
+                }
                 rest = after;
             }
             let (row, _) = start.split_at(start.len() - rest.len());
@@ -57,8 +60,8 @@ impl RowBlock {
         let mut rest = data;
         let mut cells = Vec::new();
         while !rest.is_empty() {
-            let (cell, after) = split_cell(rest)?;
-            cells.push(cell.to_cell());
+            let (cell, after) = split_encoded(rest)?;
+            cells.push(cell.decode()?.to_cell());
             rest = after;
         }
         Some(cells)
@@ -134,7 +137,7 @@ impl<'a> RowRef<'a> {
     }
 
     /// The next cell as it is encoded; none behind the last.
-    pub fn next_encoded(&mut self) -> Option<&'a [u8]> {
+    pub fn next_encoded(&mut self) -> Option<EncodedCell<'a>> {
         let (cell, rest) = split_encoded(self.data)?;
         self.data = rest;
         Some(cell)
@@ -145,33 +148,79 @@ impl<'a> Iterator for RowRef<'a> {
     type Item = CellRef<'a>;
 
     fn next(&mut self) -> Option<CellRef<'a>> {
-        let (cell, rest) = split_cell(self.data)?;
-        self.data = rest;
-        Some(cell)
+        self.next_encoded()?.decode()
     }
 }
 
-/// Splits one cell off, length included, of rows that are known to be well formed.
-fn split_encoded(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = i32::from_be_bytes(*data.first_chunk::<4>()?);
-    data.split_at_checked(4 + usize::try_from(length).ok()?)
+/// One cell as it is encoded: `i32` big-endian length of what follows, tag, payload.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedCell<'a> {
+    data: &'a [u8],
+    tag: u8,
+    payload: &'a [u8],
 }
 
-/// Reads one cell: `i32` big-endian length of what follows, tag, payload.
-fn split_cell(data: &[u8]) -> Option<(CellRef<'_>, &[u8])> {
-    let (length, rest) = data.split_first_chunk::<4>()?;
-    let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
-    let (cell, rest) = rest.split_at_checked(length)?;
-    let (tag, payload) = cell.split_first()?;
-    let cell = match (*tag, payload.len()) {
-        (NULL, 0) => CellRef::Null,
-        (FALSE, 0) => CellRef::Boolean(false),
-        (TRUE, 0) => CellRef::Boolean(true),
-        (INTEGER, 8) => CellRef::Integer(i64::from_be_bytes(payload.try_into().ok()?)),
-        (REAL, 8) => CellRef::Real(f64::from_be_bytes(payload.try_into().ok()?)),
-        (TEXT, _) => CellRef::Text(std::str::from_utf8(payload).ok()?),
-        (BYTES, _) => CellRef::Bytes(payload),
-        _ => return None,
+impl<'a> EncodedCell<'a> {
+    /// All of its bytes, which are canonical.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        self.data
+    }
+
+    /// The UTF-8 bytes of a text; none of another carrier.
+    #[must_use]
+    pub fn text(self) -> Option<&'a [u8]> {
+        (self.tag == TEXT).then_some(self.payload)
+    }
+
+    /// The big-endian bytes of an integer; none of another carrier.
+    #[must_use]
+    pub fn integer(self) -> Option<[u8; 8]> {
+        if self.tag != INTEGER {
+            return None;
+        }
+        self.payload.try_into().ok()
+    }
+
+    /// What it is; none if it is not well formed.
+    #[must_use]
+    pub fn decode(self) -> Option<CellRef<'a>> {
+        let payload = self.payload;
+        Some(match (self.tag, payload.len()) {
+            (NULL, 0) => CellRef::Null,
+            (FALSE, 0) => CellRef::Boolean(false),
+            (TRUE, 0) => CellRef::Boolean(true),
+            (INTEGER, 8) => CellRef::Integer(i64::from_be_bytes(payload.try_into().ok()?)),
+            (REAL, 8) => CellRef::Real(f64::from_be_bytes(payload.try_into().ok()?)),
+            (TEXT, _) => CellRef::Text(std::str::from_utf8(payload).ok()?),
+            (BYTES, _) => CellRef::Bytes(payload),
+            _ => return None,
+        })
+    }
+
+    fn is_well_formed(self) -> bool {
+        match self.tag {
+            TEXT => is_utf8(self.payload),
+            _ => self.decode().is_some(),
+        }
+    }
+}
+
+/// The same as the standard library's answer, which is slow where a text is short and ASCII.
+#[must_use]
+pub fn is_utf8(data: &[u8]) -> bool {
+    data.is_ascii() || std::str::from_utf8(data).is_ok()
+}
+
+/// Splits one cell off.
+fn split_encoded(data: &[u8]) -> Option<(EncodedCell<'_>, &[u8])> {
+    let length = i32::from_be_bytes(*data.first_chunk::<4>()?);
+    let (data, rest) = data.split_at_checked(usize::try_from(length).ok()?.checked_add(4)?)?;
+    let (tag, payload) = data.get(4..)?.split_first()?;
+    let cell = EncodedCell {
+        data,
+        tag: *tag,
+        payload,
     };
     Some((cell, rest))
 }
@@ -210,6 +259,11 @@ impl BlockBuilder {
             CellRef::Text(value) => self.put(TEXT, value.as_bytes()),
             CellRef::Bytes(value) => self.put(BYTES, value),
         }
+    }
+
+    /// Adds a text that is known to be UTF-8; see [`Self::push`].
+    pub fn push_text(&mut self, utf8: &[u8]) {
+        self.put(TEXT, utf8);
     }
 
     fn put(&mut self, tag: u8, payload: &[u8]) {

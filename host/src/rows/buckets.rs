@@ -51,7 +51,7 @@ impl KeyColumns {
             for _ in 0..*position {
                 row.next_encoded()?;
             }
-            row.next_encoded()
+            Some(row.next_encoded()?.bytes())
         })
     }
 
@@ -101,7 +101,17 @@ pub struct BucketDigest {
 }
 
 impl BucketDigest {
-    fn add(&mut self, other: Self) {
+    /// The rows of a block, as if they were all that a bucket has.
+    #[must_use]
+    pub fn of(block: &RowBlock) -> Self {
+        Self {
+            rows: block.row_count().into(),
+            digest: block.digest(),
+        }
+    }
+
+    /// Puts rows together.
+    pub fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.digest = self.digest.wrapping_add(other.digest);
     }

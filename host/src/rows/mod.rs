@@ -9,7 +9,7 @@ mod cell;
 mod frame;
 pub mod temporal;
 
-pub use block::{BlockBuilder, RowBlock, RowRef};
+pub use block::{BlockBuilder, EncodedCell, RowBlock, RowRef, is_utf8};
 pub use buckets::{BUCKETS, BucketDigest, BucketSet, Buckets, KeyColumns};
 pub use cell::CellRef;
 pub use frame::{

@@ -23,7 +23,7 @@ const SETTINGS: &str = "\
     SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
     SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-    SET client_min_messages = 'error'; SET application_name = 'tombolo'; \
+    SET client_min_messages = 'error'; SET jit = off; SET application_name = 'tombolo'; \
     SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings \
     WHERE name IN ('transaction_timeout', 'idle_session_timeout')";
 
@@ -143,6 +143,13 @@ impl Session {
             .fetch_optional(&mut self.connection)
             .await
             .map_err(|error| error::at_work(&error))
+    }
+
+    /// The server's, as `server_version_num` says it.
+    pub(super) fn version(&self) -> u32 {
+        self.connection
+            .server_version_num()
+            .unwrap_or(OLDEST_VERSION)
     }
 
     pub(super) fn raw(&mut self) -> &mut PgConnection {

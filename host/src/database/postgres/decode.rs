@@ -4,7 +4,7 @@ use bytes::{Buf, BytesMut};
 
 use super::numeric;
 use super::types::Carrier;
-use crate::rows::{BlockBuilder, CellRef, MAX_ROW_BYTES};
+use crate::rows::{BlockBuilder, CellRef, MAX_ROW_BYTES, is_utf8};
 
 /// What `COPY … (FORMAT binary)` begins with, before flags and the length of an extension.
 pub(super) const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -68,10 +68,19 @@ impl CopyReader {
         for (position, carrier) in self.carriers.iter().enumerate() {
             let (field, after) = split_field(rest).ok_or(DecodeError::Format)?;
             rest = after;
-            rows.push(match field {
-                None => CellRef::Null,
-                Some(data) => cell(*carrier, data, &mut self.text, position + 1)?,
-            });
+            match (field, carrier) {
+                (None, _) => rows.push(CellRef::Null),
+                // Without a look at each character of what is ASCII, as nearly all texts are.
+                (Some(data), Carrier::Text(_) | Carrier::Json | Carrier::ByText) => {
+                    if !is_utf8(data) {
+                        return Err(DecodeError::Encoding(position + 1));
+                    }
+                    rows.push_text(data);
+                }
+                (Some(data), carrier) => {
+                    rows.push(cell(*carrier, data, &mut self.text, position + 1)?);
+                }
+            }
             // A few bytes of `numeric` can be a hundred thousand digits.
             if rows.byte_count() - before > MAX_ROW_BYTES {
                 return Err(DecodeError::TooLarge);

@@ -5,6 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::connection::Session;
 use super::constraints::Constraints;
 use super::encode::Conversion;
+use super::key_order::KeyOrder;
 use super::ledger::Ledger;
 use super::merge::{Merge, STAGING, StagedColumn};
 use super::rejects::Rejects;
@@ -13,14 +14,14 @@ use super::types::{Carrier, ColumnType};
 use super::{error, plan};
 use crate::bindings::types::LogicalType;
 use crate::database::{ChunkCounts, DatabaseError, Misfit, TableLoad};
-use crate::rows::{BlockBuilder, CellRef, RowBlock};
+use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
 
 /// An unanalysed staging misleads the planner from about this many rows on.
 const ANALYZE_ROWS: u64 = 1_000;
 
 /// One column on its way in.
 pub(super) struct Column {
-    name: String,
+    pub(super) name: String,
     pub(super) incoming: LogicalType,
     pub(super) kind: ColumnType,
     conversion: Conversion,
@@ -55,6 +56,8 @@ pub(super) struct Loading {
     straight: bool,
     /// Rows committed, those of earlier attempts of the run included.
     pub(super) received: u64,
+    /// Of the plan's keys in the chunk.
+    pub(super) key_order: KeyOrder,
     pub(super) chunk: Chunk,
 }
 
@@ -114,8 +117,10 @@ impl Loading {
                 incoming: incoming.logical,
             })
             .collect();
+        let plan_key = merge.key.iter().map(|column| column.position).collect();
         Ok(Self {
             local,
+            key_order: KeyOrder::new(plan_key),
             merge,
             constraints,
             columns,
@@ -187,8 +192,11 @@ impl Loading {
         let mut position = self.received + self.chunk.rows;
         for row in block.rows() {
             position += 1;
+            if !self.straight {
+                self.key_order.follow(row);
+            }
             let before = out.len();
-            match self.encode_row(position, false, row, &mut out) {
+            match self.pass_row(position, row, &mut out) {
                 Ok(()) => {}
                 Err(DatabaseError::Misfit(misfit)) => {
                     out.truncate(before);
@@ -204,30 +212,50 @@ impl Loading {
         Ok(out)
     }
 
-    /// `rewritten`: staged at the negated position, next to the row that it replaces.
-    pub(super) fn encode_row<'a>(
+    /// A row that arrived.
+    fn pass_row(
         &self,
         position: u64,
-        rewritten: bool,
-        cells: impl Iterator<Item = CellRef<'a>>,
+        mut row: RowRef<'_>,
         out: &mut BytesMut,
     ) -> Result<(), DatabaseError> {
-        let number = i64::try_from(position).unwrap_or(i64::MAX);
-        // PostgreSQL has at most 1 600 columns; the staging has one more.
-        let fields = self.columns.len() + usize::from(!self.straight);
-        out.put_i16(i16::try_from(fields).unwrap_or(i16::MAX));
-        if !self.straight {
-            out.put_i32(8);
-            out.put_i64(if rewritten { -number } else { number });
-        }
-        for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.conversion.encode(cell, out);
+        self.begin_row(i64::try_from(position).unwrap_or(i64::MAX), out);
+        for column in &self.columns {
+            let Some(cell) = row.next_encoded() else {
+                break;
+            };
+            let fits = column.conversion.pass(cell, out);
             fits.map_err(|reason| match self.straight {
                 true => self.not_straight(),
                 false => self.misfit(position, &column.name, reason),
             })?;
         }
         Ok(())
+    }
+
+    /// A row that was rewritten, staged at the negated position, next to the row that it replaces.
+    pub(super) fn encode_rewritten<'a>(
+        &self,
+        position: u64,
+        cells: impl Iterator<Item = CellRef<'a>>,
+        out: &mut BytesMut,
+    ) -> Result<(), DatabaseError> {
+        self.begin_row(-i64::try_from(position).unwrap_or(i64::MAX), out);
+        for (column, cell) in self.columns.iter().zip(cells) {
+            let fits = column.conversion.encode(cell, out);
+            fits.map_err(|reason| self.misfit(position, &column.name, reason))?;
+        }
+        Ok(())
+    }
+
+    fn begin_row(&self, number: i64, out: &mut BytesMut) {
+        // PostgreSQL has at most 1 600 columns; the staging has one more.
+        let fields = self.columns.len() + usize::from(!self.straight);
+        out.put_i16(i16::try_from(fields).unwrap_or(i16::MAX));
+        if !self.straight {
+            out.put_i32(8);
+            out.put_i64(number);
+        }
     }
 
     fn misfit(&self, position: u64, column: &str, reason: String) -> DatabaseError {
@@ -301,6 +329,7 @@ impl Loading {
         self.ledger.committed(counts, self.rejects.forgiven());
         self.rejects.committed();
         self.received += self.chunk.rows;
+        self.key_order.reset();
         self.chunk = Chunk::default();
     }
 
@@ -308,6 +337,7 @@ impl Loading {
     pub(super) fn rolled_back(&mut self) {
         self.ledger.rolled_back();
         self.rejects.rolled_back();
+        self.key_order.reset();
         self.chunk = Chunk::default();
     }
 }

@@ -10,6 +10,7 @@ mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod keeping;
+mod key_order;
 mod ledger;
 mod loading;
 mod merge;
@@ -17,6 +18,7 @@ mod numbering;
 mod numeric;
 mod plan;
 mod reading;
+mod reading_back;
 mod rejects;
 mod schema;
 mod screening;

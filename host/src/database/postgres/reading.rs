@@ -1,15 +1,22 @@
-//! The statement that reads a table's rows.
+//! Reading a table's rows: the statement, and its stream.
 
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use super::connection::Session;
+use super::decode::{CopyReader, DecodeError};
+use super::error;
 use super::schema::Description;
 use super::types::{Carrier, ColumnType};
 use crate::bindings::types::{Cell, TableSchema};
 use crate::database::{DatabaseError, Read, quote};
+use crate::rows::{BlockBuilder, RowBlock};
 
 /// The COPY statement, and the types of the columns that it gives.
-pub(super) fn copy_statement<'a>(
-    described: &'a Description,
+pub(super) fn copy_statement(
+    described: &Description,
     read: Read<'_>,
-) -> Result<(String, Vec<&'a ColumnType>), DatabaseError> {
+) -> Result<(String, Vec<ColumnType>), DatabaseError> {
     let table = read.table;
     let unsuitable = |reason: String| DatabaseError::Unsuitable {
         table: table.table.clone(),
@@ -25,7 +32,7 @@ pub(super) fn copy_statement<'a>(
             .column(&wanted.name)
             .ok_or_else(|| unsuitable(format!("its column {:?} is gone", wanted.name)))?;
         expressions.push(kind.read_expression(&quote(&column.name)));
-        types.push(kind);
+        types.push(kind.clone());
     }
     let key: Vec<_> = table.primary_key.iter().map(|name| quote(name)).collect();
     let key = key.join(", ");
@@ -52,6 +59,49 @@ pub(super) fn copy_statement<'a>(
         described.relation.only()
     );
     Ok((statement, types))
+}
+
+/// Reads the rows of a COPY. Answers whether the stream was read to its end; false: nobody wants the rest.
+pub(super) async fn send_rows(
+    reader: &mut Session,
+    statement: &str,
+    types: &[ColumnType],
+    table: &str,
+    blocks: mpsc::Sender<RowBlock>,
+) -> Result<bool, DatabaseError> {
+    let malformed = |error: DecodeError| DatabaseError::Unsuitable {
+        table: table.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut copy = CopyReader::new(types.iter().map(|kind| kind.carrier).collect());
+    let mut rows = BlockBuilder::new(types.len());
+    let mut pieces = reader
+        .raw()
+        .copy_out_raw(statement)
+        .await
+        .map_err(|error| error::at_work(&error))?;
+    loop {
+        // A sort can take long before its first row.
+        let piece = tokio::select! {
+            piece = pieces.next() => piece,
+            () = blocks.closed() => return Ok(false),
+        };
+        let Some(piece) = piece else { break };
+        copy.push(&piece.map_err(|error| error::at_work(&error))?);
+        while copy.next_row(&mut rows).map_err(malformed)? {
+            if rows.is_full() && blocks.send(rows.take()).await.is_err() {
+                return Ok(false);
+            }
+        }
+    }
+    if !copy.is_complete() {
+        return Err(malformed(DecodeError::Format));
+    }
+    if !rows.is_empty() {
+        // The stream is at its end, whether anybody listens or not.
+        let _ = blocks.send(rows.take()).await;
+    }
+    Ok(true)
 }
 
 /// A key as SQL: COPY takes no parameters.

@@ -33,7 +33,7 @@ impl Loading {
             exact &= self.take(session, &screen, &mut refused).await?;
         }
         self.chunk.exact_casts = exact;
-        if !self.merge.is_plain_insert() {
+        if !self.merge.is_plain_insert() && !self.key_order.ascends() {
             // Cheaper than numbering all rows, and nearly always enough.
             let some = found(session, self.merge.duplicates()).await?;
             if some.is_some_and(|rows| !rows.is_empty()) {

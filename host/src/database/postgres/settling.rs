@@ -105,7 +105,7 @@ impl Loading {
                         )));
                     }
                     let cells = cells.iter().map(CellRef::from);
-                    self.encode_row(position, true, cells, &mut rewritten)?;
+                    self.encode_rewritten(position, cells, &mut rewritten)?;
                     rewritten_rows += 1;
                 }
             }

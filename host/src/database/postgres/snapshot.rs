@@ -3,17 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::connection::{Server, Session, column, query};
-use super::decode::{CopyReader, DecodeError};
+use super::reading;
 use super::schema::{self, Description};
-use super::types::ColumnType;
-use super::{error, reading};
 use crate::bindings::types::TableSchema;
 use crate::database::{DatabaseError, Read, Snapshot};
-use crate::rows::{BlockBuilder, RowBlock};
+use crate::rows::RowBlock;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -86,7 +83,7 @@ impl Snapshot for PostgresSnapshot {
         let (statement, types) = reading::copy_statement(&described, read)?;
         // Owned here, so that it is closed unless the stream is read to its end.
         let mut reader = self.reader().await?;
-        if send_rows(&mut reader, &statement, &types, read.table, blocks).await? {
+        if reading::send_rows(&mut reader, &statement, &types, &read.table.table, blocks).await? {
             self.idle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -94,47 +91,4 @@ impl Snapshot for PostgresSnapshot {
         }
         Ok(())
     }
-}
-
-/// Whether the stream was read to its end; false: nobody wants the rest.
-async fn send_rows(
-    reader: &mut Session,
-    statement: &str,
-    types: &[&ColumnType],
-    table: &TableSchema,
-    blocks: mpsc::Sender<RowBlock>,
-) -> Result<bool, DatabaseError> {
-    let malformed = |error: DecodeError| DatabaseError::Unsuitable {
-        table: table.table.clone(),
-        reason: error.to_string(),
-    };
-    let mut copy = CopyReader::new(types.iter().map(|kind| kind.carrier).collect());
-    let mut rows = BlockBuilder::new(types.len());
-    let mut pieces = reader
-        .raw()
-        .copy_out_raw(statement)
-        .await
-        .map_err(|error| error::at_work(&error))?;
-    loop {
-        // A sort can take long before its first row.
-        let piece = tokio::select! {
-            piece = pieces.next() => piece,
-            () = blocks.closed() => return Ok(false),
-        };
-        let Some(piece) = piece else { break };
-        copy.push(&piece.map_err(|error| error::at_work(&error))?);
-        while copy.next_row(&mut rows).map_err(malformed)? {
-            if rows.is_full() && blocks.send(rows.take()).await.is_err() {
-                return Ok(false);
-            }
-        }
-    }
-    if !copy.is_complete() {
-        return Err(malformed(DecodeError::Format));
-    }
-    if !rows.is_empty() {
-        // The stream is at its end, whether anybody listens or not.
-        let _ = blocks.send(rows.take()).await;
-    }
-    Ok(true)
 }

@@ -77,6 +77,21 @@ pub(super) enum Carrier {
     ByText,
 }
 
+impl Carrier {
+    /// Whether two values are compared in no time: they have a fixed width.
+    pub(super) fn is_compared_quickly(self) -> bool {
+        !matches!(
+            self,
+            Self::Numeric(_)
+                | Self::Text(_)
+                | Self::Bytea
+                | Self::Json
+                | Self::Jsonb
+                | Self::ByText
+        )
+    }
+}
+
 /// What the catalog says about a column's type, domains resolved.
 #[derive(Clone, Debug)]
 pub(super) struct CatalogType {

@@ -249,7 +249,7 @@ pub(super) fn text(value: Value<'_>, limit: TextLimit) -> Result<Cow<'_, str>, S
 }
 
 pub(super) fn without_nul(text: &str) -> Result<&str, String> {
-    if text.contains('\0') {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
         return Err("PostgreSQL's texts cannot hold the character U+0000".to_owned());
     }
     Ok(text)

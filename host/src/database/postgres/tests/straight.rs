@@ -31,18 +31,49 @@ fn straight() -> TableLoad {
 }
 
 #[tokio::test]
-async fn rows_go_straight_into_a_table_of_the_run_and_their_digest_is_kept() {
+async fn rows_go_straight_into_a_table_of_the_run_and_are_read_back() {
     let Some(site) = Site::new("").await else {
         return;
     };
-    let blocks = [rows(1..5), rows(5..9)];
+    // Many pages, in chunks that end in the middle of one.
+    let blocks = [rows(1..2_000), rows(2_000..4_999), rows(4_999..5_001)];
     let (moved, loaded) = chunks(&site, straight(), &blocks).await.unwrap();
-    assert_eq!(moved, counts(8, 0, 0, 0));
+    assert_eq!(moved, counts(5_000, 0, 0, 0));
+    assert_eq!((loaded.stored, loaded.digest), (Stored::Verified, None));
+}
+
+#[tokio::test]
+async fn a_row_of_somebody_else_is_left_to_a_closer_look() {
+    let Some(mut site) = Site::new("").await else {
+        return;
+    };
+    let mut target = site.target().await;
+    target.begin_table(straight()).await.unwrap();
+    site.run("INSERT INTO t VALUES (-1, 'a', 1.50)").await;
+    target.stage(&rows(1..500)).await.unwrap();
+    target.commit_chunk().await.unwrap();
+    let loaded = target.finish_table(&[]).await.unwrap();
     assert!(matches!(loaded.stored, Stored::Unverified(_)));
     let snapshot = site.database.snapshot().await.unwrap();
     let there = snapshot.describe("t").await.unwrap();
-    let read_back = buckets_of(snapshot.as_ref(), &there).await.unwrap().total();
-    assert_eq!(loaded.digest, Some(read_back.digest));
+    let stored = buckets_of(snapshot.as_ref(), &there).await.unwrap().total();
+    assert_ne!(loaded.digest, Some(stored.digest));
+}
+
+#[tokio::test]
+async fn a_table_that_was_complete_before_has_its_digest_still() {
+    let Some(site) = Site::new("").await else {
+        return;
+    };
+    let (_, loaded) = chunks(&site, straight(), &[rows(1..9)]).await.unwrap();
+    assert_eq!(loaded.stored, Stored::Verified);
+    let mut target = site.target().await;
+    target.begin_table(straight()).await.unwrap();
+    let again = target.finish_table(&[]).await.unwrap();
+    let snapshot = site.database.snapshot().await.unwrap();
+    let there = snapshot.describe("t").await.unwrap();
+    let stored = buckets_of(snapshot.as_ref(), &there).await.unwrap().total();
+    assert_eq!(again.digest, Some(stored.digest));
 }
 
 #[tokio::test]
