@@ -71,11 +71,18 @@ impl CopyReader {
             match (field, carrier) {
                 (None, _) => rows.push(CellRef::Null),
                 // Without a look at each character of what is ASCII, as nearly all texts are.
-                (Some(data), Carrier::Text(_) | Carrier::Json | Carrier::ByText) => {
-                    if !is_utf8(data) {
+                (
+                    Some(data),
+                    Carrier::Text(_) | Carrier::Json | Carrier::Jsonb | Carrier::ByText,
+                ) => {
+                    let text = match carrier {
+                        Carrier::Jsonb => document(data).ok_or(DecodeError::Value(position + 1))?,
+                        _ => data,
+                    };
+                    if !is_utf8(text) {
                         return Err(DecodeError::Encoding(position + 1));
                     }
-                    rows.push_text(data);
+                    rows.push_text(text);
                 }
                 (Some(data), carrier) => {
                     rows.push(cell(*carrier, data, &mut self.text, position + 1)?);
@@ -188,12 +195,20 @@ pub(super) fn cell<'a>(
         Carrier::Uuid => (data.len() == 16).then_some(CellRef::Bytes(data)),
         Carrier::Bytea => Some(CellRef::Bytes(data)),
         Carrier::Text(_) | Carrier::Json | Carrier::ByText => return utf8(data, position),
-        Carrier::Jsonb => match data.split_first() {
-            Some((&JSONB_VERSION, document)) => return utf8(document, position),
-            _ => None,
+        Carrier::Jsonb => match document(data) {
+            Some(document) => return utf8(document, position),
+            None => None,
         },
     };
     value.ok_or(DecodeError::Value(position))
+}
+
+/// The text of a jsonb.
+fn document(data: &[u8]) -> Option<&[u8]> {
+    match data.split_first() {
+        Some((&JSONB_VERSION, document)) => Some(document),
+        _ => None,
+    }
 }
 
 fn array<const N: usize>(data: &[u8]) -> Option<[u8; N]> {
