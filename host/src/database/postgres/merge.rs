@@ -50,7 +50,8 @@ impl StagedColumn {
 
     /// The same of another alias than `s`.
     pub(super) fn incoming_of(&self, alias: &str) -> String {
-        format!("{alias}.c{}::{}", self.position, self.kind.base)
+        self.kind
+            .staged_expression(&format!("{alias}.c{}", self.position))
     }
 
     /// The local value as the column's base type.
@@ -300,7 +301,7 @@ impl Merge {
     pub(super) fn inexact_casts(&self) -> Vec<(String, String)> {
         let condition = |column: &StagedColumn| {
             let text = format!("s.c{}", column.position);
-            let bare = format!("{text}::{}", column.kind.bare);
+            let bare = column.kind.bare_expression(&text);
             let printed = format!("pg_catalog.format('%s', {bare}) <> {text}");
             let rounded = format!("{bare} <> {}", column.incoming());
             match (column.foreign_text, column.kind.lossy_modifier) {

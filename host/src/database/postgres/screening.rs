@@ -165,8 +165,8 @@ impl Loading {
             .filter_map(|name| self.inserted(name))
             .map(|column| {
                 format!(
-                    ", s.c{}::{} AS {}",
-                    column.position,
+                    ", {}::{} AS {}",
+                    column.incoming(),
                     column.kind.declared,
                     quote(&column.name)
                 )
