@@ -53,6 +53,16 @@ pub(super) async fn prepare(session: &mut Session) -> Result<(), DatabaseError> 
         .map(|_| ())
 }
 
+/// Waits until no other session makes what several need, and keeps the turn until the transaction's end.
+pub(super) async fn take_turns(session: &mut Session) -> Result<(), DatabaseError> {
+    session
+        .run(format!(
+            "SELECT pg_catalog.pg_advisory_xact_lock({PREPARE_LOCK})"
+        ))
+        .await
+        .map(|_| ())
+}
+
 /// Keeps the origins of a new table's columns, where they are not simply the types they now have.
 pub(super) async fn keep_origins(
     session: &mut Session,

@@ -6,6 +6,7 @@ mod constraints;
 mod copying;
 mod decode;
 mod encode;
+mod enums;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;

@@ -228,6 +228,7 @@ mod tests {
                 primary_key: vec!["k\"".to_owned()],
                 unique_keys: Vec::new(),
                 foreign_keys: Vec::new(),
+                enums: Vec::new(),
             },
             types: names.iter().map(|_| int()).collect(),
         }

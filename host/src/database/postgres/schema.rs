@@ -1,6 +1,7 @@
 //! What the catalog says about tables.
 
 use super::connection::{Session, column, query};
+use super::enums;
 use super::types::{CatalogType, ColumnType};
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
@@ -148,6 +149,7 @@ pub(super) async fn describe(
     }
     let (primary_key, unique_keys) = keys(session, &relation).await?;
     let foreign_keys = foreign_keys(session, &relation).await?;
+    let enums = enums::of_table(session, &relation, &types).await?;
     Ok(Description {
         schema: TableSchema {
             table: table.to_owned(),
@@ -155,6 +157,7 @@ pub(super) async fn describe(
             primary_key,
             unique_keys,
             foreign_keys,
+            enums,
         },
         relation,
         types,

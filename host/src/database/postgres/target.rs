@@ -10,7 +10,7 @@ use super::ledger::{self, Ledger};
 use super::loading::Loading;
 use super::merge::{EXISTING, Merge, STAGING};
 use super::schema::{self, Description};
-use super::{constraints, error, numbering};
+use super::{constraints, enums, error, numbering};
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
     TableLoad, Target,
@@ -87,7 +87,7 @@ impl PostgresTarget {
         if entry.is_none()
             && let Some(statements) = &load.create
         {
-            self.run_all(statements).await?;
+            self.run_all(name, statements).await?;
             let made = self.describe(name).await?;
             ledger::keep_origins(free(&mut self.session)?, &made, &load.incoming).await?;
         }
@@ -97,9 +97,17 @@ impl PostgresTarget {
         Ok((local, ledger))
     }
 
-    async fn run_all(&mut self, statements: &[CheckedStatement]) -> Result<(), DatabaseError> {
+    async fn run_all(
+        &mut self,
+        table: &str,
+        statements: &[CheckedStatement],
+    ) -> Result<(), DatabaseError> {
         for statement in statements {
-            free(&mut self.session)?.run(statement.sql()).await?;
+            let session = free(&mut self.session)?;
+            match statement.enum_type() {
+                Some(wanted) => enums::create(session, statement, wanted, table).await?,
+                None => session.run(statement.sql()).await.map(|_| ())?,
+            }
         }
         Ok(())
     }
@@ -109,7 +117,7 @@ impl PostgresTarget {
         loading: &Loading,
         after: &[CheckedStatement],
     ) -> Result<(), DatabaseError> {
-        self.run_all(after).await?;
+        self.run_all(&loading.local().relation.table, after).await?;
         numbering::move_ahead(free(&mut self.session)?, loading.local()).await?;
         loading.ledger().finish(free(&mut self.session)?).await
     }

@@ -194,6 +194,7 @@ pub(super) async fn table(
             primary_key,
             unique_keys,
             foreign_keys: foreign_keys(connection, name).await?,
+            enums: Vec::new(),
         },
         storage,
         declared: declared_types,

@@ -5,6 +5,7 @@
     reason = "tests"
 )]
 
+mod enums;
 mod hostile;
 mod made;
 
@@ -14,7 +15,7 @@ use sqlparser::keywords::ALL_KEYWORDS;
 use sqlparser::parser::{Parser, ParserOptions};
 
 use super::*;
-use crate::component::tombolo::sync::types::{ForeignKey, LogicalType};
+use crate::component::tombolo::sync::types::{EnumType, ForeignKey, LogicalType};
 
 fn column(name: &str, logical: LogicalType, origin: &str) -> Column {
     Column {
@@ -34,6 +35,7 @@ fn table(columns: Vec<Column>, primary_key: &[&str]) -> TableSchema {
         primary_key: primary_key.iter().map(ToString::to_string).collect(),
         unique_keys: vec![],
         foreign_keys: vec![],
+        enums: Vec::new(),
     }
 }
 
@@ -52,7 +54,7 @@ fn numbered(column: Column) -> Column {
     }
 }
 
-/// Parses as the host does: strictly one statement, CREATE TABLE, of the object's name, and faithful when printed again.
+/// Parses the last statement as the host does: strictly one statement, CREATE TABLE, of the object's name, and faithful when printed again.
 fn parsed(dialect: &Dialect, plan: &DdlPlan) -> CreateTable {
     let grammar: &dyn Grammar = match dialect {
         Dialect::Sqlite => &SQLiteDialect {},
@@ -65,8 +67,8 @@ fn parsed(dialect: &Dialect, plan: &DdlPlan) -> CreateTable {
             .and_then(|mut parser| parser.parse_statements())
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     };
-    assert!(plan.after.is_empty() && plan.before.len() == 1);
-    let statement = &plan.before[0];
+    assert!(plan.after.is_empty());
+    let statement = plan.before.last().unwrap();
     assert_eq!(statement.kind, StatementKind::CreateTable);
 
     let tree = parse(&statement.sql, true);
@@ -85,6 +87,7 @@ fn parsed(dialect: &Dialect, plan: &DdlPlan) -> CreateTable {
 fn create(dialect: Dialect, table: &TableSchema) -> (String, Vec<String>) {
     let plan = create_table(&dialect, table, &[]).unwrap();
     parsed(&dialect, &plan);
+    assert_eq!(plan.before.len(), 1);
     (plan.before[0].sql.clone(), plan.not_carried)
 }
 
