@@ -7,7 +7,7 @@ use super::error::refused;
 use super::raw::RawConnection;
 use super::schema::Table;
 use super::storage::StoredRef;
-use crate::bindings::types::{Stored, TableSchema};
+use crate::bindings::types::{Generation, Stored, TableSchema};
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
 use crate::rows::RowBlock;
 
@@ -35,7 +35,7 @@ pub(super) const OWN_TABLES: [(&str, &str); 3] = [
     (
         "tombolo_columns",
         "CREATE TABLE IF NOT EXISTS main.tombolo_columns (
-            table_name TEXT NOT NULL, column_name TEXT NOT NULL, origin TEXT NOT NULL,
+            table_name TEXT NOT NULL, column_name TEXT NOT NULL, origin TEXT NOT NULL, numbered INTEGER NOT NULL,
             PRIMARY KEY (table_name, column_name))",
     ),
 ];
@@ -48,7 +48,8 @@ pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), Data
     Ok(())
 }
 
-/// Keeps the origins of a new table's columns, where they are not simply the types they now have.
+/// Keeps the origins of a new table's columns, where they are not simply the types they now have, and whether they were
+/// numbered there.
 pub(super) async fn keep_origins(
     connection: &mut SqliteConnection,
     made: &Table,
@@ -61,20 +62,24 @@ pub(super) async fn keep_origins(
         .await
         .map_err(|error| refused(&error))?;
     for (here, declared) in made.schema.columns.iter().zip(&made.declared) {
-        let origin = incoming
-            .columns
-            .iter()
-            .find(|column| column.name == here.name)
-            .map(|column| &column.origin);
-        let Some(origin) = origin.filter(|origin| **origin != format!("sqlite:{declared}")) else {
+        let declared = format!("sqlite:{declared}");
+        let mut columns = incoming.columns.iter();
+        let Some(column) =
+            columns.find(|column| column.name == here.name && column.origin != declared)
+        else {
             continue;
         };
+        let numbered = matches!(
+            column.generation,
+            Generation::IdentityAlways | Generation::IdentityDefault
+        );
         sqlx::query(
-            "INSERT INTO main.tombolo_columns (table_name, column_name, origin) VALUES (?, ?, ?)",
+            "INSERT INTO main.tombolo_columns (table_name, column_name, origin, numbered) VALUES (?, ?, ?, ?)",
         )
         .bind(incoming.table.clone())
         .bind(here.name.clone())
-        .bind(origin.clone())
+        .bind(column.origin.clone())
+        .bind(numbered)
         .execute(&mut *connection)
         .await
         .map_err(|error| refused(&error))?;

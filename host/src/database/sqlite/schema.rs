@@ -132,7 +132,8 @@ pub(super) async fn table(
         let declared: String = get(row, 1)?;
         let rowid = rowid_key == Some(&name);
         let affinity = Affinity::of(&declared, strict);
-        let origin = origins.get(&name).cloned().unwrap_or_else(|| {
+        let kept = origins.get(&name);
+        let origin = kept.map(|kept| kept.origin.clone()).unwrap_or_else(|| {
             // Only STRICT gives this word its meaning; elsewhere a column without a type is the same.
             let any = strict && declared.eq_ignore_ascii_case("any");
             format!("sqlite:{}", if any { "" } else { &declared })
@@ -156,7 +157,8 @@ pub(super) async fn table(
             default: get(row, 3)?,
             generation: match get::<i64>(row, 5)? {
                 2 | 3 => Generation::Computed,
-                _ if rowid => Generation::IdentityDefault,
+                // SQLite numbers every rowid, also where the column was made for one that nobody numbered.
+                _ if rowid && kept.is_none_or(|kept| kept.numbered) => Generation::IdentityDefault,
                 _ => Generation::None,
             },
             name,
@@ -279,11 +281,17 @@ async fn foreign_keys(
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
+/// What a column was where it comes from.
+struct Kept {
+    origin: String,
+    numbered: bool,
+}
+
 /// What Tombolo kept about where the columns of a table come from.
 async fn origins(
     connection: &mut SqliteConnection,
     table: &str,
-) -> Result<HashMap<String, String>, DatabaseError> {
+) -> Result<HashMap<String, Kept>, DatabaseError> {
     let kept = rows(
         connection,
         "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ?",
@@ -295,12 +303,18 @@ async fn origins(
     }
     rows(
         connection,
-        "SELECT column_name, origin FROM main.tombolo_columns WHERE table_name = ?",
+        "SELECT column_name, origin, numbered FROM main.tombolo_columns WHERE table_name = ?",
         table,
     )
     .await?
     .iter()
-    .map(|row| Ok((get(row, 0)?, get(row, 1)?)))
+    .map(|row| {
+        let kept = Kept {
+            origin: get(row, 1)?,
+            numbered: get(row, 2)?,
+        };
+        Ok((get(row, 0)?, kept))
+    })
     .collect()
 }
 
