@@ -16,6 +16,7 @@ mod loading;
 mod merge;
 mod numbering;
 mod numeric;
+mod origins;
 mod plan;
 mod reading;
 mod rejects;

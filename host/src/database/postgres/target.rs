@@ -10,7 +10,7 @@ use super::ledger::{self, Ledger};
 use super::loading::Loading;
 use super::merge::{EXISTING, Merge, STAGING};
 use super::schema::{self, Description};
-use super::{constraints, enums, error, numbering};
+use super::{constraints, enums, error, numbering, origins};
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
     TableLoad, Target,
@@ -89,7 +89,7 @@ impl PostgresTarget {
         {
             self.run_all(name, statements).await?;
             let made = self.describe(name).await?;
-            ledger::keep_origins(free(&mut self.session)?, &made, &load.incoming).await?;
+            origins::keep(free(&mut self.session)?, &made, &load.incoming).await?;
         }
         let local = self.describe(name).await?;
         self.refuse_rules(&local).await?;
@@ -297,5 +297,9 @@ impl Target for PostgresTarget {
             .await?;
         let triggers = loading.constraints.trigger_names();
         Ok(loading.ledger().loaded(triggers))
+    }
+
+    async fn read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError> {
+        ledger::read_back(free(&mut self.session)?, run, table).await
     }
 }

@@ -5,9 +5,8 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::error::refused;
 use super::raw::RawConnection;
-use super::schema::Table;
 use super::storage::StoredRef;
-use crate::bindings::types::{Generation, Stored, TableSchema};
+use crate::bindings::types::Stored;
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
 use crate::rows::RowBlock;
 
@@ -48,45 +47,6 @@ pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), Data
     Ok(())
 }
 
-/// Keeps the origins of a new table's columns, where they are not simply the types they now have, and whether they were
-/// numbered there.
-pub(super) async fn keep_origins(
-    connection: &mut SqliteConnection,
-    made: &Table,
-    incoming: &TableSchema,
-) -> Result<(), DatabaseError> {
-    // A table of this name may have been here before.
-    sqlx::query("DELETE FROM main.tombolo_columns WHERE table_name = ?")
-        .bind(incoming.table.clone())
-        .execute(&mut *connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    for (here, declared) in made.schema.columns.iter().zip(&made.declared) {
-        let declared = format!("sqlite:{declared}");
-        let mut columns = incoming.columns.iter();
-        let Some(column) =
-            columns.find(|column| column.name == here.name && column.origin != declared)
-        else {
-            continue;
-        };
-        let numbered = matches!(
-            column.generation,
-            Generation::IdentityAlways | Generation::IdentityDefault
-        );
-        sqlx::query(
-            "INSERT INTO main.tombolo_columns (table_name, column_name, origin, numbered) VALUES (?, ?, ?, ?)",
-        )
-        .bind(incoming.table.clone())
-        .bind(here.name.clone())
-        .bind(column.origin.clone())
-        .bind(numbered)
-        .execute(&mut *connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    }
-    Ok(())
-}
-
 /// How far a run is with a table.
 pub(super) async fn entry(
     connection: &mut SqliteConnection,
@@ -94,6 +54,23 @@ pub(super) async fn entry(
     table: &str,
 ) -> Result<Option<LedgerEntry>, DatabaseError> {
     Ok(find(connection, run, table).await?.map(|row| row.entry))
+}
+
+/// Keeps that a complete table holds what went straight into it.
+pub(super) async fn read_back(
+    connection: &mut SqliteConnection,
+    run: &str,
+    table: &str,
+) -> Result<(), DatabaseError> {
+    sqlx::query(
+        "UPDATE main.tombolo_ledger SET unread = FALSE WHERE run = ? AND table_name = ? COLLATE NOCASE AND done",
+    )
+    .bind(run.to_owned())
+    .bind(table.to_owned())
+    .execute(connection)
+    .await
+    .map_err(|error| refused(&error))?;
+    Ok(())
 }
 
 /// One row of the ledger.
@@ -105,7 +82,7 @@ struct LedgerRow {
 
 /// What is known of the rows that were taken in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct RowsSoFar {
+pub(super) struct RowsSoFar {
     /// The sum of their digests; none when the table would give back others.
     digest: Option<u128>,
     /// Whether some went straight into the table, and were not looked at there.
@@ -326,6 +303,16 @@ impl Ledger {
             self.snapshot = Some(snapshot);
             self.snapshots += 1;
         }
+    }
+
+    /// What is known of the rows, those of the chunk under way included.
+    pub(super) fn new_rows(&self) -> RowsSoFar {
+        self.new_rows
+    }
+
+    /// What became known since is undone.
+    pub(super) fn back_to(&mut self, rows: RowsSoFar) {
+        self.new_rows = rows;
     }
 
     /// The chunk is gone.

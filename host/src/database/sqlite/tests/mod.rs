@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod deferred;
 mod merge;
 mod raw;
 mod rejects;
