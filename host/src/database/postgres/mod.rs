@@ -20,6 +20,7 @@ mod origins;
 mod plan;
 mod reading;
 mod rejects;
+mod reread;
 mod schema;
 mod screening;
 mod settling;

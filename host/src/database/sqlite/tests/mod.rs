@@ -10,6 +10,7 @@
 mod deferred;
 mod merge;
 mod raw;
+mod reading;
 mod rejects;
 mod source;
 mod storage;
