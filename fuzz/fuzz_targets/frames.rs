@@ -245,7 +245,8 @@ fn header(columns: usize) -> Bytes {
         columns: (0..columns).map(column).collect(),
         primary_key: Vec::new(),
         unique_keys: Vec::new(),
-        foreign_keys: Vec::new(), enums: Vec::new(),
+        foreign_keys: Vec::new(),
+        enums: Vec::new(),
     };
     let snapshot = "a snapshot".to_owned();
     encode_header(&StreamHeader { table, snapshot }).unwrap()
