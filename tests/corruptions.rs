@@ -39,6 +39,7 @@ fn stream(random: &mut Random, compress: bool) -> (Vec<u8>, Rows) {
         primary_key: vec!["id".to_owned()],
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
+        enums: Vec::new(),
     };
     let header = StreamHeader {
         table,

@@ -71,16 +71,14 @@ fn types_that_both_postgres_databases_know_stay_the_columns_types() {
 }
 
 #[test]
-fn types_that_a_postgres_target_does_not_know_become_their_text_and_that_is_said() {
+fn types_other_than_enums_that_a_postgres_target_does_not_know_become_their_text_and_that_is_said()
+{
     let (Some(source), Some(target)) = (source(), Database::new()) else {
         return;
     };
     let site = Site::new();
     let lost = pull(&site, &source.url(), &target.url(), &[]);
     for (column, kind, here) in [
-        ("e", "mood", "text"),
-        ("E 2", "\\\"Größen Typ\\\"", "text"),
-        ("ea", "mood[]", "text"),
         ("c", "\\\"select\\\"", "text"),
         ("r", "spans", "text"),
         ("rm", "spans_multirange", "text"),
@@ -94,6 +92,13 @@ fn types_that_a_postgres_target_does_not_know_become_their_text_and_that_is_said
     ] {
         let line = format!("of column \"{column}\": its type \"{kind}\" ({here} here)");
         assert!(lost.contains(&line), "{line} in {lost:#?}");
+    }
+    for column in ["e", "E 2", "ea", "eb"] {
+        let line = format!("of column {column:?}");
+        assert!(
+            !lost.iter().any(|lost| lost.starts_with(&line)),
+            "{lost:#?}"
+        );
     }
     let text = "SELECT format('%s', row_to_json(t)) FROM (SELECT id, e::text, \"E 2\"::text, ea::text, eb::text, c::text, ca::text,
         r::text, rm::text, d::text, format('%s', dc) AS dc, dd::text, df::text, dm::text, du::text, far::text FROM \"Table of types\") t

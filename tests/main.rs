@@ -19,6 +19,8 @@ mod cli;
 mod corruptions;
 mod differences;
 mod errors;
+mod exact_enums;
+mod exact_numbering;
 mod exact_postgres;
 mod exact_properties;
 mod exact_refusals;

@@ -105,3 +105,35 @@ fn too_many_rejects_end_the_pull() {
         share.running.wait().expect_exit(0);
     }
 }
+
+#[test]
+fn a_table_that_was_read_back_stays_verified_when_its_run_goes_on() {
+    let site = Site::new();
+    let source = site.path("source.db");
+    Sqlite::script(
+        &source,
+        "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO city SELECT i, 'city ' || i FROM n;
+         CREATE TABLE home (id INTEGER PRIMARY KEY, number INTEGER); INSERT INTO home VALUES (1, 1), (2, 100);",
+    );
+    for target in stores(&site) {
+        target.run(
+            "CREATE TABLE home (id INTEGER PRIMARY KEY, number INTEGER CHECK (number < 100));",
+        );
+        let location = target.location();
+        let share = site.share(&[&source]);
+        let few = ["--into", location.as_str(), "--max-rejects", "0"];
+        site.pull(&share, &few).error("too-many-rejects");
+        // Whoever uses it meanwhile does not make the run fail.
+        target.run("UPDATE city SET name = 'changed here' WHERE id = 7;");
+        let report = site.pull(&share, &["--into", &location]).done();
+        assert_eq!(report.tables(), ["city", "home"]);
+        for table in report.0["tables"].as_array().unwrap() {
+            assert_eq!(table["stored"], "verified", "{location}: {table}");
+        }
+        assert_eq!(
+            target.rows("SELECT name FROM city WHERE id = 7"),
+            [[Some("changed here".to_owned())]]
+        );
+    }
+}

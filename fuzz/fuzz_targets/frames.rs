@@ -246,6 +246,7 @@ fn header(columns: usize) -> Bytes {
         primary_key: Vec::new(),
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
+        enums: Vec::new(),
     };
     let snapshot = "a snapshot".to_owned();
     encode_header(&StreamHeader { table, snapshot }).unwrap()

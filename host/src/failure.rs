@@ -60,6 +60,10 @@ impl From<DatabaseError> for Failure {
                 "not-stored",
                 "something in the target changes rows while they are written; look for triggers and rules",
             ),
+            DatabaseError::TypeTaken { .. } => (
+                "type-taken",
+                "pull again to use the type that is here, or rename it, or create the table yourself with the types it should have",
+            ),
             DatabaseError::LedgerTaken { .. } => ("busy", "wait for the other process"),
         };
         failure(code, error.to_string(), hint)

@@ -104,6 +104,7 @@ impl From<DatabaseError> for Refusal {
             | DatabaseError::NotStraight { .. }
             | DatabaseError::TooManyRejects { .. }
             | DatabaseError::NotStored { .. }
+            | DatabaseError::TypeTaken { .. }
             | DatabaseError::LedgerTaken { .. } => Error::Database(DbError {
                 code: None,
                 message,

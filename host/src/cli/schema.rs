@@ -195,6 +195,7 @@ mod tests {
                 referenced_table: "customers".to_owned(),
                 referenced_columns: Vec::new(),
             }],
+            enums: Vec::new(),
         }
     }
 

@@ -86,6 +86,16 @@ pub enum DatabaseError {
         /// How many rows differ.
         rows: u64,
     },
+    /// A type that a new table needs cannot be made, because something else has its name.
+    #[error(
+        "table {table:?} cannot be created: there is a type {name:?} here that is not the enum its columns have"
+    )]
+    TypeTaken {
+        /// The table.
+        table: String,
+        /// The type.
+        name: String,
+    },
     /// Somebody else advanced this run's ledger.
     #[error(
         "another process writes the same run of table {table:?}; nothing of this chunk was kept"

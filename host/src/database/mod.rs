@@ -133,6 +133,10 @@ pub trait Target: Send {
     /// Runs the statements behind the data, sets the numbering behind the greatest key, and marks the table as complete in
     /// the ledger.
     async fn finish_table(&mut self, after: &[CheckedStatement]) -> Result<Loaded, DatabaseError>;
+
+    /// Keeps in the ledger that the rows of a complete table were read back as they were sent, so that a run that goes on
+    /// need not do it again.
+    async fn read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError>;
 }
 
 /// Opens what a location names. `create`: a missing SQLite file is made; a PostgreSQL database never is.

@@ -1,4 +1,4 @@
-use crate::bindings::types::{Cell, SetPlan, Stored, TableSchema};
+use crate::bindings::types::{Cell, EnumType, SetPlan, Stored, TableSchema};
 
 /// Which rows of a table are read, and in which order.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +98,35 @@ pub struct Reject {
 }
 
 /// A statement that the host parsed, checked and printed again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedStatement(pub(crate) String);
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedStatement {
+    sql: String,
+    enum_type: Option<EnumType>,
+}
 
 impl CheckedStatement {
+    /// Exactly this SQL.
+    pub(crate) fn new(sql: String) -> Self {
+        let enum_type = None;
+        Self { sql, enum_type }
+    }
+
+    /// The statement that makes this enum, whose name is not quoted here.
+    pub(crate) fn of_enum(sql: String, enum_type: EnumType) -> Self {
+        let enum_type = Some(enum_type);
+        Self { sql, enum_type }
+    }
+
+    /// The enum that it makes, its name not quoted. It may be there already.
+    #[must_use]
+    pub fn enum_type(&self) -> Option<&EnumType> {
+        self.enum_type.as_ref()
+    }
+
     /// The SQL to run.
     #[must_use]
     pub fn sql(&self) -> &str {
-        &self.0
+        &self.sql
     }
 }
 

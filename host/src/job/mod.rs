@@ -164,7 +164,7 @@ async fn prepare(
     let check = |statements: &[_]| -> Result<Vec<CheckedStatement>, Failure> {
         Ok(statements
             .iter()
-            .map(|one| statement::check(&dialect, table, one))
+            .map(|one| statement::check(&dialect, &order.incoming, one))
             .collect::<Result<_, _>>()?)
     };
     let before = check(&order.before)?;

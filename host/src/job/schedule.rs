@@ -103,6 +103,7 @@ async fn load(
         let rows = report.created;
         let database = run.database.as_ref();
         verify::read_back(database, &table.order.incoming, rows, digest).await?;
+        target.read_back(&run.order.ledger, table.name()).await?;
         report.stored = Stored::Verified;
     }
     Ok(report)

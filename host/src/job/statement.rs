@@ -1,6 +1,8 @@
 //! The wall between a component's DDL and the database: each statement is parsed, its kind, its object and everything
 //! in it is checked, and what runs is the syntax tree printed again, never the component's text.
 
+mod types;
+
 use sqlparser::ast::{
     ColumnOption, CreateTable, DataType, Expr, GeneratedAs, ObjectName, ObjectNamePart,
     Statement as Tree, TableConstraint, UnaryOperator, Value,
@@ -8,7 +10,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};
 
-use crate::bindings::types::{Dialect, Failure, Statement, StatementKind};
+use crate::bindings::types::{Dialect, Failure, Statement, StatementKind, TableSchema};
 use crate::database::CheckedStatement;
 use crate::failure::{failure, printable};
 
@@ -46,12 +48,13 @@ impl From<StatementError> for Failure {
     }
 }
 
-/// Checks one statement of a component for one table.
+/// Checks one statement of a component for one table, which arrives like this.
 pub fn check(
     dialect: &Dialect,
-    table: &str,
+    incoming: &TableSchema,
     statement: &Statement,
 ) -> Result<CheckedStatement, StatementError> {
+    let table = incoming.table.as_str();
     let refuse = |reason| StatementError::Refused {
         table: table.to_owned(),
         reason,
@@ -77,6 +80,9 @@ pub fn check(
         }
         (StatementKind::CreateTable, _) => {
             return Err(refuse("it is not the CREATE TABLE it claims to be"));
+        }
+        (StatementKind::CreateType, tree) => {
+            return types::check(dialect, grammar, &incoming.enums, tree).map_err(refuse);
         }
         _ => return Err(refuse("statements of this kind are not carried out")),
     }
@@ -110,7 +116,7 @@ fn print(
     let written = parse(grammar, sql, false).map_err(|_| "it is written ambiguously")?;
     let printed = written.to_string();
     match parse(grammar, &printed, true) {
-        Ok(again) if again == *checked => Ok(CheckedStatement(printed)),
+        Ok(again) if again == *checked => Ok(CheckedStatement::new(printed)),
         _ => Err("it would not be printed as it was checked"),
     }
 }
@@ -228,6 +234,19 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::bindings::types::EnumType;
+
+    /// Table `t`, as far as statements depend on it.
+    pub(super) fn table(enums: Vec<EnumType>) -> TableSchema {
+        TableSchema {
+            table: "t".to_owned(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            unique_keys: Vec::new(),
+            foreign_keys: Vec::new(),
+            enums,
+        }
+    }
 
     fn run(dialect: &Dialect, sql: &str) -> Result<CheckedStatement, StatementError> {
         let statement = Statement {
@@ -235,7 +254,7 @@ mod tests {
             object: "t".to_owned(),
             sql: sql.to_owned(),
         };
-        check(dialect, "t", &statement)
+        check(dialect, &table(Vec::new()), &statement)
     }
 
     #[test]

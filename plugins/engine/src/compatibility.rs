@@ -148,6 +148,7 @@ mod tests {
                 .collect(),
             unique_keys: Vec::new(),
             foreign_keys: Vec::new(),
+            enums: Vec::new(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The documents that peers exchange, and the limits on what a peer may say.
 
+mod enums;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -136,7 +138,7 @@ pub fn check(shared: &SharedTable) -> Result<(), Failure> {
             return Err(broken("a foreign key"));
         }
     }
-    Ok(())
+    enums::check(&schema.enums).map_err(broken)
 }
 
 /// Checks the reports with which a peer ends a run, and makes their names harmless.
@@ -223,7 +225,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::component::tombolo::sync::types::{Column, ForeignKey, Generation, LogicalType};
+    use crate::component::tombolo::sync::types::{
+        Column, EnumType, ForeignKey, Generation, LogicalType,
+    };
 
     fn shared() -> SharedTable {
         let column = |name: &str| Column {
@@ -249,6 +253,7 @@ mod tests {
                     referenced_table: "t".to_owned(),
                     referenced_columns: Vec::new(),
                 }],
+                enums: Vec::new(),
             }),
         }
     }
@@ -282,7 +287,7 @@ mod tests {
     #[test]
     fn impossible_schemas_are_refused() {
         type Breaking = fn(&mut TableSchema);
-        let all: [(&str, Breaking); 9] = [
+        let all: [(&str, Breaking); 10] = [
             ("no column", |schema| schema.columns.clear()),
             ("too many columns", |schema| {
                 let column = schema.columns.first().unwrap().clone();
@@ -310,6 +315,12 @@ mod tests {
                 for key in &mut schema.foreign_keys {
                     key.columns = vec!["x".to_owned()];
                 }
+            }),
+            ("a nameless enum", |schema| {
+                schema.enums = vec![EnumType {
+                    name: String::new(),
+                    labels: Vec::new(),
+                }];
             }),
             ("a foreign key to more columns than it has", |schema| {
                 for key in &mut schema.foreign_keys {

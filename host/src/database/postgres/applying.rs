@@ -5,7 +5,7 @@ use super::connection::Session;
 use super::error;
 use super::ledger::Seen;
 use super::loading::Loading;
-use super::merge::{Rows, STAGING};
+use super::staging::{Rows, STAGING};
 use super::writing::Written;
 use crate::database::{ChunkCounts, DatabaseError};
 

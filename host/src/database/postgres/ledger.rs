@@ -4,8 +4,7 @@ use sqlx::postgres::PgRow;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::connection::{Session, column, query};
-use super::schema::Description;
-use crate::bindings::types::{Stored, TableSchema};
+use crate::bindings::types::Stored;
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
 use crate::rows::RowBlock;
 
@@ -53,39 +52,14 @@ pub(super) async fn prepare(session: &mut Session) -> Result<(), DatabaseError> 
         .map(|_| ())
 }
 
-/// Keeps the origins of a new table's columns, where they are not simply the types they now have.
-pub(super) async fn keep_origins(
-    session: &mut Session,
-    made: &Description,
-    wanted: &TableSchema,
-) -> Result<(), DatabaseError> {
-    let relation = &made.relation;
+/// Waits until no other session makes what several need, and keeps the turn until the transaction's end.
+pub(super) async fn take_turns(session: &mut Session) -> Result<(), DatabaseError> {
     session
-        .execute(
-            query("DELETE FROM tombolo.columns WHERE table_schema = $1 AND table_name = $2")
-                .bind(relation.schema.clone())
-                .bind(relation.table.clone()),
-        )
-        .await?;
-    for wanted in &wanted.columns {
-        let Some((_, kind)) = made.column(&wanted.name) else {
-            continue;
-        };
-        if wanted.origin == kind.origin() {
-            continue;
-        }
-        session
-            .execute(
-                query("INSERT INTO tombolo.columns VALUES ($1, $2, $3, $4, $5)")
-                    .bind(relation.schema.clone())
-                    .bind(relation.table.clone())
-                    .bind(wanted.name.clone())
-                    .bind(wanted.origin.clone())
-                    .bind(kind.declared.clone()),
-            )
-            .await?;
-    }
-    Ok(())
+        .run(format!(
+            "SELECT pg_catalog.pg_advisory_xact_lock({PREPARE_LOCK})"
+        ))
+        .await
+        .map(|_| ())
 }
 
 /// What the looks at stored rows found.
@@ -120,6 +94,22 @@ pub(super) async fn entry(
     table: &str,
 ) -> Result<Option<LedgerEntry>, DatabaseError> {
     Ok(find(session, run, table).await?.map(|row| row.entry))
+}
+
+/// Keeps that a complete table holds what went straight into it.
+pub(super) async fn read_back(
+    session: &mut Session,
+    run: &str,
+    table: &str,
+) -> Result<(), DatabaseError> {
+    session
+        .execute(
+            query("UPDATE tombolo.ledger SET straight = false WHERE run = $1 AND table_name = $2 AND done")
+                .bind(run.to_owned())
+                .bind(table.to_owned()),
+        )
+        .await
+        .map(|_| ())
 }
 
 async fn find(
@@ -180,7 +170,7 @@ pub(super) struct Ledger {
     run: String,
     table: String,
     next: i64,
-    /// Whether all rows so far went straight into the table.
+    /// Whether all rows so far went straight into the table, and were not read back.
     straight: bool,
     /// The chunk under way included.
     seen: Seen,
@@ -360,6 +350,11 @@ impl Ledger {
             return Ok(());
         }
         Err(taken(&self.table))
+    }
+
+    /// Keeps that the complete table holds what went straight into it.
+    pub(super) async fn was_read_back(&self, session: &mut Session) -> Result<(), DatabaseError> {
+        read_back(session, &self.run, &self.table).await
     }
 
     /// What is known of the complete table, which has these triggers.

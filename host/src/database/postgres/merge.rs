@@ -1,64 +1,11 @@
 //! The statements that take staged rows into a table. Pure: a resolved plan in, SQL out.
 
 use super::schema::Relation;
-use super::types::ColumnType;
+use super::staging::{EXISTING, Rows, STAGING, StagedColumn};
 use crate::database::quote;
-
-/// The staging's name in statements; a session has one at most.
-pub(super) const STAGING: &str = "pg_temp.tombolo_staging";
-
-/// Where staged rows stand that exist, for plans that need them apart.
-pub(super) const EXISTING: &str = "pg_temp.tombolo_existing";
 
 /// How many staged rows tell whether the others are likely to exist.
 const LOOK_ROWS: u32 = 64;
-
-/// All staged rows, or those behind the first number up to the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rows {
-    All,
-    Between(u64, u64),
-}
-
-impl Rows {
-    /// As a condition on the staging's rows `s`.
-    pub(super) fn condition(self) -> String {
-        match self {
-            Self::All => "true".to_owned(),
-            Self::Between(after, last) => {
-                format!("s.\"row\" > {after} AND s.\"row\" <= {last}")
-            }
-        }
-    }
-}
-
-/// One incoming column and where it goes; it is staged as `c` and its position.
-#[derive(Clone, Debug)]
-pub(super) struct StagedColumn {
-    pub name: String,
-    pub kind: ColumnType,
-    pub position: usize,
-    /// Staged as text that something else than this type has written.
-    pub foreign_text: bool,
-}
-
-impl StagedColumn {
-    /// The incoming value as the column's base type.
-    pub(super) fn incoming(&self) -> String {
-        self.incoming_of("s")
-    }
-
-    /// The same of another alias than `s`.
-    pub(super) fn incoming_of(&self, alias: &str) -> String {
-        format!("{alias}.c{}::{}", self.position, self.kind.base)
-    }
-
-    /// The local value as the column's base type.
-    pub(super) fn local(&self) -> String {
-        self.kind
-            .base_expression(&format!("t.{}", quote(&self.name)))
-    }
-}
 
 /// How the staged rows of one table are taken in; [`super::plan::resolve`] makes it.
 #[derive(Clone, Debug)]
@@ -301,7 +248,7 @@ impl Merge {
     pub(super) fn inexact_casts(&self) -> Vec<(String, String)> {
         let condition = |column: &StagedColumn| {
             let text = format!("s.c{}", column.position);
-            let bare = format!("{text}::{}", column.kind.bare);
+            let bare = column.kind.bare_expression(&text);
             let printed = format!("pg_catalog.format('%s', {bare}) <> {text}");
             let rounded = format!("{bare} <> {}", column.incoming());
             match (column.foreign_text, column.kind.lossy_modifier) {

@@ -6,6 +6,7 @@ mod constraints;
 mod copying;
 mod decode;
 mod encode;
+mod enums;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -16,14 +17,17 @@ mod loading;
 mod merge;
 mod numbering;
 mod numeric;
+mod origins;
 mod plan;
 mod reading;
 mod reading_back;
 mod rejects;
+mod reread;
 mod schema;
 mod screening;
 mod settling;
 mod snapshot;
+mod staging;
 mod target;
 #[cfg(test)]
 mod test_cluster;

@@ -1,8 +1,9 @@
 //! Plans of strategies against the tables they are for.
 
 use super::constraints::Constraints;
-use super::merge::{Merge, StagedColumn};
+use super::merge::Merge;
 use super::schema::Description;
+use super::staging::StagedColumn;
 use super::types::Carrier;
 use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, ValueSource};
 use crate::database::{DatabaseError, value_expression};
@@ -191,8 +192,8 @@ mod tests {
 
     use super::*;
     use crate::bindings::types::{Column, ColumnRule, LogicalType, UpdateRule};
-    use crate::database::postgres::merge::{Rows, STAGING};
     use crate::database::postgres::schema::Relation;
+    use crate::database::postgres::staging::{Rows, STAGING};
     use crate::database::postgres::types::{CatalogType, ColumnType};
 
     fn table(names: &[&str]) -> Description {
@@ -228,6 +229,7 @@ mod tests {
                 primary_key: vec!["k\"".to_owned()],
                 unique_keys: Vec::new(),
                 foreign_keys: Vec::new(),
+                enums: Vec::new(),
             },
             types: names.iter().map(|_| int()).collect(),
         }

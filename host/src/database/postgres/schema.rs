@@ -2,6 +2,7 @@
 
 use super::connection::{Session, column, query};
 use super::types::{CatalogType, ColumnType};
+use super::{enums, origins};
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
 use crate::database::{DatabaseError, quote};
@@ -143,11 +144,10 @@ pub(super) async fn describe(
 ) -> Result<Description, DatabaseError> {
     let relation = find(session, place, table).await?;
     let (mut columns, types) = columns(session, &relation).await?;
-    if knows_origins(session).await? {
-        apply_origins(session, &relation, &mut columns, &types).await?;
-    }
+    origins::apply(session, &relation, &mut columns, &types).await?;
     let (primary_key, unique_keys) = keys(session, &relation).await?;
     let foreign_keys = foreign_keys(session, &relation).await?;
+    let enums = enums::of_table(session, &relation, &types).await?;
     Ok(Description {
         schema: TableSchema {
             table: table.to_owned(),
@@ -155,6 +155,7 @@ pub(super) async fn describe(
             primary_key,
             unique_keys,
             foreign_keys,
+            enums,
         },
         relation,
         types,
@@ -290,51 +291,6 @@ fn generation(
 
 fn is_serial(default: &str) -> bool {
     default.starts_with("nextval('") && default.ends_with("'::regclass)")
-}
-
-/// Whether the table of origins is here and may be read. Asked of the catalog: an error would end a snapshot.
-async fn knows_origins(session: &mut Session) -> Result<bool, DatabaseError> {
-    let row = session
-        .row(
-            query(
-                "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = $1 AND c.relname = 'columns' AND c.relkind = 'r' \
-                 AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
-                 AND pg_catalog.has_table_privilege(c.oid, 'SELECT')",
-            )
-            .bind(OWN_SCHEMA),
-        )
-        .await?;
-    Ok(row.is_some())
-}
-
-async fn apply_origins(
-    session: &mut Session,
-    relation: &Relation,
-    columns: &mut [Column],
-    types: &[ColumnType],
-) -> Result<(), DatabaseError> {
-    let rows = session
-        .rows(
-            query(
-                "SELECT column_name, origin, stored_as FROM tombolo.columns \
-                 WHERE table_schema = $1 AND table_name = $2",
-            )
-            .bind(relation.schema.clone())
-            .bind(relation.table.clone()),
-        )
-        .await?;
-    for row in &rows {
-        let name: String = column(row, 0)?;
-        let stored_as: String = column(row, 2)?;
-        for (described, kind) in columns.iter_mut().zip(types) {
-            // A column whose type somebody changed is what it is now.
-            if described.name == name && kind.declared == stored_as {
-                described.origin = column(row, 1)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The primary key, and the further unique ones.

@@ -7,7 +7,8 @@ use super::applying::Refused;
 use super::connection::{Session, column, query};
 use super::constraints::{Check, Reference};
 use super::loading::Loading;
-use super::merge::{STAGING, StagedColumn, repeated};
+use super::merge::repeated;
+use super::staging::{STAGING, StagedColumn};
 use super::writing::inexact;
 use crate::database::{DatabaseError, quote};
 
@@ -165,8 +166,8 @@ impl Loading {
             .filter_map(|name| self.inserted(name))
             .map(|column| {
                 format!(
-                    ", s.c{}::{} AS {}",
-                    column.position,
+                    ", {}::{} AS {}",
+                    column.incoming(),
                     column.kind.declared,
                     quote(&column.name)
                 )

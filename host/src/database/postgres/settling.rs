@@ -7,8 +7,8 @@ use sqlx::Row;
 use super::connection::{Session, column, query};
 use super::encode::{end_copy, start_copy};
 use super::loading::Loading;
-use super::merge::STAGING;
-use super::{decode, error, value};
+use super::staging::STAGING;
+use super::{decode, error, reread};
 use crate::bindings::types::Cell;
 use crate::database::{DatabaseError, Decision, StagedConflict};
 use crate::rows::CellRef;
@@ -77,7 +77,7 @@ impl Loading {
                 Ok(data) => decode::cell(column.kind.carrier, data, &mut text, position + 1)
                     .map_err(|error| self.unsuitable(error.to_string()))?,
             };
-            cells.push(value::reread(cell, &column.kind.logical, &column.incoming));
+            cells.push(reread::reread(cell, &column.kind.logical, &column.incoming));
         }
         Ok(cells)
     }

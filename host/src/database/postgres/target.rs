@@ -8,10 +8,11 @@ use super::connection::{Server, Session, column, query};
 use super::copying::Copying;
 use super::ledger::{self, Ledger};
 use super::loading::Loading;
-use super::merge::{EXISTING, Merge, STAGING};
+use super::merge::Merge;
 use super::reading_back::ReadingBack;
 use super::schema::{self, Description};
-use super::{constraints, error, numbering};
+use super::staging::{EXISTING, STAGING};
+use super::{constraints, enums, error, numbering, origins};
 use crate::bindings::types::Stored;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
@@ -94,9 +95,9 @@ impl PostgresTarget {
         if entry.is_none()
             && let Some(statements) = &load.create
         {
-            self.run_all(statements).await?;
+            self.run_all(name, statements).await?;
             let made = self.describe(name).await?;
-            ledger::keep_origins(free(&mut self.session)?, &made, &load.incoming).await?;
+            origins::keep(free(&mut self.session)?, &made, &load.incoming).await?;
         }
         let local = self.describe(name).await?;
         self.refuse_rules(&local).await?;
@@ -104,9 +105,17 @@ impl PostgresTarget {
         Ok((local, ledger))
     }
 
-    async fn run_all(&mut self, statements: &[CheckedStatement]) -> Result<(), DatabaseError> {
+    async fn run_all(
+        &mut self,
+        table: &str,
+        statements: &[CheckedStatement],
+    ) -> Result<(), DatabaseError> {
         for statement in statements {
-            free(&mut self.session)?.run(statement.sql()).await?;
+            let session = free(&mut self.session)?;
+            match statement.enum_type() {
+                Some(wanted) => enums::create(session, statement, wanted, table).await?,
+                None => session.run(statement.sql()).await.map(|_| ())?,
+            }
         }
         Ok(())
     }
@@ -116,7 +125,7 @@ impl PostgresTarget {
         loading: &Loading,
         after: &[CheckedStatement],
     ) -> Result<(), DatabaseError> {
-        self.run_all(after).await?;
+        self.run_all(&loading.local().relation.table, after).await?;
         numbering::move_ahead(free(&mut self.session)?, loading.local()).await?;
         loading.ledger().finish(free(&mut self.session)?).await
     }
@@ -310,9 +319,15 @@ impl Target for PostgresTarget {
             && let Ok(read) = reading_back.finish().await
             && (read.rows, Some(read.digest)) == (loaded.counts.created, loaded.digest)
         {
+            let session = free(&mut self.session)?;
+            loading.ledger().was_read_back(session).await?;
             loaded.stored = Stored::Verified;
             loaded.digest = None;
         }
         Ok(loaded)
+    }
+
+    async fn read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError> {
+        ledger::read_back(free(&mut self.session)?, run, table).await
     }
 }

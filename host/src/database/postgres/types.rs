@@ -26,6 +26,7 @@ mod oid {
     pub const BIT: i64 = 1560;
     pub const VARBIT: i64 = 1562;
     pub const NUMERIC: i64 = 1700;
+    pub const REGCLASS: i64 = 2205;
     pub const UUID: i64 = 2950;
     pub const JSONB: i64 = 3802;
 }
@@ -128,6 +129,8 @@ pub(super) struct ColumnType {
     pub lossy_modifier: bool,
     /// The type whose text form is the value's, where that of its own leaves something out.
     printed_as: Option<&'static str>,
+    /// The type's input function, where a cast from text is none.
+    input: Option<&'static str>,
 }
 
 impl ColumnType {
@@ -150,6 +153,8 @@ impl ColumnType {
                 (_, oid::XML) => Some("text[]"),
                 _ => None,
             },
+            // The cast takes the dash that stands for no relation as a name.
+            input: (catalog.oid == oid::REGCLASS).then_some("regclassin"),
         }
     }
 
@@ -175,6 +180,23 @@ impl ColumnType {
             format!("{column}::{}", self.base)
         } else {
             column.to_owned()
+        }
+    }
+
+    /// A staged value as the base type with its modifier.
+    pub(super) fn staged_expression(&self, staged: &str) -> String {
+        self.cast(staged, &self.base)
+    }
+
+    /// A staged value as the base type without its modifier.
+    pub(super) fn bare_expression(&self, staged: &str) -> String {
+        self.cast(staged, &self.bare)
+    }
+
+    fn cast(&self, staged: &str, to: &str) -> String {
+        match self.input {
+            Some(input) => format!("pg_catalog.{input}(pg_catalog.textout({staged}))"),
+            None => format!("{staged}::{to}"),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::connection::{Session, column, query};
 use super::ledger::Seen;
 use super::loading::Loading;
-use super::merge::{EXISTING, Rows, STAGING};
+use super::staging::{EXISTING, Rows, STAGING};
 use crate::database::{ChunkCounts, DatabaseError};
 
 /// What became of some staged rows.

@@ -75,27 +75,35 @@ impl Load {
         sql: &str,
         reason: &str,
     ) -> Result<usize, DatabaseError> {
-        let mut numbers = Vec::new();
-        {
-            let mut select = connection.prepare(sql)?;
-            // One more than may be, to notice.
-            let limit = [StoredRef::Integer(position(
-                self.rejects.left().saturating_add(1),
-            ))];
-            let mut rows = select.query(&limit)?;
-            while let Some(row) = rows.next()? {
-                if let Ok(StoredRef::Integer(number)) = row.get(0) {
-                    numbers.push(number);
-                }
-            }
-        }
+        let numbers = self.find(connection, sql)?;
         for number in &numbers {
             self.reject_staged(connection, *number, reason)?;
         }
         Ok(numbers.len())
     }
 
-    fn reject_staged(
+    /// The numbers of staged rows that a query finds.
+    pub(super) fn find(
+        &self,
+        connection: &RawConnection<'_>,
+        sql: &str,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        let mut numbers = Vec::new();
+        let mut select = connection.prepare(sql)?;
+        // One more than may be, to notice.
+        let limit = [StoredRef::Integer(position(
+            self.rejects.left().saturating_add(1),
+        ))];
+        let mut rows = select.query(&limit)?;
+        while let Some(row) = rows.next()? {
+            if let Ok(StoredRef::Integer(number)) = row.get(0) {
+                numbers.push(number);
+            }
+        }
+        Ok(numbers)
+    }
+
+    pub(super) fn reject_staged(
         &mut self,
         connection: &RawConnection<'_>,
         number: i64,

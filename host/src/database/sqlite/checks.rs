@@ -1,7 +1,8 @@
-//! What can be told of staged rows before they are written: whether the rows they refer to exist.
+//! What can be told of staged rows before they are written, and where a commit fails: whether the rows they refer to exist.
 
 use sqlx::SqliteConnection;
 
+use super::deferred::Deferred;
 use super::merge::Merge;
 use super::schema::{self, Table};
 use crate::database::{DatabaseError, quote};
@@ -15,15 +16,24 @@ pub(super) struct ForeignKeyCheck {
     pub(super) sql: String,
 }
 
-/// The foreign keys of a table that can be checked before rows are written.
+/// The checks of one table's foreign keys, and of those that refer to it.
+#[derive(Debug, Default)]
+pub(super) struct ForeignKeys {
+    /// Of rows that are staged.
+    pub(super) staged: Vec<ForeignKeyCheck>,
+    /// Of rows for which the chunk could not be committed.
+    pub(super) deferred: Deferred,
+}
+
+/// The foreign keys of a table that can be checked.
 pub(super) async fn foreign_keys(
     connection: &mut SqliteConnection,
     database: &str,
     local: &Table,
     incoming: &[String],
     merge: &Merge,
-) -> Result<Vec<ForeignKeyCheck>, DatabaseError> {
-    let mut checks = Vec::new();
+) -> Result<ForeignKeys, DatabaseError> {
+    let mut checks = ForeignKeys::default();
     for key in &local.schema.foreign_keys {
         let parent = &key.referenced_table;
         let own = parent.eq_ignore_ascii_case(&local.schema.table);
@@ -37,24 +47,62 @@ pub(super) async fn foreign_keys(
                 Err(error) => return Err(error),
             };
         }
+        if key.columns.len() != referenced.len() {
+            continue;
+        }
+        let reason = format!(
+            "there is no row in table {parent:?} that {} refers to",
+            key.columns.join(", ")
+        );
+        if let Some(sql) = merge.without_parent(&key.columns, parent, &referenced) {
+            let reason = reason.clone();
+            checks
+                .deferred
+                .children
+                .push(ForeignKeyCheck { reason, sql });
+        }
         let position = |name: &String| {
             incoming
                 .iter()
                 .position(|arriving| arriving.eq_ignore_ascii_case(name))
         };
         let child: Option<Vec<_>> = key.columns.iter().map(position).collect();
-        let Some(child) = child.filter(|child| child.len() == referenced.len()) else {
+        let Some(child) = child else {
             continue;
         };
         // A parent that is staged together with its child.
         let staged: Option<Vec<_>> = referenced.iter().map(position).collect();
-        checks.push(ForeignKeyCheck {
-            reason: format!(
-                "there is no row in table {parent:?} that {} refers to",
-                key.columns.join(", ")
-            ),
+        checks.staged.push(ForeignKeyCheck {
+            reason,
             sql: missing(merge, parent, &child, &referenced, staged.filter(|_| own)),
         });
+    }
+    if merge.updates() {
+        checks.deferred.parents = referring(connection, local, merge).await?;
+    }
+    Ok(checks)
+}
+
+/// Foreign keys that refer to the table by columns that the plan changes.
+async fn referring(
+    connection: &mut SqliteConnection,
+    local: &Table,
+    merge: &Merge,
+) -> Result<Vec<ForeignKeyCheck>, DatabaseError> {
+    let mut checks = Vec::new();
+    for (child, key) in schema::referring(connection, &local.schema.table).await? {
+        let mut referenced = key.referenced_columns;
+        if referenced.is_empty() {
+            referenced.clone_from(&local.schema.primary_key);
+        }
+        let sql = merge.takes_away(&child, &key.columns, &referenced);
+        checks.extend(sql.map(|sql| ForeignKeyCheck {
+            reason: format!(
+                "rows in table {child:?} refer to the {} that it has here",
+                referenced.join(", ")
+            ),
+            sql,
+        }));
     }
     Ok(checks)
 }

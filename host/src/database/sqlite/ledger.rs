@@ -5,9 +5,8 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::error::refused;
 use super::raw::RawConnection;
-use super::schema::Table;
 use super::storage::StoredRef;
-use crate::bindings::types::{Stored, TableSchema};
+use crate::bindings::types::Stored;
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
 use crate::rows::RowBlock;
 
@@ -35,7 +34,7 @@ pub(super) const OWN_TABLES: [(&str, &str); 3] = [
     (
         "tombolo_columns",
         "CREATE TABLE IF NOT EXISTS main.tombolo_columns (
-            table_name TEXT NOT NULL, column_name TEXT NOT NULL, origin TEXT NOT NULL,
+            table_name TEXT NOT NULL, column_name TEXT NOT NULL, origin TEXT NOT NULL, numbered INTEGER NOT NULL,
             PRIMARY KEY (table_name, column_name))",
     ),
 ];
@@ -44,40 +43,6 @@ pub(super) const OWN_TABLES: [(&str, &str); 3] = [
 pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
     for (_, statement) in OWN_TABLES {
         execute(connection, statement.to_owned()).await?;
-    }
-    Ok(())
-}
-
-/// Keeps the origins of a new table's columns, where they are not simply the types they now have.
-pub(super) async fn keep_origins(
-    connection: &mut SqliteConnection,
-    made: &Table,
-    incoming: &TableSchema,
-) -> Result<(), DatabaseError> {
-    // A table of this name may have been here before.
-    sqlx::query("DELETE FROM main.tombolo_columns WHERE table_name = ?")
-        .bind(incoming.table.clone())
-        .execute(&mut *connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    for (here, declared) in made.schema.columns.iter().zip(&made.declared) {
-        let origin = incoming
-            .columns
-            .iter()
-            .find(|column| column.name == here.name)
-            .map(|column| &column.origin);
-        let Some(origin) = origin.filter(|origin| **origin != format!("sqlite:{declared}")) else {
-            continue;
-        };
-        sqlx::query(
-            "INSERT INTO main.tombolo_columns (table_name, column_name, origin) VALUES (?, ?, ?)",
-        )
-        .bind(incoming.table.clone())
-        .bind(here.name.clone())
-        .bind(origin.clone())
-        .execute(&mut *connection)
-        .await
-        .map_err(|error| refused(&error))?;
     }
     Ok(())
 }
@@ -91,6 +56,23 @@ pub(super) async fn entry(
     Ok(find(connection, run, table).await?.map(|row| row.entry))
 }
 
+/// Keeps that a complete table holds what went straight into it.
+pub(super) async fn read_back(
+    connection: &mut SqliteConnection,
+    run: &str,
+    table: &str,
+) -> Result<(), DatabaseError> {
+    sqlx::query(
+        "UPDATE main.tombolo_ledger SET unread = FALSE WHERE run = ? AND table_name = ? COLLATE NOCASE AND done",
+    )
+    .bind(run.to_owned())
+    .bind(table.to_owned())
+    .execute(connection)
+    .await
+    .map_err(|error| refused(&error))?;
+    Ok(())
+}
+
 /// One row of the ledger.
 struct LedgerRow {
     next_seq: i64,
@@ -100,7 +82,7 @@ struct LedgerRow {
 
 /// What is known of the rows that were taken in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct RowsSoFar {
+pub(super) struct RowsSoFar {
     /// The sum of their digests; none when the table would give back others.
     digest: Option<u128>,
     /// Whether some went straight into the table, and were not looked at there.
@@ -321,6 +303,16 @@ impl Ledger {
             self.snapshot = Some(snapshot);
             self.snapshots += 1;
         }
+    }
+
+    /// What is known of the rows, those of the chunk under way included.
+    pub(super) fn new_rows(&self) -> RowsSoFar {
+        self.new_rows
+    }
+
+    /// What became known since is undone.
+    pub(super) fn back_to(&mut self, rows: RowsSoFar) {
+        self.new_rows = rows;
     }
 
     /// The chunk is gone.

@@ -1,7 +1,8 @@
 //! The rows of one table into it, chunk by chunk, each chunk one transaction with its step in the ledger.
 
-use super::checks::ForeignKeyCheck;
+use super::checks::{ForeignKeyCheck, ForeignKeys};
 use super::conversion::Conversion;
+use super::deferred::Deferred;
 use super::ledger::Ledger;
 use super::merge::Merge;
 use super::raw::RawConnection;
@@ -16,12 +17,13 @@ pub(super) struct Load {
     pub(super) conversion: Conversion,
     pub(super) merge: Merge,
     pub(super) foreign_keys: Vec<ForeignKeyCheck>,
+    pub(super) deferred: Deferred,
     pub(super) triggers: Vec<String>,
     pub(super) rejects: Rejects,
     pub(super) ledger: Ledger,
     pub(super) chunk: Chunk,
     /// Whether rows go into the table as they come.
-    straight: bool,
+    pub(super) straight: bool,
     /// Whether nobody else put rows into the table.
     alone: bool,
     /// Whether a chunk's transaction is open.
@@ -68,7 +70,7 @@ impl Load {
         load: &TableLoad,
         ledger: Ledger,
         (conversion, merge): (Conversion, Merge),
-        foreign_keys: Vec<ForeignKeyCheck>,
+        foreign_keys: ForeignKeys,
     ) -> Result<Self, DatabaseError> {
         staging::create(connection, &merge)?;
         let counts = ledger.counts();
@@ -91,7 +93,8 @@ impl Load {
             ),
             conversion,
             merge,
-            foreign_keys,
+            foreign_keys: foreign_keys.staged,
+            deferred: foreign_keys.deferred,
             triggers,
             chunk: Chunk::after(counts.received()),
             ledger,
@@ -233,31 +236,41 @@ impl Load {
         if !self.open {
             return Ok(ChunkCounts::default());
         }
-        let mut counts = ChunkCounts {
-            created: self.chunk.held,
-            ..ChunkCounts::default()
-        };
-        if !self.straight {
-            counts = self.apply(connection)?;
-            staging::clear(connection)?;
+        loop {
+            let staged = self.remember(connection)?;
+            let mut counts = ChunkCounts {
+                created: self.chunk.held,
+                ..ChunkCounts::default()
+            };
+            if !self.straight {
+                counts = self.apply(connection)?;
+                self.applied(connection)?;
+                staging::clear(connection)?;
+            }
+            counts.failed = self.rejects.in_chunk();
+            let forgiven = self.rejects.forgiven();
+            // Rows that were rejected before say nothing about how far the run is.
+            let last_key = self.chunk.last_key.as_deref();
+            let last_key = last_key.filter(|_| !self.rejects.are_retried());
+            self.ledger
+                .advance(connection, counts, forgiven, last_key)?;
+            match connection.execute("COMMIT", &[]) {
+                // A row refers to one that did not come: which, the staging tells.
+                Err(error) if self.straight && error.is_constraint() => {
+                    return Err(self.not_straight());
+                }
+                Err(error) if error.is_constraint() => {
+                    self.reject_unresolved(connection, &staged, error)?;
+                    continue;
+                }
+                done => done?,
+            };
+            self.ledger.committed(counts, forgiven);
+            self.rejects.committed();
+            self.open = false;
+            self.chunk = Chunk::after(self.chunk.arrived);
+            return Ok(counts);
         }
-        counts.failed = self.rejects.in_chunk();
-        let forgiven = self.rejects.forgiven();
-        // Rows that were rejected before say nothing about how far the run is.
-        let last_key = self.chunk.last_key.as_deref();
-        let last_key = last_key.filter(|_| !self.rejects.are_retried());
-        self.ledger
-            .advance(connection, counts, forgiven, last_key)?;
-        match connection.execute("COMMIT", &[]) {
-            // A row refers to one that did not come: which, the staging tells.
-            Err(error) if self.straight && error.is_constraint() => return Err(self.not_straight()),
-            done => done?,
-        };
-        self.ledger.committed(counts, forgiven);
-        self.rejects.committed();
-        self.open = false;
-        self.chunk = Chunk::after(self.chunk.arrived);
-        Ok(counts)
     }
 
     /// Forgets the chunk under way, whose transaction is no more.

@@ -5,6 +5,7 @@ mod checks;
 mod conversion;
 mod copying;
 mod decimal;
+mod deferred;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -12,6 +13,7 @@ mod keeping;
 mod ledger;
 mod load;
 mod merge;
+mod origins;
 mod raw;
 mod rejects;
 mod schema;

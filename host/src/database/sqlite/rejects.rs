@@ -40,6 +40,11 @@ impl Rejects {
         self.chunk
     }
 
+    /// Of the rows rejected in the chunk under way only the first ones are; the others are undone.
+    pub(super) fn back_to(&mut self, rejected: u64) {
+        self.chunk = rejected;
+    }
+
     /// Rejects of earlier chunks that the chunk under way removed.
     pub(super) fn forgiven(&self) -> u64 {
         self.forgiven

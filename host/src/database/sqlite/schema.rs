@@ -1,11 +1,10 @@
 //! What a SQLite database says about its tables, by its pragma functions.
 
-use std::collections::HashMap;
-
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::error::refused;
+use super::origins;
 use super::storage::LocalColumn;
 use super::types::{Affinity, logical_of};
 use crate::bindings::database::{TableKind, TableSummary};
@@ -102,7 +101,7 @@ pub(super) async fn table(
     let strict: bool = get(&found, 2)?;
 
     let indexes = indexes(connection, name).await?;
-    let origins = origins(connection, name).await?;
+    let origins = origins::of_table(connection, name).await?;
     let rows = rows(
         connection,
         "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1 ORDER BY cid",
@@ -132,7 +131,8 @@ pub(super) async fn table(
         let declared: String = get(row, 1)?;
         let rowid = rowid_key == Some(&name);
         let affinity = Affinity::of(&declared, strict);
-        let origin = origins.get(&name).cloned().unwrap_or_else(|| {
+        let kept = origins.get(&name);
+        let origin = kept.map(|kept| kept.origin.clone()).unwrap_or_else(|| {
             // Only STRICT gives this word its meaning; elsewhere a column without a type is the same.
             let any = strict && declared.eq_ignore_ascii_case("any");
             format!("sqlite:{}", if any { "" } else { &declared })
@@ -156,7 +156,8 @@ pub(super) async fn table(
             default: get(row, 3)?,
             generation: match get::<i64>(row, 5)? {
                 2 | 3 => Generation::Computed,
-                _ if rowid => Generation::IdentityDefault,
+                // SQLite numbers every rowid, also where the column was made for one that nobody numbered.
+                _ if rowid && kept.is_none_or(|kept| kept.numbered) => Generation::IdentityDefault,
                 _ => Generation::None,
             },
             name,
@@ -194,6 +195,7 @@ pub(super) async fn table(
             primary_key,
             unique_keys,
             foreign_keys: foreign_keys(connection, name).await?,
+            enums: Vec::new(),
         },
         storage,
         declared: declared_types,
@@ -278,32 +280,32 @@ async fn foreign_keys(
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
-/// What Tombolo kept about where the columns of a table come from.
-async fn origins(
+/// The foreign keys of all tables that refer to one and do nothing when it changes, each with its table.
+pub(super) async fn referring(
     connection: &mut SqliteConnection,
     table: &str,
-) -> Result<HashMap<String, String>, DatabaseError> {
-    let kept = rows(
+) -> Result<Vec<(String, ForeignKey)>, DatabaseError> {
+    let tables = rows(
         connection,
-        "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ?",
-        "tombolo_columns",
-    )
-    .await?;
-    if kept.is_empty() {
-        return Ok(HashMap::new());
-    }
-    rows(
-        connection,
-        "SELECT column_name, origin FROM main.tombolo_columns WHERE table_name = ?",
+        "SELECT DISTINCT l.name FROM pragma_table_list AS l, pragma_foreign_key_list(l.name, 'main') AS f
+         WHERE l.schema = 'main' AND l.type = 'table' AND f.\"table\" = ? COLLATE NOCASE AND f.on_update = 'NO ACTION'",
         table,
     )
-    .await?
-    .iter()
-    .map(|row| Ok((get(row, 0)?, get(row, 1)?)))
-    .collect()
+    .await?;
+    let mut keys = Vec::new();
+    for row in &tables {
+        let child: String = get(row, 0)?;
+        for key in foreign_keys(connection, &child).await? {
+            if key.referenced_table.eq_ignore_ascii_case(table) {
+                keys.push((child.clone(), key));
+            }
+        }
+    }
+    Ok(keys)
 }
 
-async fn rows(
+/// The answer to a question about one name.
+pub(super) async fn rows(
     connection: &mut SqliteConnection,
     sql: &'static str,
     name: &str,
@@ -316,7 +318,7 @@ async fn rows(
 }
 
 /// One value; names that are no UTF-8 end here.
-fn get<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, DatabaseError>
+pub(super) fn get<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, DatabaseError>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {

@@ -11,6 +11,7 @@ use super::conversion::Conversion;
 use super::ledger::{self, Ledger, execute};
 use super::load::Load;
 use super::merge::Merge;
+use super::origins;
 use super::raw::{self, RawConnection};
 use super::schema::{self, Table};
 use super::staging;
@@ -171,6 +172,10 @@ impl Target for SqliteTarget {
         self.work(staging::remove).await?;
         Ok(load.loaded())
     }
+
+    async fn read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError> {
+        ledger::read_back(&mut *self.connection.lock().await, run, table).await
+    }
 }
 
 /// Makes the table, where this run does, and its ledger row, or finds both.
@@ -186,7 +191,7 @@ async fn enter(
     {
         run_all(connection, statements).await?;
         let made = schema::table(connection, database, name).await?;
-        ledger::keep_origins(connection, &made, &load.incoming).await?;
+        origins::keep(connection, &made, &load.incoming).await?;
     }
     let local = schema::table(connection, database, name).await?;
     let ledger = Ledger::enter(connection, load, &local.schema.table).await?;

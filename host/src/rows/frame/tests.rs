@@ -27,6 +27,7 @@ fn stream(rows: u64, compress: bool) -> Vec<u8> {
         primary_key: vec!["id".to_owned()],
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
+        enums: Vec::new(),
     };
     let header = StreamHeader {
         table,

@@ -54,6 +54,7 @@ fn table(name: &str, references: &[&str]) -> TableSchema {
         primary_key: vec!["id".to_owned()],
         unique_keys: Vec::new(),
         foreign_keys,
+        enums: Vec::new(),
     }
 }
 

@@ -18,6 +18,7 @@ fn table(columns: &[(&str, LogicalType, Generation)]) -> TableSchema {
         primary_key: vec!["id".to_owned()],
         unique_keys: vec![],
         foreign_keys: vec![],
+        enums: Vec::new(),
     }
 }
 

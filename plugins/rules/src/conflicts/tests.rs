@@ -34,6 +34,7 @@ fn goods() -> TableSchema {
         primary_key: vec!["id".into()],
         unique_keys: vec![],
         foreign_keys: vec![],
+        enums: Vec::new(),
     }
 }
 
@@ -259,6 +260,7 @@ fn schemas() -> impl Generate<Value = TableSchema> {
         primary_key,
         unique_keys: vec![],
         foreign_keys: vec![],
+        enums: Vec::new(),
     })
 }
 

@@ -1,8 +1,9 @@
 //! Schema-to-DDL: the statement that creates a table like one of another database.
 //!
-//! A created table gets its columns, NOT NULL, the primary key, numbering and defaults that are plain values. What it
+//! A created table gets its columns, the enums that they have, NOT NULL, the primary key, numbering and defaults that are plain values. What it
 //! does not get is named in the plan. Every piece of the peer's text is either quoted, one of a list, or left out.
 
+mod enums;
 mod literal;
 mod postgres;
 mod sqlite;
@@ -71,7 +72,7 @@ impl Declaration {
     }
 }
 
-/// The statement that creates a table like the incoming one, and what it leaves behind. `types`: those of the columns'
+/// The statements that create a table like the incoming one, and what they leave behind. `types`: those of the columns'
 /// types that somebody made in the database here too.
 ///
 /// # Errors
@@ -94,6 +95,11 @@ pub fn create_table(
     };
     check(target, incoming)?;
 
+    let (mut before, made) = match target {
+        Target::Postgres => enums::create(incoming, types),
+        Target::Sqlite => Default::default(),
+    };
+    let types = [types, &made].concat();
     let mut not_carried = Vec::new();
     let mut parts = Vec::new();
     for column in &incoming.columns {
@@ -107,7 +113,7 @@ pub fn create_table(
                 target,
                 column,
                 incoming,
-                types,
+                &types,
                 &mut not_carried,
             ));
         }
@@ -124,7 +130,7 @@ pub fn create_table(
         ));
     }
 
-    let statement = Statement {
+    before.push(Statement {
         kind: StatementKind::CreateTable,
         object: incoming.table.clone(),
         sql: format!(
@@ -132,9 +138,9 @@ pub fn create_table(
             quote(&incoming.table),
             parts.join(", ")
         ),
-    };
+    });
     Ok(DdlPlan {
-        before: vec![statement],
+        before,
         after: Vec::new(),
         not_carried,
     })

@@ -189,7 +189,7 @@ fn made_here(name: &str, types: &[String]) -> Option<String> {
 
 /// The name of a type as `format_type` prints it, each part of it in quotes, so that none is a word of SQL; none where
 /// it has characters that are more than a name.
-fn quoted(name: &str) -> Option<String> {
+pub fn quoted(name: &str) -> Option<String> {
     let mut sql = String::new();
     let mut rest = name;
     loop {

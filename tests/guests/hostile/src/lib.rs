@@ -15,6 +15,7 @@
 //! | `new-code` | 8 letters from `A` to `H`, as it should |
 //! | `create-table` for a table `two-statements` | a second statement in the same text |
 //! | `create-table` for a table `other-object` | creates another table than it says |
+//! | `create-table` for a table `type-…` | makes a type that the table does not declare, before the table |
 //! | `create-table` for any other table | `DROP TABLE`, called a `create-table` |
 
 #[allow(unsafe_code, missing_docs, reason = "generated code")]
@@ -32,7 +33,7 @@ use std::hint::black_box;
 use bindings::exports::tombolo::sync::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
 use bindings::exports::tombolo::sync::{conflicts, ddl, sessions};
 use bindings::tombolo::sync::types::{
-    Cell, DdlPlan, Dialect, Error, Generation, Row, SessionFacts, SetPlan, Statement,
+    Cell, DdlPlan, Dialect, EnumType, Error, Generation, Row, SessionFacts, SetPlan, Statement,
     StatementKind, TableSchema, Verdict,
 };
 
@@ -136,24 +137,52 @@ impl ddl::Guest for Hostile {
         incoming: TableSchema,
         _types: Vec<String>,
     ) -> Result<DdlPlan, Error> {
-        let object = incoming.table;
+        let object = incoming.table.clone();
         let quoted = format!("\"{}\"", object.replace('"', "\"\""));
         let sql = match object.as_str() {
             "two-statements" => format!("CREATE TABLE {quoted} (a integer); DROP TABLE {quoted}"),
             "other-object" => "CREATE TABLE something_else (a integer)".to_owned(),
+            name if name.starts_with("type-") => format!("CREATE TABLE {quoted} (id integer)"),
             _ => format!("DROP TABLE {quoted}"),
         };
+        let make_type = type_beside(&incoming.enums, &object).map(|sql| Statement {
+            kind: StatementKind::CreateType,
+            object: object.clone(),
+            sql,
+        });
         let statement = Statement {
-            kind: StatementKind::CreateTable,
+            kind: match object.as_str() {
+                "type-as-table" => StatementKind::CreateType,
+                _ => StatementKind::CreateTable,
+            },
             object,
             sql,
         };
         Ok(DdlPlan {
-            before: vec![statement],
+            before: make_type.into_iter().chain([statement]).collect(),
             after: Vec::new(),
             not_carried: Vec::new(),
         })
     }
+}
+
+/// A statement that makes another type than the ones that a table declares.
+fn type_beside(declared: &[EnumType], table: &str) -> Option<String> {
+    let kind = declared.first()?;
+    let labels = kind.labels.join("', '");
+    let name = &kind.name;
+    Some(match table {
+        "type-composite" => format!("CREATE TYPE {name} AS (a integer)"),
+        "type-range" => format!("CREATE TYPE {name} AS RANGE (SUBTYPE = integer)"),
+        "type-other-labels" => format!("CREATE TYPE {name} AS ENUM ('{labels}', 'more')"),
+        "type-fewer-labels" => format!("CREATE TYPE {name} AS ENUM ()"),
+        "type-other-name" => format!("CREATE TYPE \"other\" AS ENUM ('{labels}')"),
+        "type-other-schema" => format!("CREATE TYPE pg_catalog.{name} AS ENUM ('{labels}')"),
+        "type-twice" => {
+            format!("CREATE TYPE {name} AS ENUM ('{labels}'); CREATE TYPE other AS ENUM ()")
+        }
+        _ => return None,
+    })
 }
 
 fn unknown(strategy: &str) -> Error {

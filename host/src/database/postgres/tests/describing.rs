@@ -164,7 +164,7 @@ async fn origins_are_kept_with_created_tables() {
     wanted.columns[1].origin = "sqlite:NVARCHAR(160)".to_owned();
     let mut target = site.target().await;
     let statement =
-        CheckedStatement("CREATE TABLE shop (id bigint PRIMARY KEY, name text)".to_owned());
+        CheckedStatement::new("CREATE TABLE shop (id bigint PRIMARY KEY, name text)".to_owned());
     let creating = |run: &str, wanted: &TableSchema, statements: Vec<CheckedStatement>| TableLoad {
         run: run.to_owned(),
         create: Some(statements),
@@ -187,8 +187,8 @@ async fn origins_are_kept_with_created_tables() {
         "1"
     );
 
-    let bad = CheckedStatement("CREATE TABLE broken (id nonsense)".to_owned());
-    let other = CheckedStatement("CREATE TABLE other (id int)".to_owned());
+    let bad = CheckedStatement::new("CREATE TABLE broken (id nonsense)".to_owned());
+    let other = CheckedStatement::new("CREATE TABLE other (id int)".to_owned());
     let error = target
         .begin_table(creating("run-2", &wanted, vec![other, bad]))
         .await

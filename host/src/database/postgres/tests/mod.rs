@@ -8,6 +8,7 @@
 )]
 
 mod describing;
+mod enums;
 mod ledger;
 mod plans;
 mod races;
@@ -228,6 +229,7 @@ fn announced(table: &str, columns: &[(&str, LogicalType)], key: &[&str]) -> Tabl
         primary_key: key.iter().map(|&name| name.to_owned()).collect(),
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
+        enums: Vec::new(),
     }
 }
 
@@ -270,7 +272,7 @@ fn failed(counts: ChunkCounts, failed: u64) -> ChunkCounts {
 fn made(load: TableLoad, statements: &[&str]) -> TableLoad {
     let statements = statements
         .iter()
-        .map(|&sql| CheckedStatement(sql.to_owned()));
+        .map(|&sql| CheckedStatement::new(sql.to_owned()));
     TableLoad {
         create: Some(statements.collect()),
         ..load

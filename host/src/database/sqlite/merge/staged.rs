@@ -1,6 +1,7 @@
 //! The statements that put rows into the staging, look at them there, and take them out.
 
 use super::{Merge, Update};
+use crate::database::quote;
 
 impl Merge {
     /// Makes the staging.
@@ -86,6 +87,92 @@ impl Merge {
                 self.matches()
             )
         })
+    }
+
+    /// Staged rows whose row in the table refers to none in another, at most so many; none where they cannot be told.
+    pub(in crate::database::sqlite) fn without_parent(
+        &self,
+        child: &[String],
+        parent: &str,
+        referenced: &[String],
+    ) -> Option<String> {
+        let child: Vec<String> = match self.has_key() {
+            true => child
+                .iter()
+                .map(|name| format!("t.{}", quote(name)))
+                .collect(),
+            // New rows have what they bring.
+            false => child
+                .iter()
+                .map(|name| {
+                    let name = quote(name);
+                    let mut inserted = self.inserted();
+                    let found = inserted.find(|(column, _)| column.eq_ignore_ascii_case(&name));
+                    found.map(|(_, staged)| staged)
+                })
+                .collect::<Option<_>>()?,
+        };
+        let table = match self.has_key() {
+            true => format!(" CROSS JOIN {} AS t ON {}", self.table, self.matches()),
+            false => String::new(),
+        };
+        let given: Vec<_> = child
+            .iter()
+            .map(|value| format!("{value} IS NOT NULL"))
+            .collect();
+        let same: Vec<_> = referenced
+            .iter()
+            .zip(&child)
+            .map(|(name, value)| format!("p.{} = {value}", quote(name)))
+            .collect();
+        Some(format!(
+            "SELECT s.row FROM temp.tombolo_staging AS s{table} WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM main.{} AS p WHERE {}) ORDER BY s.row LIMIT ?",
+            given.join(" AND "),
+            quote(parent),
+            same.join(" AND ")
+        ))
+    }
+
+    /// Staged rows that would change what rows of a table refer to, at most so many; none if the plan changes no such
+    /// column.
+    pub(in crate::database::sqlite) fn takes_away(
+        &self,
+        child: &str,
+        referring: &[String],
+        referenced: &[String],
+    ) -> Option<String> {
+        let update = self.update.as_ref()?;
+        let is_referenced = |column: &String| {
+            referenced
+                .iter()
+                .any(|name| quote(name).eq_ignore_ascii_case(column))
+        };
+        let changes: Vec<_> = update
+            .columns
+            .iter()
+            .filter_map(|(index, value)| Some((self.columns.get(*index)?, value)))
+            .filter(|(column, _)| is_referenced(column))
+            .map(|(column, value)| format!("t.{column} IS NOT ({value})"))
+            .collect();
+        if changes.is_empty() || referring.len() != referenced.len() {
+            return None;
+        }
+        let newer = self.newer(update).unwrap_or_else(|| "TRUE".to_owned());
+        let refer: Vec<_> = referring
+            .iter()
+            .zip(referenced)
+            .map(|(name, referenced)| format!("t.{} = c.{}", quote(referenced), quote(name)))
+            .collect();
+        Some(format!(
+            "SELECT s.row FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} WHERE ({}) AND {newer} \
+             AND EXISTS (SELECT 1 FROM main.{} AS c WHERE {}) ORDER BY s.row LIMIT ?",
+            self.table,
+            self.matches(),
+            changes.join(" OR "),
+            quote(child),
+            refer.join(" AND ")
+        ))
     }
 
     /// Counts the staged rows that the plan would still change, or that are not in the table; NULL is no key.

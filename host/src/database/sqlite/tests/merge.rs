@@ -30,6 +30,7 @@ fn table() -> Table {
             primary_key: vec!["k".to_owned()],
             unique_keys: vec![],
             foreign_keys: vec![],
+            enums: Vec::new(),
         },
         storage: vec![],
         declared: vec![],

@@ -7,8 +7,10 @@
     reason = "tests"
 )]
 
+mod deferred;
 mod merge;
 mod raw;
+mod reading;
 mod rejects;
 mod source;
 mod storage;
@@ -152,7 +154,7 @@ fn block(rows: &[Vec<Cell>]) -> RowBlock {
 }
 
 fn statement(sql: &str) -> CheckedStatement {
-    CheckedStatement(sql.to_owned())
+    CheckedStatement::new(sql.to_owned())
 }
 
 fn counts(created: u64, updated: u64, same: u64, skipped: u64) -> ChunkCounts {

@@ -266,6 +266,7 @@ async fn values_of_another_database_come_back_by_their_origin() {
         primary_key: vec!["id".to_owned()],
         unique_keys: vec![],
         foreign_keys: vec![],
+        enums: Vec::new(),
     };
     let mut writer = target(&database).await;
     let create = statement(

@@ -60,6 +60,15 @@ fn hostile_column() -> impl Strategy<Value = Column> {
         )
 }
 
+/// A name as `format_type` prints it, always in quotes.
+fn quoted_name(printed: &str) -> String {
+    if printed.starts_with('"') {
+        printed.to_owned()
+    } else {
+        quote(printed)
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -71,15 +80,27 @@ proptest! {
         in_key in 0_usize..3,
         sqlite in any::<bool>(),
         known in any::<bool>(),
+        labels in prop::option::of(prop::collection::vec(hostile(), 0..3)),
     ) {
         let dialect = if sqlite { Dialect::Sqlite } else { Dialect::Postgres };
         let types = columns.iter().filter_map(|column| column.origin.strip_prefix("pg:")).filter(|_| known);
         let types: Vec<String> = types.map(str::to_owned).collect();
+        let mut enums: Vec<EnumType> = Vec::new();
+        for name in columns.iter().filter_map(|column| column.origin.strip_prefix("pg:")) {
+            if let Some(labels) = &labels {
+                enums.push(EnumType { name: name.to_owned(), labels: labels.clone() });
+            }
+        }
         let primary_key = columns.iter().take(in_key).map(|column| column.name.clone()).collect();
-        let table = TableSchema { table: name, columns, primary_key, unique_keys: vec![], foreign_keys: vec![] };
+        let table = TableSchema { table: name, columns, primary_key, unique_keys: vec![], foreign_keys: vec![], enums, };
         match create_table(&dialect, &table, &types) {
             Ok(plan) => {
                 let create = parsed(&dialect, &plan);
+                for statement in plan.before.iter().rev().skip(1) {
+                    let made = enums::parsed(statement);
+                    let declared = |kind: &EnumType| quoted_name(&kind.name) == made.name && kind.labels == made.labels;
+                    prop_assert!(!sqlite && table.enums.iter().any(declared), "{}", statement.sql);
+                }
                 let names: Vec<&String> = create.columns.iter().map(|column| &column.name.value).collect();
                 let expected: Vec<&String> = table.columns.iter().map(|column| &column.name).collect();
                 prop_assert_eq!(names, expected);

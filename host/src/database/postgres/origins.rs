@@ -1,0 +1,91 @@
+//! Where the columns of tables that were made here come from.
+
+use super::connection::{Session, column, query};
+use super::schema::{Description, OWN_SCHEMA, Relation};
+use super::types::ColumnType;
+use crate::bindings::types::{Column, TableSchema};
+use crate::database::DatabaseError;
+
+/// Keeps the origins of a new table's columns, where they are not simply the types they now have.
+pub(super) async fn keep(
+    session: &mut Session,
+    made: &Description,
+    wanted: &TableSchema,
+) -> Result<(), DatabaseError> {
+    let relation = &made.relation;
+    session
+        .execute(
+            query("DELETE FROM tombolo.columns WHERE table_schema = $1 AND table_name = $2")
+                .bind(relation.schema.clone())
+                .bind(relation.table.clone()),
+        )
+        .await?;
+    for wanted in &wanted.columns {
+        let Some((_, kind)) = made.column(&wanted.name) else {
+            continue;
+        };
+        if wanted.origin == kind.origin() {
+            continue;
+        }
+        session
+            .execute(
+                query("INSERT INTO tombolo.columns VALUES ($1, $2, $3, $4, $5)")
+                    .bind(relation.schema.clone())
+                    .bind(relation.table.clone())
+                    .bind(wanted.name.clone())
+                    .bind(wanted.origin.clone())
+                    .bind(kind.declared.clone()),
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Gives columns the origins that were kept for them.
+pub(super) async fn apply(
+    session: &mut Session,
+    relation: &Relation,
+    columns: &mut [Column],
+    types: &[ColumnType],
+) -> Result<(), DatabaseError> {
+    if !are_kept(session).await? {
+        return Ok(());
+    }
+    let rows = session
+        .rows(
+            query(
+                "SELECT column_name, origin, stored_as FROM tombolo.columns \
+                 WHERE table_schema = $1 AND table_name = $2",
+            )
+            .bind(relation.schema.clone())
+            .bind(relation.table.clone()),
+        )
+        .await?;
+    for row in &rows {
+        let name: String = column(row, 0)?;
+        let stored_as: String = column(row, 2)?;
+        for (described, kind) in columns.iter_mut().zip(types) {
+            // A column whose type somebody changed is what it is now.
+            if described.name == name && kind.declared == stored_as {
+                described.origin = column(row, 1)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the table of origins is here and may be read. Asked of the catalog: an error would end a snapshot.
+async fn are_kept(session: &mut Session) -> Result<bool, DatabaseError> {
+    let row = session
+        .row(
+            query(
+                "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = $1 AND c.relname = 'columns' AND c.relkind = 'r' \
+                 AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+                 AND pg_catalog.has_table_privilege(c.oid, 'SELECT')",
+            )
+            .bind(OWN_SCHEMA),
+        )
+        .await?;
+    Ok(row.is_some())
+}
