@@ -101,15 +101,6 @@ pub struct BucketDigest {
 }
 
 impl BucketDigest {
-    /// The rows of a block, as if they were all that a bucket has.
-    #[must_use]
-    pub fn of(block: &RowBlock) -> Self {
-        Self {
-            rows: block.row_count().into(),
-            digest: block.digest(),
-        }
-    }
-
     /// Puts rows together.
     pub fn add(&mut self, other: Self) {
         self.rows += other.rows;

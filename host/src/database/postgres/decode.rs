@@ -50,15 +50,8 @@ impl CopyReader {
 
     /// Moves the next complete row into the builder; false: more bytes are needed.
     pub(super) fn next_row(&mut self, rows: &mut BlockBuilder) -> Result<bool, DecodeError> {
-        if !self.started && !self.start()? {
+        if !self.begins_row()? {
             return Ok(false);
-        }
-        if self.ended {
-            return if self.buffer.is_empty() {
-                Ok(false)
-            } else {
-                Err(DecodeError::Format)
-            };
         }
         let Some(length) = self.row_length()? else {
             return Ok(false);
@@ -96,6 +89,26 @@ impl CopyReader {
         rows.end_row();
         self.buffer.advance(length);
         Ok(true)
+    }
+
+    /// The next complete row as it is in the stream; none: more bytes are needed.
+    pub(super) fn next_encoded(&mut self) -> Result<Option<BytesMut>, DecodeError> {
+        if !self.begins_row()? {
+            return Ok(None);
+        }
+        let length = self.row_length()?;
+        Ok(length.map(|length| self.buffer.split_to(length)))
+    }
+
+    /// Whether a row may follow: the stream has started and not ended.
+    fn begins_row(&mut self) -> Result<bool, DecodeError> {
+        if !self.started && !self.start()? {
+            return Ok(false);
+        }
+        match self.ended && !self.buffer.is_empty() {
+            true => Err(DecodeError::Format),
+            false => Ok(!self.ended),
+        }
     }
 
     /// Whether the stream came to its end.

@@ -8,6 +8,7 @@ use super::encode::Conversion;
 use super::key_order::KeyOrder;
 use super::ledger::Ledger;
 use super::merge::Merge;
+use super::reading_back::digest_of;
 use super::rejects::Rejects;
 use super::schema::Description;
 use super::staging::{STAGING, StagedColumn};
@@ -15,7 +16,7 @@ use super::types::{Carrier, ColumnType};
 use super::{error, plan};
 use crate::bindings::types::LogicalType;
 use crate::database::{ChunkCounts, DatabaseError, Misfit, TableLoad};
-use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
+use crate::rows::{BlockBuilder, BucketDigest, CellRef, RowBlock, RowRef};
 
 /// An unanalysed staging misleads the planner from about this many rows on.
 const ANALYZE_ROWS: u64 = 1_000;
@@ -41,6 +42,8 @@ pub(super) struct Chunk {
     pub(super) unfit: Vec<(u64, String)>,
     /// Whether texts are known to be what their types would print.
     pub(super) exact_casts: bool,
+    /// The rows as they were sent straight into the table.
+    sent: BucketDigest,
 }
 
 /// A table between `begin_table` and `finish_table`.
@@ -57,6 +60,8 @@ pub(super) struct Loading {
     straight: bool,
     /// Rows committed, those of earlier attempts of the run included.
     pub(super) received: u64,
+    /// The rows that this attempt sent straight into the table and committed.
+    pub(super) sent: BucketDigest,
     /// Of the plan's keys in the chunk.
     pub(super) key_order: KeyOrder,
     pub(super) chunk: Chunk,
@@ -130,6 +135,7 @@ impl Loading {
             ledger,
             rejects,
             received,
+            sent: BucketDigest::default(),
             chunk: Chunk::default(),
         })
     }
@@ -198,6 +204,10 @@ impl Loading {
             }
             let before = out.len();
             match self.pass_row(position, row, &mut out) {
+                Ok(()) if self.straight => {
+                    let row = out.get(before..).unwrap_or_default();
+                    self.chunk.sent.add(digest_of(row));
+                }
                 Ok(()) => {}
                 Err(DatabaseError::Misfit(misfit)) => {
                     out.truncate(before);
@@ -330,6 +340,7 @@ impl Loading {
         self.ledger.committed(counts, self.rejects.forgiven());
         self.rejects.committed();
         self.received += self.chunk.rows;
+        self.sent.add(self.chunk.sent);
         self.key_order.reset();
         self.chunk = Chunk::default();
     }

@@ -1,20 +1,31 @@
 //! Rows that went straight into a table of the run, read again while more of them arrive.
 //!
 //! Only the run's own COPY fills such a table, page after page, so that what stands before the last page changes no more.
-//! Where somebody else writes to it, the sums differ.
+//! Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the server prints a
+//! value otherwise, or somebody else writes to the table, the sums differ, and a closer look has to tell.
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use futures::StreamExt;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::connection::{Server, Session, column, query};
+use super::decode::{CopyReader, DecodeError};
 use super::error;
 use super::loading::Loading;
-use super::reading::send_rows;
-use super::types::ColumnType;
+use super::types::Carrier;
 use crate::database::{DatabaseError, quote};
 use crate::rows::BucketDigest;
+
+/// One row of a COPY stream, as if it were all rows of a table.
+pub(super) fn digest_of(row: &[u8]) -> BucketDigest {
+    BucketDigest {
+        rows: 1,
+        digest: xxh3_128(row),
+    }
+}
 
 /// A table that is read behind its COPY, on a connection of its own. Dropped, it is given up.
 pub(super) struct ReadingBack {
@@ -29,7 +40,7 @@ struct Table {
     only: String,
     /// The sent columns in their order.
     columns: String,
-    types: Vec<ColumnType>,
+    carriers: Vec<Carrier>,
 }
 
 impl ReadingBack {
@@ -43,7 +54,7 @@ impl ReadingBack {
             name: loading.local.relation.table.clone(),
             only: loading.local.relation.only(),
             columns: expressions.collect::<Vec<_>>().join(", "),
-            types: loading.columns.iter().map(|one| one.kind.clone()).collect(),
+            carriers: loading.columns.iter().map(|one| one.kind.carrier).collect(),
         };
         let (commits, committed) = watch::channel(());
         commits.send_replace(());
@@ -57,7 +68,7 @@ impl ReadingBack {
         self.commits.send_replace(());
     }
 
-    /// Reads the rest. Answers how many rows the table holds, and the sum of their digests.
+    /// Reads the rest. Answers the sum of [`digest_of`] all rows in the table.
     pub(super) async fn finish(mut self) -> Result<BucketDigest, DatabaseError> {
         drop(self.commits);
         match self.work.join_next().await {
@@ -116,17 +127,28 @@ impl Table {
             "COPY (SELECT {} FROM {} WHERE {range}) TO STDOUT (FORMAT binary)",
             self.columns, self.only
         );
-        let (sender, mut blocks) = mpsc::channel(2);
-        let mut sum = BucketDigest::default();
-        let add = async {
-            while let Some(block) = blocks.recv().await {
-                sum.add(BucketDigest::of(&block));
-            }
+        let malformed = |error: DecodeError| DatabaseError::Unsuitable {
+            table: self.name.clone(),
+            reason: error.to_string(),
         };
-        let read = send_rows(session, &statement, &self.types, &self.name, sender);
-        let (read, ()) = tokio::join!(read, add);
-        read?;
-        Ok(sum)
+        let broken = |error| error::at_work(&error);
+        let mut copy = CopyReader::new(self.carriers.clone());
+        let mut sum = BucketDigest::default();
+        let mut pieces = session
+            .raw()
+            .copy_out_raw(&statement)
+            .await
+            .map_err(broken)?;
+        while let Some(piece) = pieces.next().await {
+            copy.push(&piece.map_err(broken)?);
+            while let Some(row) = copy.next_encoded().map_err(malformed)? {
+                sum.add(digest_of(&row));
+            }
+        }
+        match copy.is_complete() {
+            true => Ok(sum),
+            false => Err(malformed(DecodeError::Format)),
+        }
     }
 }
 
