@@ -14,8 +14,8 @@ use super::schema::Description;
 use super::staging::{STAGING, StagedColumn};
 use super::types::{Carrier, ColumnType};
 use super::{error, plan};
-use crate::bindings::types::LogicalType;
-use crate::database::{ChunkCounts, DatabaseError, Misfit, TableLoad};
+use crate::bindings::types::{LogicalType, Stored};
+use crate::database::{ChunkCounts, DatabaseError, Loaded, Misfit, TableLoad};
 use crate::rows::{BlockBuilder, BucketDigest, CellRef, RowBlock, RowRef};
 
 /// An unanalysed staging misleads the planner from about this many rows on.
@@ -58,6 +58,8 @@ pub(super) struct Loading {
     pub(super) rejects: Rejects,
     /// Whether rows go into the table itself: it is this run's, and takes them as they are.
     straight: bool,
+    /// Whether rows are read as they arrived: decimals of SQLite come as numbers of several kinds, and are read as texts.
+    has_one_form: bool,
     /// Rows committed, those of earlier attempts of the run included.
     pub(super) received: u64,
     /// The rows that this attempt sent straight into the table and committed.
@@ -76,14 +78,12 @@ impl Loading {
     ) -> Result<Self, DatabaseError> {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, &constraints)?;
         let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
-            // Decimals of SQLite come as numbers of several kinds, and would be read back as texts.
-            let one_form =
-                incoming.logical != LogicalType::Decimal || incoming.origin.starts_with("pg:");
-            one_form
-                && staged.kind.carrier != Carrier::ByText
-                && incoming.logical == staged.kind.logical
+            staged.kind.carrier != Carrier::ByText && incoming.logical == staged.kind.logical
         };
         let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
+        let has_one_form = load.incoming.columns.iter().all(|incoming| {
+            incoming.logical != LogicalType::Decimal || incoming.origin.starts_with("pg:")
+        });
         if !load.straight
             || load.create.is_none()
             || load.plan.regenerate_key
@@ -132,6 +132,7 @@ impl Loading {
             columns,
             key,
             straight: ledger.is_straight(),
+            has_one_form,
             ledger,
             rejects,
             received,
@@ -155,6 +156,23 @@ impl Loading {
     /// The rows that are staged from now on come from this snapshot.
     pub(super) fn read_from(&mut self, snapshot: &str) {
         self.ledger.read_from(snapshot);
+    }
+
+    /// What is known of the complete table, as far as this connection can tell. `read_back`: what went straight into it
+    /// was found in it.
+    pub(super) fn loaded(&self, read_back: bool) -> Loaded {
+        let mut loaded = self.ledger.loaded(self.constraints.trigger_names());
+        if read_back {
+            loaded.stored = Stored::Verified;
+        } else if loaded.digest.is_some() && !self.has_one_form {
+            loaded.stored = Stored::Unverified(
+                "it has decimals of several forms, and was not filled in one go".to_owned(),
+            );
+        } else {
+            return loaded;
+        }
+        loaded.digest = None;
+        loaded
     }
 
     pub(super) fn unsuitable(&self, reason: String) -> DatabaseError {

@@ -13,7 +13,6 @@ use super::reading_back::ReadingBack;
 use super::schema::{self, Description};
 use super::staging::{EXISTING, STAGING};
 use super::{constraints, enums, error, numbering, origins};
-use crate::bindings::types::Stored;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
     TableLoad, Target,
@@ -314,18 +313,16 @@ impl Target for PostgresTarget {
         free(&mut self.session)?
             .run(format!("DROP TABLE IF EXISTS {STAGING}, {EXISTING}"))
             .await?;
-        let triggers = loading.constraints.trigger_names();
-        let mut loaded = loading.ledger().loaded(triggers);
-        if let Some(reading_back) = self.reading_back.take()
-            && let Ok(read) = reading_back.finish().await
-            && read == loading.sent
-        {
+        let read = match self.reading_back.take() {
+            Some(reading_back) => reading_back.finish().await.ok(),
+            None => None,
+        };
+        let read_back = read == Some(loading.sent);
+        if read_back {
             let session = free(&mut self.session)?;
             loading.ledger().was_read_back(session).await?;
-            loaded.stored = Stored::Verified;
-            loaded.digest = None;
         }
-        Ok(loaded)
+        Ok(loading.loaded(read_back))
     }
 
     async fn read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError> {

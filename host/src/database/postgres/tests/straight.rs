@@ -125,3 +125,47 @@ async fn a_table_that_was_there_is_staged() {
     assert_eq!(moved, counts(4, 0, 0, 0));
     assert_eq!((loaded.digest, loaded.stored), (None, Stored::Verified));
 }
+
+/// SQLite's decimals are numbers of several kinds.
+fn decimals() -> (TableLoad, RowBlock) {
+    let mut schema = schema();
+    for column in &mut schema.columns {
+        column.origin = "sqlite:DECIMAL".to_owned();
+    }
+    let order = made(load(&schema, overwrite(&schema)), &[MAKE]);
+    let rows = block(&[
+        vec![Cell::Integer(1), text("a"), Cell::Integer(5)],
+        vec![Cell::Integer(2), text("a"), Cell::Real(0.25)],
+        vec![Cell::Integer(3), Cell::Null, text("1.50")],
+    ]);
+    (order, rows)
+}
+
+#[tokio::test]
+async fn decimals_of_several_forms_are_compared_as_they_were_sent() {
+    let Some(mut site) = Site::new("").await else {
+        return;
+    };
+    let (order, rows) = decimals();
+    let (moved, loaded) = chunks(&site, order, &[rows]).await.unwrap();
+    assert_eq!(moved, counts(3, 0, 0, 0));
+    assert_eq!((loaded.stored, loaded.digest), (Stored::Verified, None));
+    let stored = site.value("SELECT string_agg(n::text, ' ' ORDER BY id) FROM t");
+    assert_eq!(stored.await, "5 0.25 1.50");
+}
+
+#[tokio::test]
+async fn decimals_of_several_forms_are_not_read_back_as_they_arrived() {
+    let Some(mut site) = Site::new("").await else {
+        return;
+    };
+    let (order, rows) = decimals();
+    let mut target = site.target().await;
+    target.begin_table(order).await.unwrap();
+    site.run("INSERT INTO t VALUES (-1, 'a', 1.50)").await;
+    target.stage(&rows).await.unwrap();
+    target.commit_chunk().await.unwrap();
+    let loaded = target.finish_table(&[]).await.unwrap();
+    assert_eq!(loaded.digest, None);
+    assert!(matches!(loaded.stored, Stored::Unverified(_)));
+}
