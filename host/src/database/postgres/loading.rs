@@ -5,13 +5,13 @@ use bytes::{BufMut, BytesMut};
 use super::connection::Session;
 use super::constraints::Constraints;
 use super::encode::Conversion;
-use super::ledger::Ledger;
+use super::ledger::{Changed, Ledger};
 use super::merge::{Merge, STAGING, StagedColumn};
 use super::rejects::Rejects;
 use super::schema::Description;
 use super::types::{Carrier, ColumnType};
-use super::{error, plan};
-use crate::bindings::types::LogicalType;
+use super::{error, lossy, plan};
+use crate::bindings::types::{LogicalType, MisfitPolicy};
 use crate::database::{ChunkCounts, DatabaseError, Misfit, TableLoad};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -24,6 +24,30 @@ pub(super) struct Column {
     pub(super) incoming: LogicalType,
     pub(super) kind: ColumnType,
     conversion: Conversion,
+    /// Whether the nearest value takes the place of one that does not fit.
+    lossy: bool,
+    nullable: bool,
+}
+
+impl Column {
+    /// Puts the nearest value that the column can hold; false: there is none, not even NULL.
+    fn put_nearest(&self, cell: CellRef<'_>, out: &mut BytesMut) -> bool {
+        let before = out.len();
+        if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.carrier) {
+            let conversion = Conversion {
+                incoming,
+                ..self.conversion.clone()
+            };
+            if conversion.encode((&cell).into(), out).is_ok() {
+                return true;
+            }
+            out.truncate(before);
+        }
+        if self.nullable {
+            out.put_i32(-1);
+        }
+        self.nullable
+    }
 }
 
 /// What is staged and not yet committed.
@@ -35,6 +59,8 @@ pub(super) struct Chunk {
     pub(super) last_key: Option<Vec<u8>>,
     /// The rows as they arrived, each block with the number of rows before it; only where rows can be rejected.
     pub(super) blocks: Vec<(u64, RowBlock)>,
+    /// How many values of the other rows were changed to fit.
+    pub(super) changed: Changed,
     /// Rows that no column can hold, and why.
     pub(super) unfit: Vec<(u64, String)>,
     /// Whether texts are known to be what their types would print.
@@ -70,9 +96,10 @@ impl Loading {
             // Decimals of SQLite come as numbers of several kinds, and would be read back as texts.
             let one_form =
                 incoming.logical != LogicalType::Decimal || incoming.origin.starts_with("pg:");
-            one_form
-                && staged.kind.carrier != Carrier::ByText
-                && incoming.logical == staged.kind.logical
+            matches!(staged.kind.carrier, Carrier::Widened(_))
+                || one_form
+                    && staged.kind.carrier != Carrier::ByText
+                    && incoming.logical == staged.kind.logical
         };
         let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
         if !load.straight
@@ -98,11 +125,28 @@ impl Loading {
             true => 0,
             false => ledger.received(),
         };
+        // Another key would be that of another row.
+        let may_change = |name: &String| {
+            load.misfits_of(name) == MisfitPolicy::Lossy
+                && !load.incoming.primary_key.contains(name)
+                && !load.plan.key.contains(name)
+        };
+        let lossy: Vec<bool> = load
+            .incoming
+            .columns
+            .iter()
+            .map(|column| may_change(&column.name))
+            .collect();
         let incoming = load.incoming.columns;
         let columns = incoming
             .into_iter()
             .zip(&merge.columns)
-            .map(|(incoming, staged)| Column {
+            .zip(lossy)
+            .map(|((incoming, staged), lossy)| Column {
+                lossy,
+                nullable: local
+                    .column(&incoming.name)
+                    .is_some_and(|(column, _)| column.nullable),
                 name: incoming.name,
                 kind: staged.kind.clone(),
                 conversion: Conversion {
@@ -185,11 +229,18 @@ impl Loading {
         }
         let mut out = BytesMut::with_capacity(block.data().len() + block.data().len() / 4);
         let mut position = self.received + self.chunk.rows;
+        let mut changed = vec![0; self.columns.len()];
         for row in block.rows() {
             position += 1;
             let before = out.len();
             match self.encode_row(position, false, row, &mut out) {
-                Ok(()) => {}
+                Ok(fitted) => {
+                    for at in fitted {
+                        if let Some(values) = changed.get_mut(at) {
+                            *values += 1;
+                        }
+                    }
+                }
                 Err(DatabaseError::Misfit(misfit)) => {
                     out.truncate(before);
                     let reason = format!("column {:?}: {}", misfit.column, misfit.reason);
@@ -201,17 +252,38 @@ impl Loading {
                 Err(error) => return Err(error),
             }
         }
+        for (column, values) in self.columns.iter().zip(changed) {
+            if values > 0 {
+                *self.chunk.changed.entry(column.name.clone()).or_default() += values;
+            }
+        }
         Ok(out)
     }
 
-    /// `rewritten`: staged at the negated position, next to the row that it replaces.
+    /// The columns of a row that was staged in which the value was changed to fit.
+    fn changed_in(&self, row: &[u8]) -> Vec<String> {
+        let cells = RowBlock::parse_row(row).unwrap_or_default();
+        let encoded = self.encode_row(
+            0,
+            false,
+            cells.iter().map(CellRef::from),
+            &mut BytesMut::new(),
+        );
+        let changed = encoded.unwrap_or_default().into_iter();
+        changed
+            .filter_map(|at| Some(self.columns.get(at)?.name.clone()))
+            .collect()
+    }
+
+    /// Gives the positions of the cells that were changed to fit. `rewritten`: staged at the negated position, next to the
+    /// row that it replaces, and never changed.
     pub(super) fn encode_row<'a>(
         &self,
         position: u64,
         rewritten: bool,
         cells: impl Iterator<Item = CellRef<'a>>,
         out: &mut BytesMut,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<Vec<usize>, DatabaseError> {
         let number = i64::try_from(position).unwrap_or(i64::MAX);
         // PostgreSQL has at most 1 600 columns; the staging has one more.
         let fields = self.columns.len() + usize::from(!self.straight);
@@ -220,14 +292,34 @@ impl Loading {
             out.put_i32(8);
             out.put_i64(if rewritten { -number } else { number });
         }
-        for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.conversion.encode(cell, out);
-            fits.map_err(|reason| match self.straight {
-                true => self.not_straight(),
-                false => self.misfit(position, &column.name, reason),
-            })?;
+        let mut changed = Vec::new();
+        for (at, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
+            let before = out.len();
+            let Err(reason) = column.conversion.encode(cell, out) else {
+                continue;
+            };
+            if self.straight {
+                return Err(self.not_straight());
+            }
+            out.truncate(before);
+            if rewritten || !column.lossy || !column.put_nearest(cell, out) {
+                return Err(self.misfit(position, &column.name, reason));
+            }
+            changed.push(at);
         }
-        Ok(())
+        Ok(changed)
+    }
+
+    /// Counts what was changed in a staged row no more: the row is rejected.
+    pub(super) fn not_changed(&mut self, row: &[u8]) {
+        if self.chunk.changed.is_empty() {
+            return;
+        }
+        for column in self.changed_in(row) {
+            if let Some(values) = self.chunk.changed.get_mut(&column) {
+                *values = values.saturating_sub(1);
+            }
+        }
     }
 
     fn misfit(&self, position: u64, column: &str, reason: String) -> DatabaseError {

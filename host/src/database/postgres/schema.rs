@@ -1,7 +1,7 @@
 //! What the catalog says about tables.
 
 use super::connection::{Session, column, query};
-use super::types::{CatalogType, ColumnType};
+use super::types::{Carrier, CatalogType, ColumnType};
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
 use crate::database::{DatabaseError, quote};
@@ -48,6 +48,15 @@ pub(super) struct Description {
 }
 
 impl Description {
+    /// The columns that hold every value of SQLite.
+    pub(super) fn widened(&self) -> Vec<String> {
+        let columns = self.schema.columns.iter().zip(&self.types);
+        columns
+            .filter(|(_, kind)| matches!(kind.carrier, Carrier::Widened(_)))
+            .map(|(column, _)| column.name.clone())
+            .collect()
+    }
+
     /// A column and its type by name.
     pub(super) fn column(&self, name: &str) -> Option<(&Column, &ColumnType)> {
         let columns = self.schema.columns.iter().zip(&self.types);
@@ -142,9 +151,9 @@ pub(super) async fn describe(
     table: &str,
 ) -> Result<Description, DatabaseError> {
     let relation = find(session, place, table).await?;
-    let (mut columns, types) = columns(session, &relation).await?;
+    let (mut columns, mut types) = columns(session, &relation).await?;
     if knows_origins(session).await? {
-        apply_origins(session, &relation, &mut columns, &types).await?;
+        apply_origins(session, &relation, &mut columns, &mut types).await?;
     }
     let (primary_key, unique_keys) = keys(session, &relation).await?;
     let foreign_keys = foreign_keys(session, &relation).await?;
@@ -312,12 +321,12 @@ async fn apply_origins(
     session: &mut Session,
     relation: &Relation,
     columns: &mut [Column],
-    types: &[ColumnType],
+    types: &mut [ColumnType],
 ) -> Result<(), DatabaseError> {
     let rows = session
         .rows(
             query(
-                "SELECT column_name, origin, stored_as FROM tombolo.columns \
+                "SELECT column_name, origin, stored_as, widened FROM tombolo.columns \
                  WHERE table_schema = $1 AND table_name = $2",
             )
             .bind(relation.schema.clone())
@@ -327,10 +336,14 @@ async fn apply_origins(
     for row in &rows {
         let name: String = column(row, 0)?;
         let stored_as: String = column(row, 2)?;
-        for (described, kind) in columns.iter_mut().zip(types) {
+        for (described, kind) in columns.iter_mut().zip(types.iter_mut()) {
             // A column whose type somebody changed is what it is now.
             if described.name == name && kind.declared == stored_as {
                 described.origin = column(row, 1)?;
+                if column(row, 3)? && kind.can_be_wide() {
+                    kind.widen(&described.origin);
+                    described.logical = kind.logical.clone();
+                }
             }
         }
     }

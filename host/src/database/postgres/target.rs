@@ -89,7 +89,7 @@ impl PostgresTarget {
         {
             self.run_all(statements).await?;
             let made = self.describe(name).await?;
-            ledger::keep_origins(free(&mut self.session)?, &made, &load.incoming).await?;
+            ledger::keep_origins(free(&mut self.session)?, &made, load).await?;
         }
         let local = self.describe(name).await?;
         self.refuse_rules(&local).await?;

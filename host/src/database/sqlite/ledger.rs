@@ -371,6 +371,7 @@ impl Ledger {
                 (None, _) => Stored::Verified,
             },
             digest,
+            changed: Vec::new(),
         }
     }
 }

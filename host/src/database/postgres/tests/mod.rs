@@ -9,6 +9,7 @@
 
 mod describing;
 mod ledger;
+mod misfits;
 mod plans;
 mod races;
 mod reading;
@@ -127,6 +128,7 @@ fn load(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
         straight: true,
         max_rejects: 1_000,
         description: String::new(),
+        misfits: Vec::new(),
         retry: false,
     }
 }

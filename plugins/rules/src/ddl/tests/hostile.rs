@@ -77,7 +77,7 @@ proptest! {
         let types: Vec<String> = types.map(str::to_owned).collect();
         let primary_key = columns.iter().take(in_key).map(|column| column.name.clone()).collect();
         let table = TableSchema { table: name, columns, primary_key, unique_keys: vec![], foreign_keys: vec![] };
-        match create_table(&dialect, &table, &types) {
+        match create_table(&dialect, &table, &types, &[]) {
             Ok(plan) => {
                 let create = parsed(&dialect, &plan);
                 let names: Vec<&String> = create.columns.iter().map(|column| &column.name.value).collect();
@@ -99,7 +99,7 @@ proptest! {
     fn text_defaults_arrive_unchanged(text in "[^\0]{0,20}", sqlite in any::<bool>()) {
         let dialect = if sqlite { Dialect::Sqlite } else { Dialect::Postgres };
         let column = with_default(column("a", LogicalType::Text, "pg:text"), &format!("{}::text", Literal::Text(text.clone()).sql()));
-        let plan = create_table(&dialect, &table(vec![column], &[]), &[]).unwrap();
+        let plan = create_table(&dialect, &table(vec![column], &[]), &[], &[]).unwrap();
         let create = parsed(&dialect, &plan);
         let printed = format!("{:?}", create.columns[0].options);
         prop_assert!(printed.contains(&format!("SingleQuotedString({text:?})")), "{}", printed);
