@@ -30,6 +30,7 @@ mod exact_tables;
 mod exact_types;
 mod hostile;
 mod kills;
+mod misfits;
 mod network_faults;
 mod owners;
 mod plugins;

@@ -46,6 +46,14 @@ impl Host for Capabilities {
             .await?)
     }
 
+    async fn widened(&mut self, database: String, table: String) -> Result<Vec<String>, Refusal> {
+        if matches!(self.caller, Caller::Peer(_)) {
+            return Err(Error::Denied("a peer needs no types of this database".to_owned()).into());
+        }
+        self.check(&database, &table)?;
+        Ok(self.granted(&database)?.database().widened(&table).await?)
+    }
+
     async fn count(&mut self, database: String, table: String) -> Result<RowCount, Refusal> {
         self.check(&database, &table)?;
         Ok(self.granted(&database)?.database().count(&table).await?)

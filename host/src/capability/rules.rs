@@ -26,11 +26,12 @@ impl ddl::Host for Capabilities {
         dialect: Dialect,
         incoming: TableSchema,
         types: Vec<String>,
+        widen: Vec<String>,
     ) -> Result<DdlPlan, Refusal> {
         Ok(self
             .tenant
             .ddl()
-            .create_table(&dialect, &incoming, &types)
+            .create_table(&dialect, &incoming, &types, &widen)
             .await??)
     }
 }

@@ -2,7 +2,7 @@
 
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{Notice, TableComparison};
-use tombolo::bindings::types::{Cell, Failure};
+use tombolo::bindings::types::{Cell, Failure, MisfitPolicy};
 use tombolo::failure::printable;
 use tombolo::notices::{Difference, DifferenceKind, Happening};
 
@@ -52,6 +52,8 @@ impl Arguments {
             tables: self.peer.tables.clone(),
             strategy: "skip".to_owned(),
             table_strategies: Vec::new(),
+            misfits: MisfitPolicy::Reject,
+            column_misfits: Vec::new(),
             create_missing: true,
             jobs: 1,
             max_rejects: 0,

@@ -233,6 +233,15 @@ pub struct Report<'a> {
     stored: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     triggers: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<Changed<'a>>,
+}
+
+/// A column in which values were changed to fit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Changed<'a> {
+    column: &'a str,
+    values: u64,
 }
 
 impl<'a> From<&'a TableReport> for Report<'a> {
@@ -242,7 +251,12 @@ impl<'a> From<&'a TableReport> for Report<'a> {
             Stored::ChangedBy(triggers) => ("changed", triggers),
             Stored::Unverified(_) | Stored::Other(_) => ("unverified", &[]),
         };
+        let changed = report.changed.iter().map(|changes| Changed {
+            column: &changes.column,
+            values: changes.values,
+        });
         Self {
+            changed: changed.collect(),
             snapshots: report.snapshots,
             stored,
             triggers,
@@ -262,6 +276,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use tombolo::bindings::types::ColumnChanges;
 
     fn json(event: &Event<'_>) -> String {
         serde_json::to_string(event).unwrap()
@@ -289,6 +304,7 @@ mod tests {
             bytes: 6,
             snapshots: 1,
             stored: Stored::Verified,
+            changed: Vec::new(),
         };
         let done = Event::Done {
             run: Some("r1"),
@@ -301,6 +317,17 @@ mod tests {
         assert!(
             json(&Event::Table((&report).into()))
                 .starts_with(r#"{"event":"table","table":"orders","created":1,"#)
+        );
+        let lossy = TableReport {
+            changed: vec![ColumnChanges {
+                column: "price".to_owned(),
+                values: 3,
+            }],
+            ..report
+        };
+        assert!(
+            json(&Event::Table((&lossy).into()))
+                .ends_with(r#""changed":[{"column":"price","values":3}]}"#)
         );
         let failed = tombolo::failure::failure("denied", "no", "ask");
         assert_eq!(

@@ -12,6 +12,7 @@ mod diff;
 mod documentation;
 mod duration;
 mod event;
+mod misfit;
 mod output;
 mod patterns;
 mod planning;

@@ -203,6 +203,7 @@ mod tests {
             bytes: 1_572_864,
             snapshots: 1,
             stored: Stored::Verified,
+            changed: Vec::new(),
         }
     }
 

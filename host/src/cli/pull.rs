@@ -11,6 +11,7 @@ use tombolo::notices::Happening;
 use super::confirm::confirmed;
 use super::database::DatabaseArgument;
 use super::event::Event;
+use super::misfit::{MisfitArgument, Misfits};
 use super::output::Output;
 use super::planning::{Ended, PeerArguments, PlannedRun, ended};
 use super::progress::Progress;
@@ -32,7 +33,12 @@ Strategies say what happens to rows that exist on both sides:
   overwrite   the row there is taken
   merge       values there are taken, except where they are NULL
   append      every row is taken as a new one, with a new key
-A plugin may bring others. Rows that exist only here always stay.";
+A plugin may bring others. Rows that exist only here always stay.
+
+Policies say what happens to a value of SQLite that a column of PostgreSQL cannot hold exactly:
+  reject      its row is kept apart, see `tombolo rejects` (the default)
+  widen       columns of new tables are made so that they hold every value
+  lossy       the nearest value is stored, or NULL, and counted";
 
 /// Arguments of `pull`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +51,10 @@ pub struct Arguments {
     /// What happens to rows that exist on both sides, for all tables or one; repeatable [default: skip]
     #[arg(long = "strategy", value_name = "NAME | TABLE=NAME")]
     strategies: Vec<StrategyArgument>,
+    /// What happens to values that a PostgreSQL column cannot hold exactly, for all columns or one; repeatable
+    /// [default: reject]
+    #[arg(long = "misfit", value_name = "POLICY | TABLE.COLUMN=POLICY")]
+    misfits: Vec<MisfitArgument>,
     /// Do not create missing tables; they are an error then
     #[arg(long)]
     no_create: bool,
@@ -67,10 +77,11 @@ impl Arguments {
     pub fn check(&self) -> Result<(), String> {
         self.into.check()?;
         Strategies::new(&self.strategies)?;
+        Misfits::new(&self.misfits)?;
         plugins::check(&self.peer.plugins)
     }
 
-    fn request(&self, strategies: Strategies) -> PullRequest {
+    fn request(&self, strategies: Strategies, misfits: Misfits) -> PullRequest {
         PullRequest {
             base_url: self.peer.url.clone(),
             code: self.peer.code.clone(),
@@ -78,6 +89,8 @@ impl Arguments {
             tables: self.peer.tables.clone(),
             strategy: strategies.general,
             table_strategies: strategies.by_table.into_iter().collect(),
+            misfits: misfits.general,
+            column_misfits: misfits.by_column.into_iter().collect(),
             create_missing: !self.no_create,
             jobs: self.jobs,
             max_rejects: self.max_rejects,
@@ -128,10 +141,12 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
 }
 
 async fn open(arguments: &Arguments) -> Result<PlannedRun, Failure> {
+    let misfits =
+        Misfits::new(&arguments.misfits).map_err(|reason| failure("bad-request", reason, ""))?;
     let strategies = Strategies::new(&arguments.strategies)
         .map_err(|wrong| failure("bad-request", wrong, ""))?;
     let database = arguments.into.open(true).await?;
-    let request = arguments.request(strategies.clone());
+    let request = arguments.request(strategies.clone(), misfits);
     PlannedRun::open(&arguments.peer, database, request, |known| {
         check_strategies(&strategies, known)
     })
@@ -234,7 +249,8 @@ mod tests {
     fn request(line: &str) -> PullRequest {
         let arguments = Line::parse_from(line.split_whitespace()).arguments;
         let strategies = Strategies::new(&arguments.strategies).unwrap();
-        arguments.request(strategies)
+        let misfits = Misfits::new(&arguments.misfits).unwrap();
+        arguments.request(strategies, misfits)
     }
 
     #[test]

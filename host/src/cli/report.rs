@@ -113,6 +113,18 @@ pub fn notes(reports: &[TableReport]) -> Vec<String> {
                 report.snapshots
             ));
         }
+        for changes in &report.changed {
+            let noun = if changes.values == 1 {
+                "value"
+            } else {
+                "values"
+            };
+            notes.push(format!(
+                "{table}: column {}: {} {noun} changed to fit",
+                printable(&changes.column),
+                number(changes.values)
+            ));
+        }
         match &report.stored {
             Stored::Verified | Stored::Other(_) => {}
             Stored::ChangedBy(triggers) => notes.push(format!(
@@ -148,6 +160,7 @@ pub fn line(report: &TableReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tombolo::bindings::types::ColumnChanges;
 
     fn reported(table: &str) -> TableReport {
         TableReport {
@@ -160,6 +173,7 @@ mod tests {
             bytes: 1_572_864,
             snapshots: 1,
             stored: Stored::Verified,
+            changed: Vec::new(),
         }
     }
 
@@ -178,6 +192,25 @@ mod tests {
         let row = table.lines().nth(3).map(str::to_owned);
         assert!(row.is_some_and(|row| row.contains(" 50,000 ")), "{table}");
         assert_eq!(rows(&reported("orders")), 51_003);
+    }
+
+    #[test]
+    fn changed_values_are_told_by_column() {
+        let changes = |column: &str, values| ColumnChanges {
+            column: column.to_owned(),
+            values,
+        };
+        let report = TableReport {
+            changed: vec![changes("a\u{1b}b", 1), changes("c", 3_000)],
+            ..reported("t")
+        };
+        assert_eq!(
+            notes(&[report]),
+            [
+                "t: column a b: 1 value changed to fit",
+                "t: column c: 3,000 values changed to fit"
+            ]
+        );
     }
 
     #[test]

@@ -47,6 +47,11 @@ pub trait Database: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The columns of a table that a run made wide enough for every value of their source.
+    async fn widened(&self, _table: &str) -> Result<Vec<String>, DatabaseError> {
+        Ok(Vec::new())
+    }
+
     /// How many rows a table has: exact where that takes less than 200 ms, else estimated.
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError>;
 

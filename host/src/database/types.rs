@@ -1,4 +1,6 @@
-use crate::bindings::types::{Cell, EnumType, SetPlan, Stored, TableSchema};
+use crate::bindings::types::{
+    Cell, ColumnChanges, EnumType, MisfitPolicy, SetPlan, Stored, TableSchema,
+};
 
 /// Which rows of a table are read, and in which order.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +45,19 @@ pub struct TableLoad {
     pub max_rejects: u64,
     /// What a retry of rejected rows has to know: kept in the ledger as it is.
     pub description: String,
+    /// What becomes of values that do not fit, by column; those that are not named reject the row.
+    pub misfits: Vec<(String, MisfitPolicy)>,
     /// These rows are the run's rejects: the ones that were kept go with the first chunk.
     pub retry: bool,
+}
+
+impl TableLoad {
+    /// What becomes of values that do not fit a column.
+    pub(crate) fn misfits_of(&self, column: &str) -> MisfitPolicy {
+        let mut named = self.misfits.iter();
+        let own = named.find(|(name, _)| name == column);
+        own.map_or(MisfitPolicy::Reject, |(_, policy)| policy.clone())
+    }
 }
 
 /// How far a run is with one table.
@@ -78,6 +91,8 @@ pub struct Loaded {
     /// For a table that this run filled alone and straight: the sum of the digests of all its rows, to be compared with
     /// what is read back.
     pub digest: Option<u128>,
+    /// The columns in which values were changed to fit.
+    pub changed: Vec<ColumnChanges>,
 }
 
 /// A row that was not taken in.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::transfers::TableOrder;
-use crate::bindings::types::{Failure, TableSchema};
+use crate::bindings::types::{Failure, MisfitPolicy, TableSchema};
 use crate::failure::failure;
 
 /// One table's order, as far as its rows are concerned.
@@ -15,6 +15,8 @@ pub struct Description {
     pub strategy: String,
     /// The strategy's parameters.
     pub params: Vec<(String, String)>,
+    /// What becomes of values that do not fit, by column.
+    pub misfits: Vec<(String, MisfitPolicy)>,
 }
 
 impl Description {
@@ -24,6 +26,7 @@ impl Description {
             incoming: order.incoming.clone(),
             strategy: order.strategy.clone(),
             params: order.params.clone(),
+            misfits: order.misfits.clone(),
         }
     }
 

@@ -270,6 +270,7 @@ impl<'a> Loading<'a> {
                 straight: self.straight && self.table.strategy.judge.is_none(),
                 max_rejects: self.run.order.max_rejects.into(),
                 description: self.table.description.clone(),
+                misfits: order.misfits.clone(),
                 retry: false,
             })
             .await?;
@@ -305,6 +306,7 @@ impl<'a> Loading<'a> {
             bytes: self.bytes + differences.map_or(0, Differences::bytes),
             snapshots: loaded.snapshots,
             stored: loaded.stored.clone(),
+            changed: loaded.changed.clone(),
         }
     }
 }

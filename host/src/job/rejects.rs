@@ -92,6 +92,7 @@ async fn retry_table(
         after: Vec::new(),
         one_chunk: false,
         differences: false,
+        misfits: kept.misfits,
     };
     let strategy = strategy::resolve(tenant.conflicts(), &order, &local).await?;
     let block = block(&order, rejects).ok_or_else(lost)?;
@@ -104,6 +105,7 @@ async fn retry_table(
             straight: false,
             max_rejects: u64::MAX,
             description: entry.description,
+            misfits: order.misfits.clone(),
             retry: true,
         })
         .await?;
@@ -123,6 +125,7 @@ async fn retry_table(
         bytes: block.data().len() as u64,
         snapshots: loaded.snapshots,
         stored: loaded.stored,
+        changed: loaded.changed,
     })
 }
 

@@ -180,13 +180,14 @@ impl SchemaDdl {
         dialect: &Dialect,
         incoming: &TableSchema,
         types: &[String],
+        widen: &[String],
     ) -> Result<Result<DdlPlan, Error>, SandboxError> {
         rules_calls(&self.sandbox, &self.plugin, "ddl.create-table")
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
                 rules
                     .tombolo_sync_ddl()
-                    .call_create_table(store, dialect, incoming, types)
+                    .call_create_table(store, dialect, incoming, types, widen)
                     .await
             })
             .await

@@ -176,6 +176,7 @@ impl Sending {
             bytes: sent.bytes,
             snapshots: 1,
             stored: Stored::Unverified("sent, not stored".to_owned()),
+            changed: Vec::new(),
         }))
     }
 

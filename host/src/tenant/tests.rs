@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use super::*;
 use crate::bindings::client::PullRequest;
 use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
-use crate::bindings::types::Scope;
+use crate::bindings::types::{MisfitPolicy, Scope};
 use crate::database::{Location, open};
 use crate::egress::EgressGrant;
 use crate::sandbox::Limits;
@@ -82,6 +82,8 @@ async fn pull_by(
         tables: Vec::new(),
         strategy: strategy.to_owned(),
         table_strategies: Vec::new(),
+        misfits: MisfitPolicy::Reject,
+        column_misfits: Vec::new(),
         create_missing: true,
         jobs: 1,
         max_rejects: 1_000,

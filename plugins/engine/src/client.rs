@@ -10,7 +10,7 @@ use crate::documents::{self, Here, RunDocument, Stage, TableDocument, VERSION};
 use crate::failure::failure;
 use crate::host::Host;
 use crate::protocol::{Done, MAX_CLAIMER, MAX_TABLES, hex, is_name};
-use crate::{planning, resuming};
+use crate::{misfits, planning, resuming};
 
 /// The longest address of a peer, in bytes.
 const MAX_URL: usize = 2_048;
@@ -24,6 +24,7 @@ const RACES: u32 = 20;
 /// Begins a run: nothing is asked of the peer yet.
 pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
     check(&request)?;
+    misfits::check(&request)?;
     let base_url = request.base_url.trim_end_matches('/').to_owned();
     let identity = host.info(&request.database)?.identity;
     let run = hex(&host.random(16)?);
@@ -40,6 +41,8 @@ pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
         tables: request.tables,
         strategy: request.strategy,
         table_strategies: request.table_strategies,
+        misfits: request.misfits,
+        column_misfits: request.column_misfits,
         create_missing: request.create_missing,
         claimer: request.claimer,
         known: 0,

@@ -11,7 +11,7 @@ use crate::failure::{VERSIONS, failure, printable};
 use crate::host::Host;
 use crate::order::Names;
 use crate::protocol::SharedTable;
-use crate::{compatibility, order, planning};
+use crate::{compatibility, misfits, order, planning};
 
 /// A step of comparing ends after so many milliseconds.
 const STEP_TIME: u64 = 1_500;
@@ -25,6 +25,7 @@ pub fn compare(
 ) -> Result<Stage, Failure> {
     let began = host.now();
     let dialect = host.info(&document.database)?.dialect;
+    misfits::check_target(document, &dialect)?;
     for number in first..document.known {
         if number > first && host.now().saturating_sub(began) >= STEP_TIME {
             return Ok(Stage::Compare(number));
@@ -87,6 +88,8 @@ fn existing(
     local: TableSchema,
 ) -> Result<Here, Failure> {
     compatibility::check(&incoming, &local)?;
+    let misfits = misfits::of_table(document, &incoming);
+    misfits::check_existing(host, &document.database, &misfits, &incoming, &local)?;
     let local_rows = host.count(&document.database, &local.table)?.rows;
     let one_chunk = names(dialect).refers_to_itself(&local.table, &local.foreign_keys);
     Ok(Here {
@@ -99,6 +102,7 @@ fn existing(
             after: Vec::new(),
             one_chunk,
             differences: local_rows > 0,
+            misfits,
         },
         local_rows,
         foreign_keys: local.foreign_keys,
@@ -112,6 +116,7 @@ fn missing(
     dialect: &Dialect,
     incoming: TableSchema,
 ) -> Result<Here, Failure> {
+    let misfits = misfits::of_table(document, &incoming);
     let types: BTreeSet<&str> = incoming
         .columns
         .iter()
@@ -125,7 +130,7 @@ fn missing(
         before,
         after,
         not_carried,
-    } = host.create_table(dialect, &incoming, &known)?;
+    } = host.create_table(dialect, &incoming, &known, &misfits::widened(&misfits))?;
     Ok(Here {
         order: TableOrder {
             strategy: strategy(document, &incoming.table),
@@ -136,6 +141,7 @@ fn missing(
             after,
             one_chunk: false,
             differences: false,
+            misfits,
         },
         local_rows: 0,
         foreign_keys: Vec::new(),
@@ -160,8 +166,10 @@ fn sort(
     dialect: &Dialect,
 ) -> Result<Vec<u32>, Failure> {
     let mut keys: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
+    let mut named = vec![0_usize; document.column_misfits.len()];
     for number in 0..document.known {
         let table = planning::table(host, run, number)?;
+        misfits::count_named(document, table.shared.schema.as_ref(), &mut named);
         let here = table.here.map(|here| here.foreign_keys).unwrap_or_default();
         let there = table
             .shared
@@ -180,6 +188,7 @@ fn sort(
             ));
         }
     }
+    misfits::check_named(document, &named)?;
     let nodes: Vec<order::Node<'_>> = keys
         .iter()
         .map(|(table, here, there)| order::Node { table, here, there })

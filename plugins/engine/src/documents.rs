@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::component::tombolo::sync::state::Lifetime;
 use crate::component::tombolo::sync::transfers::TableOrder;
-use crate::component::tombolo::sync::types::{Failure, ForeignKey, Peer, Scope};
+use crate::component::tombolo::sync::types::{Failure, ForeignKey, MisfitPolicy, Peer, Scope};
 use crate::failure::failure;
 use crate::host::Host;
 use crate::protocol::{SharedTable, hex, why};
@@ -45,6 +45,9 @@ pub struct RunDocument {
     pub tables: Vec<String>,
     pub strategy: String,
     pub table_strategies: Vec<(String, String)>,
+    pub misfits: MisfitPolicy,
+    /// By table, point, column.
+    pub column_misfits: Vec<(String, MisfitPolicy)>,
     pub create_missing: bool,
     pub claimer: String,
     /// Where the claimer secret is kept.

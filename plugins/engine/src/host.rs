@@ -39,6 +39,7 @@ pub trait Host {
     fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error>;
     fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error>;
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error>;
+    fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error>;
     fn count(&self, database: &str, table: &str) -> Result<RowCount, Error>;
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error>;
@@ -57,6 +58,7 @@ pub trait Host {
         dialect: &Dialect,
         incoming: &TableSchema,
         types: &[String],
+        widen: &[String],
     ) -> Result<DdlPlan, Error>;
 }
 
@@ -134,6 +136,10 @@ impl Host for Imports {
         database::known_types(database, types)
     }
 
+    fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error> {
+        database::widened(database, table)
+    }
+
     fn count(&self, database: &str, table: &str) -> Result<RowCount, Error> {
         database::count(database, table)
     }
@@ -179,7 +185,8 @@ impl Host for Imports {
         dialect: &Dialect,
         incoming: &TableSchema,
         types: &[String],
+        widen: &[String],
     ) -> Result<DdlPlan, Error> {
-        ddl::create_table(dialect, incoming, types)
+        ddl::create_table(dialect, incoming, types, widen)
     }
 }

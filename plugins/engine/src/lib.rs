@@ -2,7 +2,7 @@
 //!
 //! It answers one request, call or event at a time and never waits for rows. What it remembers is in the state.
 //! [`sharing`] and [`routes`] are the side that serves, [`client`] and [`planning`] the side that pulls;
-//! [`order`] and [`compatibility`] are the rules in between, plain functions.
+//! [`order`], [`compatibility`] and [`misfits`] are the rules in between, plain functions.
 //! All that the host has to offer is behind [`host::Host`], so that tests run whole flows natively.
 
 mod client;
@@ -12,6 +12,7 @@ pub mod component;
 mod documents;
 mod failure;
 mod host;
+mod misfits;
 mod order;
 mod planning;
 mod protocol;

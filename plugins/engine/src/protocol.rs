@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use crate::component::tombolo::sync::types::{Failure, Scope, TableReport, TableSchema};
+use crate::component::tombolo::sync::types::{
+    ColumnChanges, Failure, Scope, TableReport, TableSchema,
+};
 use crate::failure::{VERSIONS, failure, printable};
 
 /// The version of the routes and documents.
@@ -153,8 +155,13 @@ pub fn check_reports(reports: Vec<TableReport>) -> Result<Vec<TableReport>, Fail
             VERSIONS,
         ));
     }
+    let in_column = |changes: ColumnChanges| ColumnChanges {
+        column: printable(&changes.column),
+        ..changes
+    };
     let harmless = |report: TableReport| TableReport {
         table: printable(&report.table),
+        changed: report.changed.into_iter().map(in_column).collect(),
         ..report
     };
     Ok(reports.into_iter().map(harmless).collect())

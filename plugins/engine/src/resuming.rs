@@ -7,6 +7,7 @@ use crate::component::tombolo::sync::types::Failure;
 use crate::documents::{self, RunDocument, Stage, UnfinishedDocument, VERSION};
 use crate::failure::failure;
 use crate::host::Host;
+use crate::misfits::of_table;
 use crate::planning;
 use crate::protocol::hex;
 
@@ -28,10 +29,18 @@ pub fn recall(
             return Ok(Stage::Recall(number, digest));
         }
         let table = planning::table(host, run, number)?;
-        let schema = serde_json::to_string(&table.shared.schema)
-            .map_err(|error| failure("internal", error.to_string(), ""))?;
+        let schema = serde_json::to_string(&table.shared.schema).map_err(internal)?;
         let strategy = strategy(document, &table.shared.table);
-        let about = format!("{digest}\n{}\n{strategy}\n{schema}", table.shared.table);
+        let misfits = table
+            .shared
+            .schema
+            .as_ref()
+            .map(|schema| of_table(document, schema));
+        let misfits = serde_json::to_string(&misfits).map_err(internal)?;
+        let about = format!(
+            "{digest}\n{}\n{strategy}\n{misfits}\n{schema}",
+            table.shared.table
+        );
         digest = hex(&host.sha256(about.as_bytes()));
     }
     let target = host.info(&document.database)?.identity;
@@ -44,6 +53,10 @@ pub fn recall(
         document.continued = true;
     }
     Ok(Stage::Compare(0))
+}
+
+fn internal(error: serde_json::Error) -> Failure {
+    failure("internal", error.to_string(), "")
 }
 
 /// Remembers the run until it finishes.

@@ -61,8 +61,9 @@ impl exports::tombolo::sync::ddl::Guest for Rules {
         dialect: Dialect,
         incoming: TableSchema,
         types: Vec<String>,
+        widen: Vec<String>,
     ) -> Result<DdlPlan, Error> {
-        ddl::create_table(&dialect, &incoming, &types)
+        ddl::create_table(&dialect, &incoming, &types, &widen)
     }
 }
 

@@ -105,9 +105,11 @@ impl Loading {
             let number = i64::try_from(*row).unwrap_or(i64::MAX);
             self.rejects.keep(session, number, &cells, reason).await?;
             self.ledger.not_staged(&cells);
+            self.not_changed(&cells);
             counts.failed += 1;
         }
         let forgiven = self.rejects.forgiven();
+        self.ledger.changed(&self.chunk.changed);
         self.ledger
             .advance(session, counts, last_key, forgiven)
             .await?;

@@ -4,6 +4,7 @@ use bytes::{Buf, BytesMut};
 
 use super::numeric;
 use super::types::Carrier;
+use super::widened::Scratch;
 use crate::rows::{BlockBuilder, CellRef, MAX_ROW_BYTES, is_utf8};
 
 /// What `COPY … (FORMAT binary)` begins with, before flags and the length of an extension.
@@ -30,7 +31,7 @@ pub(super) struct CopyReader {
     buffer: BytesMut,
     started: bool,
     ended: bool,
-    text: String,
+    scratch: Scratch,
 }
 
 impl CopyReader {
@@ -40,7 +41,7 @@ impl CopyReader {
             buffer: BytesMut::new(),
             started: false,
             ended: false,
-            text: String::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -78,7 +79,7 @@ impl CopyReader {
                     rows.push_text(text);
                 }
                 (Some(data), carrier) => {
-                    rows.push(cell(*carrier, data, &mut self.text, position + 1)?);
+                    rows.push(cell(*carrier, data, &mut self.scratch, position + 1)?);
                 }
             }
             // A few bytes of `numeric` can be a hundred thousand digits.
@@ -175,11 +176,11 @@ fn split_field(data: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
-/// One value as a canonical cell; `text` is where numbers are printed to.
+/// One value as a canonical cell; `scratch` is where numbers are printed to.
 pub(super) fn cell<'a>(
     carrier: Carrier,
     data: &'a [u8],
-    text: &'a mut String,
+    scratch: &'a mut Scratch,
     position: usize,
 ) -> Result<CellRef<'a>, DecodeError> {
     let value = match carrier {
@@ -202,11 +203,15 @@ pub(super) fn cell<'a>(
         Carrier::Float8 => array(data).map(|bytes| CellRef::Real(f64::from_be_bytes(bytes))),
         Carrier::Date => array(data).map(|bytes| CellRef::Integer(days(i32::from_be_bytes(bytes)))),
         Carrier::Numeric(_) => {
-            text.clear();
-            numeric::decode(data, text).map(|()| CellRef::Text(text))
+            scratch.text.clear();
+            numeric::decode(data, &mut scratch.text).map(|()| CellRef::Text(&scratch.text))
         }
         Carrier::Uuid => (data.len() == 16).then_some(CellRef::Bytes(data)),
         Carrier::Bytea => Some(CellRef::Bytes(data)),
+        Carrier::Widened(form) => match utf8(data, position)? {
+            CellRef::Text(text) => Some(form.read(text, scratch)),
+            _ => None,
+        },
         Carrier::Text(_) | Carrier::Json | Carrier::ByText => return utf8(data, position),
         Carrier::Jsonb => match document(data) {
             Some(document) => return utf8(document, position),

@@ -6,6 +6,7 @@ use super::decode::{self, CopyReader};
 use super::encode::{Conversion, end_copy, start_copy};
 use super::numeric::{self, Decimal};
 use super::types::{CatalogType, ColumnType};
+use super::widened::Scratch;
 use crate::bindings::types::{Cell, LogicalType};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -65,8 +66,8 @@ impl Column {
     /// The cell of a field.
     #[must_use]
     pub fn decode(&self, field: &[u8]) -> Option<Cell> {
-        let mut text = String::new();
-        decode::cell(self.0.carrier, field, &mut text, 1)
+        let mut scratch = Scratch::default();
+        decode::cell(self.0.carrier, field, &mut scratch, 1)
             .ok()
             .map(CellRef::to_cell)
     }

@@ -1,10 +1,12 @@
 //! What Tombolo keeps in a target: how far each run came, what it rejected, and where columns came from.
 
+use std::collections::BTreeMap;
+
 use sqlx::postgres::PgRow;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::connection::{Session, column, query};
-use crate::bindings::types::Stored;
+use crate::bindings::types::{ColumnChanges, Stored};
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
 use crate::rows::RowBlock;
 
@@ -18,7 +20,7 @@ const CREATE: &str = "\
       created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, same bigint NOT NULL DEFAULT 0, \
       skipped bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0, digest bytea NOT NULL, snapshot text, \
       snapshots int NOT NULL DEFAULT 0, straight boolean NOT NULL DEFAULT true, \
-      unread boolean NOT NULL DEFAULT false, altered boolean NOT NULL DEFAULT false, \
+      unread boolean NOT NULL DEFAULT false, altered boolean NOT NULL DEFAULT false, changed text NOT NULL DEFAULT '{}', \
       made boolean NOT NULL, done boolean NOT NULL DEFAULT false, \
       description text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name)); \
     CREATE TABLE IF NOT EXISTS tombolo.rejects ( \
@@ -26,7 +28,7 @@ const CREATE: &str = "\
       cells bytea NOT NULL, rejected_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, \"row\")); \
     CREATE TABLE IF NOT EXISTS tombolo.columns ( \
       table_schema text NOT NULL, table_name text NOT NULL, column_name text NOT NULL, origin text NOT NULL, \
-      stored_as text NOT NULL, PRIMARY KEY (table_schema, table_name, column_name))";
+      stored_as text NOT NULL, widened boolean NOT NULL DEFAULT false, PRIMARY KEY (table_schema, table_name, column_name))";
 
 /// How many tables of its own Tombolo has in a target.
 const OWN_TABLES: i64 = 3;
@@ -84,8 +86,12 @@ struct LedgerRow {
     digest: u128,
     straight: bool,
     seen: Seen,
+    changed: Changed,
     entry: LedgerEntry,
 }
+
+/// How many values were changed to fit, by column.
+pub(super) type Changed = BTreeMap<String, u64>;
 
 /// How far a run is with a table.
 pub(super) async fn entry(
@@ -121,7 +127,7 @@ async fn find(
         .row(
             query(
                 "SELECT next_seq, digest, created, updated, same, skipped, failed, last_key, snapshot, snapshots, made, \
-                 done, description, straight, unread, altered FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
+                 done, description, straight, unread, altered, changed FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
             )
             .bind(run.to_owned())
             .bind(table.to_owned()),
@@ -145,6 +151,7 @@ fn read(row: &PgRow) -> Result<LedgerRow, DatabaseError> {
             unread: column(row, 14)?,
             altered: column(row, 15)?,
         },
+        changed: serde_json::from_str(&column::<String>(row, 16)?).unwrap_or_default(),
         digest: digest.try_into().map_or(0, u128::from_be_bytes),
         entry: LedgerEntry {
             counts: ChunkCounts {
@@ -177,6 +184,12 @@ pub(super) struct Ledger {
     /// Without the chunk under way.
     seen_before: Seen,
     counts: ChunkCounts,
+    /// The chunk under way included.
+    changed: Changed,
+    /// Without the chunk under way.
+    changed_before: Changed,
+    /// What is not reported: changed before the rows of now.
+    unreported: Changed,
     /// The sum of the digests of all rows that were not rejected, committed and staged ones.
     digest: u128,
     staged_digest: u128,
@@ -215,6 +228,12 @@ impl Ledger {
             straight: row.straight,
             seen: row.seen,
             seen_before: row.seen,
+            unreported: match load.retry {
+                true => row.changed.clone(),
+                false => Changed::new(),
+            },
+            changed_before: row.changed.clone(),
+            changed: row.changed,
             counts: row.entry.counts,
             digest: row.digest,
             staged_digest: 0,
@@ -247,6 +266,14 @@ impl Ledger {
     /// What a look at rows of the chunk under way found.
     pub(super) fn saw(&mut self, seen: Seen) {
         self.seen |= seen;
+    }
+
+    /// Counts values that were changed to fit in rows of the chunk under way.
+    pub(super) fn changed(&mut self, changed: &Changed) {
+        for (column, values) in changed {
+            let counted = self.changed.entry(column.clone()).or_default();
+            *counted = counted.saturating_add(*values);
+        }
     }
 
     /// Notes that a block is staged.
@@ -286,7 +313,8 @@ impl Ledger {
                     "UPDATE tombolo.ledger SET next_seq = next_seq + 1, last_key = $4, created = created + $5, \
                      updated = updated + $6, same = same + $7, skipped = skipped + $8, failed = failed + $9 - $14, \
                      digest = $10, snapshot = coalesce($11, snapshot), snapshots = snapshots + $12, \
-                     straight = straight AND $13, unread = $15, altered = $16, updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
+                     straight = straight AND $13, unread = $15, altered = $16, changed = $17, \
+                     updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
                 )
                 .bind(self.run.clone())
                 .bind(self.table.clone())
@@ -303,7 +331,8 @@ impl Ledger {
                 .bind(self.straight)
                 .bind(number(forgiven))
                 .bind(self.seen.unread)
-                .bind(self.seen.altered),
+                .bind(self.seen.altered)
+                .bind(serde_json::json!(self.changed).to_string()),
             )
             .await?;
         if changed == 1 {
@@ -316,6 +345,7 @@ impl Ledger {
     pub(super) fn committed(&mut self, counts: ChunkCounts, forgiven: u64) {
         self.next += 1;
         self.seen_before = self.seen;
+        self.changed_before.clone_from(&self.changed);
         self.counts += counts;
         self.counts.failed -= forgiven.min(self.counts.failed);
         self.digest = self
@@ -330,6 +360,7 @@ impl Ledger {
     /// The chunk is gone.
     pub(super) fn rolled_back(&mut self) {
         self.seen = self.seen_before;
+        self.changed.clone_from(&self.changed_before);
         self.staged_digest = 0;
     }
 
@@ -373,7 +404,17 @@ impl Ledger {
             snapshots: self.snapshots,
             stored,
             digest: self.straight.then_some(self.digest),
+            changed: self.reported_changes(),
         }
+    }
+
+    fn reported_changes(&self) -> Vec<ColumnChanges> {
+        let before = |column| self.unreported.get(column).copied().unwrap_or_default();
+        let changes = self.changed.iter().map(|(column, values)| ColumnChanges {
+            column: column.clone(),
+            values: values.saturating_sub(before(column)),
+        });
+        changes.filter(|changes| changes.values > 0).collect()
     }
 }
 

@@ -6,15 +6,15 @@ use super::connection::Session;
 use super::constraints::Constraints;
 use super::encode::Conversion;
 use super::key_order::KeyOrder;
-use super::ledger::Ledger;
+use super::ledger::{Changed, Ledger};
 use super::merge::Merge;
 use super::reading_back::digest_of;
 use super::rejects::Rejects;
 use super::schema::Description;
 use super::staging::{STAGING, StagedColumn};
 use super::types::{Carrier, ColumnType};
-use super::{error, plan};
-use crate::bindings::types::{LogicalType, Stored};
+use super::{error, lossy, plan};
+use crate::bindings::types::{LogicalType, MisfitPolicy, Stored};
 use crate::database::{ChunkCounts, DatabaseError, Loaded, Misfit, TableLoad};
 use crate::rows::{BlockBuilder, BucketDigest, CellRef, RowBlock, RowRef};
 
@@ -27,6 +27,30 @@ pub(super) struct Column {
     pub(super) incoming: LogicalType,
     pub(super) kind: ColumnType,
     conversion: Conversion,
+    /// Whether the nearest value takes the place of one that does not fit.
+    lossy: bool,
+    nullable: bool,
+}
+
+impl Column {
+    /// Puts the nearest value that the column can hold; false: there is none, not even NULL.
+    fn put_nearest(&self, cell: CellRef<'_>, out: &mut BytesMut) -> bool {
+        let before = out.len();
+        if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.carrier) {
+            let conversion = Conversion {
+                incoming,
+                ..self.conversion.clone()
+            };
+            if conversion.encode((&cell).into(), out).is_ok() {
+                return true;
+            }
+            out.truncate(before);
+        }
+        if self.nullable {
+            out.put_i32(-1);
+        }
+        self.nullable
+    }
 }
 
 /// What is staged and not yet committed.
@@ -38,6 +62,8 @@ pub(super) struct Chunk {
     pub(super) last_key: Option<Vec<u8>>,
     /// The rows as they arrived, each block with the number of rows before it; only where rows can be rejected.
     pub(super) blocks: Vec<(u64, RowBlock)>,
+    /// How many values of the other rows were changed to fit.
+    pub(super) changed: Changed,
     /// Rows that no column can hold, and why.
     pub(super) unfit: Vec<(u64, String)>,
     /// Whether texts are known to be what their types would print.
@@ -78,12 +104,22 @@ impl Loading {
     ) -> Result<Self, DatabaseError> {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, &constraints)?;
         let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
-            staged.kind.carrier != Carrier::ByText && incoming.logical == staged.kind.logical
+            matches!(staged.kind.carrier, Carrier::Widened(_))
+                || staged.kind.carrier != Carrier::ByText && incoming.logical == staged.kind.logical
         };
         let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
-        let has_one_form = load.incoming.columns.iter().all(|incoming| {
-            incoming.logical != LogicalType::Decimal || incoming.origin.starts_with("pg:")
-        });
+        let has_one_form =
+            |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
+                incoming.logical != LogicalType::Decimal
+                    || incoming.origin.starts_with("pg:")
+                    || matches!(staged.kind.carrier, Carrier::Widened(_))
+            };
+        let has_one_form = load
+            .incoming
+            .columns
+            .iter()
+            .zip(&merge.columns)
+            .all(has_one_form);
         if !load.straight
             || load.create.is_none()
             || load.plan.regenerate_key
@@ -107,11 +143,28 @@ impl Loading {
             true => 0,
             false => ledger.received(),
         };
+        // Another key would be that of another row.
+        let may_change = |name: &String| {
+            load.misfits_of(name) == MisfitPolicy::Lossy
+                && !load.incoming.primary_key.contains(name)
+                && !load.plan.key.contains(name)
+        };
+        let lossy: Vec<bool> = load
+            .incoming
+            .columns
+            .iter()
+            .map(|column| may_change(&column.name))
+            .collect();
         let incoming = load.incoming.columns;
         let columns = incoming
             .into_iter()
             .zip(&merge.columns)
-            .map(|(incoming, staged)| Column {
+            .zip(lossy)
+            .map(|((incoming, staged), lossy)| Column {
+                lossy,
+                nullable: local
+                    .column(&incoming.name)
+                    .is_some_and(|(column, _)| column.nullable),
                 name: incoming.name,
                 kind: staged.kind.clone(),
                 conversion: Conversion {
@@ -215,6 +268,7 @@ impl Loading {
         }
         let mut out = BytesMut::with_capacity(block.data().len() + block.data().len() / 4);
         let mut position = self.received + self.chunk.rows;
+        let mut changed = vec![0; self.columns.len()];
         for row in block.rows() {
             position += 1;
             if !self.straight {
@@ -222,11 +276,17 @@ impl Loading {
             }
             let before = out.len();
             match self.pass_row(position, row, &mut out) {
-                Ok(()) if self.straight => {
+                Ok(_) if self.straight => {
                     let row = out.get(before..).unwrap_or_default();
                     self.chunk.sent.add(digest_of(row));
                 }
-                Ok(()) => {}
+                Ok(fitted) => {
+                    for at in fitted {
+                        if let Some(values) = changed.get_mut(at) {
+                            *values += 1;
+                        }
+                    }
+                }
                 Err(DatabaseError::Misfit(misfit)) => {
                     out.truncate(before);
                     let reason = format!("column {:?}: {}", misfit.column, misfit.reason);
@@ -238,28 +298,71 @@ impl Loading {
                 Err(error) => return Err(error),
             }
         }
+        for (column, values) in self.columns.iter().zip(changed) {
+            if values > 0 {
+                *self.chunk.changed.entry(column.name.clone()).or_default() += values;
+            }
+        }
         Ok(out)
     }
 
-    /// A row that arrived.
+    /// The columns of a row that was staged in which the value was changed to fit.
+    fn changed_in(&self, row: &[u8]) -> Vec<String> {
+        let cells = RowBlock::parse_row(row).unwrap_or_default();
+        let mut changed = Vec::new();
+        for (column, cell) in self.columns.iter().zip(&cells) {
+            let mut field = BytesMut::new();
+            if column.conversion.encode(cell.into(), &mut field).is_ok() {
+                continue;
+            }
+            if !column.lossy || !column.put_nearest(cell.into(), &mut field) {
+                // It never was staged.
+                return Vec::new();
+            }
+            changed.push(column.name.clone());
+        }
+        changed
+    }
+
+    /// Counts what was changed in a staged row no more: the row is rejected.
+    pub(super) fn not_changed(&mut self, row: &[u8]) {
+        if self.chunk.changed.is_empty() {
+            return;
+        }
+        for column in self.changed_in(row) {
+            if let Some(values) = self.chunk.changed.get_mut(&column) {
+                *values = values.saturating_sub(1);
+            }
+        }
+    }
+
+    /// A row that arrived. Gives the positions of the cells that were changed to fit.
     fn pass_row(
         &self,
         position: u64,
         mut row: RowRef<'_>,
         out: &mut BytesMut,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<Vec<usize>, DatabaseError> {
         self.begin_row(i64::try_from(position).unwrap_or(i64::MAX), out);
-        for column in &self.columns {
+        let mut changed = Vec::new();
+        for (at, column) in self.columns.iter().enumerate() {
             let Some(cell) = row.next_encoded() else {
                 break;
             };
-            let fits = column.conversion.pass(cell, out);
-            fits.map_err(|reason| match self.straight {
-                true => self.not_straight(),
-                false => self.misfit(position, &column.name, reason),
-            })?;
+            let before = out.len();
+            let Err(reason) = column.conversion.pass(cell, out) else {
+                continue;
+            };
+            if self.straight {
+                return Err(self.not_straight());
+            }
+            out.truncate(before);
+            match cell.decode() {
+                Some(cell) if column.lossy && column.put_nearest(cell, out) => changed.push(at),
+                _ => return Err(self.misfit(position, &column.name, reason)),
+            }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// A row that was rewritten, staged at the negated position, next to the row that it replaces.

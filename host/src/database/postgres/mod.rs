@@ -14,6 +14,7 @@ mod keeping;
 mod key_order;
 mod ledger;
 mod loading;
+mod lossy;
 mod merge;
 mod numbering;
 mod numeric;
@@ -35,6 +36,7 @@ mod test_cluster;
 mod tests;
 mod types;
 mod value;
+mod widened;
 mod writing;
 
 use std::sync::Arc;
@@ -115,6 +117,13 @@ impl Database for PostgresDatabase {
         let known = schema::known_types(&mut session, types).await?;
         self.keep_session(session).await;
         Ok(known)
+    }
+
+    async fn widened(&self, table: &str) -> Result<Vec<String>, DatabaseError> {
+        let mut session = self.take_session().await?;
+        let described = schema::describe(&mut session, self.server.place(), table).await?;
+        self.keep_session(session).await;
+        Ok(described.widened())
     }
 
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {

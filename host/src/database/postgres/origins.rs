@@ -3,14 +3,15 @@
 use super::connection::{Session, column, query};
 use super::schema::{Description, OWN_SCHEMA, Relation};
 use super::types::ColumnType;
-use crate::bindings::types::{Column, TableSchema};
-use crate::database::DatabaseError;
+use crate::bindings::types::{Column, MisfitPolicy};
+use crate::database::{DatabaseError, TableLoad};
 
-/// Keeps the origins of a new table's columns, where they are not simply the types they now have.
+/// Keeps the origins of a new table's columns, where they are not simply the types they now have, and which of them hold
+/// every value of their source.
 pub(super) async fn keep(
     session: &mut Session,
     made: &Description,
-    wanted: &TableSchema,
+    load: &TableLoad,
 ) -> Result<(), DatabaseError> {
     let relation = &made.relation;
     session
@@ -20,21 +21,25 @@ pub(super) async fn keep(
                 .bind(relation.table.clone()),
         )
         .await?;
-    for wanted in &wanted.columns {
+    for wanted in &load.incoming.columns {
         let Some((_, kind)) = made.column(&wanted.name) else {
             continue;
         };
         if wanted.origin == kind.origin() {
             continue;
         }
+        let widened = load.misfits_of(&wanted.name) == MisfitPolicy::Widen
+            && wanted.origin.starts_with("sqlite:")
+            && kind.can_be_wide();
         session
             .execute(
-                query("INSERT INTO tombolo.columns VALUES ($1, $2, $3, $4, $5)")
+                query("INSERT INTO tombolo.columns VALUES ($1, $2, $3, $4, $5, $6)")
                     .bind(relation.schema.clone())
                     .bind(relation.table.clone())
                     .bind(wanted.name.clone())
                     .bind(wanted.origin.clone())
-                    .bind(kind.declared.clone()),
+                    .bind(kind.declared.clone())
+                    .bind(widened),
             )
             .await?;
     }
@@ -46,7 +51,7 @@ pub(super) async fn apply(
     session: &mut Session,
     relation: &Relation,
     columns: &mut [Column],
-    types: &[ColumnType],
+    types: &mut [ColumnType],
 ) -> Result<(), DatabaseError> {
     if !are_kept(session).await? {
         return Ok(());
@@ -54,7 +59,7 @@ pub(super) async fn apply(
     let rows = session
         .rows(
             query(
-                "SELECT column_name, origin, stored_as FROM tombolo.columns \
+                "SELECT column_name, origin, stored_as, widened FROM tombolo.columns \
                  WHERE table_schema = $1 AND table_name = $2",
             )
             .bind(relation.schema.clone())
@@ -64,10 +69,14 @@ pub(super) async fn apply(
     for row in &rows {
         let name: String = column(row, 0)?;
         let stored_as: String = column(row, 2)?;
-        for (described, kind) in columns.iter_mut().zip(types) {
+        for (described, kind) in columns.iter_mut().zip(types.iter_mut()) {
             // A column whose type somebody changed is what it is now.
             if described.name == name && kind.declared == stored_as {
                 described.origin = column(row, 1)?;
+                if column(row, 3)? && kind.can_be_wide() {
+                    kind.widen(&described.origin);
+                    described.logical = kind.logical.clone();
+                }
             }
         }
     }

@@ -159,6 +159,7 @@ fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
         (Carrier::Timestamptz(_), Cell::Integer(at)) => Some(format!(
             "('2000-01-01 00:00+00'::timestamptz + '{at} microseconds'::interval)"
         )),
+        (Carrier::Widened(form), cell) => quoted(&form.print(cell.into()).ok()??),
         (
             Carrier::Numeric(_)
             | Carrier::Text(_)

@@ -1,7 +1,7 @@
 //! What the catalog says about tables.
 
 use super::connection::{Session, column, query};
-use super::types::{CatalogType, ColumnType};
+use super::types::{Carrier, CatalogType, ColumnType};
 use super::{enums, origins};
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
@@ -49,6 +49,15 @@ pub(super) struct Description {
 }
 
 impl Description {
+    /// The columns that hold every value of SQLite.
+    pub(super) fn widened(&self) -> Vec<String> {
+        let columns = self.schema.columns.iter().zip(&self.types);
+        columns
+            .filter(|(_, kind)| matches!(kind.carrier, Carrier::Widened(_)))
+            .map(|(column, _)| column.name.clone())
+            .collect()
+    }
+
     /// A column and its type by name.
     pub(super) fn column(&self, name: &str) -> Option<(&Column, &ColumnType)> {
         let columns = self.schema.columns.iter().zip(&self.types);
@@ -143,8 +152,8 @@ pub(super) async fn describe(
     table: &str,
 ) -> Result<Description, DatabaseError> {
     let relation = find(session, place, table).await?;
-    let (mut columns, types) = columns(session, &relation).await?;
-    origins::apply(session, &relation, &mut columns, &types).await?;
+    let (mut columns, mut types) = columns(session, &relation).await?;
+    origins::apply(session, &relation, &mut columns, &mut types).await?;
     let (primary_key, unique_keys) = keys(session, &relation).await?;
     let foreign_keys = foreign_keys(session, &relation).await?;
     let enums = enums::of_table(session, &relation, &types).await?;

@@ -8,6 +8,7 @@ use super::connection::{Session, column, query};
 use super::encode::{end_copy, start_copy};
 use super::loading::Loading;
 use super::staging::STAGING;
+use super::widened::Scratch;
 use super::{decode, error, reread};
 use crate::bindings::types::Cell;
 use crate::database::{DatabaseError, Decision, StagedConflict};
@@ -66,7 +67,7 @@ impl Loading {
         row: &sqlx::postgres::PgRow,
         first: usize,
     ) -> Result<Vec<Cell>, DatabaseError> {
-        let mut text = String::new();
+        let mut scratch = Scratch::default();
         let mut cells = Vec::with_capacity(self.columns.len());
         for (position, column) in self.columns.iter().enumerate() {
             let raw = row
@@ -74,7 +75,7 @@ impl Loading {
                 .map_err(|error| error::at_work(&error))?;
             let cell = match raw.as_bytes() {
                 Err(_) => CellRef::Null,
-                Ok(data) => decode::cell(column.kind.carrier, data, &mut text, position + 1)
+                Ok(data) => decode::cell(column.kind.carrier, data, &mut scratch, position + 1)
                     .map_err(|error| self.unsuitable(error.to_string()))?,
             };
             cells.push(reread::reread(cell, &column.kind.logical, &column.incoming));

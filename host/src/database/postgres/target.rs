@@ -96,7 +96,7 @@ impl PostgresTarget {
         {
             self.run_all(name, statements).await?;
             let made = self.describe(name).await?;
-            origins::keep(free(&mut self.session)?, &made, &load.incoming).await?;
+            origins::keep(free(&mut self.session)?, &made, load).await?;
         }
         let local = self.describe(name).await?;
         self.refuse_rules(&local).await?;

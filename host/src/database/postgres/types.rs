@@ -1,6 +1,8 @@
 //! PostgreSQL's types: how a column's values are read and written, and which logical type they have.
 
+use super::widened::Form;
 use crate::bindings::types::LogicalType;
+use crate::database::sqlite::logical_of;
 
 /// The types' object identifiers, fixed in every PostgreSQL (`pg_type.dat`).
 mod oid {
@@ -74,6 +76,8 @@ pub(super) enum Carrier {
     Uuid,
     Json,
     Jsonb,
+    /// A text column that was made wide enough for every value of SQLite.
+    Widened(Form),
     /// Every other type: its text form, made and read by the type's own functions.
     ByText,
 }
@@ -88,6 +92,7 @@ impl Carrier {
                 | Self::Bytea
                 | Self::Json
                 | Self::Jsonb
+                | Self::Widened(_)
                 | Self::ByText
         )
     }
@@ -158,6 +163,17 @@ impl ColumnType {
         }
     }
 
+    /// Whether a column of this type can be read as one that holds every value of SQLite.
+    pub(super) fn can_be_wide(&self) -> bool {
+        self.carrier == Carrier::Text(TextLimit::None) && self.declared == "text"
+    }
+
+    /// The same type, in the form for every value of a SQLite column of this origin.
+    pub(super) fn widen(&mut self, origin: &str) {
+        self.carrier = Carrier::Widened(Form::of(origin));
+        self.logical = logical_of(origin);
+    }
+
     /// The expression that gives a column's value in its carrier's binary form.
     pub(super) fn read_expression(&self, column: &str) -> String {
         match self.carrier {
@@ -203,7 +219,7 @@ impl ColumnType {
     /// The type of the staging column: wide enough for every value that [`super::encode`] lets through.
     pub(super) fn staging_type(&self) -> &str {
         match self.carrier {
-            Carrier::ByText | Carrier::Text(_) => "text",
+            Carrier::ByText | Carrier::Text(_) | Carrier::Widened(_) => "text",
             _ => &self.bare,
         }
     }

@@ -363,6 +363,7 @@ impl Ledger {
                 (None, _) => Stored::Verified,
             },
             digest,
+            changed: Vec::new(),
         }
     }
 }

@@ -34,6 +34,7 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
 use self::source::Reader;
+pub(super) use self::types::logical_of;
 use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};

@@ -44,7 +44,7 @@ impl Affinity {
 }
 
 /// How the cells of a column with this origin are to be read.
-pub(super) fn logical_of(origin: &str) -> LogicalType {
+pub(in crate::database) fn logical_of(origin: &str) -> LogicalType {
     match origin.split_once(':') {
         Some(("pg", name)) => postgres(name),
         Some(("sqlite", declared)) => declared_type(declared),

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod misfits;
 mod peers;
 mod planning;
 mod resuming;
@@ -20,7 +21,7 @@ use crate::client;
 use crate::component::exports::tombolo::sync::client::PullRequest;
 use crate::component::tombolo::sync::transfers::{Notice, TablePlan};
 use crate::component::tombolo::sync::types::{
-    Column, Failure, ForeignKey, Generation, LogicalType, TableSchema,
+    Column, Failure, ForeignKey, Generation, LogicalType, MisfitPolicy, TableSchema,
 };
 use site::Site;
 
@@ -66,6 +67,8 @@ fn request(code: &str) -> PullRequest {
         tables: Vec::new(),
         strategy: "skip".to_owned(),
         table_strategies: Vec::new(),
+        misfits: MisfitPolicy::Reject,
+        column_misfits: Vec::new(),
         create_missing: true,
         jobs: 1,
         max_rejects: 1_000,

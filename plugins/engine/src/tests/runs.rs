@@ -35,6 +35,7 @@ fn reports() -> Vec<TableReport> {
         bytes: 99,
         snapshots: 1,
         stored: Stored::Verified,
+        changed: Vec::new(),
     };
     vec![report("employees"), report("customers"), report("invoices")]
 }

@@ -60,6 +60,7 @@ fn report(table: &str) -> TableReport {
         bytes: 90,
         snapshots: 1,
         stored: Stored::Verified,
+        changed: Vec::new(),
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Site {
     pub postgres: Cell<bool>,
     /// Types that somebody made here.
     pub types: RefCell<Vec<String>>,
+    /// Wide columns by table.
+    pub widened: RefCell<BTreeMap<String, Vec<String>>>,
     /// The scope of the peer that is served now.
     narrowed: RefCell<Option<Scope>>,
     pub peer: RefCell<Option<Rc<Site>>>,
@@ -332,6 +334,15 @@ impl Host for Site {
         self.look(table)
     }
 
+    fn widened(&self, _: &str, table: &str) -> Result<Vec<String>, Error> {
+        Ok(self
+            .widened
+            .borrow()
+            .get(table)
+            .cloned()
+            .unwrap_or_default())
+    }
+
     fn known_types(&self, _: &str, types: &[String]) -> Result<Vec<String>, Error> {
         let known = types
             .iter()
@@ -432,6 +443,7 @@ impl Host for Site {
         _: &Dialect,
         incoming: &TableSchema,
         types: &[String],
+        widen: &[String],
     ) -> Result<DdlPlan, Error> {
         let not_carried = ["a thing".to_owned()].into_iter();
         Ok(DdlPlan {
@@ -443,6 +455,7 @@ impl Host for Site {
             after: Vec::new(),
             not_carried: not_carried
                 .chain(types.iter().map(|name| format!("not the type {name}")))
+                .chain(widen.iter().map(|name| format!("wide {name}")))
                 .collect(),
         })
     }

@@ -73,7 +73,7 @@ impl Declaration {
 }
 
 /// The statements that create a table like the incoming one, and what they leave behind. `types`: those of the columns'
-/// types that somebody made in the database here too.
+/// types that somebody made in the database here too. `widen`: the columns that have to hold every value of their source.
 ///
 /// # Errors
 ///
@@ -83,6 +83,7 @@ pub fn create_table(
     dialect: &Dialect,
     incoming: &TableSchema,
     types: &[String],
+    widen: &[String],
 ) -> Result<DdlPlan, Error> {
     let target = match dialect {
         Dialect::Sqlite => Target::Sqlite,
@@ -109,9 +110,10 @@ pub fn create_table(
                 column.name
             ));
         } else {
+            let widen = widen.contains(&column.name);
             parts.push(definition(
                 target,
-                column,
+                (column, widen),
                 incoming,
                 &types,
                 &mut not_carried,
@@ -149,14 +151,16 @@ pub fn create_table(
 /// One column: name, type, numbering, default, NOT NULL.
 fn definition(
     target: Target,
-    column: &Column,
+    (column, widen): (&Column, bool),
     table: &TableSchema,
     types: &[String],
     not_carried: &mut Vec<String>,
 ) -> String {
     let in_key = table.primary_key.contains(&column.name);
     let declaration = match target {
+        Target::Postgres if widen && postgres::can_be_wider(column) => postgres::widened(column),
         Target::Postgres => postgres::declare(column, in_key, types),
+        // Its columns hold values of every kind, whatever they declare.
         Target::Sqlite => sqlite::declare(column, in_key && table.primary_key.len() == 1),
     };
     let mut lose = |what: &str| not_carried.push(format!("of column {:?}: {what}", column.name));

@@ -130,6 +130,24 @@ pub fn declare(column: &Column, in_key: bool, types: &[String]) -> Declaration {
     declaration
 }
 
+/// Whether values of the column can be of other kinds than its type says: SQLite's can, unless they are row numbers.
+#[must_use]
+pub fn can_be_wider(column: &Column) -> bool {
+    matches!(Origin::of(column), Origin::Sqlite(_)) && column.generation == Generation::None
+}
+
+/// Declares a column that holds every value of SQLite, written as a text. A default is a value of the old type.
+#[must_use]
+pub fn widened(column: &Column) -> Declaration {
+    let declared = match Origin::of(column) {
+        Origin::Sqlite(declared) => declared,
+        _ => "",
+    };
+    Declaration::new("text", Holds::Other).without(format!(
+        "its type {declared:?}, so that it holds every value of its source"
+    ))
+}
+
 /// Whether casts of these types leave a literal what it is in a column of this type.
 #[must_use]
 pub fn casts_suit(sql_type: &str, literal: &Literal, casts: &[String]) -> bool {

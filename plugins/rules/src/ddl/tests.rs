@@ -9,6 +9,7 @@ mod dialects;
 mod enums;
 mod hostile;
 mod made;
+mod wider;
 
 use sqlparser::ast::{ColumnDef, CreateTable, DataType, Statement as Ast};
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
@@ -86,14 +87,14 @@ fn parsed(dialect: &Dialect, plan: &DdlPlan) -> CreateTable {
 }
 
 fn create(dialect: Dialect, table: &TableSchema) -> (String, Vec<String>) {
-    let plan = create_table(&dialect, table, &[]).unwrap();
+    let plan = create_table(&dialect, table, &[], &[]).unwrap();
     parsed(&dialect, &plan);
     assert_eq!(plan.before.len(), 1);
     (plan.before[0].sql.clone(), plan.not_carried)
 }
 
 fn invalid(dialect: Dialect, table: &TableSchema) -> String {
-    match create_table(&dialect, table, &[]) {
+    match create_table(&dialect, table, &[], &[]) {
         Err(Error::Invalid(text)) => text,
         other => panic!("{other:?}"),
     }
@@ -233,7 +234,7 @@ fn what_cannot_exist_here_is_refused_with_the_reason() {
 
 /// The type of the only column, as the parser understood it.
 fn only_type(dialect: Dialect, column: Column) -> DataType {
-    let plan = create_table(&dialect, &table(vec![column], &[]), &[]).unwrap();
+    let plan = create_table(&dialect, &table(vec![column], &[]), &[], &[]).unwrap();
     let create = parsed(&dialect, &plan);
     let [
         ColumnDef {

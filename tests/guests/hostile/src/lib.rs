@@ -136,6 +136,7 @@ impl ddl::Guest for Hostile {
         _dialect: Dialect,
         incoming: TableSchema,
         _types: Vec<String>,
+        _widen: Vec<String>,
     ) -> Result<DdlPlan, Error> {
         let object = incoming.table.clone();
         let quoted = format!("\"{}\"", object.replace('"', "\"\""));

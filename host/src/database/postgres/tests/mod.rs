@@ -10,6 +10,7 @@
 mod describing;
 mod enums;
 mod ledger;
+mod misfits;
 mod plans;
 mod races;
 mod reading;
@@ -128,6 +129,7 @@ fn load(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
         straight: true,
         max_rejects: 1_000,
         description: String::new(),
+        misfits: Vec::new(),
         retry: false,
     }
 }

@@ -232,6 +232,7 @@ fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableLoad {
         straight: true,
         max_rejects: 0,
         description: "description".to_owned(),
+        misfits: Vec::new(),
         retry: false,
     }
 }

@@ -1,0 +1,161 @@
+//! What a pull is asked to do with values that do not fit.
+
+use super::*;
+
+fn named(names: &[(&str, MisfitPolicy)]) -> Vec<(String, MisfitPolicy)> {
+    let own = |(name, policy): &(&str, MisfitPolicy)| ((*name).to_owned(), policy.clone());
+    names.iter().map(own).collect()
+}
+
+fn asking(code: &str, misfits: MisfitPolicy, columns: &[(&str, MisfitPolicy)]) -> PullRequest {
+    PullRequest {
+        misfits,
+        column_misfits: named(columns),
+        ..request(code)
+    }
+}
+
+/// Names that can be taken apart in more than one way, for a PostgreSQL database.
+fn sites(tables: &[&str]) -> (String, Site) {
+    let (sender, code, receiver) = two_sites();
+    for name in tables {
+        let mut table = table(name, &[]);
+        for column in ["b.c", "c", "n"] {
+            let column = Column {
+                name: column.to_owned(),
+                ..table.columns[0].clone()
+            };
+            table.columns.push(column);
+        }
+        sender.add(&[table]);
+    }
+    receiver.postgres.set(true);
+    (code, receiver)
+}
+
+/// The policies in the order for a table.
+fn ordered(receiver: &Site, request: PullRequest, table: &str) -> Vec<(String, MisfitPolicy)> {
+    let (run, planned) = plan(receiver, request);
+    planned.unwrap();
+    client::start(receiver, &run).unwrap();
+    let jobs = receiver.jobs.borrow();
+    let mut tables = jobs.last().unwrap().tables.iter();
+    let order = tables.find(|order| order.incoming.table == table).unwrap();
+    order.misfits.clone()
+}
+
+fn refused(receiver: &Site, request: PullRequest) -> Failure {
+    let failure = plan(receiver, request).1.unwrap_err();
+    assert_eq!(failure.code, "bad-request");
+    assert!(!failure.hint.is_empty(), "{failure:?}");
+    failure
+}
+
+#[test]
+fn a_column_has_its_own_policy_or_that_of_all() {
+    use MisfitPolicy::{Lossy, Reject, Widen};
+    let (code, receiver) = sites(&["t"]);
+    let columns = [("t.n", Reject), ("t.b.c", Widen)];
+    let order = ordered(&receiver, asking(&code, Lossy, &columns), "t");
+    assert_eq!(order, named(&[("id", Lossy), ("b.c", Widen), ("c", Lossy)]));
+    let default = ordered(&receiver, asking(&code, Reject, &[]), "t");
+    assert_eq!(default, []);
+}
+
+#[test]
+fn rules_are_told_which_columns_to_widen() {
+    let (code, receiver) = sites(&["t"]);
+    let request = asking(&code, MisfitPolicy::Reject, &[("t.n", MisfitPolicy::Widen)]);
+    let plan = plan(&receiver, request).1.unwrap();
+    assert!(
+        plan[0].not_carried.contains(&"wide n".to_owned()),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn a_name_has_to_be_that_of_one_column() {
+    let (code, receiver) = sites(&["a", "a.b"]);
+    for name in ["a.x", "b.c", "a", "a.", ".c", "", "A.c"] {
+        let request = asking(&code, MisfitPolicy::Reject, &[(name, MisfitPolicy::Lossy)]);
+        let failure = refused(&receiver, request);
+        assert!(failure.message.contains("no column"), "{failure:?}");
+    }
+    let twice = asking(
+        &code,
+        MisfitPolicy::Reject,
+        &[("a.b.c", MisfitPolicy::Lossy)],
+    );
+    let failure = refused(&receiver, twice);
+    assert!(failure.message.contains("several"), "{failure:?}");
+    let one = PullRequest {
+        tables: vec!["a.b".to_owned()],
+        ..asking(
+            &code,
+            MisfitPolicy::Reject,
+            &[("a.b.c", MisfitPolicy::Lossy)],
+        )
+    };
+    let order = ordered(&receiver, one, "a.b");
+    assert_eq!(order, named(&[("c", MisfitPolicy::Lossy)]));
+}
+
+#[test]
+fn a_table_that_exists_is_not_widened_unless_it_is_wide() {
+    use MisfitPolicy::{Lossy, Reject, Widen};
+    let (sender, code, receiver) = two_sites();
+    receiver.postgres.set(true);
+    let mut both = table("t", &["elsewhere"]);
+    both.columns[0].generation = Generation::IdentityDefault;
+    sender.add(std::slice::from_ref(&both));
+    receiver.add(&[both]);
+    let failure = refused(&receiver, asking(&code, Widen, &[]));
+    assert!(failure.message.contains("parent_0"), "{failure:?}");
+    assert!(failure.hint.contains("ALTER TABLE"), "{failure:?}");
+    let only = asking(&code, Reject, &[("t.parent_0", Widen)]);
+    refused(&receiver, only);
+    let lossy = ordered(&receiver, asking(&code, Lossy, &[]), "t");
+    assert_eq!(lossy.len(), 2);
+    let wide = vec!["parent_0".to_owned()];
+    receiver.widened.borrow_mut().insert("t".to_owned(), wide);
+    assert_eq!(
+        ordered(&receiver, asking(&code, Widen, &[]), "t").len(),
+        2,
+        "a row's number needs no wider column"
+    );
+}
+
+#[test]
+fn sqlite_has_no_use_for_policies() {
+    let (code, receiver) = sites(&["t"]);
+    receiver.postgres.set(false);
+    for policy in [MisfitPolicy::Widen, MisfitPolicy::Lossy] {
+        refused(&receiver, asking(&code, policy.clone(), &[]));
+        refused(
+            &receiver,
+            asking(&code, MisfitPolicy::Reject, &[("t.n", policy)]),
+        );
+    }
+    ordered(&receiver, asking(&code, MisfitPolicy::Reject, &[]), "t");
+}
+
+#[test]
+fn an_unknown_policy_is_refused_at_once() {
+    let (code, receiver) = sites(&["t"]);
+    let unknown = MisfitPolicy::Other("round".to_owned());
+    let request = asking(&code, unknown, &[]);
+    let failure = client::plan(&receiver, request).unwrap_err();
+    assert_eq!(failure.code, "bad-request");
+    assert!(failure.message.contains("round"), "{failure:?}");
+}
+
+#[test]
+fn an_unfinished_run_of_another_policy_is_another_run() {
+    let (code, receiver) = sites(&["t"]);
+    let (first, planned) = plan(&receiver, request(&code));
+    planned.unwrap();
+    client::start(&receiver, &first).unwrap();
+    let lossy = || asking(&code, MisfitPolicy::Lossy, &[]);
+    assert!(!plan(&receiver, lossy()).1.unwrap()[0].continued);
+    assert!(plan(&receiver, request(&code)).1.unwrap()[0].continued);
+}
