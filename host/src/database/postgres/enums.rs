@@ -1,7 +1,7 @@
 //! Enums that somebody made: those of a table's columns, and the ones that a new table needs.
 
 use super::connection::{Session, column, query};
-use super::ledger;
+use super::own_tables;
 use super::schema::Relation;
 use super::types::{Carrier, ColumnType};
 use crate::bindings::types::EnumType;
@@ -69,7 +69,7 @@ pub(super) async fn create(
     wanted: &EnumType,
     table: &str,
 ) -> Result<(), DatabaseError> {
-    ledger::take_turns(session).await?;
+    own_tables::take_turns(session).await?;
     let found = session
         .row(
             query(format!(

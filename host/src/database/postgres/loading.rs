@@ -1,57 +1,23 @@
 //! One table on its way in: what was staged, and how it is applied.
 
-use bytes::{BufMut, BytesMut};
-
 use super::connection::Session;
 use super::constraints::Constraints;
 use super::encode::Conversion;
+use super::fitting::Column;
 use super::key_order::KeyOrder;
 use super::ledger::{Changed, Ledger};
 use super::merge::Merge;
-use super::reading_back::digest_of;
 use super::rejects::Rejects;
 use super::schema::Description;
 use super::staging::{STAGING, StagedColumn};
-use super::types::{Carrier, ColumnType};
-use super::{error, lossy, plan};
+use super::types::Carrier;
+use super::{error, plan};
 use crate::bindings::types::{LogicalType, MisfitPolicy, Stored};
-use crate::database::{ChunkCounts, DatabaseError, Loaded, Misfit, TableLoad};
-use crate::rows::{BlockBuilder, BucketDigest, CellRef, RowBlock, RowRef};
+use crate::database::{ChunkCounts, DatabaseError, Loaded, TableLoad};
+use crate::rows::{BlockBuilder, BucketDigest, CellRef, RowBlock};
 
 /// An unanalysed staging misleads the planner from about this many rows on.
 const ANALYZE_ROWS: u64 = 1_000;
-
-/// One column on its way in.
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) incoming: LogicalType,
-    pub(super) kind: ColumnType,
-    conversion: Conversion,
-    /// Whether the nearest value takes the place of one that does not fit.
-    lossy: bool,
-    nullable: bool,
-}
-
-impl Column {
-    /// Puts the nearest value that the column can hold; false: there is none, not even NULL.
-    fn put_nearest(&self, cell: CellRef<'_>, out: &mut BytesMut) -> bool {
-        let before = out.len();
-        if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.carrier) {
-            let conversion = Conversion {
-                incoming,
-                ..self.conversion.clone()
-            };
-            if conversion.encode((&cell).into(), out).is_ok() {
-                return true;
-            }
-            out.truncate(before);
-        }
-        if self.nullable {
-            out.put_i32(-1);
-        }
-        self.nullable
-    }
-}
 
 /// What is staged and not yet committed.
 #[derive(Default)]
@@ -69,7 +35,7 @@ pub(super) struct Chunk {
     /// Whether texts are known to be what their types would print.
     pub(super) exact_casts: bool,
     /// The rows as they were sent straight into the table.
-    sent: BucketDigest,
+    pub(super) sent: BucketDigest,
 }
 
 /// A table between `begin_table` and `finish_table`.
@@ -254,149 +220,6 @@ impl Loading {
         DatabaseError::NotStraight {
             table: self.local.relation.table.clone(),
         }
-    }
-
-    /// A block as rows of a COPY stream.
-    /// Rows that do not fit are left out; the chunk rejects them.
-    pub(super) fn encode(&mut self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
-        if block.column_count() != self.columns.len() {
-            return Err(self.unsuitable(format!(
-                "its rows have {} cells instead of the announced {}",
-                block.column_count(),
-                self.columns.len()
-            )));
-        }
-        let mut out = BytesMut::with_capacity(block.data().len() + block.data().len() / 4);
-        let mut position = self.received + self.chunk.rows;
-        let mut changed = vec![0; self.columns.len()];
-        for row in block.rows() {
-            position += 1;
-            if !self.straight {
-                self.key_order.follow(row);
-            }
-            let before = out.len();
-            match self.pass_row(position, row, &mut out) {
-                Ok(_) if self.straight => {
-                    let row = out.get(before..).unwrap_or_default();
-                    self.chunk.sent.add(digest_of(row));
-                }
-                Ok(fitted) => {
-                    for at in fitted {
-                        if let Some(values) = changed.get_mut(at) {
-                            *values += 1;
-                        }
-                    }
-                }
-                Err(DatabaseError::Misfit(misfit)) => {
-                    out.truncate(before);
-                    let reason = format!("column {:?}: {}", misfit.column, misfit.reason);
-                    if self.chunk.unfit.len() as u64 >= self.rejects.left() {
-                        return Err(self.rejects.too_many(&reason));
-                    }
-                    self.chunk.unfit.push((position, reason));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        for (column, values) in self.columns.iter().zip(changed) {
-            if values > 0 {
-                *self.chunk.changed.entry(column.name.clone()).or_default() += values;
-            }
-        }
-        Ok(out)
-    }
-
-    /// The columns of a row that was staged in which the value was changed to fit.
-    fn changed_in(&self, row: &[u8]) -> Vec<String> {
-        let cells = RowBlock::parse_row(row).unwrap_or_default();
-        let mut changed = Vec::new();
-        for (column, cell) in self.columns.iter().zip(&cells) {
-            let mut field = BytesMut::new();
-            if column.conversion.encode(cell.into(), &mut field).is_ok() {
-                continue;
-            }
-            if !column.lossy || !column.put_nearest(cell.into(), &mut field) {
-                // It never was staged.
-                return Vec::new();
-            }
-            changed.push(column.name.clone());
-        }
-        changed
-    }
-
-    /// Counts what was changed in a staged row no more: the row is rejected.
-    pub(super) fn not_changed(&mut self, row: &[u8]) {
-        if self.chunk.changed.is_empty() {
-            return;
-        }
-        for column in self.changed_in(row) {
-            if let Some(values) = self.chunk.changed.get_mut(&column) {
-                *values = values.saturating_sub(1);
-            }
-        }
-    }
-
-    /// A row that arrived. Gives the positions of the cells that were changed to fit.
-    fn pass_row(
-        &self,
-        position: u64,
-        mut row: RowRef<'_>,
-        out: &mut BytesMut,
-    ) -> Result<Vec<usize>, DatabaseError> {
-        self.begin_row(i64::try_from(position).unwrap_or(i64::MAX), out);
-        let mut changed = Vec::new();
-        for (at, column) in self.columns.iter().enumerate() {
-            let Some(cell) = row.next_encoded() else {
-                break;
-            };
-            let before = out.len();
-            let Err(reason) = column.conversion.pass(cell, out) else {
-                continue;
-            };
-            if self.straight {
-                return Err(self.not_straight());
-            }
-            out.truncate(before);
-            match cell.decode() {
-                Some(cell) if column.lossy && column.put_nearest(cell, out) => changed.push(at),
-                _ => return Err(self.misfit(position, &column.name, reason)),
-            }
-        }
-        Ok(changed)
-    }
-
-    /// A row that was rewritten, staged at the negated position, next to the row that it replaces.
-    pub(super) fn encode_rewritten<'a>(
-        &self,
-        position: u64,
-        cells: impl Iterator<Item = CellRef<'a>>,
-        out: &mut BytesMut,
-    ) -> Result<(), DatabaseError> {
-        self.begin_row(-i64::try_from(position).unwrap_or(i64::MAX), out);
-        for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.conversion.encode(cell, out);
-            fits.map_err(|reason| self.misfit(position, &column.name, reason))?;
-        }
-        Ok(())
-    }
-
-    fn begin_row(&self, number: i64, out: &mut BytesMut) {
-        // PostgreSQL has at most 1 600 columns; the staging has one more.
-        let fields = self.columns.len() + usize::from(!self.straight);
-        out.put_i16(i16::try_from(fields).unwrap_or(i16::MAX));
-        if !self.straight {
-            out.put_i32(8);
-            out.put_i64(number);
-        }
-    }
-
-    fn misfit(&self, position: u64, column: &str, reason: String) -> DatabaseError {
-        DatabaseError::from(Misfit {
-            table: self.local.relation.table.clone(),
-            row: position.to_string(),
-            column: column.to_owned(),
-            reason,
-        })
     }
 
     /// Sends a whole COPY stream into the staging.

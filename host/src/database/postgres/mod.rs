@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod enums;
 mod error;
+mod fitting;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod keeping;
@@ -19,6 +20,7 @@ mod merge;
 mod numbering;
 mod numeric;
 mod origins;
+mod own_tables;
 mod plan;
 mod reading;
 mod reading_back;

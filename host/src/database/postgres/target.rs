@@ -12,7 +12,7 @@ use super::merge::Merge;
 use super::reading_back::ReadingBack;
 use super::schema::{self, Description};
 use super::staging::{EXISTING, STAGING};
-use super::{constraints, enums, error, numbering, origins};
+use super::{constraints, enums, error, numbering, origins, own_tables};
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
     TableLoad, Target,
@@ -173,7 +173,7 @@ fn chunk_open() -> DatabaseError {
 #[async_trait]
 impl Target for PostgresTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
-        let prepared = ledger::prepare(free(&mut self.session)?).await;
+        let prepared = own_tables::prepare(free(&mut self.session)?).await;
         if prepared.is_err() {
             let _ = free(&mut self.session)?.run("ROLLBACK").await;
         }
