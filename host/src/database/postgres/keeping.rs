@@ -1,6 +1,7 @@
 //! What operators see of Tombolo's own tables: rejected rows, and their removal with all the rest.
 
 use super::connection::{Session, column, query};
+use super::own_tables;
 use crate::database::{DatabaseError, Reject};
 
 /// Rejected rows, oldest first.
@@ -8,7 +9,7 @@ pub(super) async fn rejects(
     session: &mut Session,
     limit: u32,
 ) -> Result<Vec<Reject>, DatabaseError> {
-    if own_tables(session).await?.is_empty() {
+    if own_tables::existing(session).await?.is_empty() {
         return Ok(Vec::new());
     }
     let rows = session
@@ -37,7 +38,7 @@ pub(super) async fn rejects(
 
 /// Removes all of Tombolo's own tables and their schema, as far as nobody else uses it.
 pub(super) async fn clean(session: &mut Session) -> Result<Vec<String>, DatabaseError> {
-    let tables = own_tables(session).await?;
+    let tables = own_tables::existing(session).await?;
     if tables.is_empty() {
         return Ok(tables);
     }
@@ -49,16 +50,4 @@ pub(super) async fn clean(session: &mut Session) -> Result<Vec<String>, Database
         .run(format!("BEGIN; {drops} DROP SCHEMA tombolo; COMMIT"))
         .await?;
     Ok(tables)
-}
-
-async fn own_tables(session: &mut Session) -> Result<Vec<String>, DatabaseError> {
-    let rows = session
-        .rows(query(
-            "SELECT 'tombolo.' || c.relname FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = 'tombolo' AND c.relname IN ('ledger', 'rejects', 'columns') AND c.relkind = 'r' \
-             ORDER BY c.relname",
-        ))
-        .await?;
-    rows.iter().map(|row| column(row, 0)).collect()
 }

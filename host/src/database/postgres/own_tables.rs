@@ -24,19 +24,12 @@ const CREATE: &str = "\
       stored_as text NOT NULL, widened boolean NOT NULL DEFAULT false, PRIMARY KEY (table_schema, table_name, column_name))";
 
 /// How many tables of its own Tombolo has in a target.
-const OWN_TABLES: i64 = 3;
+const OWN_TABLES: usize = 3;
 
 /// Makes Tombolo's own tables, where they are missing.
 pub(super) async fn prepare(session: &mut Session) -> Result<(), DatabaseError> {
-    let row = session
-        .row(query(
-            "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = 'tombolo' AND c.relname IN ('ledger', 'rejects', 'columns') AND c.relkind = 'r'",
-        ))
-        .await?;
     // CREATE asks for the right to create before it sees that there is nothing to do.
-    let existing: i64 = row.map_or(Ok(0), |row| column(&row, 0))?;
-    if existing == OWN_TABLES {
+    if existing(session).await?.len() == OWN_TABLES {
         return Ok(());
     }
     session
@@ -55,4 +48,17 @@ pub(super) async fn take_turns(session: &mut Session) -> Result<(), DatabaseErro
         ))
         .await
         .map(|_| ())
+}
+
+/// Those that are there, with their schema, sorted by name.
+pub(super) async fn existing(session: &mut Session) -> Result<Vec<String>, DatabaseError> {
+    let rows = session
+        .rows(query(
+            "SELECT 'tombolo.' || c.relname FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = 'tombolo' AND c.relname IN ('ledger', 'rejects', 'columns') AND c.relkind = 'r' \
+             ORDER BY c.relname",
+        ))
+        .await?;
+    rows.iter().map(|row| column(row, 0)).collect()
 }
