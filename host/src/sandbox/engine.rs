@@ -46,7 +46,10 @@ impl Sandbox {
     /// without a further look: only its owner may be able to write to it.
     pub fn with_cache(limits: Limits, folder: &Path) -> Result<Self, SandboxError> {
         let mut cache = CacheConfig::new();
-        cache.with_directory(folder);
+        // Modules that are used often would be compressed once more, at a level that takes a second and 150 MiB.
+        cache
+            .with_directory(folder)
+            .with_optimized_compression_usage_counter_threshold(u64::MAX);
         let cache = Cache::new(cache).map_err(SandboxError::Engine)?;
         Self::with(limits, Some(cache))
     }
