@@ -131,7 +131,7 @@ pub(super) fn double(value: Value<'_>) -> Result<f64, String> {
                 .then_some(float)
                 .ok_or_else(|| INEXACT.to_owned())
         }
-        Value::Decimal(digits) => decimal_float(digits, |text| text.parse::<f64>().ok(), |f| f),
+        Value::Decimal(digits) => decimal_double(digits),
         other => Err(mismatch(other, "a floating-point number")),
     }
 }
@@ -143,39 +143,42 @@ pub(super) fn double(value: Value<'_>) -> Result<f64, String> {
 )]
 pub(super) fn single(value: Value<'_>) -> Result<f32, String> {
     match value {
-        Value::Float(double) => {
-            let single = double as f32;
-            (f64::from(single).to_bits() == double.to_bits())
-                .then_some(single)
-                .ok_or_else(|| "the number does not fit single precision exactly".to_owned())
-        }
+        Value::Float(double) => narrowed(double),
         Value::Integer(integer) => {
             let single = integer as f32;
             (single as i128 == i128::from(integer))
                 .then_some(single)
                 .ok_or_else(|| INEXACT.to_owned())
         }
-        Value::Decimal(digits) => decimal_float(digits, |text| text.parse::<f32>().ok(), f64::from),
+        // Single precision is read as a double: its own shortest text would be another number.
+        Value::Decimal(digits) => decimal_double(digits).and_then(narrowed),
         other => Err(mismatch(other, "a floating-point number")),
     }
 }
 
-/// A decimal becomes the float whose shortest text is the same number.
-fn decimal_float<F: std::fmt::Display + Copy>(
-    digits: &str,
-    parse: impl Fn(&str) -> Option<F>,
-    widen: impl Fn(F) -> f64,
-) -> Result<F, String> {
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "compared with what was there before"
+)]
+fn narrowed(double: f64) -> Result<f32, String> {
+    let single = double as f32;
+    (f64::from(single).to_bits() == double.to_bits())
+        .then_some(single)
+        .ok_or_else(|| "the number does not fit single precision exactly".to_owned())
+}
+
+/// A decimal becomes the double whose shortest text is the same number.
+fn decimal_double(digits: &str) -> Result<f64, String> {
     let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
-    let float = parse(digits).ok_or(INEXACT)?;
+    let double: f64 = digits.parse().map_err(|_| INEXACT)?;
     let exact = match number {
         Decimal::Finite { .. } => {
-            widen(float).is_finite()
-                && Decimal::parse(&float.to_string()).is_some_and(|back| back.same_number(number))
+            double.is_finite()
+                && Decimal::parse(&double.to_string()).is_some_and(|back| back.same_number(number))
         }
         _ => true,
     };
-    exact.then_some(float).ok_or_else(|| INEXACT.to_owned())
+    exact.then_some(double).ok_or_else(|| INEXACT.to_owned())
 }
 
 /// The digits of a number for `numeric`.

@@ -21,10 +21,18 @@ pub(super) fn exact(text: &str) -> Option<Number> {
     (real.is_finite() && Digits::of_real(real)? == decimal).then_some(Number::Real(real))
 }
 
-/// The same value as a double, if there is one.
+/// The double whose shortest form has the same digits as the integer, if there is one. From 2^53 on a double may be exactly
+/// the integer and yet be printed as another.
 pub(super) fn integer_as_real(integer: i64) -> Option<f64> {
     let real = integer as f64;
-    (real as i128 == i128::from(integer)).then_some(real)
+    let digits = Digits::of_plain(&integer.to_string());
+    (Digits::of_real(real) == digits).then_some(real)
+}
+
+/// The same the other way round.
+pub(super) fn real_as_integer(real: f64) -> Option<i64> {
+    let integer = is_integral(real).then_some(real as i64)?;
+    integer_as_real(integer).map(|_| integer)
 }
 
 /// Whether SQLite would store the double as an integer in a column of numeric affinity: `sqlite3VdbeIntegerAffinity`.
@@ -184,7 +192,12 @@ mod tests {
         assert_eq!(exact(&"9".repeat(400)), None);
         assert_eq!(integer_as_real((1 << 53) + 1), None);
         assert_eq!(integer_as_real(i64::MAX), None);
-        assert_eq!(integer_as_real(i64::MIN), Some(i64::MIN as f64));
+        // Exactly doubles, which are printed as …036854776000 and …7330033700.
+        assert_eq!(integer_as_real(i64::MIN), None);
+        assert_eq!(integer_as_real(-4_322_132_057_330_033_664), None);
+        assert_eq!(real_as_integer(-4_322_132_057_330_033_664.0), None);
+        assert_eq!(integer_as_real(1 << 53), Some(9_007_199_254_740_992.0));
+        assert_eq!(real_as_integer(-1e18), Some(-1_000_000_000_000_000_000));
     }
 
     proptest! {

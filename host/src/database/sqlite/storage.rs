@@ -223,10 +223,9 @@ fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> Stored<'_> {
         }
         // Here and above, adding 0.0 drops the sign of -0.0, which no decimal has.
         (Some(Number::Real(value)), Affinity::Real) => Stored::Real(value + 0.0),
-        (Some(Number::Real(value)), _) if decimal::is_integral(value) => {
-            Stored::Integer(value as i64)
+        (Some(Number::Real(value)), _) => {
+            decimal::real_as_integer(value).map_or(Stored::Real(value), Stored::Integer)
         }
-        (Some(Number::Real(value)), _) => Stored::Real(value),
         (Some(Number::Integer(value)), _) => Stored::Integer(value),
     }
 }

@@ -123,7 +123,7 @@ async fn types_meet_halfway_or_not_at_all() {
         ("s", LogicalType::Boolean, Cell::Boolean(true), "1"),
         ("s", any.clone(), Cell::Integer(-7), "-7"),
         ("f", LogicalType::Float, Cell::Real(0.5), "0.5"),
-        ("f", LogicalType::Decimal, text("0.1"), "0.1"),
+        ("f", LogicalType::Decimal, text("0.25"), "0.25"),
         (
             "g",
             LogicalType::Integer,
@@ -168,6 +168,7 @@ async fn types_meet_halfway_or_not_at_all() {
         ("s", LogicalType::Integer, Cell::Integer(40_000)),
         ("s", LogicalType::Float, Cell::Real(1.0)),
         ("f", LogicalType::Float, Cell::Real(0.1)),
+        ("f", LogicalType::Decimal, text("0.1")),
         ("g", LogicalType::Integer, Cell::Integer((1 << 53) + 1)),
         ("g", LogicalType::Decimal, text("0.12345678901234567890")),
         ("n", LogicalType::Decimal, text("1.555")),
