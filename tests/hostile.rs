@@ -157,7 +157,6 @@ fn a_claim_that_is_judged_forever_stops_nobody_else() {
             std::thread::spawn(move || peer::claim(&url, &code, &format!("claimer {claimer}")))
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(300));
     let mut answered = 0;
     while claims.iter().any(|claim| !claim.is_finished()) && answered < 1_000 {
         let asked = Instant::now();
