@@ -43,6 +43,10 @@ impl From<DatabaseError> for Failure {
                 "database",
                 "the database refused the statement; what was committed before is complete",
             ),
+            DatabaseError::NoLedger(_) => (
+                "no-ledger",
+                "pull as a login that may create them, or let the database's owner run once: CREATE SCHEMA tombolo AUTHORIZATION login",
+            ),
             DatabaseError::Busy(_) => ("busy", "try again when the database is less busy"),
             DatabaseError::Misfit(_) => (
                 "misfit",

@@ -103,7 +103,9 @@ impl From<DatabaseError> for Refusal {
             DatabaseError::View { .. } | DatabaseError::Unsuitable { .. } => {
                 Error::Invalid(message)
             }
-            DatabaseError::Refused(error) => Error::Database(error),
+            DatabaseError::Refused(error) | DatabaseError::NoLedger(error) => {
+                Error::Database(error)
+            }
             DatabaseError::Busy(error) => Error::Conflict(error),
             DatabaseError::Open { .. }
             | DatabaseError::NotADatabase { .. }

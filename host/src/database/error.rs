@@ -44,6 +44,9 @@ pub enum DatabaseError {
     /// The database refused a statement; trying the same again makes no sense.
     #[error("{}", describe(.0))]
     Refused(DbError),
+    /// The tables that Tombolo keeps in a target cannot be made.
+    #[error("the tables that Tombolo keeps in a target cannot be made: {}", describe(.0))]
+    NoLedger(DbError),
     /// The database is busy or broke off; trying again may help.
     #[error("{}", describe(.0))]
     Busy(DbError),

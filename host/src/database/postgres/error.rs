@@ -5,6 +5,9 @@ use sqlx::postgres::PgDatabaseError;
 use crate::bindings::types::DbError;
 use crate::database::DatabaseError;
 
+/// The SQLSTATE of a right that is missing.
+pub(super) const DENIED: &str = "42501";
+
 /// An error of a connection at work.
 pub(super) fn at_work(error: &sqlx::Error) -> DatabaseError {
     match server_error(error) {

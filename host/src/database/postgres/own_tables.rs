@@ -1,13 +1,15 @@
 //! Tombolo's own tables in a target, and the lock under which they are made.
 
 use super::connection::{Session, column, query};
+use super::error;
 use crate::database::DatabaseError;
 
 /// `CREATE … IF NOT EXISTS` fails when two sessions run it at once; this lock, named in ASCII, makes them take turns.
 const PREPARE_LOCK: i64 = i64::from_be_bytes(*b"tombolo\0");
 
-const CREATE: &str = "\
-    CREATE SCHEMA IF NOT EXISTS tombolo; \
+const CREATE_SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS tombolo; ";
+
+const CREATE_TABLES: &str = "\
     CREATE TABLE IF NOT EXISTS tombolo.ledger ( \
       run text NOT NULL, table_name text NOT NULL, next_seq bigint NOT NULL DEFAULT 0, last_key bytea, \
       created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, same bigint NOT NULL DEFAULT 0, \
@@ -32,12 +34,26 @@ pub(super) async fn prepare(session: &mut Session) -> Result<(), DatabaseError> 
     if existing(session).await?.len() == OWN_TABLES {
         return Ok(());
     }
-    session
-        .run(format!(
-            "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock({PREPARE_LOCK}); {CREATE}; COMMIT"
-        ))
-        .await
-        .map(|_| ())
+    let create_schema = match has_schema(session).await? {
+        true => "",
+        false => CREATE_SCHEMA,
+    };
+    session.run("BEGIN").await?;
+    take_turns(session).await?;
+    let made = session.run(format!("{create_schema}{CREATE_TABLES}")).await;
+    made.map_err(|error| match error {
+        DatabaseError::Refused(refusal) if refusal.code.as_deref() == Some(error::DENIED) => {
+            DatabaseError::NoLedger(refusal)
+        }
+        error => error,
+    })?;
+    session.run("COMMIT").await?;
+    Ok(())
+}
+
+async fn has_schema(session: &mut Session) -> Result<bool, DatabaseError> {
+    let schema = query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'tombolo'");
+    Ok(session.row(schema).await?.is_some())
 }
 
 /// Waits until no other session makes what several need, and keeps the turn until the transaction's end.

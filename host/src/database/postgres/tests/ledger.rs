@@ -176,3 +176,40 @@ async fn a_broken_connection_says_that_trying_again_helps() {
     let error = target.commit_chunk().await.unwrap_err();
     assert!(matches!(error, DatabaseError::Busy(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_login_that_may_create_nothing_needs_a_schema_of_its_own() {
+    let Some(mut site) = Site::new("CREATE TABLE t (id int PRIMARY KEY)").await else {
+        return;
+    };
+    let (login, name) = (site.cluster.fresh_name("login"), site.name.clone());
+    site.run(&format!(
+        "CREATE ROLE {login} LOGIN PASSWORD 'pw'; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+         GRANT SELECT, INSERT, UPDATE ON t TO {login}"
+    ))
+    .await;
+    let url = site.cluster.url_as(&login, "pw", &name);
+    let database = PostgresDatabase::open(&url).await.unwrap();
+    let mut target = database.target().await.unwrap();
+    let refused = target.prepare().await.unwrap_err();
+    assert!(matches!(refused, DatabaseError::NoLedger(_)), "{refused}");
+    assert!(refused.to_string().contains("42501"), "{refused}");
+
+    site.run(&format!("CREATE SCHEMA tombolo AUTHORIZATION {login}"))
+        .await;
+    target.prepare().await.unwrap();
+    let schema = announced("t", &[("id", LogicalType::Integer)], &["id"]);
+    target
+        .begin_table(load(&schema, skip(&schema)))
+        .await
+        .unwrap();
+    target
+        .stage(&block(&[vec![Cell::Integer(1)]]))
+        .await
+        .unwrap();
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 0, 0, 0));
+    drop(target);
+    drop(database);
+    site.run(&format!("DROP OWNED BY {login}; DROP ROLE {login}"))
+        .await;
+}
