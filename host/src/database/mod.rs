@@ -117,15 +117,12 @@ pub trait Target: Send {
     /// [`TableLoad::straight`].
     async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError>;
 
-    /// Up to `limit` staged rows behind the position `after` that exist in the table with another image, in staging
-    /// order, stopping early at 1 MiB of cells.
-    async fn conflicts(
-        &mut self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<StagedConflict>, DatabaseError>;
+    /// The next page, at most `limit`, of the chunk's rows that exist in the table with another image, ended early at 1 MiB
+    /// of cells; an empty page is the last one. Each row is shown once, and none may be staged behind the first page.
+    async fn conflicts(&mut self, limit: u32) -> Result<Vec<StagedConflict>, DatabaseError>;
 
-    /// Settles staged rows one by one: rows that keep the local image leave the chunk and count as skipped.
+    /// Settles rows that [`Self::conflicts`] showed, each once: those that keep the local image leave the chunk and count as
+    /// skipped. Rows of the page behind may have been asked for meanwhile.
     async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError>;
 
     /// Applies the staged rows, looks whether they are stored as they should be, keeps the rejects, advances the ledger,

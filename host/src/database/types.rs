@@ -41,6 +41,8 @@ pub struct TableLoad {
     pub create: Option<Vec<CheckedStatement>>,
     /// Whether rows may go straight into a table of this run, without a staging.
     pub straight: bool,
+    /// Whether a component judges rows that exist: what it saw of them may not change before the chunk is committed.
+    pub judged: bool,
     /// The most rows that may be rejected.
     pub max_rejects: u64,
     /// What a retry of rejected rows has to know: kept in the ledger as it is.

@@ -2,19 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use super::PreparedTable;
 use super::chunk::{Chunk, MAX_ROWS};
 use super::differences::{self, Differences};
 use super::fetch::{FetchError, Wanted};
+use super::judge::Unsettled;
 use super::retry::Retries;
 use super::run::Run;
-use super::{PreparedTable, strategy};
 use crate::bindings::types::{Failure, TableReport, TableSchema};
 use crate::database::{DatabaseError, LedgerEntry, Loaded, TableLoad, Target};
 use crate::failure::failure;
 use crate::rows::{Frame, KeyColumns, RowBlock};
-
-/// The most conflicts a component is shown at once.
-const CONFLICT_PAGE: u32 = 500;
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -44,7 +42,16 @@ fn fetched(error: FetchError) -> Stop {
 fn written(error: DatabaseError) -> Stop {
     match error {
         DatabaseError::NotStraight { .. } => Stop::NotStraight,
+        // Somebody else's transaction was in the way: the chunk's rows come again.
+        DatabaseError::Busy(_) => Stop::Broken(error.into()),
         error => Stop::Failed(error.into()),
+    }
+}
+
+fn unsettled(error: Unsettled) -> Stop {
+    match error {
+        Unsettled::Database(error) => written(error),
+        Unsettled::Component(failure) => Stop::Failed(failure),
     }
 }
 
@@ -253,7 +260,7 @@ impl<'a> Loading<'a> {
 
     async fn commit(&self, target: &mut dyn Target) -> Result<(), Stop> {
         if let Some(judge) = &self.table.strategy.judge {
-            settle(target, judge, &self.table.order.incoming).await?;
+            judge.settle(target).await.map_err(unsettled)?;
         }
         target.commit_chunk().await.map_err(written)?;
         Ok(())
@@ -268,6 +275,7 @@ impl<'a> Loading<'a> {
                 plan: self.table.strategy.plan.clone(),
                 create: order.create.then(|| self.table.before.clone()),
                 straight: self.straight && self.table.strategy.judge.is_none(),
+                judged: self.table.strategy.judge.is_some(),
                 max_rejects: self.run.order.max_rejects.into(),
                 description: self.table.description.clone(),
                 misfits: order.misfits.clone(),
@@ -315,25 +323,6 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Lets a component judge the chunk's conflicting rows, page by page.
-pub async fn settle(
-    target: &mut dyn Target,
-    judge: &strategy::Judge,
-    arriving: &TableSchema,
-) -> Result<(), Failure> {
-    let mut after = 0;
-    loop {
-        let page = target.conflicts(after, CONFLICT_PAGE).await?;
-        let Some(last) = page.last() else {
-            return Ok(());
-        };
-        after = last.position;
-        let decisions = judge.decide(arriving, page).await?;
-        let settled = target.settle(decisions).await;
-        settled.map_err(|error| judge.blame(error))?;
     }
 }
 

@@ -5,6 +5,7 @@ mod compare;
 mod description;
 mod differences;
 mod fetch;
+mod judge;
 mod load;
 mod rejects;
 mod retry;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::description::Description;
-use super::load::settle;
 use super::strategy;
 use crate::bindings::transfers::TableOrder;
 use crate::bindings::types::{Failure, TableReport};
@@ -103,6 +102,7 @@ async fn retry_table(
             plan: strategy.plan,
             create: None,
             straight: false,
+            judged: strategy.judge.is_some(),
             max_rejects: u64::MAX,
             description: entry.description,
             misfits: order.misfits.clone(),
@@ -111,7 +111,7 @@ async fn retry_table(
         .await?;
     target.stage(&block).await?;
     if let Some(judge) = &strategy.judge {
-        settle(target, judge, &order.incoming).await?;
+        judge.settle(target).await?;
     }
     let counts = target.commit_chunk().await?;
     let loaded = target.finish_table(&[]).await?;

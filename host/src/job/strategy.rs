@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::bindings::conflicts::{Conflict, Decision as Answer, StrategyPlan};
+use super::judge::Judge;
+use crate::bindings::conflicts::StrategyPlan;
 use crate::bindings::transfers::TableOrder;
 use crate::bindings::types::{
     ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
-use crate::database::{DatabaseError, Decision, StagedConflict};
 use crate::failure::{failure, printable};
 use crate::sandbox::ConflictStrategies;
 
@@ -17,13 +17,6 @@ pub struct Strategy {
     pub plan: SetPlan,
     /// Who judges conflicting rows first, if the strategy is row by row.
     pub judge: Option<Judge>,
-}
-
-/// A component that decides on conflicting rows.
-pub struct Judge {
-    component: ConflictStrategies,
-    strategy: String,
-    params: Vec<(String, String)>,
 }
 
 /// Asks the components in their order for the table's strategy.
@@ -54,12 +47,8 @@ pub async fn resolve(
                 judge: None,
             }),
             StrategyPlan::RowByRow(key) => Ok(Strategy {
+                judge: Some(Judge::new(component.clone(), order, &key)),
                 plan: checked(take_incoming(key, local), order, local)?,
-                judge: Some(Judge {
-                    component: component.clone(),
-                    strategy: order.strategy.clone(),
-                    params: order.params.clone(),
-                }),
             }),
             StrategyPlan::Other(_) => Err(unusable(order, "its plan is of a newer version")),
         };
@@ -79,77 +68,6 @@ pub async fn resolve(
         format!("no strategy is called {:?}", order.strategy),
         format!("choose one of: {}", printable(&known.join(", "))),
     ))
-}
-
-impl Judge {
-    /// Decides on a page of conflicts: one decision each, in order.
-    pub async fn decide(
-        &self,
-        incoming: &TableSchema,
-        page: Vec<StagedConflict>,
-    ) -> Result<Vec<(u64, Decision)>, Failure> {
-        let positions: Vec<u64> = page.iter().map(|conflict| conflict.position).collect();
-        let conflicts: Vec<Conflict> = page
-            .into_iter()
-            .map(|conflict| Conflict {
-                incoming: conflict.incoming,
-                local: conflict.local,
-            })
-            .collect();
-        let answers = self
-            .component
-            .decide(&self.strategy, &self.params, incoming, &conflicts)
-            .await??;
-        if answers.len() != positions.len() {
-            return Err(self.broken(format!(
-                "it gave {} decisions for {} conflicts",
-                answers.len(),
-                positions.len()
-            )));
-        }
-        positions
-            .into_iter()
-            .zip(answers)
-            .map(|(position, answer)| {
-                let decision = match answer {
-                    Answer::KeepLocal => Decision::KeepLocal,
-                    Answer::TakeIncoming => Decision::TakeIncoming,
-                    Answer::Write(row) if row.len() == incoming.columns.len() => {
-                        Decision::Write(row)
-                    }
-                    Answer::Write(_) => {
-                        return Err(self.broken("it wrote a row of another width".to_owned()));
-                    }
-                    Answer::Other(_) => {
-                        return Err(self.broken("its decision is of a newer version".to_owned()));
-                    }
-                };
-                Ok((position, decision))
-            })
-            .collect()
-    }
-
-    /// A decision that the target cannot carry out is the component's fault.
-    pub fn blame(&self, error: DatabaseError) -> Failure {
-        match error {
-            DatabaseError::Unsuitable { reason, .. } => self.broken(reason),
-            error => error.into(),
-        }
-    }
-
-    fn broken(&self, what: String) -> Failure {
-        let plugin = self.component.plugin();
-        failure(
-            "plugin",
-            format!(
-                "plugin {:?} (sha256:{}) failed in strategy {:?}: {what}",
-                plugin.name(),
-                plugin.digest().prefix(),
-                self.strategy
-            ),
-            "the plugin's author has to mend it; nothing of this chunk was kept",
-        )
-    }
 }
 
 async fn is_known(components: &[ConflictStrategies], order: &TableOrder) -> Result<bool, Failure> {

@@ -1,6 +1,7 @@
 //! The staged rows into the table: all at once, and where some of them do not fit, in ever smaller ranges until these are
 //! found.
 
+use super::arrived::Arrived;
 use super::connection::Session;
 use super::error;
 use super::ledger::Seen;
@@ -85,6 +86,7 @@ impl Loading {
             self.ledger.advance(session, counts, last_key, 0).await?;
             return Ok(counts);
         }
+        self.carry_out(session).await?;
         self.rejects.begin(session).await?;
         self.analyze(session).await?;
         if self.merge.is_plain_insert() {
@@ -231,12 +233,8 @@ impl Loading {
 
     /// A row of the chunk as it arrived.
     fn cells_of(&self, row: u64) -> Vec<u8> {
-        let found = self.chunk.blocks.iter().rfind(|(before, _)| *before < row);
-        let cells = found.and_then(|(before, block)| {
-            let position = usize::try_from(row - before - 1).ok()?;
-            block.rows().nth(position)
-        });
-        cells.map(|row| row.bytes().to_vec()).unwrap_or_default()
+        let row = Arrived::new(&self.chunk.blocks).row(row);
+        row.map(|row| row.bytes().to_vec()).unwrap_or_default()
     }
 }
 

@@ -9,6 +9,7 @@ use super::ledger::{Changed, Ledger};
 use super::merge::Merge;
 use super::rejects::Rejects;
 use super::schema::Description;
+use super::settling::Conflicts;
 use super::staging::{STAGING, StagedColumn};
 use super::types::Carrier;
 use super::{error, plan};
@@ -24,6 +25,8 @@ const ANALYZE_ROWS: u64 = 1_000;
 pub(super) struct Chunk {
     pub(super) rows: u64,
     pub(super) skipped: u64,
+    /// None before they are asked for.
+    pub(super) conflicts: Option<Conflicts>,
     analyzed: bool,
     pub(super) last_key: Option<Vec<u8>>,
     /// The rows as they arrived, each block with the number of rows before it; only where rows can be rejected.
@@ -48,10 +51,14 @@ pub(super) struct Loading {
     key: Vec<usize>,
     pub(super) ledger: Ledger,
     pub(super) rejects: Rejects,
+    /// Whether what a component saw of existing rows may not change until the commit.
+    judged: bool,
     /// Whether rows go into the table itself: it is this run's, and takes them as they are.
     straight: bool,
     /// Whether rows are read as they arrived: decimals of SQLite come as numbers of several kinds, and are read as texts.
     has_one_form: bool,
+    /// Whether what is staged would be read as it arrived.
+    pub(super) as_it_is: bool,
     /// Rows committed, those of earlier attempts of the run included.
     pub(super) received: u64,
     /// The rows that this attempt sent straight into the table and committed.
@@ -150,8 +157,10 @@ impl Loading {
             constraints,
             columns,
             key,
+            judged: load.judged,
             straight: ledger.is_straight(),
             has_one_form,
+            as_it_is: as_it_is && has_one_form,
             ledger,
             rejects,
             received,
@@ -207,6 +216,15 @@ impl Loading {
             self.merge.copy_straight()
         } else {
             format!("COPY {STAGING} FROM STDIN (FORMAT binary)")
+        }
+    }
+
+    /// What begins a chunk's transaction. In one that is repeatable, a row that somebody else changed after it was judged
+    /// ends the chunk, and it comes again.
+    pub(super) fn isolation(&self) -> &'static str {
+        match self.judged {
+            true => "REPEATABLE READ",
+            false => "READ COMMITTED",
         }
     }
 

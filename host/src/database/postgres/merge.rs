@@ -170,7 +170,13 @@ impl Merge {
     /// is nothing to change.
     ///
     /// What is compared is that the rule has nothing left to change: the row that was there is gone by then.
-    pub(super) fn update(&self, source: &str, rows: Rows) -> Option<String> {
+    /// `numbers`: of the only rows that may change one.
+    pub(super) fn update(
+        &self,
+        source: &str,
+        rows: Rows,
+        numbers: Option<&[i64]>,
+    ) -> Option<String> {
         let columns = self
             .update
             .as_deref()
@@ -179,7 +185,11 @@ impl Merge {
             format!("{} = {value}", quote(&column.name))
         });
         let (only, matches) = (self.relation.only(), self.matches());
-        let (guard, changes, rows) = (self.guard(), self.changes(), rows.condition());
+        let (guard, changes, mut rows) = (self.guard(), self.changes(), rows.condition());
+        if let Some(numbers) = numbers {
+            let numbers = list(numbers, i64::to_string);
+            rows = format!("{rows} AND s.\"row\" = ANY ('{{{numbers}}}'::bigint[])");
+        }
         let changes_mostly = self.changes_mostly();
         Some(format!(
             "WITH updated AS (UPDATE {only} AS t SET {set} FROM {source} AS s \
@@ -264,37 +274,29 @@ impl Merge {
             .collect()
     }
 
-    /// Staged rows behind `$1` that exist with another image, at most `$2`: position, incoming values, local values.
-    pub(super) fn conflicts(&self) -> String {
-        let incoming = list(&self.columns, |column| {
-            column.kind.read_expression(&column.incoming())
-        });
-        let local = list(&self.columns, |column| {
+    /// Those of some staged rows that exist with another image: position, local values, and with `incoming` the incoming ones.
+    pub(super) fn conflicts(&self, condition: &str, incoming: bool) -> String {
+        let local = self.columns.iter().map(|column| {
             column
                 .kind
                 .read_expression(&format!("t.{}", quote(&column.name)))
         });
+        let arrived = self
+            .columns
+            .iter()
+            .map(|column| column.kind.read_expression(&column.incoming()));
+        let arrived = arrived.filter(|_| incoming);
+        let values: Vec<_> = local.chain(arrived).collect();
         let differs = image_differs(
             &list(&self.columns, StagedColumn::local),
             &list(&self.columns, StagedColumn::incoming),
         );
         format!(
-            "SELECT s.\"row\", {incoming}, {local} FROM {STAGING} AS s JOIN {} AS t ON {} \
-             WHERE s.\"row\" > $1 AND {differs} ORDER BY s.\"row\" LIMIT $2",
+            "SELECT s.\"row\", {} FROM {STAGING} AS s JOIN {} AS t ON {} \
+             WHERE {condition} AND {differs}",
+            values.join(", "),
             self.relation.only(),
             self.matches()
-        )
-    }
-
-    /// How many rewritten rows, staged at their negated position, keep the key of the row they replace.
-    pub(super) fn rewritten_with_same_key(&self) -> String {
-        let differs = image_differs(
-            &list(&self.key, |column| column.incoming_of("n")),
-            &list(&self.key, |column| column.incoming_of("o")),
-        );
-        format!(
-            "SELECT count(*) FROM {STAGING} AS n JOIN {STAGING} AS o ON o.\"row\" = -n.\"row\" \
-             WHERE n.\"row\" < 0 AND NOT {differs}"
         )
     }
 

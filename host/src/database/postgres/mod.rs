@@ -1,6 +1,7 @@
 //! PostgreSQL: described from its catalog, read and written with `COPY` in binary format.
 
 mod applying;
+mod arrived;
 mod connection;
 mod constraints;
 mod copying;

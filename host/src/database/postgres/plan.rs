@@ -266,13 +266,12 @@ mod tests {
             merge.look(Rows::All),
             merge.take_existing(Rows::All, true),
             merge.classes(Rows::All),
-            merge.update(STAGING, Rows::All).unwrap(),
+            merge.update(STAGING, Rows::All, Some(&[1])).unwrap(),
             merge.not_inserted(Rows::All),
             merge.not_updated(STAGING, Rows::All),
             merge.duplicates(),
             merge.repeated(),
-            merge.conflicts(),
-            merge.rewritten_with_same_key(),
+            merge.conflicts("true", true),
         ];
         for sql in &statements {
             // What is left outside of quotes.
@@ -327,6 +326,6 @@ mod tests {
         )
         .unwrap();
         assert!(merge.updates());
-        assert!(merge.update(STAGING, Rows::All).is_none());
+        assert!(merge.update(STAGING, Rows::All, None).is_none());
     }
 }

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use futures::TryStreamExt;
 use sqlx::Row;
 
+use super::arrived::Arrived;
 use super::connection::{Session, column, query};
 use super::encode::{end_copy, start_copy};
 use super::loading::Loading;
@@ -17,49 +18,87 @@ use crate::rows::CellRef;
 /// A page of conflicts is closed when its cells reach this many bytes.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// The cursor over a chunk's conflicts.
+const CURSOR: &str = "tombolo_conflicts";
+
+/// What is known of the chunk's rows that exist with another image, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Conflicts {
+    /// Read from the cursor, but behind the end of a page.
+    waiting: Vec<i64>,
+    shown: Vec<i64>,
+    /// They stay as they are.
+    kept: Vec<i64>,
+    /// Others were staged for them, at the negated number.
+    rewritten: Vec<i64>,
+}
+
 impl Loading {
-    /// A page of staged rows that exist with another image.
+    /// The next page of the chunk's rows that exist with another image.
     pub(super) async fn conflicts(
         &mut self,
         session: &mut Session,
-        after: u64,
         limit: u32,
     ) -> Result<Vec<StagedConflict>, DatabaseError> {
         if self.merge.is_plain_insert() {
             return Ok(Vec::new());
         }
-        self.analyze(session).await?;
-        // Each page begins where the last one ended.
-        session
-            .run(format!(
-                "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON {STAGING} (\"row\")"
-            ))
-            .await?;
-        let page = query(self.merge.conflicts())
-            .bind(i64::try_from(after).unwrap_or(i64::MAX))
-            .bind(i64::from(limit));
-        let mut rows = page.fetch(session.raw());
-        let mut conflicts = Vec::new();
-        let mut bytes = 0;
+        if self.chunk.conflicts.is_none() {
+            self.analyze(session).await?;
+            let all = self.conflicting("s.\"row\" > 0");
+            session
+                .run(format!("DECLARE {CURSOR} NO SCROLL CURSOR FOR {all}"))
+                .await?;
+        }
+        let mut conflicts = self.chunk.conflicts.take().unwrap_or_default();
+        let next = match std::mem::take(&mut conflicts.waiting) {
+            none if none.is_empty() => query(format!("FETCH {limit} FROM {CURSOR}")),
+            waiting => query(self.conflicting("s.\"row\" = ANY($1)")).bind(waiting),
+        };
+        let mut arrived = self
+            .is_as_arrived()
+            .then(|| Arrived::new(&self.chunk.blocks));
+        let mut rows = next.fetch(session.raw());
+        let (mut page, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows
             .try_next()
             .await
             .map_err(|error| error::at_work(&error))?
         {
             let position: i64 = column(&row, 0)?;
-            let incoming = self.read_cells(&row, 1)?;
-            let local = self.read_cells(&row, 1 + self.columns.len())?;
+            if bytes >= PAGE_BYTES {
+                conflicts.waiting.push(position);
+                continue;
+            }
+            let local = self.read_cells(&row, 1)?;
+            let number = u64::try_from(position).unwrap_or_default();
+            let incoming = match &mut arrived {
+                Some(arrived) => arrived.cells(number).ok_or_else(|| {
+                    self.unsuitable(format!("row {number} is staged and never arrived"))
+                })?,
+                None => self.read_cells(&row, 1 + self.columns.len())?,
+            };
             bytes += size(&incoming) + size(&local);
-            conflicts.push(StagedConflict {
-                position: u64::try_from(position).unwrap_or_default(),
+            conflicts.shown.push(position);
+            page.push(StagedConflict {
+                position: number,
                 incoming,
                 local,
             });
-            if bytes >= PAGE_BYTES {
-                break;
-            }
         }
-        Ok(conflicts)
+        drop(rows);
+        drop(arrived);
+        self.chunk.conflicts = Some(conflicts);
+        Ok(page)
+    }
+
+    /// Whether what arrived need not be read from the staging to be shown.
+    fn is_as_arrived(&self) -> bool {
+        self.as_it_is && self.chunk.changed.is_empty()
+    }
+
+    fn conflicting(&self, condition: &str) -> String {
+        self.merge.conflicts(condition, !self.is_as_arrived())
     }
 
     fn read_cells(
@@ -83,20 +122,23 @@ impl Loading {
         Ok(cells)
     }
 
-    /// Takes rows out of the chunk or rewrites them.
+    /// Notes what becomes of rows, and stages those that were written, next to the ones that they replace.
     pub(super) async fn settle(
         &mut self,
         session: &mut Session,
         decisions: Vec<(u64, Decision)>,
     ) -> Result<(), DatabaseError> {
-        let mut kept = Vec::new();
-        let mut rewritten = BytesMut::new();
-        let mut rewritten_rows = 0i64;
-        start_copy(&mut rewritten);
+        let mut written = BytesMut::new();
+        start_copy(&mut written);
+        let Some(mut conflicts) = self.chunk.conflicts.take() else {
+            return Err(self.unsuitable("a row was decided that was not shown".to_owned()));
+        };
+        let before = conflicts.rewritten.len();
         for (position, decision) in decisions {
+            let number = i64::try_from(position).unwrap_or(i64::MAX);
             match decision {
                 Decision::TakeIncoming => {}
-                Decision::KeepLocal => kept.push(i64::try_from(position).unwrap_or(i64::MAX)),
+                Decision::KeepLocal => conflicts.kept.push(number),
                 Decision::Write(cells) => {
                     if cells.len() != self.columns.len() {
                         return Err(self.unsuitable(format!(
@@ -106,51 +148,53 @@ impl Loading {
                         )));
                     }
                     let cells = cells.iter().map(CellRef::from);
-                    self.encode_rewritten(position, cells, &mut rewritten)?;
-                    rewritten_rows += 1;
+                    self.encode_rewritten(position, cells, &mut written)?;
+                    conflicts.rewritten.push(number);
                 }
             }
         }
-        end_copy(&mut rewritten);
-        if !kept.is_empty() {
-            let removed = session
-                .execute(
-                    query(format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)"))
-                        .bind(kept.clone()),
-                )
-                .await?;
-            if usize::try_from(removed) != Ok(kept.len()) {
-                return Err(
-                    self.unsuitable("a decision is about a row that is not staged".to_owned())
-                );
-            }
-            self.chunk.skipped += removed;
+        end_copy(&mut written);
+        if conflicts.rewritten.len() > before {
+            self.copy(session, &written).await?;
         }
-        if rewritten_rows > 0 {
-            self.copy(session, &rewritten).await?;
-            self.replace(session, rewritten_rows).await?;
-        }
+        self.chunk.conflicts = Some(conflicts);
         Ok(())
     }
 
-    async fn replace(&self, session: &mut Session, rows: i64) -> Result<(), DatabaseError> {
-        let row = session
-            .row(query(self.merge.rewritten_with_same_key()))
-            .await?;
-        let unchanged: i64 = row.map_or(Ok(0), |row| column(&row, 0))?;
-        if unchanged != rows {
-            return Err(self.unsuitable(
-                "a decided row has another key than the row it replaces, or replaces none"
-                    .to_owned(),
-            ));
+    /// Brings the staging to what was decided.
+    pub(super) async fn carry_out(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
+        let Some(conflicts) = &self.chunk.conflicts else {
+            return Ok(());
+        };
+        session.run(format!("CLOSE {CURSOR}")).await?;
+        let gone = [conflicts.kept.as_slice(), &conflicts.rewritten].concat();
+        if gone.is_empty() {
+            return Ok(());
         }
-        session
-            .run(format!(
-                "DELETE FROM {STAGING} AS o USING {STAGING} AS n WHERE n.\"row\" = -o.\"row\" AND n.\"row\" < 0; \
-                 UPDATE {STAGING} SET \"row\" = -\"row\" WHERE \"row\" < 0"
-            ))
-            .await
-            .map(|_| ())
+        let staged = gone.len();
+        let remove = format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)");
+        let removed = session.execute(query(remove).bind(gone)).await?;
+        if usize::try_from(removed) != Ok(staged) {
+            return Err(self
+                .unsuitable("a row was decided that is not staged, or decided twice".to_owned()));
+        }
+        if !conflicts.rewritten.is_empty() {
+            session
+                .run(format!(
+                    "UPDATE {STAGING} SET \"row\" = -\"row\" WHERE \"row\" < 0"
+                ))
+                .await?;
+        }
+        self.chunk.skipped += conflicts.kept.len() as u64;
+        Ok(())
+    }
+
+    /// The numbers of the only staged rows that can change existing ones, where these are known and few.
+    pub(super) fn changing(&self, session: &Session) -> Option<&[i64]> {
+        let shown = self.chunk.conflicts.as_ref()?.shown.as_slice();
+        let few = (shown.len() as u64).saturating_mul(4) < self.chunk.rows;
+        // Older servers look through the list for each row.
+        (few && session.version() >= 140_000).then_some(shown)
     }
 }
 

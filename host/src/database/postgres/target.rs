@@ -21,8 +21,7 @@ use crate::rows::RowBlock;
 
 /// The staging drives every join, by the target's key: a hash or merge join would scan the whole target. To know how many
 /// rows are staged, the planner needs only a small sample of them.
-const BEGIN_CHUNK: &str = "\
-    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+const CHUNK_SETTINGS: &str = "\
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
     SET LOCAL default_statistics_target = 10";
 
@@ -224,7 +223,9 @@ impl Target for PostgresTarget {
         let loading = self.loading.as_mut().ok_or_else(no_table)?;
         let encoded = loading.encode(block)?;
         if !self.in_chunk {
-            free(&mut self.session)?.run(BEGIN_CHUNK).await?;
+            let level = loading.isolation();
+            let begin = format!("BEGIN ISOLATION LEVEL {level} READ WRITE; {CHUNK_SETTINGS}");
+            free(&mut self.session)?.run(begin).await?;
             self.in_chunk = true;
         }
         let copying = match &self.copying {
@@ -241,19 +242,13 @@ impl Target for PostgresTarget {
         Ok(())
     }
 
-    async fn conflicts(
-        &mut self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<StagedConflict>, DatabaseError> {
+    async fn conflicts(&mut self, limit: u32) -> Result<Vec<StagedConflict>, DatabaseError> {
         self.end_copy().await?;
         let loading = self.loading.as_mut().ok_or_else(no_table)?;
         if !self.in_chunk {
             return Ok(Vec::new());
         }
-        loading
-            .conflicts(free(&mut self.session)?, after, limit)
-            .await
+        loading.conflicts(free(&mut self.session)?, limit).await
     }
 
     async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {

@@ -119,7 +119,8 @@ impl Loading {
         guess: Guess,
     ) -> Result<Written, DatabaseError> {
         let (mut created, mut updated, mut differing) = (0, 0, 0);
-        let update = self.merge.update(STAGING, rows);
+        let changing = self.changing(session);
+        let update = self.merge.update(STAGING, rows, changing);
         // A row may refer to a new one of its own table.
         if guess.all_change
             && !self.constraints.refers_to_itself()
@@ -176,7 +177,7 @@ impl Loading {
         if created != new {
             return Ok(self.short());
         }
-        let [updated, mut differing] = match self.merge.update(EXISTING, rows) {
+        let [updated, mut differing] = match self.merge.update(EXISTING, rows, None) {
             Some(update) if existing > 0 => numbers(session, update).await?,
             _ => [0, 0],
         };

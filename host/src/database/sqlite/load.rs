@@ -40,6 +40,8 @@ pub(super) struct Chunk {
     pub(super) held: u64,
     /// Rows that stay as they are here.
     pub(super) skipped: u64,
+    /// The last row that was shown as a conflict.
+    shown: u64,
     last_key: Option<Vec<u8>>,
     /// The last key, while all of them are single integers and rise: then none can be there twice.
     rising: Option<i64>,
@@ -52,6 +54,7 @@ impl Chunk {
             arrived: before,
             held: 0,
             skipped: 0,
+            shown: 0,
             last_key: None,
             rising: Some(i64::MIN),
         }
@@ -198,18 +201,21 @@ impl Load {
         };
     }
 
-    /// Staged rows behind a position that exist with another image.
+    /// The next page of staged rows that exist with another image.
     pub(super) fn conflicts(
-        &self,
+        &mut self,
         connection: &RawConnection<'_>,
-        after: u64,
         limit: u32,
     ) -> Result<Vec<StagedConflict>, DatabaseError> {
         if !self.open || self.straight || !self.merge.has_key() {
             return Ok(Vec::new());
         }
-        let after = position(after);
-        staging::conflicts(connection, &self.conversion, &self.merge, after, limit)
+        let after = position(self.chunk.shown);
+        let page = staging::conflicts(connection, &self.conversion, &self.merge, after, limit)?;
+        if let Some(last) = page.last() {
+            self.chunk.shown = last.position;
+        }
+        Ok(page)
     }
 
     /// Settles staged rows singly.

@@ -143,7 +143,6 @@ pub(super) fn settle(
                         &format!("a row that is to be written: {reason}"),
                     )
                 })?;
-            keep_key(connection, conversion, merge, number, &values)?;
             let encoded = RowBlock::encode_row(cells);
             let mut parameters = vec![StoredRef::Blob(&encoded)];
             parameters.extend(values.iter().map(Stored::borrow));
@@ -154,41 +153,6 @@ pub(super) fn settle(
             }
         }
     }
-}
-
-/// Refuses values whose key is not the staged one.
-fn keep_key(
-    connection: &RawConnection<'_>,
-    conversion: &Conversion,
-    merge: &Merge,
-    number: i64,
-    values: &[Stored<'_>],
-) -> Result<(), DatabaseError> {
-    if !merge.has_key() {
-        return Err(unsuitable(
-            conversion,
-            "rows can only be decided singly where they have a key",
-        ));
-    }
-    let mut statement = connection.prepare(&merge.staged_key())?;
-    let parameters = [StoredRef::Integer(number)];
-    let mut rows = statement.query(&parameters)?;
-    let staged = rows
-        .next()?
-        .ok_or_else(|| unsuitable(conversion, "a row was decided that is not staged"))?;
-    for (column, index) in merge.key_positions().enumerate() {
-        let same = values
-            .get(index)
-            .zip(staged.get(column).ok())
-            .is_some_and(|(value, staged)| value.borrow() == staged);
-        if !same {
-            return Err(unsuitable(
-                conversion,
-                "a row that is to be written has another key than the incoming one",
-            ));
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn unsuitable(conversion: &Conversion, reason: &str) -> DatabaseError {

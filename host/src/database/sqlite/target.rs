@@ -128,12 +128,8 @@ impl Target for SqliteTarget {
             .await
     }
 
-    async fn conflicts(
-        &mut self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<StagedConflict>, DatabaseError> {
-        self.load(move |connection, load| load.conflicts(connection, after, limit))
+    async fn conflicts(&mut self, limit: u32) -> Result<Vec<StagedConflict>, DatabaseError> {
+        self.load(move |connection, load| load.conflicts(connection, limit))
             .await
     }
 

@@ -123,7 +123,7 @@ async fn decided_rows_are_never_changed() {
     let mut target = site.target().await;
     target.begin_table(lossy()).await.unwrap();
     target.stage(&chunk(1)).await.unwrap();
-    let page = target.conflicts(0, 10).await.unwrap();
+    let page = target.conflicts(10).await.unwrap();
     assert_eq!(page[0].incoming[1..], [Cell::Null, text("fou")]);
     let decided = row(Cell::Integer(1), text("x"), text("b"));
     let wrong = target

@@ -127,6 +127,7 @@ fn load(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
         plan,
         create: None,
         straight: true,
+        judged: false,
         max_rejects: 1_000,
         description: String::new(),
         misfits: Vec::new(),

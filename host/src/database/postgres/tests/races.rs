@@ -69,6 +69,35 @@ async fn a_deferrable_key_that_on_conflict_cannot_name_is_raced_for_as_well() {
     assert_eq!(raced, (counts(3, 0, 0, 2), "theirs".to_owned()));
 }
 
+#[tokio::test]
+async fn a_row_that_changes_after_it_was_judged_is_judged_again() {
+    let Some(mut site) = Site::new(TABLE).await else {
+        return;
+    };
+    let mut target = site.target().await;
+    let order = TableLoad {
+        judged: true,
+        ..load(&schema(), overwrite(&schema()))
+    };
+    target.begin_table(order).await.unwrap();
+    for change in [
+        "UPDATE t SET name = 'theirs'",
+        "INSERT INTO t VALUES (2, 'theirs')",
+    ] {
+        target.stage(&rows(1..3)).await.unwrap();
+        target.conflicts(10).await.unwrap();
+        site.run(change).await;
+        let late = target.commit_chunk().await.unwrap_err();
+        assert!(matches!(late, DatabaseError::Busy(_)), "{change}: {late}");
+        target.rollback().await.unwrap();
+    }
+    target.stage(&rows(1..3)).await.unwrap();
+    let page = target.conflicts(10).await.unwrap();
+    let names: Vec<_> = page.iter().map(|conflict| &conflict.local[1]).collect();
+    assert_eq!(names, [&text("theirs"), &text("theirs")]);
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(0, 2, 0, 0));
+}
+
 /// How many rows of the table were read by scans, and how many by its indexes.
 async fn reads(site: &mut Site) -> (u64, u64) {
     let mut reads = String::new();
@@ -87,28 +116,39 @@ async fn reads(site: &mut Site) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn no_plan_scans_a_table_of_a_million_rows() {
+async fn no_plan_scans_a_table_of_ten_million_rows() {
     let Some(mut site) = Site::new(
-        "CREATE TABLE t (id int PRIMARY KEY, name text); \
-         INSERT INTO t SELECT 2 * i, 'old' FROM generate_series(1, 1000000) i",
+        "CREATE UNLOGGED TABLE t (id int, name text); \
+         INSERT INTO t SELECT 2 * i, 'old' FROM generate_series(1, 10000000) i; \
+         ALTER TABLE t ADD PRIMARY KEY (id)",
     )
     .await
     else {
         return;
     };
     site.run("VACUUM ANALYZE t").await;
-    let plans: [(Plan, u64); 3] = [(overwrite, 1_000), (merge, 1_000), (skip, 0)];
-    for (number, (plan, updated)) in plans.into_iter().enumerate() {
+    let plans: [(Plan, bool, u64); 4] = [
+        (overwrite, false, 1_000),
+        (overwrite, true, 1_000),
+        (merge, false, 1_000),
+        (skip, false, 0),
+    ];
+    for (number, (plan, judged, updated)) in plans.into_iter().enumerate() {
         site.run("SELECT pg_stat_reset()").await;
         let from = 10_000 * i64::try_from(number).unwrap();
         let order = TableLoad {
             run: format!("run-{number}"),
+            judged,
             ..load(&schema(), plan(&schema()))
         };
+        let mut target = site.target().await;
+        target.begin_table(order).await.unwrap();
         // Every second row is there.
-        let (moved, loaded) = chunks(&site, order, &[rows(from + 1..from + 2_001)])
-            .await
-            .unwrap();
+        let staged = target.stage(&rows(from + 1..from + 2_001)).await;
+        staged.unwrap();
+        while judged && !target.conflicts(300).await.unwrap().is_empty() {}
+        let moved = target.commit_chunk().await.unwrap();
+        let loaded = target.finish_table(&[]).await.unwrap();
         assert_eq!(moved, counts(1_000, updated, 0, 1_000 - updated));
         assert_eq!(loaded.stored, Stored::Verified);
         let (scanned, indexed) = reads(&mut site).await;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::database::Decision;
 
@@ -9,12 +11,7 @@ async fn begin() -> Option<(Site, Box<dyn Target>)> {
         "{SCHEMA} INSERT INTO t VALUES (1, 'same', 1.0, 'sad'), (2, 'local', 2, NULL), (3, 'local', 3, 'sad'), (4, 'local', 4, 'sad')"
     ))
     .await?;
-    let schema = schema();
-    let mut target = site.target().await;
-    target
-        .begin_table(load(&schema, overwrite(&schema)))
-        .await
-        .unwrap();
+    let mut target = overwriting(&site, &schema()).await;
     target
         .stage(&block(&[
             row(1, "same", "1.0", "sad"),
@@ -31,6 +28,13 @@ async fn begin() -> Option<(Site, Box<dyn Target>)> {
         .await
         .unwrap();
     Some((site, target))
+}
+
+async fn overwriting(site: &Site, schema: &TableSchema) -> Box<dyn Target> {
+    let mut target = site.target().await;
+    let order = load(schema, overwrite(schema));
+    target.begin_table(order).await.unwrap();
+    target
 }
 
 fn schema() -> TableSchema {
@@ -55,7 +59,7 @@ async fn conflicts_are_decided_row_by_row() {
     let Some((mut site, mut target)) = begin().await else {
         return;
     };
-    let page = target.conflicts(0, 2).await.unwrap();
+    let page = target.conflicts(2).await.unwrap();
     let positions: Vec<_> = page.iter().map(|conflict| conflict.position).collect();
     assert_eq!(positions, [2, 3]);
     assert_eq!(page[0].incoming, row(2, "in", "2.5", "sad"));
@@ -63,7 +67,7 @@ async fn conflicts_are_decided_row_by_row() {
         page[0].local,
         vec![Cell::Integer(2), text("local"), text("2"), Cell::Null]
     );
-    let rest = target.conflicts(3, 2).await.unwrap();
+    let rest = target.conflicts(2).await.unwrap();
     assert_eq!(rest.len(), 1);
     assert_eq!(rest[0].position, 4);
     target
@@ -84,16 +88,20 @@ async fn conflicts_are_decided_row_by_row() {
 
 #[tokio::test]
 async fn decisions_cannot_reach_other_rows() {
-    for decision in [
-        (3, Decision::Write(row(4, "other key", "3", "sad"))),
-        (77, Decision::Write(row(77, "nowhere", "3", "sad"))),
-        (77, Decision::KeepLocal),
-        (3, Decision::Write(vec![Cell::Integer(3)])),
+    for decisions in [
+        vec![(77, Decision::Write(row(77, "nowhere", "3", "sad")))],
+        vec![(77, Decision::KeepLocal)],
+        vec![(3, Decision::KeepLocal), (3, Decision::KeepLocal)],
+        vec![(3, Decision::Write(vec![Cell::Integer(3)]))],
     ] {
         let Some((mut site, mut target)) = begin().await else {
             return;
         };
-        let refused = target.settle(vec![decision]).await.unwrap_err();
+        target.conflicts(10).await.unwrap();
+        let refused = match target.settle(decisions).await {
+            Ok(()) => target.commit_chunk().await.unwrap_err(),
+            Err(error) => error,
+        };
         assert!(
             matches!(refused, DatabaseError::Unsuitable { .. }),
             "{refused}"
@@ -108,6 +116,8 @@ async fn decisions_cannot_reach_other_rows() {
     let Some((_site, mut target)) = begin().await else {
         return;
     };
+    assert!(target.settle(Vec::new()).await.is_err());
+    target.conflicts(10).await.unwrap();
     let misfit = target
         .settle(vec![(3, Decision::Write(row(3, "x", "three", "sad")))])
         .await
@@ -145,16 +155,12 @@ async fn local_values_are_shown_as_the_incoming_columns_carry_them() {
         Cell::Real(0.5),
         text("8.5"),
     ];
-    let mut target = site.target().await;
-    target
-        .begin_table(load(&schema, overwrite(&schema)))
-        .await
-        .unwrap();
+    let mut target = overwriting(&site, &schema).await;
     target
         .stage(&block(std::slice::from_ref(&incoming)))
         .await
         .unwrap();
-    let page = target.conflicts(0, 10).await.unwrap();
+    let page = target.conflicts(10).await.unwrap();
     assert_eq!(page[0].incoming, incoming);
     assert_eq!(
         page[0].local,
@@ -166,6 +172,37 @@ async fn local_values_are_shown_as_the_incoming_columns_carry_them() {
             Cell::Real(0.25),
             text("7"),
         ]
+    );
+}
+
+#[tokio::test]
+async fn a_few_conflicts_among_many_rows_are_all_that_is_written() {
+    let Some(mut site) = Site::new(&format!(
+        "{SCHEMA} INSERT INTO t SELECT i, 'same', 1, 'sad' FROM generate_series(1, 20) i; \
+         UPDATE t SET name = 'local' WHERE id IN (5, 6, 7)"
+    ))
+    .await
+    else {
+        return;
+    };
+    let mut target = overwriting(&site, &schema()).await;
+    let rows: Vec<_> = (1..=21).map(|id| row(id, "same", "1", "sad")).collect();
+    target.stage(&block(&rows)).await.unwrap();
+    assert_eq!(target.conflicts(10).await.unwrap().len(), 3);
+    assert!(target.conflicts(10).await.unwrap().is_empty());
+    target
+        .settle(vec![
+            (5, Decision::KeepLocal),
+            (6, Decision::TakeIncoming),
+            (7, Decision::Write(row(7, "both", "1", "sad"))),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 2, 17, 1));
+    assert_eq!(
+        site.rows("(SELECT * FROM t WHERE id IN (5, 6, 7, 21))")
+            .await,
+        "(21,same,1,sad)\n(5,local,1,sad)\n(6,same,1,sad)\n(7,both,1,sad)"
     );
 }
 
@@ -187,21 +224,20 @@ async fn a_page_of_conflicts_is_bounded() {
     let rows: Vec<_> = (1..=2000)
         .map(|id| vec![Cell::Integer(id), text(&long)])
         .collect();
-    let mut target = site.target().await;
-    target
-        .begin_table(load(&schema, overwrite(&schema)))
-        .await
-        .unwrap();
+    let mut target = overwriting(&site, &schema).await;
     target.stage(&block(&rows)).await.unwrap();
-    let (mut after, mut seen, mut largest) = (0, 0, 0);
+    let (mut seen, mut largest) = (BTreeSet::new(), 0);
     loop {
-        let page = target.conflicts(after, 500).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        seen += page.len();
+        let page = target.conflicts(500).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
         largest = largest.max(page.len());
+        for conflict in page {
+            assert!(seen.insert(conflict.position), "shown twice");
+        }
     }
-    assert_eq!(seen, 2000);
+    assert_eq!(seen.len(), 2000);
     assert!(largest < 200, "{largest}");
     assert_eq!(target.commit_chunk().await.unwrap(), counts(0, 2000, 0, 0));
 }

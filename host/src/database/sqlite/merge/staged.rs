@@ -32,18 +32,6 @@ impl Merge {
         )
     }
 
-    /// One row's key as staged.
-    pub(in crate::database::sqlite) fn staged_key(&self) -> String {
-        let key: Vec<_> = self
-            .key_positions()
-            .map(|index| format!("c{index}"))
-            .collect();
-        format!(
-            "SELECT {} FROM temp.tombolo_staging WHERE row = ?",
-            key.join(", ")
-        )
-    }
-
     /// Staged rows whose key was staged before, at most so many; NULL is no key.
     pub(in crate::database::sqlite) fn repeated(&self) -> String {
         let key: Vec<_> = self

@@ -230,6 +230,7 @@ fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableLoad {
         plan,
         create: None,
         straight: true,
+        judged: false,
         max_rejects: 0,
         description: "description".to_owned(),
         misfits: Vec::new(),

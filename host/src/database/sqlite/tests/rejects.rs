@@ -277,7 +277,7 @@ async fn a_row_that_was_decided_can_still_be_rejected() {
         .await
         .unwrap();
     writer.stage(&block(&delivery())).await.unwrap();
-    let conflicts = writer.conflicts(0, 10).await.unwrap();
+    let conflicts = writer.conflicts(10).await.unwrap();
     let nameless = vec![
         conflicts[0].incoming[0].clone(),
         Cell::Null,

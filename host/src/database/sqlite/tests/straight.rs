@@ -49,7 +49,7 @@ async fn assert_read_back(database: &SqliteDatabase, load: &TableLoad, loaded: &
 
 async fn has_staging(writer: &mut dyn Target) -> bool {
     // Straight rows are never staged, so there is nothing to conflict.
-    !writer.conflicts(0, 10).await.unwrap().is_empty()
+    !writer.conflicts(10).await.unwrap().is_empty()
 }
 
 #[tokio::test]
