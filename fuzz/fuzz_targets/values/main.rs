@@ -2,176 +2,16 @@
 
 #![no_main]
 
+mod input;
+
 use std::cell::RefCell;
 
-use arbitrary::Arbitrary;
+use input::{Input, Sign, Type};
 use libfuzzer_sys::fuzz_target;
 use tombolo::bindings::types::{Cell, LogicalType};
 use tombolo::fuzzing::postgres::{self, Column};
 use tombolo::fuzzing::sqlite::{self, DECLARED, Kept, Memory};
 use tombolo::rows::{CellRef, FRAME_BYTES, FRAME_ROWS, MAX_ROW_BYTES, RowBlock, temporal};
-
-#[derive(Arbitrary, Debug)]
-enum Input {
-    Postgres { column: Type, incoming: Logical, value: Value },
-    Field { column: Type, field: Vec<u8> },
-    Copy { columns: Vec<Type>, rows: Vec<Vec<Option<Vec<u8>>>>, noise: Vec<u8>, cut: u8 },
-    Sqlite { declared: u8, logical: Logical, value: Value },
-    Numeric { count: u8, weight: i16, sign: Sign, scale: u16, groups: Vec<u16>, raw: Option<Vec<u8>> },
-    Text(Text),
-}
-
-#[derive(Arbitrary, Debug)]
-struct Type {
-    number: u8,
-    modifier: Option<i32>,
-}
-
-impl Type {
-    fn column(&self) -> Column {
-        let types = postgres::TYPES;
-        let oid = types[usize::from(self.number) % types.len()];
-        Column::new(oid, self.modifier.unwrap_or(-1))
-    }
-}
-
-#[derive(Arbitrary, Debug)]
-enum Sign {
-    Positive,
-    Negative,
-    NotANumber,
-    Infinity,
-    NegativeInfinity,
-    Other(u16),
-}
-
-#[derive(Arbitrary, Clone, Debug)]
-enum Logical {
-    /// The column's own.
-    Own,
-    Boolean,
-    Integer,
-    Float,
-    Decimal,
-    Text,
-    Bytes,
-    Date,
-    Time,
-    Timetz,
-    Timestamp,
-    Timestamptz,
-    Interval,
-    Uuid,
-    Json,
-    Any,
-    Other,
-}
-
-impl Logical {
-    fn of(&self, own: &LogicalType) -> LogicalType {
-        match self {
-            Self::Own => own.clone(),
-            Self::Boolean => LogicalType::Boolean,
-            Self::Integer => LogicalType::Integer,
-            Self::Float => LogicalType::Float,
-            Self::Decimal => LogicalType::Decimal,
-            Self::Text => LogicalType::Text,
-            Self::Bytes => LogicalType::Bytes,
-            Self::Date => LogicalType::Date,
-            Self::Time => LogicalType::Time,
-            Self::Timetz => LogicalType::Timetz,
-            Self::Timestamp => LogicalType::Timestamp,
-            Self::Timestamptz => LogicalType::Timestamptz,
-            Self::Interval => LogicalType::Interval,
-            Self::Uuid => LogicalType::Uuid,
-            Self::Json => LogicalType::Json,
-            Self::Any => LogicalType::Any,
-            Self::Other => LogicalType::Other("pg:inet".to_owned()),
-        }
-    }
-}
-
-#[derive(Arbitrary, Debug)]
-enum Value {
-    Null,
-    Boolean(bool),
-    Integer(i64),
-    Small(i8),
-    Real(u64),
-    Whole(i32),
-    Text(Text),
-    Bytes(Vec<u8>),
-    Uuid([u8; 16]),
-}
-
-impl Value {
-    fn cell(&self) -> Cell {
-        match self {
-            Self::Null => Cell::Null,
-            Self::Boolean(value) => Cell::Boolean(*value),
-            Self::Integer(value) => Cell::Integer(*value),
-            Self::Small(value) => Cell::Integer((*value).into()),
-            Self::Real(bits) => Cell::Real(f64::from_bits(*bits)),
-            Self::Whole(value) => Cell::Real((*value).into()),
-            Self::Text(text) => Cell::Text(text.text()),
-            Self::Bytes(bytes) => Cell::Bytes(bytes.clone()),
-            Self::Uuid(bytes) => Cell::Bytes(bytes.to_vec()),
-        }
-    }
-}
-
-/// Texts that are likely to mean something.
-#[derive(Arbitrary, Debug)]
-enum Text {
-    Raw(String),
-    Decimal { minus: bool, whole: u64, zeros: u8, fraction: Option<u64>, leading: u8, trailing: u8 },
-    Float(u64),
-    Date(i32, Option<(u8, char)>),
-    Time(u64, Option<(u8, char)>),
-    Timestamp(i64, bool, Option<(u8, char)>),
-    Uuid(u128),
-}
-
-impl Text {
-    fn text(&self) -> String {
-        match self {
-            Self::Raw(text) => text.clone(),
-            Self::Decimal { minus, whole, zeros, fraction, leading, trailing } => {
-                let zeros_of = |count: &u8, most| "0".repeat(usize::from(count % most));
-                let sign = if *minus { "-" } else { "" };
-                let mut text = format!("{sign}{}{whole}{}", zeros_of(leading, 3), zeros_of(zeros, 40));
-                if let Some(fraction) = fraction {
-                    text.push_str(&format!(".{}{fraction}{}", zeros_of(leading, 7), zeros_of(trailing, 9)));
-                }
-                text
-            }
-            Self::Float(bits) => f64::from_bits(*bits).to_string(),
-            Self::Date(days, change) => {
-                changed(temporal::format_date(i64::from(*days).clamp(-2_451_545, 2_145_031_948)), change)
-            }
-            Self::Time(at, change) => {
-                changed(temporal::format_time((at % 86_400_000_001) as i64), change)
-            }
-            Self::Timestamp(at, utc, change) => {
-                let at = (*at).clamp(-211_813_488_000_000_000, 9_223_371_331_199_999_999);
-                changed(temporal::format_timestamp(at, *utc), change)
-            }
-            Self::Uuid(number) => {
-                let digits = format!("{number:032x}");
-                let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-                parts.join("-")
-            }
-        }
-    }
-}
-
-/// One character is another.
-fn changed(text: String, change: &Option<(u8, char)>) -> String {
-    let Some((at, by)) = change else { return text };
-    let at = usize::from(*at) % text.chars().count();
-    let replaced = |(place, old)| if place == at { *by } else { old };
-    text.chars().enumerate().map(replaced).collect()
-}
 
 fuzz_target!(|input: Input| match input {
     Input::Postgres { column, incoming, value } => {
@@ -370,11 +210,14 @@ fn same(one: &Cell, other: &Cell) -> bool {
 
 /// Equal, or the same number in another form.
 fn equal(one: &Cell, other: &Cell) -> bool {
-    if let (Cell::Real(real), Cell::Integer(integer)) | (Cell::Integer(integer), Cell::Real(real)) = (one, other) {
-        // As binary numbers: the shortest text of a large float is another integer.
-        return *real as i128 == i128::from(*integer) && real.fract() == 0.0;
-    }
-    same(one, other)
+    let same_in_binary = match (one, other) {
+        (Cell::Real(real), Cell::Integer(integer)) | (Cell::Integer(integer), Cell::Real(real)) => {
+            *real as i128 == i128::from(*integer) && real.fract() == 0.0
+        }
+        _ => same(one, other),
+    };
+    // The shortest text of a large float is another integer, and the one that it means as a decimal.
+    same_in_binary
         || matches!((number_text(one), number_text(other)), (Some(one), Some(other)) if same_number(&one, &other))
 }
 
