@@ -5,7 +5,6 @@ use crate::bindings::transfers::TableOrder;
 use crate::bindings::types::{Cell, Failure, TableSchema};
 use crate::database::{DatabaseError, Decision, StagedConflict, Target};
 use crate::failure::failure;
-use crate::rows::CellRef;
 use crate::sandbox::ConflictStrategies;
 
 /// The most conflicts a component is shown at once.
@@ -146,7 +145,7 @@ fn checked(answer: Answer, incoming: &[Cell], key: &[usize]) -> Result<Decision,
 fn is_same(one: &Cell, other: &Cell) -> bool {
     match (one, other) {
         (Cell::Real(one), Cell::Real(other)) => one.to_bits() == other.to_bits(),
-        _ => CellRef::from(one) == CellRef::from(other),
+        _ => one == other,
     }
 }
 

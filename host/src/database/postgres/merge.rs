@@ -275,7 +275,8 @@ impl Merge {
     }
 
     /// Those of some staged rows that exist with another image: position, local values, and with `incoming` the incoming ones.
-    pub(super) fn conflicts(&self, condition: &str, incoming: bool) -> String {
+    /// `mostly`: nearly all that exist do.
+    pub(super) fn conflicts(&self, condition: &str, incoming: bool, mostly: bool) -> String {
         let local = self.columns.iter().map(|column| {
             column
                 .kind
@@ -291,6 +292,10 @@ impl Merge {
             &list(&self.columns, StagedColumn::local),
             &list(&self.columns, StagedColumn::incoming),
         );
+        let differs = match mostly {
+            true => self.quickly_or(differs),
+            false => differs,
+        };
         format!(
             "SELECT s.\"row\", {} FROM {STAGING} AS s JOIN {} AS t ON {} \
              WHERE {condition} AND {differs}",
@@ -317,8 +322,13 @@ impl Merge {
         }
     }
 
-    /// The same, faster for rows that do change: values that are not equal have no equal images.
+    /// The same, faster for rows that do change.
     fn changes_mostly(&self) -> String {
+        self.quickly_or(self.changes())
+    }
+
+    /// A condition on images, after one that is faster where it is true: values that are not equal have no equal images.
+    fn quickly_or(&self, images_differ: String) -> String {
         let columns = self.update.as_deref().unwrap_or_default();
         let quick = columns
             .iter()
@@ -330,7 +340,7 @@ impl Merge {
                 updated(column, value)
             )
         });
-        let conditions: Vec<_> = quick.chain([self.changes()]).collect();
+        let conditions: Vec<_> = quick.chain([images_differ]).collect();
         format!("({})", conditions.join(" OR "))
     }
 }

@@ -271,7 +271,7 @@ mod tests {
             merge.not_updated(STAGING, Rows::All),
             merge.duplicates(),
             merge.repeated(),
-            merge.conflicts("true", true),
+            merge.conflicts("true", true, true),
         ];
         for sql in &statements {
             // What is left outside of quotes.

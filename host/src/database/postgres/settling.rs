@@ -8,7 +8,7 @@ use super::arrived::Arrived;
 use super::connection::{Session, column, query};
 use super::encode::{end_copy, start_copy};
 use super::loading::Loading;
-use super::staging::STAGING;
+use super::staging::{Rows, STAGING};
 use super::widened::Scratch;
 use super::{decode, error, reread};
 use crate::bindings::types::Cell;
@@ -45,7 +45,8 @@ impl Loading {
         }
         if self.chunk.conflicts.is_none() {
             self.analyze(session).await?;
-            let all = self.conflicting("s.\"row\" > 0");
+            let mostly = self.look(session, Rows::All).await?.all_change;
+            let all = self.conflicting("s.\"row\" > 0", mostly);
             session
                 .run(format!("DECLARE {CURSOR} NO SCROLL CURSOR FOR {all}"))
                 .await?;
@@ -53,7 +54,7 @@ impl Loading {
         let mut conflicts = self.chunk.conflicts.take().unwrap_or_default();
         let next = match std::mem::take(&mut conflicts.waiting) {
             none if none.is_empty() => query(format!("FETCH {limit} FROM {CURSOR}")),
-            waiting => query(self.conflicting("s.\"row\" = ANY($1)")).bind(waiting),
+            waiting => query(self.conflicting("s.\"row\" = ANY($1)", true)).bind(waiting),
         };
         let mut arrived = self
             .is_as_arrived()
@@ -97,8 +98,9 @@ impl Loading {
         self.as_it_is && self.chunk.changed.is_empty()
     }
 
-    fn conflicting(&self, condition: &str) -> String {
-        self.merge.conflicts(condition, !self.is_as_arrived())
+    fn conflicting(&self, condition: &str, mostly: bool) -> String {
+        let incoming = !self.is_as_arrived();
+        self.merge.conflicts(condition, incoming, mostly)
     }
 
     fn read_cells(

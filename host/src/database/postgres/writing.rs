@@ -24,9 +24,9 @@ pub(super) enum Written {
 
 /// What the first staged rows look like in the table.
 #[derive(Clone, Copy, Debug, Default)]
-struct Guess {
+pub(super) struct Guess {
     all_new: bool,
-    all_change: bool,
+    pub(super) all_change: bool,
 }
 
 impl Loading {
@@ -207,7 +207,11 @@ impl Loading {
         Ok(self.judge(counts(created, updated, same, skipped), differing, seen))
     }
 
-    async fn look(&self, session: &mut Session, rows: Rows) -> Result<Guess, DatabaseError> {
+    pub(super) async fn look(
+        &self,
+        session: &mut Session,
+        rows: Rows,
+    ) -> Result<Guess, DatabaseError> {
         let [seen, existing, changing] = numbers(session, self.merge.look(rows)).await?;
         Ok(Guess {
             // Rows that exist after all must not be an error then.
