@@ -55,20 +55,24 @@ impl State {
 
     /// Reads one key.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, StateError> {
-        for store in [&self.process, &self.durable] {
-            let row = sqlx::query("SELECT value, version FROM state WHERE key = ?")
-                .bind(key)
-                .fetch_optional(store)
-                .await?;
-            if let Some(row) = row {
-                return Ok(Some(Entry {
-                    key: key.to_owned(),
-                    value: row.try_get(0)?,
-                    version: row.try_get::<i64, _>(1)?.unsigned_abs(),
-                }));
+        let (state, key) = (self.clone(), key.to_owned());
+        to_the_end(async move {
+            for store in [&state.process, &state.durable] {
+                let row = sqlx::query("SELECT value, version FROM state WHERE key = ?")
+                    .bind(&key)
+                    .fetch_optional(store)
+                    .await?;
+                if let Some(row) = row {
+                    return Ok(Some(Entry {
+                        key,
+                        value: row.try_get(0)?,
+                        version: row.try_get::<i64, _>(1)?.unsigned_abs(),
+                    }));
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        })
+        .await
     }
 
     /// Writes one key, and with `if_version` only over that version (0: only a new key); none: it was another.
@@ -96,37 +100,45 @@ impl State {
             Some(0) => " WHERE NOT EXISTS (SELECT 1 FROM state WHERE key = ?1)",
             Some(_) => " WHERE EXISTS (SELECT 1 FROM state WHERE key = ?1 AND version = ?3)",
         };
-        // One counter for all keys: a key that was deleted and made again never shows an old version.
-        let mut transaction = store.begin_with("BEGIN IMMEDIATE").await?;
-        let version: i64 =
-            sqlx::query_scalar("UPDATE counter SET version = version + 1 RETURNING version")
-                .fetch_one(&mut *transaction)
-                .await?;
-        let written = sqlx::query(AssertSqlSafe(format!(
-            "INSERT OR REPLACE INTO state (key, value, version) SELECT ?1, ?2, ?4{condition}"
-        )))
-        .bind(key)
-        .bind(value)
-        .bind(if_version.and_then(|version| i64::try_from(version).ok()))
-        .bind(version)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        transaction.commit().await?;
-        Ok((written > 0).then_some(version.unsigned_abs()))
+        let (store, key, value) = (store.clone(), key.to_owned(), value.to_owned());
+        to_the_end(async move {
+            // One counter for all keys: a key that was deleted and made again never shows an old version.
+            let mut transaction = store.begin_with("BEGIN IMMEDIATE").await?;
+            let version: i64 =
+                sqlx::query_scalar("UPDATE counter SET version = version + 1 RETURNING version")
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            let written = sqlx::query(AssertSqlSafe(format!(
+                "INSERT OR REPLACE INTO state (key, value, version) SELECT ?1, ?2, ?4{condition}"
+            )))
+            .bind(key)
+            .bind(value)
+            .bind(if_version.and_then(|version| i64::try_from(version).ok()))
+            .bind(version)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+            transaction.commit().await?;
+            Ok((written > 0).then_some(version.unsigned_abs()))
+        })
+        .await
     }
 
     /// Deletes one key; false if it did not exist.
     pub async fn delete(&self, key: &str) -> Result<bool, StateError> {
-        let mut deleted = 0;
-        for store in [&self.process, &self.durable] {
-            deleted += sqlx::query("DELETE FROM state WHERE key = ?")
-                .bind(key)
-                .execute(store)
-                .await?
-                .rows_affected();
-        }
-        Ok(deleted > 0)
+        let (state, key) = (self.clone(), key.to_owned());
+        to_the_end(async move {
+            let mut deleted = 0;
+            for store in [&state.process, &state.durable] {
+                deleted += sqlx::query("DELETE FROM state WHERE key = ?")
+                    .bind(&key)
+                    .execute(store)
+                    .await?
+                    .rows_affected();
+            }
+            Ok(deleted > 0)
+        })
+        .await
     }
 
     /// Keys with a prefix, in byte order, after a key.
@@ -137,28 +149,45 @@ impl State {
         limit: u32,
     ) -> Result<Vec<Entry>, StateError> {
         let limit = limit.min(MAX_LIST);
-        let mut entries = Vec::new();
-        for store in [&self.process, &self.durable] {
-            let rows = sqlx::query(
-                "SELECT key, value, version FROM state WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 \
-                 AND key > ?2 ORDER BY key LIMIT ?3",
-            )
-            .bind(prefix)
-            .bind(after.unwrap_or_default())
-            .bind(limit)
-            .fetch_all(store)
-            .await?;
-            for row in rows {
-                entries.push(Entry {
-                    key: row.try_get(0)?,
-                    value: row.try_get(1)?,
-                    version: row.try_get::<i64, _>(2)?.unsigned_abs(),
-                });
+        let (state, prefix) = (self.clone(), prefix.to_owned());
+        let after = after.unwrap_or_default().to_owned();
+        to_the_end(async move {
+            let mut entries = Vec::new();
+            for store in [&state.process, &state.durable] {
+                let rows = sqlx::query(
+                    "SELECT key, value, version FROM state WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 \
+                     AND key > ?2 ORDER BY key LIMIT ?3",
+                )
+                .bind(&prefix)
+                .bind(&after)
+                .bind(limit)
+                .fetch_all(store)
+                .await?;
+                for row in rows {
+                    entries.push(Entry {
+                        key: row.try_get(0)?,
+                        value: row.try_get(1)?,
+                        version: row.try_get::<i64, _>(2)?.unsigned_abs(),
+                    });
+                }
             }
-        }
-        entries.sort_by(|one, other| one.key.cmp(&other.key));
-        entries.truncate(limit as usize);
-        Ok(entries)
+            entries.sort_by(|one, other| one.key.cmp(&other.key));
+            entries.truncate(limit as usize);
+            Ok(entries)
+        })
+        .await
+    }
+}
+
+/// Works on a store to the end, also when the caller is gone: a peer that hangs up ends its request anywhere. A connection
+/// that is left in the middle of a statement is closed, and an in-memory store with it.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StateError>> + Send + 'static,
+) -> Result<T, StateError> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        // Only a runtime that stops ends such a task.
+        Err(_) => Err(StateError::Store(sqlx::Error::WorkerCrashed)),
     }
 }
 
@@ -233,6 +262,20 @@ mod tests {
                 .unwrap(),
             None
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn callers_that_give_up_harm_nobody() {
+        let state = State::open(None).await.unwrap();
+        for microseconds in (0..500).cycle().take(5_000) {
+            let patience = Duration::from_micros(microseconds);
+            let key = microseconds.to_string();
+            let put = state.put(&key, b"v", None, Lifetime::Process);
+            let _ = tokio::time::timeout(patience, put).await;
+        }
+        state.get("0").await.unwrap();
+        let put = state.put("1", b"v", None, Lifetime::Process).await;
+        assert!(put.unwrap().is_some());
     }
 
     #[tokio::test]
