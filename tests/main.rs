@@ -15,6 +15,7 @@
 
 mod support;
 
+mod broken_targets;
 mod cli;
 mod corruptions;
 mod differences;

@@ -1,5 +1,7 @@
 //! SQLite files of the tests.
 
+use std::time::Duration;
+
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
@@ -69,6 +71,13 @@ impl Sqlite {
                 |row: &sqlx::sqlite::SqliteRow| (0..row.len()).map(|cell| row.get(cell)).collect();
             Some(rows.ok()?.iter().map(cells).collect())
         })
+    }
+
+    /// Runs statements while others write: false where somebody has the lock now.
+    pub fn run_now(path: &str, sql: &str) -> bool {
+        let options = SqliteConnectOptions::new().filename(path);
+        let mut file = Self::connect(options.busy_timeout(Duration::from_millis(10)));
+        block_on(file.connection().execute(AssertSqlSafe(sql.to_owned()))).is_ok()
     }
 
     /// One number.
