@@ -25,6 +25,9 @@ pub(super) fn exact(text: &str) -> Option<Number> {
 /// the integer and yet be printed as another.
 pub(super) fn integer_as_real(integer: i64) -> Option<f64> {
     let real = integer as f64;
+    if integer.unsigned_abs() <= 1 << 53 {
+        return Some(real);
+    }
     let digits = Digits::of_plain(&integer.to_string());
     (Digits::of_real(real) == digits).then_some(real)
 }
