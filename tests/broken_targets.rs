@@ -2,12 +2,11 @@
 //! when the cause is gone.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::support::SECRET;
-use crate::support::binary::{Running, Share, Site, copy_of_binary};
+use crate::support::binary::{Running, Share, Site};
 use crate::support::compare::Store;
 use crate::support::outcome::{Counts, Outcome};
 use crate::support::postgres::Database;
@@ -17,9 +16,6 @@ use crate::support::sqlite::{Sqlite, quote};
 const ROWS: u64 = 100_000;
 
 const TABLE: &str = "CREATE TABLE numbers (id BIGINT PRIMARY KEY, note TEXT)";
-
-/// `nobody` of most systems; a number no login has does as well.
-const NOBODY: u32 = 65_534;
 
 fn source(site: &Site) -> String {
     let source = site.path("source.db");
@@ -177,23 +173,13 @@ fn a_sqlite_file_that_may_not_be_written() {
     let file = format!("{folder}/target.db");
     Sqlite::script(&file, TABLE);
     let before = std::fs::read(&file).unwrap();
-    let binary = copy_of_binary(&site.path(""));
-    let data = site.path("data-of-nobody");
-    std::fs::create_dir(&data).unwrap();
     let (url, code) = (share.url.as_str(), share.code.as_str());
-    let arguments = ["pull", "--json", url, code, "--into", &file];
-    let mut command = site.command_of(&binary, "data-of-nobody", &arguments);
     let allow = |path: &str, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     allow(&file, 0o444);
     allow(&folder, 0o555);
-    // Permissions mean nothing to root.
-    if std::fs::metadata(&folder).unwrap().uid() == 0 {
-        allow(&site.path(""), 0o755);
-        chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
-        command.uid(NOBODY).gid(NOBODY);
-    }
+    let command = site.command_of_nobody(&["pull", "--json", url, code, "--into", &file]);
     let outcome = Running::start(command).wait();
     outcome
         .error("database")

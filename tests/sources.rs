@@ -1,19 +1,15 @@
 //! A source is never written: logins and files without the right to write are enough.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
 use crate::support::SECRET;
-use crate::support::binary::{Share, Site, copy_of_binary};
+use crate::support::binary::{Share, Site};
 use crate::support::outcome::Counts;
 use crate::support::postgres::Database;
 use crate::support::sqlite::{Sqlite, quote};
-
-/// `nobody` of most systems; a number no login has does as well.
-const NOBODY: u32 = 65_534;
 
 /// What a folder holds: names, bytes and times of change.
 type Listing = BTreeMap<String, (Vec<u8>, SystemTime)>;
@@ -34,32 +30,17 @@ fn allow(path: impl AsRef<Path>, mode: u32) {
 
 /// Shares a file of a folder as somebody who may read both and write neither.
 fn share_without_write_permission(site: &Site, folder: &Path, file: &Path) -> Share {
-    let inside = folder.parent().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         allow(entry.unwrap().path(), 0o444);
     }
     allow(folder, 0o555);
-    let binary = copy_of_binary(inside.to_str().unwrap());
-    let data = inside.join("data-of-nobody");
-    std::fs::create_dir(&data).unwrap();
-    let mut command = site.command_of(
-        &binary,
-        "data-of-nobody",
-        &[
-            "share",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            file.to_str().unwrap(),
-        ],
-    );
-    // Permissions mean nothing to root.
-    if std::fs::metadata(inside).unwrap().uid() == 0 {
-        allow(inside, 0o755);
-        chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    Share::start(command)
+    Share::start(site.command_of_nobody(&[
+        "share",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        file.to_str().unwrap(),
+    ]))
 }
 
 /// Pulls from a file that cannot be written, and checks that nothing at all happened to it.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -16,6 +18,9 @@ use super::outcome::{Outcome, Report, parse, show};
 
 /// Nothing in these tests takes longer, not even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(90);
+
+/// `nobody` of most systems; a number no login has does as well.
+const NOBODY: u32 = 65_534;
 
 /// One test's folder: its databases, and the data folders of its sites. Removed at the end.
 pub struct Site {
@@ -58,6 +63,20 @@ impl Site {
                 concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
             )
             .current_dir(self.folder.path());
+        command
+    }
+
+    /// A copy of the binary as somebody who owns nothing but a data folder; permissions mean nothing to root.
+    pub fn command_of_nobody(&self, arguments: &[&str]) -> Command {
+        let (inside, data) = (self.path(""), self.path("data-of-nobody"));
+        let binary = copy_of_binary(&inside);
+        std::fs::create_dir(&data).unwrap();
+        let mut command = self.command_of(&binary, "data-of-nobody", arguments);
+        if std::fs::metadata(&inside).unwrap().uid() == 0 {
+            std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o755)).unwrap();
+            chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+            command.uid(NOBODY).gid(NOBODY);
+        }
         command
     }
 
@@ -273,7 +292,7 @@ impl fmt::Debug for Running {
 }
 
 /// The binary as another user can run it: a copy in a folder that everybody may read.
-pub fn copy_of_binary(folder: &str) -> String {
+fn copy_of_binary(folder: &str) -> String {
     let copy = PathBuf::from(folder).join("tombolo");
     let original = env!("CARGO_BIN_EXE_tombolo");
     if std::fs::hard_link(original, &copy).is_err() {
