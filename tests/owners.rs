@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::types::Scope;
 use tombolo::database::open;
-use tombolo::owner::Owner;
+use tombolo::host::Host;
+use tombolo::resources::{GrantedDatabase, Owner, Patterns};
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::server::Server;
-use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
+use tombolo::tenant::Tenant;
 
 use crate::sessions::one_table;
 use crate::support::binary::Site;
@@ -39,9 +40,8 @@ impl Library {
             .await
             .unwrap();
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(Arc::clone(&tenant), address, false)
-            .await
-            .unwrap();
+        let host = Host::new(tenant.sandbox().clone()).with_tenant("local", Arc::clone(&tenant));
+        let server = Server::bind(Arc::new(host), address, false).await.unwrap();
         let owner = tenant.open_owner().await.unwrap();
         let request = ShareRequest {
             direction: Direction::Send,
@@ -52,7 +52,7 @@ impl Library {
             owner: owner.id().to_owned(),
             expires_in: u64::try_from(expires_in.as_millis()).unwrap(),
         };
-        let session = tenant.create_session(&request).await.unwrap();
+        let session = tenant.engine().create_session(&request).await.unwrap();
         assert_eq!(session.state, SessionState::Pending);
         Self {
             tenant,
@@ -82,7 +82,12 @@ impl Library {
     }
 
     async fn state(&self) -> SessionState {
-        self.tenant.session(&self.session.code).await.unwrap().state
+        self.tenant
+            .engine()
+            .session(&self.session.code)
+            .await
+            .unwrap()
+            .state
     }
 }
 
@@ -123,8 +128,9 @@ fn a_session_whose_owner_is_gone_is_dead_within_ten_seconds() {
                         .await
                         .unwrap()
                 };
-                let one = tenant.session(&session.code).await.unwrap().state;
+                let one = tenant.engine().session(&session.code).await.unwrap().state;
                 let other = other_tenant
+                    .engine()
                     .session(&other_session.code)
                     .await
                     .unwrap()
@@ -195,21 +201,35 @@ fn a_deleted_session_is_over() {
         let code = library.session.code.clone();
         let token = token(&library.claim("a secret").await);
         assert_eq!(library.tables(&token).await.status, 200);
-        let listed = library.tenant.list_sessions().await.unwrap();
+        let listed = library.tenant.engine().list_sessions().await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].claimer.as_deref(), Some("a test"));
 
-        assert!(library.tenant.delete_session(&code).await.unwrap());
+        assert!(library.tenant.engine().delete_session(&code).await.unwrap());
         let dead = library.tables(&token).await;
         assert_eq!(dead.error(), "unauthorized");
         assert_eq!(library.claim("a secret").await.error(), "no-such-code");
         assert_eq!(
-            library.tenant.session(&code).await.unwrap_err().code,
+            library
+                .tenant
+                .engine()
+                .session(&code)
+                .await
+                .unwrap_err()
+                .code,
             "no-such-code"
         );
-        assert!(library.tenant.list_sessions().await.unwrap().is_empty());
         assert!(
-            !library.tenant.delete_session(&code).await.unwrap(),
+            library
+                .tenant
+                .engine()
+                .list_sessions()
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            !library.tenant.engine().delete_session(&code).await.unwrap(),
             "there is none any more"
         );
     });

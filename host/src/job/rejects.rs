@@ -12,14 +12,14 @@ use crate::bindings::types::{Failure, TableReport};
 use crate::database::{Database, Reject, TableLoad, Target};
 use crate::failure::{ErrorCode, failure};
 use crate::rows::RowBlock;
-use crate::tenant::Tenant;
+use crate::sandbox::ConflictStrategies;
 
 /// The most rejected rows that are looked through.
 const MOST: u32 = 1_000_000;
 
 /// Tries all rejected rows of a run again, by the strategy that it had. `run` may be the beginning of its name.
 pub async fn retry(
-    tenant: &Tenant,
+    strategies: &[ConflictStrategies],
     database: &Arc<dyn Database>,
     run: &str,
 ) -> Result<Vec<TableReport>, Failure> {
@@ -33,7 +33,15 @@ pub async fn retry(
     target.prepare().await?;
     let mut reports = Vec::with_capacity(tables.len());
     for (table, rejects) in tables {
-        let outcome = retry_table(tenant, database, target.as_mut(), &run, &table, &rejects).await;
+        let outcome = retry_table(
+            strategies,
+            database,
+            target.as_mut(),
+            &run,
+            &table,
+            &rejects,
+        )
+        .await;
         if outcome.is_err()
             && let Err(error) = target.rollback().await
         {
@@ -65,7 +73,7 @@ fn whole_name(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
 }
 
 async fn retry_table(
-    tenant: &Tenant,
+    strategies: &[ConflictStrategies],
     database: &Arc<dyn Database>,
     target: &mut dyn Target,
     run: &str,
@@ -93,7 +101,7 @@ async fn retry_table(
         differences: false,
         conversions: kept.conversions,
     };
-    let strategy = strategy::resolve(tenant.conflicts(), &instruction, &local).await?;
+    let strategy = strategy::resolve(strategies, &instruction, &local).await?;
     let block = block(&instruction, rejects).ok_or_else(lost)?;
     target
         .begin_table(TableLoad {

@@ -11,6 +11,7 @@ use super::run::Run;
 use super::{JobError, PreparedTable, verify};
 use crate::bindings::types::{Dialect, Failure, Stored, TableReport};
 use crate::database::Target;
+use crate::resources::RunEvent;
 
 /// The most tables at a time.
 const MAX_JOBS: usize = 16;
@@ -46,7 +47,7 @@ pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableRepo
         idle.push(target);
         let name = tables.get(number).map_or("", PreparedTable::name);
         let report = report.map_err(JobError::at(name))?;
-        run.tenant.table_done(&run.instruction.run, report.clone());
+        run.publish(RunEvent::TableDone(report.clone()));
         reports.insert(number, report);
     }
     drop(under_way);

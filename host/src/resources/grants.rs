@@ -1,3 +1,5 @@
+//! Grants: the databases of a tenant and the tables it may read and write there.
+
 use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};

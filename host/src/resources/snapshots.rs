@@ -1,4 +1,4 @@
-//! Snapshots that are held for peers' runs: opened by a run's first request, let go by its end, its lease or its age.
+//! Snapshots that are held for peers' runs, from a run's first request to its end, its lease or its age.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::database::{Database, DatabaseError, Snapshot, buckets_of};
 use crate::digest::random_id;
 use crate::rows::Buckets;
 
-/// A snapshot that no stream reads is let go after this long.
+/// A snapshot that no stream reads is released after this long.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// No snapshot is held longer than this, if nothing else is said.
@@ -24,7 +24,7 @@ const MAX_DIGESTS: usize = 100;
 const MAX_RUNS: usize = 4;
 
 /// One run's place for a snapshot.
-pub struct Held {
+pub struct HeldSnapshot {
     current: AsyncMutex<Option<Arc<RunSnapshot>>>,
     max_age: Duration,
     touched: Mutex<Instant>,
@@ -64,7 +64,7 @@ impl RunSnapshot {
     }
 }
 
-impl Held {
+impl HeldSnapshot {
     /// The run's snapshot; opened if there is none, or if the last one is too old.
     pub async fn snapshot(
         &self,
@@ -77,7 +77,7 @@ impl Held {
         {
             return Ok(Arc::clone(found));
         }
-        // The old one is let go first: two would hold the database twice.
+        // The old one is released first: two would hold the database twice.
         *current = None;
         let deadline = Instant::now() + self.max_age;
         let opened = Arc::new(RunSnapshot {
@@ -93,7 +93,7 @@ impl Held {
         Ok(opened)
     }
 
-    /// Lets go of a snapshot that cannot be read any more.
+    /// Releases a snapshot that cannot be read any more.
     pub async fn discard(&self, broken: &RunSnapshot) {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|found| found.id == broken.id) {
@@ -101,7 +101,7 @@ impl Held {
         }
     }
 
-    /// Lets go of a snapshot that nobody may read any more.
+    /// Releases a snapshot that nobody may read any more.
     fn discard_old(&self) {
         // Locked while one is opened, which is not old.
         if let Ok(mut current) = self.current.try_lock()
@@ -126,7 +126,7 @@ impl Held {
 
 /// All held snapshots, by admission and run.
 pub struct Snapshots {
-    held: Mutex<HashMap<(String, String), Arc<Held>>>,
+    held: Mutex<HashMap<(String, String), Arc<HeldSnapshot>>>,
     max_age: Duration,
 }
 
@@ -141,7 +141,7 @@ impl Snapshots {
     }
 
     /// The snapshot of a run. None: the admission has too many runs already.
-    pub fn of_run(&self, admission: &str, run: &str) -> Option<Arc<Held>> {
+    pub fn of_run(&self, admission: &str, run: &str) -> Option<Arc<HeldSnapshot>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (admission.to_owned(), run.to_owned());
         if let Some(found) = held.get(&key) {
@@ -151,7 +151,7 @@ impl Snapshots {
         if held.keys().filter(|(owner, _)| owner == admission).count() >= MAX_RUNS {
             return None;
         }
-        let new = Arc::new(Held {
+        let new = Arc::new(HeldSnapshot {
             current: AsyncMutex::new(None),
             max_age: self.max_age,
             touched: Mutex::new(Instant::now()),
@@ -160,7 +160,7 @@ impl Snapshots {
         Some(new)
     }
 
-    /// Lets go of an admission's snapshots.
+    /// Releases an admission's snapshots.
     pub fn release(&self, admission: &str) {
         self.held
             .lock()
@@ -168,7 +168,7 @@ impl Snapshots {
             .retain(|(owner, _), _| owner != admission);
     }
 
-    /// Lets go of snapshots whose lease or age is over; a stream that reads keeps its own until it ends.
+    /// Releases snapshots whose lease or age is over; a stream that reads keeps its own until it ends.
     pub fn sweep(&self) {
         self.held
             .lock()

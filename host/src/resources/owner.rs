@@ -1,4 +1,4 @@
-//! Owners: what keeps sessions alive. An owner is a lease in the state that a terminal, page or stream renews.
+//! Owners: leases in the state that keep sessions alive, renewed by a terminal, a page or a stream.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,6 @@ pub fn now() -> u64 {
 /// A living owner: renews its lease until it is dropped or [`Owner::end`]ed.
 ///
 /// Dropped without an end, the lease runs out by itself within [`LEASE`], as it does when the process is killed.
-#[derive(Debug)]
 pub struct Owner {
     id: String,
     state: State,
@@ -36,7 +35,7 @@ pub struct Owner {
 impl Owner {
     /// A new owner.
     pub async fn open(state: State) -> Result<Self, StateError> {
-        let id = random_id().map_err(sqlx::Error::Io)?;
+        let id = random_id().map_err(StateError::Random)?;
         renew(&state, &id).await?;
         let (renewed, renewed_id) = (state.clone(), id.clone());
         let renewal = tokio::spawn(async move {
