@@ -19,6 +19,7 @@ mod broken_targets;
 mod cli;
 mod corruptions;
 mod differences;
+mod documents;
 mod errors;
 mod exact_enums;
 mod exact_numbering;
