@@ -34,4 +34,4 @@ fuzz TARGET SECONDS="600":
 
 # 400 times `kill -9` of the sender, the receiver or the database server in the middle of a run (docs/testing.md).
 torture KILLS="400":
-    TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- kills:: --nocapture
+    TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- reliability::kills:: --nocapture

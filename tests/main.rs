@@ -13,34 +13,9 @@
     reason = "tests"
 )]
 
-mod support;
-
-mod broken_targets;
 mod cli;
-mod corruptions;
-mod differences;
-mod errors;
-mod exact_enums;
-mod exact_numbering;
-mod exact_postgres;
-mod exact_properties;
-mod exact_refusals;
-mod exact_round_trip;
-mod exact_sqlite;
-mod exact_tables;
-mod exact_types;
-mod hostile;
-mod kills;
-mod misfits;
-mod network_faults;
-mod owners;
-mod plugins;
-mod rejects;
-mod resuming;
-mod sessions;
-mod slow_peers;
-mod sources;
-mod strategies;
-mod streams;
-mod transfer_postgres;
-mod transfer_sqlite;
+mod exact;
+mod reliability;
+mod security;
+mod support;
+mod transfer;

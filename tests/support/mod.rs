@@ -1,21 +1,21 @@
 //! What all tests share: the binary, databases, comparison, plugins and broken peers.
 
-pub mod binary;
 pub mod compare;
-pub mod damage;
+pub mod corruption;
+pub mod faulty_proxy;
 pub mod generators;
 pub mod guests;
-pub mod images;
-pub mod line;
-pub mod mortal;
+pub mod killable_server;
+pub mod killed_transfer;
 pub mod outcome;
 pub mod peer;
 pub mod postgres;
+pub mod postgres_images;
+pub mod postgres_types;
 pub mod random;
-pub mod sample;
+pub mod sample_tables;
+pub mod site;
 pub mod sqlite;
-pub mod stage;
-pub mod types;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -1,0 +1,4 @@
+//! Tests of the command line: commands, output, exit codes and error codes.
+
+mod commands;
+mod errors;
