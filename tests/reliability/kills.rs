@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::killable_server::Mortal;
+use crate::support::killable_server::KillableServer;
 use crate::support::killed_transfer::{Place, Rows, check, places};
 use crate::support::random::Random;
 use crate::support::site::{Running, Share, Site};
@@ -28,7 +28,7 @@ enum Victim {
 /// One transfer under fire.
 struct Transfer<'a> {
     site: &'a Site,
-    server: Option<&'a Mortal>,
+    server: Option<&'a KillableServer>,
     source: &'a Place,
     target: &'a Place,
     strategy: &'a str,
@@ -92,7 +92,7 @@ impl Transfer<'_> {
                     Victim::Server => {
                         let server = self.server.unwrap();
                         server.kill();
-                        server.revive();
+                        server.restart();
                     }
                 }
             }
@@ -153,7 +153,7 @@ fn watched<T>(target: &Place, work: impl FnOnce() -> T) -> T {
 }
 
 /// All kills of one strategy.
-fn campaign(strategy: &str, server: Option<&Mortal>) {
+fn campaign(strategy: &str, server: Option<&KillableServer>) {
     let all: usize = std::env::var("TOMBOLO_KILLS").map_or(40, |kills| kills.parse().unwrap());
     let wanted = all / 4;
     let seed = strategy.bytes().map(u64::from).sum();
@@ -216,7 +216,7 @@ fn campaign(strategy: &str, server: Option<&Mortal>) {
 }
 
 fn with_server(strategy: &str) {
-    if let Some(server) = Mortal::start() {
+    if let Some(server) = KillableServer::start() {
         campaign(strategy, Some(&server));
     }
 }

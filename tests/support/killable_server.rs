@@ -1,66 +1,40 @@
-//! A PostgreSQL of a test's own that can be killed and started again.
+//! A PostgreSQL server of one test, which can be killed and started again.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::postgres::cluster::{find_programs, free_port, owner, program, succeed, watch};
+use tombolo_test_postgres::{Instance, is_required};
+
 use super::postgres::query_at;
 use super::{SECRET, skip};
 
 /// How long a server may take to start, its recovery included.
 const START: Duration = Duration::from_secs(60);
 
+const SETTINGS: &str = "-c fsync=off -c max_connections=60 -c shared_buffers=32MB";
+
 /// A server; stopped and removed when dropped.
-pub struct Mortal {
-    programs: PathBuf,
-    owner: Option<(u32, u32)>,
-    directory: PathBuf,
+pub struct KillableServer {
+    instance: Instance,
     port: u16,
 }
 
-impl Mortal {
-    /// Starts one; none without PostgreSQL, which is said, or is a failure where it is required.
+impl KillableServer {
+    /// Starts one; returns `None` and says so without PostgreSQL, or fails where it is required.
     ///
-    /// Tests that ask for it carry `postgres` in their names, so that they can be counted.
+    /// Tests that call it have `postgres` in their names, so that they can be counted.
     pub fn start() -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let Some(programs) = find_programs() else {
-            assert_ne!(
-                std::env::var("TOMBOLO_REQUIRE_POSTGRES").as_deref(),
-                Ok("1"),
-                "PostgreSQL is required"
-            );
-            skip(
-                "postgres",
-                "there is no PostgreSQL whose server can be killed",
-            );
+        if !Instance::is_installed() {
+            assert!(!is_required(), "PostgreSQL is required");
+            skip("postgres", "there is no PostgreSQL server to kill");
             return None;
-        };
-        let owner = owner().unwrap();
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tombolo-mortal-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir(&directory).unwrap();
-        if let Some((user, group)) = owner {
-            std::os::unix::fs::chown(&directory, Some(user), Some(group)).unwrap();
         }
-        watch(&programs, owner, &directory).unwrap();
-        let initdb = program(&programs, "initdb", owner, &directory)
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
-            .args(["--locale=C", "--no-sync", "--pgdata"])
-            .arg(directory.join("data"))
-            .output();
-        succeed("initdb", initdb).unwrap();
-        let port = free_port().unwrap();
         let server = Self {
-            programs,
-            owner,
-            directory,
-            port,
+            instance: Instance::create("killable").unwrap(),
+            port: Instance::free_port().unwrap(),
         };
-        server.revive();
+        server.restart();
         Some(server)
     }
 
@@ -72,7 +46,7 @@ impl Mortal {
         )
     }
 
-    /// A new, empty database.
+    /// Creates an empty database and returns its address.
     pub fn create(&self, database: &str) -> String {
         let sql = format!("CREATE DATABASE {database}");
         query_at(&self.url("postgres"), &sql).unwrap();
@@ -81,14 +55,12 @@ impl Mortal {
 
     /// Ends all of its processes at once, as a crash would.
     pub fn kill(&self) {
-        let file = self.directory.join("data/postmaster.pid");
-        let text = std::fs::read_to_string(file).unwrap();
-        let postmaster: u32 = text.lines().next().unwrap().parse().unwrap();
+        let postmaster = self.instance.postmaster().unwrap();
         let mut processes = children(postmaster);
         processes.insert(0, postmaster);
         for process in &processes {
             // One may have ended by itself.
-            let _ = std::process::Command::new("kill")
+            let _ = Command::new("kill")
                 .args(["-s", "KILL", &process.to_string()])
                 .stderr(Stdio::null())
                 .status()
@@ -101,44 +73,19 @@ impl Mortal {
         }
     }
 
-    /// Starts it again, and waits until its recovery is over.
-    pub fn revive(&self) {
-        let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c fsync=off \
-             -c max_connections=60 -c shared_buffers=32MB",
-            self.port
-        );
+    /// Starts it again and waits until its recovery is complete.
+    pub fn restart(&self) {
         let deadline = Instant::now() + START;
-        loop {
-            let started = program(&self.programs, "pg_ctl", self.owner, &self.directory)
-                .args(["start", "-w", "-s", "-D"])
-                .arg(self.directory.join("data"))
-                .arg("-l")
-                .arg(self.directory.join("log"))
-                .args(["-o", &options])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .output();
-            match succeed("pg_ctl", started) {
-                Ok(()) => return,
-                Err(_) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(200));
-                }
-                Err(reason) => panic!("{reason}"),
-            }
+        while let Err(reason) = self.instance.start(self.port, SETTINGS) {
+            assert!(Instant::now() < deadline, "{reason}");
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 }
 
-impl Drop for Mortal {
+impl Drop for KillableServer {
     fn drop(&mut self) {
-        let _ = program(&self.programs, "pg_ctl", self.owner, &self.directory)
-            .args(["stop", "-s", "-m", "immediate", "-D"])
-            .arg(self.directory.join("data"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        let _ = std::fs::remove_dir_all(&self.directory);
+        self.instance.remove();
     }
 }
 

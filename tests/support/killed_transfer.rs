@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::killable_server::Mortal;
+use super::killable_server::KillableServer;
 use super::postgres::query_at;
 use super::sqlite::Sqlite;
 
@@ -172,7 +172,7 @@ pub fn check(
 
 /// The places of one transfer.
 pub fn places(
-    server: Option<&Mortal>,
+    server: Option<&KillableServer>,
     folder: impl Fn(&str) -> String,
     number: usize,
     pair: usize,

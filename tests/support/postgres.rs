@@ -1,4 +1,4 @@
-//! PostgreSQL databases of the tests: each test has its own, in the cluster of the process.
+//! PostgreSQL databases of the tests: each test has its own on the shared server.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,15 +6,11 @@ use std::str::FromStr as _;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use tombolo_test_postgres::{TestServer, test_server};
 
 use super::compare::Table;
 use super::sqlite::{literal, quote};
 use super::{SECRET, block_on, skip};
-
-#[path = "../../host/src/database/postgres/test_cluster.rs"]
-pub mod cluster;
-
-use cluster::{TestCluster, test_cluster};
 
 /// One database, dropped with the value.
 pub struct Database {
@@ -26,11 +22,11 @@ impl Database {
     ///
     /// Tests that ask for it carry `postgres` in their names, so that they can be counted.
     pub fn new() -> Option<Self> {
-        let Some(cluster) = test_cluster() else {
+        let Some(server) = test_server() else {
             skip("postgres", "there is no PostgreSQL");
             return None;
         };
-        let name = cluster.fresh_name("end_to_end");
+        let name = server.unique_name("end_to_end");
         administrate(&format!("CREATE DATABASE {}", quote(&name)));
         Some(Self { name })
     }
@@ -40,20 +36,20 @@ impl Database {
         &self.name
     }
 
-    /// Its address with the superuser's login; a private cluster gets a password that it does not ask for.
+    /// Its address with the superuser's login; a private server gets a password that it does not ask for.
     pub fn url(&self) -> String {
         if std::env::var_os("TOMBOLO_TEST_POSTGRES").is_some() {
-            return cluster().url(&self.name);
+            return server().url(&self.name);
         }
         self.url_of("postgres")
     }
 
     /// Its address with another login, whose password is the tests' own.
     pub fn url_of(&self, role: &str) -> String {
-        cluster().url_as(role, SECRET, &self.name)
+        server().url_as(role, SECRET, &self.name)
     }
 
-    /// A name for a role that belongs to this database only; roles are the cluster's.
+    /// A name for a role that belongs to this database only; roles belong to the whole server.
     pub fn role(&self, name: &str) -> String {
         format!("{}_{name}", self.name)
     }
@@ -143,12 +139,12 @@ impl Drop for Database {
     }
 }
 
-fn cluster() -> &'static TestCluster {
-    test_cluster().expect("the database was made in it")
+fn server() -> &'static TestServer {
+    test_server().expect("the database was created on it")
 }
 
 fn connect(database: &str) -> PgConnection {
-    let options = PgConnectOptions::from_str(&cluster().url(database)).unwrap();
+    let options = PgConnectOptions::from_str(&server().url(database)).unwrap();
     let connection = block_on(options.connect());
     connection.unwrap_or_else(|error| panic!("database {database}: {error}"))
 }
