@@ -1,6 +1,8 @@
 //! How the host's errors look on every face: a code for programs, a message and a hint for people.
 //!
-//! The codes are a closed list, kept in `docs/cli.md`; the engine component uses the same.
+//! The codes are those of [`ErrorCode`], in the host and in the standard engine alike.
+
+pub use tombolo_errors::ErrorCode;
 
 use crate::bindings::types::{Error, Failure};
 use crate::database::DatabaseError;
@@ -10,9 +12,9 @@ use crate::sandbox::{Cause, LoadError, SandboxError};
 use crate::state::StateError;
 
 /// A failure from its three parts.
-pub fn failure(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Failure {
+pub fn failure(code: ErrorCode, message: impl Into<String>, hint: impl Into<String>) -> Failure {
     Failure {
-        code: code.to_owned(),
+        code: code.as_str().to_owned(),
         message: message.into(),
         hint: hint.into(),
     }
@@ -21,54 +23,57 @@ pub fn failure(code: &str, message: impl Into<String>, hint: impl Into<String>) 
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         let (code, hint) = match &error {
-            DatabaseError::NotFound { .. } => {
-                ("no-such-table", "`tombolo tables DB` lists what is there")
-            }
-            DatabaseError::View { .. } => {
-                ("not-a-table", "name the tables behind the view instead")
-            }
+            DatabaseError::NotFound { .. } => (
+                ErrorCode::NoSuchTable,
+                "`tombolo tables DB` lists what is there",
+            ),
+            DatabaseError::View { .. } => (
+                ErrorCode::NotATable,
+                "name the tables behind the view instead",
+            ),
             DatabaseError::Open { .. } => (
-                "unreachable",
+                ErrorCode::Unreachable,
                 "check the name and the permissions of the file",
             ),
             DatabaseError::NotADatabase { .. } => (
-                "not-a-database",
+                ErrorCode::NotADatabase,
                 "name a SQLite file or a postgres:// address",
             ),
             DatabaseError::Unreachable { .. } => (
-                "unreachable",
+                ErrorCode::Unreachable,
                 "check the address, and that the server runs and lets this login in",
             ),
             DatabaseError::Refused(_) => (
-                "database",
+                ErrorCode::Database,
                 "the database refused the statement; what was committed before is complete",
             ),
             DatabaseError::NoLedger(_) => (
-                "no-ledger",
+                ErrorCode::NoLedger,
                 "pull as a login that may create them, or let the database's owner run once: CREATE SCHEMA tombolo AUTHORIZATION login",
             ),
-            DatabaseError::Busy(_) => ("busy", "try again when the database is less busy"),
-            DatabaseError::Misfit(_) => (
-                "misfit",
+            DatabaseError::Busy(_) => (ErrorCode::Busy, "try again when the database is less busy"),
+            DatabaseError::Unrepresentable(_) => (
+                ErrorCode::Unrepresentable,
                 "change the column's type in the target, or the value at the source",
             ),
-            DatabaseError::Unsuitable { .. } => {
-                ("unsuitable-table", "leave this table out, or change it")
-            }
-            DatabaseError::NotStraight { .. } => ("internal", "pull again"),
+            DatabaseError::Unsuitable { .. } => (
+                ErrorCode::UnsuitableTable,
+                "leave this table out, or change it",
+            ),
+            DatabaseError::NeedsStaging { .. } => (ErrorCode::Internal, "pull again"),
             DatabaseError::TooManyRejects { .. } => (
-                "too-many-rejects",
-                "`tombolo rejects DB` lists them; raise --max-rejects, or mend the cause and pull again",
+                ErrorCode::TooManyRejects,
+                "`tombolo rejects DB` lists them; raise --reject-limit, or mend the cause and pull again",
             ),
             DatabaseError::NotStored { .. } => (
-                "not-stored",
+                ErrorCode::NotStored,
                 "something in the target changes rows while they are written; look for triggers and rules",
             ),
             DatabaseError::TypeTaken { .. } => (
-                "type-taken",
+                ErrorCode::TypeTaken,
                 "pull again to use the type that is here, or rename it, or create the table yourself with the types it should have",
             ),
-            DatabaseError::LedgerTaken { .. } => ("busy", "wait for the other process"),
+            DatabaseError::LedgerTaken { .. } => (ErrorCode::Busy, "wait for the other process"),
         };
         failure(code, error.to_string(), hint)
     }
@@ -78,20 +83,23 @@ impl From<EgressError> for Failure {
     fn from(error: EgressError) -> Self {
         let (code, hint) = match &error {
             EgressError::Address { .. } => (
-                "bad-request",
+                ErrorCode::BadRequest,
                 "use the address that `tombolo share` printed",
             ),
-            EgressError::Denied(_) => ("denied", "the operator has to grant this peer"),
+            EgressError::Denied(_) => (ErrorCode::Denied, "the operator has to grant this peer"),
             EgressError::Plain(_) => (
-                "denied",
+                ErrorCode::Denied,
                 "use https, a tunnel, or --allow-plain-http if the network is trusted",
             ),
             EgressError::Unreachable { .. } => (
-                "unreachable",
+                ErrorCode::Unreachable,
                 "check that `tombolo share` is still running there and the address is right",
             ),
-            EgressError::Timeout(_) => ("timeout", "check the network and try again"),
-            EgressError::TooLarge(_) => ("limit", "the other site does not speak this protocol"),
+            EgressError::Timeout(_) => (ErrorCode::Timeout, "check the network and try again"),
+            EgressError::TooLarge(_) => (
+                ErrorCode::Limit,
+                "the other site does not speak this protocol",
+            ),
         };
         failure(code, error.to_string(), hint)
     }
@@ -102,7 +110,7 @@ impl From<FrameError> for Failure {
         const AGAIN: &str = "what is committed is complete; pull again for the rest";
         match error {
             FrameError::Sender(sent) => failure(
-                "sender",
+                ErrorCode::Sender,
                 format!(
                     "the other site ended the transfer: {}",
                     printable(&sent.message)
@@ -110,16 +118,16 @@ impl From<FrameError> for Failure {
                 AGAIN,
             ),
             FrameError::Truncated | FrameError::Connection(_) => {
-                failure("truncated", error.to_string(), AGAIN)
+                failure(ErrorCode::Truncated, error.to_string(), AGAIN)
             }
             FrameError::Magic => failure(
-                "incompatible-peer",
+                ErrorCode::IncompatiblePeer,
                 error.to_string(),
                 "use the same version of tombolo on both sides",
             ),
-            FrameError::TooLarge { .. } => failure("limit", error.to_string(), AGAIN),
+            FrameError::TooLarge { .. } => failure(ErrorCode::Limit, error.to_string(), AGAIN),
             FrameError::Corrupt(_) | FrameError::Cell => {
-                failure("corrupt", error.to_string(), AGAIN)
+                failure(ErrorCode::Corrupt, error.to_string(), AGAIN)
             }
         }
     }
@@ -128,7 +136,7 @@ impl From<FrameError> for Failure {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         failure(
-            "internal",
+            ErrorCode::Internal,
             error.to_string(),
             "check that the folder in TOMBOLO_DATA can be written",
         )
@@ -139,17 +147,20 @@ impl From<SandboxError> for Failure {
     fn from(error: SandboxError) -> Self {
         let (code, hint) = match &error {
             SandboxError::Load(load) if load.is_wrong_digest() => (
-                "plugin-digest",
+                ErrorCode::PluginDigest,
                 "check where the file comes from, then pin the digest it should have",
             ),
-            SandboxError::Load(_) => ("plugin", "use a component that was built for this role"),
+            SandboxError::Load(_) => (
+                ErrorCode::Plugin,
+                "use a component that was built for this role",
+            ),
             SandboxError::Engine(_)
             | SandboxError::Call {
                 cause: Cause::Host(_),
                 ..
-            } => ("internal", ""),
+            } => (ErrorCode::Internal, ""),
             SandboxError::Call { .. } => (
-                "plugin",
+                ErrorCode::Plugin,
                 "the plugin's author has to mend it; without --plugin the standard one is used",
             ),
         };
@@ -165,7 +176,7 @@ impl From<LoadError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        failure("internal", error.to_string(), "")
+        failure(ErrorCode::Internal, error.to_string(), "")
     }
 }
 
@@ -173,15 +184,15 @@ impl From<std::io::Error> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (code, message) = match error {
-            Error::NotFound(message) => ("not-found", message),
-            Error::Denied(message) => ("denied", message),
-            Error::Invalid(message) => ("bad-request", message),
-            Error::Conflict(error) => ("busy", error.message),
-            Error::Database(error) => ("database", error.message),
-            Error::Limit(message) => ("limit", message),
-            Error::Unavailable(message) => ("unavailable", message),
-            Error::Timeout => ("timeout", "no answer in time".to_owned()),
-            Error::Other(message) => ("internal", message),
+            Error::NotFound(message) => (ErrorCode::NotFound, message),
+            Error::Denied(message) => (ErrorCode::Denied, message),
+            Error::Invalid(message) => (ErrorCode::BadRequest, message),
+            Error::Conflict(error) => (ErrorCode::Busy, error.message),
+            Error::Database(error) => (ErrorCode::Database, error.message),
+            Error::Limit(message) => (ErrorCode::Limit, message),
+            Error::Unavailable(message) => (ErrorCode::Unavailable, message),
+            Error::Timeout => (ErrorCode::Timeout, "no answer in time".to_owned()),
+            Error::Other(message) => (ErrorCode::Internal, message),
         };
         failure(code, printable(&message), "")
     }

@@ -2,7 +2,7 @@
 //!
 //! The host offers a database, HTTP and state to sandboxed components; the components hold the sync logic. A
 //! [`tenant::Tenant`] is one site: put together with [`tenant::Tenant::builder`], served to peers by a
-//! [`server::Server`], and followed through [`notices::Notices`].
+//! [`server::Server`], and followed through [`run_events::RunEvents`].
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -46,10 +46,10 @@ pub mod failure;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod job;
-pub mod notices;
 pub mod owner;
 pub mod refusal;
 pub mod rows;
+pub mod run_events;
 pub mod sandbox;
 pub mod server;
 pub mod snapshots;

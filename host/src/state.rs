@@ -56,7 +56,7 @@ impl State {
     /// Reads one key.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, StateError> {
         let (state, key) = (self.clone(), key.to_owned());
-        to_the_end(async move {
+        run_to_completion(async move {
             for store in [&state.process, &state.durable] {
                 let row = sqlx::query("SELECT value, version FROM state WHERE key = ?")
                     .bind(&key)
@@ -101,7 +101,7 @@ impl State {
             Some(_) => " WHERE EXISTS (SELECT 1 FROM state WHERE key = ?1 AND version = ?3)",
         };
         let (store, key, value) = (store.clone(), key.to_owned(), value.to_owned());
-        to_the_end(async move {
+        run_to_completion(async move {
             // One counter for all keys: a key that was deleted and made again never shows an old version.
             let mut transaction = store.begin_with("BEGIN IMMEDIATE").await?;
             let version: i64 =
@@ -127,7 +127,7 @@ impl State {
     /// Deletes one key; false if it did not exist.
     pub async fn delete(&self, key: &str) -> Result<bool, StateError> {
         let (state, key) = (self.clone(), key.to_owned());
-        to_the_end(async move {
+        run_to_completion(async move {
             let mut deleted = 0;
             for store in [&state.process, &state.durable] {
                 deleted += sqlx::query("DELETE FROM state WHERE key = ?")
@@ -151,7 +151,7 @@ impl State {
         let limit = limit.min(MAX_LIST);
         let (state, prefix) = (self.clone(), prefix.to_owned());
         let after = after.unwrap_or_default().to_owned();
-        to_the_end(async move {
+        run_to_completion(async move {
             let mut entries = Vec::new();
             for store in [&state.process, &state.durable] {
                 let rows = sqlx::query(
@@ -181,7 +181,7 @@ impl State {
 
 /// Works on a store to the end, also when the caller is gone: a peer that hangs up ends its request anywhere. A connection
 /// that is left in the middle of a statement is closed, and an in-memory store with it.
-async fn to_the_end<T: Send + 'static>(
+async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, StateError>> + Send + 'static,
 ) -> Result<T, StateError> {
     match tokio::spawn(work).await {

@@ -106,7 +106,7 @@ fn wider_columns_of_postgres_hold_every_value_and_give_it_back() {
     let site = Site::new();
     let (source, back) = (site.path("source.db"), site.path("back.db"));
     every_value(&source);
-    let report = site.transfer(&source, &target.url(), &["--misfit", "widen"]);
+    let report = site.transfer(&source, &target.url(), &["--conversion", "widen"]);
     for table in TABLES {
         assert_eq!(report.counts(table).failed, 0, "{table}");
         assert_eq!(reported(&report, table)["stored"], "verified", "{table}");
@@ -118,13 +118,13 @@ fn wider_columns_of_postgres_hold_every_value_and_give_it_back() {
     assert_eq!(target.rows(id), [[Some("bigint".to_owned())]]);
 
     // Nothing has changed, and whoever looks sees that.
-    let again = ["--misfit", "widen", "--strategy", "overwrite"];
+    let again = ["--conversion", "widen", "--strategy", "overwrite"];
     let again = site.transfer(&source, &target.url(), &again);
     let share = site.share(&[&source]);
     let (url, code) = (share.url.as_str(), share.code.as_str());
     site.run(&["diff", "--json", url, code, "--with", &target.url()])
         .expect_exit(0);
-    site.transfer(&target.url(), &further.url(), &["--misfit", "widen"]);
+    site.transfer(&target.url(), &further.url(), &["--conversion", "widen"]);
     site.transfer(&further.url(), &back, &[]);
     for table in TABLES {
         let counts = again.counts(table);
@@ -137,7 +137,7 @@ fn wider_columns_of_postgres_hold_every_value_and_give_it_back() {
     }
     let changed = "UPDATE \"every value\" SET \"C 1\" = 'other' WHERE id = 1";
     Sqlite::script(&source, changed);
-    let again = ["--misfit", "widen", "--strategy", "overwrite"];
+    let again = ["--conversion", "widen", "--strategy", "overwrite"];
     let again = site.transfer(&source, &target.url(), &again);
     assert_eq!(again.counts("every value").updated, 1);
 }
@@ -156,7 +156,7 @@ fn one_column_is_widened_in_postgres_and_the_plan_shows_it() {
     );
     let share = site.share(&[&source]);
     let into = target.url();
-    let policy = ["--misfit", "a.b=c.n.o=widen", "--into", &into];
+    let policy = ["--conversion", "a.b=c.n.o=widen", "--into", &into];
     let outcome = site.pull(&share, &[&policy[..], &["--dry-run"]].concat());
     let planned = outcome.expect_exit(0).events_of("planned");
     let statement = planned[0]["tables"][0]["statements"][0].as_str().unwrap();
@@ -191,16 +191,16 @@ fn postgres_tables_that_exist_are_not_widened() {
     );
     let share = site.share(&[&source]);
     for policy in ["widen", "t.n=widen"] {
-        let outcome = site.pull(&share, &["--misfit", policy, "--into", &target.url()]);
+        let outcome = site.pull(&share, &["--conversion", policy, "--into", &target.url()]);
         outcome.error("bad-request").names(&["t", "n"]).has_hint();
     }
     for policy in ["t.x=lossy", "u.n=lossy"] {
-        let outcome = site.pull(&share, &["--misfit", policy, "--into", &target.url()]);
+        let outcome = site.pull(&share, &["--conversion", policy, "--into", &target.url()]);
         let name = policy.strip_suffix("=lossy").unwrap();
         outcome.error("bad-request").names(&[name]).has_hint();
     }
     assert_eq!(target.tables(), ["t"]);
-    let mixed = ["--misfit", "widen", "--misfit", "t.n=lossy"];
+    let mixed = ["--conversion", "widen", "--conversion", "t.n=lossy"];
     let mut arguments = mixed.to_vec();
     let into = target.url();
     arguments.extend(["--into", &into]);
@@ -260,7 +260,7 @@ fn the_nearest_value_is_stored_in_postgres_and_counted() {
             "CREATE TABLE {table} (id bigint PRIMARY KEY, v {sql_type})"
         ));
     }
-    let report = site.transfer(&source, &target.url(), &["--misfit", "lossy"]);
+    let report = site.transfer(&source, &target.url(), &["--conversion", "lossy"]);
     for (number, case) in NEAREST.iter().enumerate() {
         let table = format!("T {number}");
         let rows = format!("SELECT v::text FROM \"{table}\" WHERE id = 2");
@@ -299,7 +299,7 @@ fn new_postgres_tables_take_the_nearest_value_but_not_for_keys_and_null() {
          INSERT INTO t VALUES ('a', 1, 'x', 'a'), ('b', 'x', 1, 'b'), ('c' || char(0), 1, 1, 'c'), ('d', 1, 1, char(0)), ('e', 2.5, 1, 'e');
          CREATE TABLE plain (id INTEGER PRIMARY KEY, v INTEGER); INSERT INTO plain VALUES (1, 1)",
     );
-    let report = site.transfer(&source, &target.url(), &["--misfit", "lossy"]);
+    let report = site.transfer(&source, &target.url(), &["--conversion", "lossy"]);
     assert_eq!(report.counts("t"), counts(2, 3));
     let changed = json!([{"column": "v", "values": 1}, {"column": "w", "values": 1}]);
     assert_eq!(reported(&report, "t")["changed"], changed);
@@ -327,18 +327,18 @@ fn postgres_to_postgres_and_to_sqlite_change_nothing_for_a_policy() {
     );
     let site = Site::new();
     for strategy in ["skip", "overwrite"] {
-        let policy = ["--misfit", "widen", "--strategy", strategy];
+        let policy = ["--conversion", "widen", "--strategy", strategy];
         site.transfer(&source.url(), &target.url(), &policy);
         source.table("t").assert_same(&target.table("t"));
     }
     let share = site.share(&[&source.url()]);
     let file = site.path("copy.db");
     for policy in ["widen", "lossy", "t.v=lossy"] {
-        let outcome = site.pull(&share, &["--misfit", policy, "--into", &file]);
+        let outcome = site.pull(&share, &["--conversion", policy, "--into", &file]);
         outcome.error("bad-request").has_hint();
     }
     site.pull(&share, &["--into", &file]).done();
     let back = Database::new().unwrap();
-    site.transfer(&file, &back.url(), &["--misfit", "widen"]);
+    site.transfer(&file, &back.url(), &["--conversion", "widen"]);
     source.table("t").assert_same(&back.table("t"));
 }

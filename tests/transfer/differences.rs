@@ -19,7 +19,8 @@ fn numbers_of(outcome: &Outcome) -> [u64; 6] {
     let event = outcome.events_of("differences").remove(0);
     let table = &event["tables"][0];
     assert_eq!(table["table"], "numbers");
-    ["there", "here", "new", "changed", "same", "gone"].map(|name| table[name].as_u64().unwrap())
+    ["remote", "local", "new", "changed", "same", "local_only"]
+        .map(|name| table[name].as_u64().unwrap())
 }
 
 /// Changes 3 rows, drops 2 and adds 1.
@@ -50,7 +51,7 @@ fn find_every_difference(site: &Site, source: &str, target: &str, change: impl F
     assert_eq!(numbers_of(&differs), [all, all - 1, 2, 3, all - 5, 1]);
     assert_eq!(keys(&differs, "new"), [100, 20_000]);
     assert_eq!(keys(&differs, "changed"), [7, 8, 19_999]);
-    assert_eq!(keys(&differs, "gone"), [30_000]);
+    assert_eq!(keys(&differs, "local_only"), [30_000]);
 
     // The same code still pulls, and moves little.
     let report = site

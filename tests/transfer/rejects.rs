@@ -94,11 +94,11 @@ fn too_many_rejects_end_the_pull() {
         target.run(TARGET);
         let location = target.location();
         let share = site.share(&[&source]);
-        let few = ["--into", location.as_str(), "--max-rejects", "49"];
+        let few = ["--into", location.as_str(), "--reject-limit", "49"];
         site.pull(&share, &few).error("too-many-rejects").has_hint();
         assert!(rejected(&site, &location).is_empty());
         let report = site
-            .pull(&share, &["--into", &location, "--max-rejects", "50"])
+            .pull(&share, &["--into", &location, "--reject-limit", "50"])
             .done();
         assert_eq!(report.counts("city").failed, 50, "{location}");
         assert_eq!(rejected(&site, &location).len(), 50);
@@ -122,7 +122,7 @@ fn a_table_that_was_read_back_stays_verified_when_its_run_goes_on() {
         );
         let location = target.location();
         let share = site.share(&[&source]);
-        let few = ["--into", location.as_str(), "--max-rejects", "0"];
+        let few = ["--into", location.as_str(), "--reject-limit", "0"];
         site.pull(&share, &few).error("too-many-rejects");
         // Whoever uses it meanwhile does not make the run fail.
         target.run("UPDATE city SET name = 'changed here' WHERE id = 7;");

@@ -110,8 +110,8 @@ impl From<DatabaseError> for Refusal {
             DatabaseError::Open { .. }
             | DatabaseError::NotADatabase { .. }
             | DatabaseError::Unreachable { .. } => Error::Unavailable(message),
-            DatabaseError::Misfit(_)
-            | DatabaseError::NotStraight { .. }
+            DatabaseError::Unrepresentable(_)
+            | DatabaseError::NeedsStaging { .. }
             | DatabaseError::TooManyRejects { .. }
             | DatabaseError::NotStored { .. }
             | DatabaseError::TypeTaken { .. }

@@ -15,8 +15,8 @@ impl sessions::Host for Capabilities {
         Ok(self.tenant.sessions().normalize(&code).await??)
     }
 
-    async fn judge(&mut self, facts: SessionFacts) -> Result<Verdict, Refusal> {
-        Ok(self.tenant.sessions().judge(facts).await??)
+    async fn decide(&mut self, facts: SessionFacts) -> Result<Verdict, Refusal> {
+        Ok(self.tenant.sessions().decide(facts).await??)
     }
 }
 

@@ -1,25 +1,25 @@
 use super::{Caller, Capabilities};
 use crate::bindings::events::Event;
-use crate::bindings::transfers::{CopyOrder, Host, Notice};
+use crate::bindings::transfers::{CopyInstruction, Host, RunEvent as EngineEvent};
 use crate::bindings::types::Error;
-use crate::notices::Happening;
 use crate::refusal::Refusal;
+use crate::run_events::RunEvent;
 use crate::tenant::{GrantedDatabase, Patterns};
 
 impl Capabilities {
     /// What a job may do: nothing for a peer, nothing with a table that the operator did not grant.
     fn admit(
         &self,
-        order: &CopyOrder,
+        instruction: &CopyInstruction,
         granted: impl Fn(&GrantedDatabase) -> &Patterns,
     ) -> Result<(), Refusal> {
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer's request starts no job".to_owned()).into());
         }
-        let database = self.tenant.database(&order.database).ok_or_else(|| {
-            Error::NotFound(format!("no database is called {:?}", order.database))
+        let database = self.tenant.database(&instruction.database).ok_or_else(|| {
+            Error::NotFound(format!("no database is called {:?}", instruction.database))
         })?;
-        for table in &order.tables {
+        for table in &instruction.tables {
             let name = &table.incoming.table;
             if !granted(database).matches(name) {
                 return Err(Error::Denied(format!("table {name:?} is not granted")).into());
@@ -30,14 +30,14 @@ impl Capabilities {
 }
 
 impl Host for Capabilities {
-    async fn start(&mut self, order: CopyOrder) -> Result<String, Refusal> {
-        self.admit(&order, GrantedDatabase::writable)?;
-        Ok(self.tenant.start_pull(order)?)
+    async fn start(&mut self, instruction: CopyInstruction) -> Result<String, Refusal> {
+        self.admit(&instruction, GrantedDatabase::writable)?;
+        Ok(self.tenant.start_pull(instruction)?)
     }
 
-    async fn compare(&mut self, order: CopyOrder) -> Result<String, Refusal> {
-        self.admit(&order, GrantedDatabase::readable)?;
-        Ok(self.tenant.start_comparison(order)?)
+    async fn compare(&mut self, instruction: CopyInstruction) -> Result<String, Refusal> {
+        self.admit(&instruction, GrantedDatabase::readable)?;
+        Ok(self.tenant.start_comparison(instruction)?)
     }
 
     async fn cancel(&mut self, run: String) -> Result<(), Refusal> {
@@ -50,10 +50,10 @@ impl Host for Capabilities {
         Ok(())
     }
 
-    async fn publish(&mut self, topic: String, notice: Notice) -> Result<(), Refusal> {
+    async fn publish(&mut self, topic: String, notice: EngineEvent) -> Result<(), Refusal> {
         self.tenant
-            .notices()
-            .publish(&topic, Happening::Notice(notice));
+            .run_events()
+            .publish(&topic, RunEvent::Engine(notice));
         Ok(())
     }
 }

@@ -9,16 +9,24 @@ use super::report::{number, table};
 /// The numbers of rows, in a table for a terminal, else a line a table.
 pub fn summary(tables: &[TableComparison], terminal: bool) -> String {
     if terminal {
-        let header = ["table", "there", "here", "new", "changed", "same", "gone"];
+        let header = [
+            "table",
+            "remote",
+            "local",
+            "new",
+            "changed",
+            "same",
+            "local only",
+        ];
         let rows = tables.iter().map(|one| {
             vec![
                 one.table.clone(),
-                number(one.there),
-                number(one.here),
+                number(one.remote),
+                number(one.local),
                 number(one.new),
                 number(one.changed),
                 number(one.same),
-                number(one.gone),
+                number(one.local_only),
             ]
         });
         table(&header, 1, rows).to_string()
@@ -30,16 +38,16 @@ pub fn summary(tables: &[TableComparison], terminal: bool) -> String {
 
 fn line(table: &TableComparison) -> String {
     let TableComparison {
-        there,
-        here,
+        remote,
+        local,
         new,
         changed,
         same,
-        gone,
+        local_only,
         ..
     } = table;
     format!(
-        "{}: {there} there, {here} here, {new} new, {changed} changed, {same} same, {gone} gone",
+        "{}: {remote} remote, {local} local, {new} new, {changed} changed, {same} same, {local_only} local only",
         printable(&table.table)
     )
 }
@@ -48,7 +56,7 @@ fn line(table: &TableComparison) -> String {
 pub fn differ(tables: &[TableComparison]) -> bool {
     tables
         .iter()
-        .any(|table| table.new + table.changed + table.gone > 0)
+        .any(|table| table.new + table.changed + table.local_only > 0)
 }
 
 /// What a pull would do with each table: what it creates, and what its strategy means.
@@ -87,15 +95,15 @@ fn meaning(strategy: &str) -> String {
 mod tests {
     use super::*;
 
-    fn compared(new: u64, changed: u64, gone: u64) -> TableComparison {
+    fn compared(new: u64, changed: u64, local_only: u64) -> TableComparison {
         TableComparison {
             table: "orders".to_owned(),
-            there: 10,
-            here: 9,
+            remote: 10,
+            local: 9,
             new,
             changed,
             same: 7,
-            gone,
+            local_only,
         }
     }
 
@@ -104,10 +112,10 @@ mod tests {
         let tables = [compared(2, 1, 3)];
         assert_eq!(
             summary(&tables, false),
-            "orders: 10 there, 9 here, 2 new, 1 changed, 7 same, 3 gone"
+            "orders: 10 remote, 9 local, 2 new, 1 changed, 7 same, 3 local only"
         );
         let shown = summary(&tables, true);
-        for part in ["orders", "changed", "gone", "10"] {
+        for part in ["orders", "changed", "local only", "10"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
     }

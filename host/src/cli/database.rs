@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
 use tombolo::database::{self, Database, Location};
+use tombolo::failure::{ErrorCode, failure};
 
 /// A database as it was typed. What is wrong with it is told by [`DatabaseArgument::check`] and not by clap, whose
 /// message would repeat a password.
@@ -34,7 +35,7 @@ impl DatabaseArgument {
         let location = self
             .0
             .as_ref()
-            .map_err(|wrong| tombolo::failure::failure("bad-request", wrong, ""))?;
+            .map_err(|wrong| failure(ErrorCode::BadRequest, wrong, ""))?;
         Ok(Arc::from(database::open(location, create).await?))
     }
 

@@ -1,10 +1,10 @@
 //! `tombolo diff URL CODE`.
 
 use tombolo::bindings::client::PullRequest;
-use tombolo::bindings::transfers::{Notice, TableComparison};
-use tombolo::bindings::types::{Cell, Failure, MisfitPolicy};
+use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
+use tombolo::bindings::types::{Cell, Conversion, Failure};
 use tombolo::failure::printable;
-use tombolo::notices::{Difference, DifferenceKind, Happening};
+use tombolo::run_events::{Difference, DifferenceKind, RunEvent};
 
 use super::database::DatabaseArgument;
 use super::event::Event;
@@ -52,11 +52,11 @@ impl Arguments {
             tables: self.peer.tables.clone(),
             strategy: "skip".to_owned(),
             table_strategies: Vec::new(),
-            misfits: MisfitPolicy::Reject,
-            column_misfits: Vec::new(),
+            conversions: Conversion::Exact,
+            column_conversions: Vec::new(),
             create_missing: true,
             jobs: 1,
-            max_rejects: 0,
+            reject_limit: 0,
             claimer: site::who(),
         }
     }
@@ -67,7 +67,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     let mut signals = Signals::take()?;
     let database = arguments.with.open(false).await?;
     let opening = PlannedRun::open(&arguments.peer, database, arguments.request(), |_| Ok(()));
-    let planned = signals.unless(opening).await?;
+    let planned = signals.or_signal(opening).await?;
     let tables = follow(&planned, arguments.rows, output, &mut signals).await?;
     output.event(&Event::Differences {
         run: &planned.run,
@@ -95,15 +95,15 @@ async fn follow(
             .next(&mut follower, signals, &mut ending, note)
             .await?
         {
-            Happening::Difference(difference) if rows => tell(&difference, output),
-            Happening::Interrupted(interruption) => progress.interrupted(&interruption),
-            Happening::Progress(_) | Happening::TableDone(_) | Happening::Difference(_) => {}
-            Happening::Notice(Notice::Planned(_)) => {
+            RunEvent::Difference(difference) if rows => tell(&difference, output),
+            RunEvent::Interrupted(interruption) => progress.interrupted(&interruption),
+            RunEvent::Progress(_) | RunEvent::TableDone(_) | RunEvent::Difference(_) => {}
+            RunEvent::Engine(EngineEvent::Planned(_)) => {
                 if !ending {
                     planned.tenant.compare(&planned.run).await?;
                 }
             }
-            Happening::Notice(notice) => match ended(notice) {
+            RunEvent::Engine(notice) => match ended(notice) {
                 Some(Ok(Ended::Compared(tables))) => return Ok(tables),
                 Some(Ok(Ended::Finished(_))) => return Err(unexpected_end()),
                 Some(Err(failure)) => return Err(failure),
@@ -117,7 +117,7 @@ fn tell(difference: &Difference, output: &Output) {
     let kind = match difference.kind {
         DifferenceKind::New => "new",
         DifferenceKind::Changed => "changed",
-        DifferenceKind::Gone => "gone",
+        DifferenceKind::LocalOnly => "local_only",
     };
     let key = key(&difference.key);
     output.event(&Event::Difference {

@@ -72,7 +72,7 @@ pub enum Event<'a> {
     Difference {
         /// Its table.
         table: &'a str,
-        /// `new`: there only; `changed`: on both sides; `gone`: here only.
+        /// `new`: at the peer only; `changed`: on both sides; `local_only`: in the local table only.
         kind: &'a str,
         /// Its key, for people.
         key: &'a str,
@@ -197,24 +197,24 @@ impl<'a> From<&'a TablePlan> for PlannedTable<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared<'a> {
     table: &'a str,
-    there: u64,
-    here: u64,
+    remote: u64,
+    local: u64,
     new: u64,
     changed: u64,
     same: u64,
-    gone: u64,
+    local_only: u64,
 }
 
 impl<'a> From<&'a TableComparison> for Compared<'a> {
     fn from(compared: &'a TableComparison) -> Self {
         Self {
             table: &compared.table,
-            there: compared.there,
-            here: compared.here,
+            remote: compared.remote,
+            local: compared.local,
             new: compared.new,
             changed: compared.changed,
             same: compared.same,
-            gone: compared.gone,
+            local_only: compared.local_only,
         }
     }
 }
@@ -329,7 +329,7 @@ mod tests {
             json(&Event::Table((&lossy).into()))
                 .ends_with(r#""changed":[{"column":"price","values":3}]}"#)
         );
-        let failed = tombolo::failure::failure("denied", "no", "ask");
+        let failed = tombolo::failure::failure(tombolo::failure::ErrorCode::Denied, "no", "ask");
         assert_eq!(
             json(&(&failed).into()),
             r#"{"event":"error","code":"denied","message":"no","hint":"ask"}"#

@@ -115,21 +115,29 @@ fn describe(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tombolo::failure::failure;
+    use tombolo::failure::{ErrorCode, failure};
 
     #[test]
     fn the_hint_has_a_line_of_its_own() {
-        let text = describe(&failure("denied", "not shared", "ask the other site"));
+        let text = describe(&failure(
+            ErrorCode::Denied,
+            "not shared",
+            "ask the other site",
+        ));
         assert_eq!(text, "error: not shared\n  → ask the other site");
         assert_eq!(
-            describe(&failure("denied", "not shared", "")),
+            describe(&failure(ErrorCode::Denied, "not shared", "")),
             "error: not shared"
         );
     }
 
     #[test]
     fn a_peer_cannot_control_the_terminal() {
-        let text = describe(&failure("sender", "\u{1b}[2Jgone\n\rerror: none", ""));
+        let text = describe(&failure(
+            ErrorCode::Sender,
+            "\u{1b}[2Jgone\n\rerror: none",
+            "",
+        ));
         assert!(!text.contains(['\u{1b}', '\n', '\r']), "{text:?}");
     }
 }

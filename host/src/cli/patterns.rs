@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use tombolo::bindings::database::{TableKind, TableSummary};
 use tombolo::bindings::types::{Error, Failure};
-use tombolo::failure::failure;
+use tombolo::failure::{ErrorCode, failure};
 use tombolo::tenant::Patterns;
 
 /// A list of patterns.
@@ -73,14 +73,14 @@ impl Unmatched {
         match self {
             Self::Everything => {
                 let message = format!("there are no tables to share in {database}");
-                failure("no-such-table", message, hint)
+                failure(ErrorCode::NoSuchTable, message, hint)
             }
             Self::Nothing(pattern) => {
                 let message = format!("no table in {database} matches {pattern:?}");
-                failure("no-such-table", message, hint)
+                failure(ErrorCode::NoSuchTable, message, hint)
             }
             Self::View(pattern, view) => failure(
-                "not-a-table",
+                ErrorCode::NotATable,
                 format!(
                     "{pattern:?} matches {view:?} in {database}, which is no table, and no other"
                 ),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tombolo::bindings::client::PullRequest;
-use tombolo::bindings::transfers::{Notice, TableComparison, TablePlan};
+use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison, TablePlan};
 use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::database::Database;
 use tombolo::egress::EgressGrant;
-use tombolo::failure::{failure, printable};
-use tombolo::notices::{Follower, Happening};
+use tombolo::failure::{ErrorCode, failure, printable};
+use tombolo::run_events::{Follower, RunEvent};
 use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
 
 use super::event::Event;
@@ -77,10 +77,10 @@ impl PlannedRun {
 
     /// Follows the run from its beginning.
     pub fn follow(&self) -> Follower {
-        self.tenant.notices().follow(&self.run)
+        self.tenant.run_events().follow(&self.run)
     }
 
-    /// The next happening, unless a signal comes first: the first one ends the run at its chunk's end, a second one the
+    /// The next event, unless a signal comes first: the first one ends the run at its chunk's end, a second one the
     /// process.
     pub async fn next(
         &self,
@@ -88,10 +88,10 @@ impl PlannedRun {
         signals: &mut Signals,
         ending: &mut bool,
         note: impl Fn(&str),
-    ) -> Result<Happening, Failure> {
+    ) -> Result<RunEvent, Failure> {
         loop {
             tokio::select! {
-                happening = follower.next() => return Ok(happening),
+                event = follower.next() => return Ok(event),
                 () = signals.next() => {
                     if *ending {
                         at_once();
@@ -126,19 +126,22 @@ impl PlannedRun {
 }
 
 /// What a notice says about the end of a run; none if it says something else.
-pub fn ended(notice: Notice) -> Option<Result<Ended, Failure>> {
+pub fn ended(notice: EngineEvent) -> Option<Result<Ended, Failure>> {
     match notice {
-        Notice::Finished(reports) => Some(Ok(Ended::Finished(reports))),
-        Notice::Compared(tables) => Some(Ok(Ended::Compared(tables))),
-        Notice::Failed(failure) => Some(Err(failure)),
-        Notice::Planned(_) | Notice::Claimed(_) | Notice::Sent(_) | Notice::Other(_) => None,
+        EngineEvent::Finished(reports) => Some(Ok(Ended::Finished(reports))),
+        EngineEvent::Compared(tables) => Some(Ok(Ended::Compared(tables))),
+        EngineEvent::Failed(failure) => Some(Err(failure)),
+        EngineEvent::Planned(_)
+        | EngineEvent::Claimed(_)
+        | EngineEvent::Sent(_)
+        | EngineEvent::Other(_) => None,
     }
 }
 
 /// The engine ended a run as it was not asked to.
 pub fn unexpected_end() -> Failure {
     failure(
-        "internal",
+        ErrorCode::Internal,
         "the run ended as another kind of run would",
         "the engine that was plugged in does not fit this version",
     )

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tombolo::bindings::types::Failure;
-use tombolo::failure::failure;
+use tombolo::failure::{ErrorCode, failure};
 use tombolo::sandbox::{Digest, Limits, Plugin, Role, Sandbox};
 
 /// One `--plugin`.
@@ -58,7 +58,7 @@ pub async fn load(
     for PluginArgument { role, file, digest } in plugins {
         let bytes = read(file, limits.component_bytes).map_err(|error| {
             failure(
-                "plugin",
+                ErrorCode::Plugin,
                 format!("the plugin {} cannot be read: {error}", file.display()),
                 "check the file's name and permissions",
             )

@@ -3,15 +3,15 @@
 use std::time::Instant;
 
 use tombolo::bindings::client::PullRequest;
-use tombolo::bindings::transfers::{Notice, TablePlan};
+use tombolo::bindings::transfers::{RunEvent as EngineEvent, TablePlan};
 use tombolo::bindings::types::Failure;
-use tombolo::failure::failure;
-use tombolo::notices::Happening;
+use tombolo::failure::{ErrorCode, failure};
+use tombolo::run_events::RunEvent;
 
 use super::confirm::confirmed;
+use super::conversion::{ConversionArgument, Conversions};
 use super::database::DatabaseArgument;
 use super::event::Event;
-use super::misfit::{MisfitArgument, Misfits};
 use super::output::Output;
 use super::planning::{Ended, PeerArguments, PlannedRun, ended};
 use super::progress::Progress;
@@ -53,8 +53,8 @@ pub struct Arguments {
     strategies: Vec<StrategyArgument>,
     /// What happens to values that a PostgreSQL column cannot hold exactly, for all columns or one; repeatable
     /// [default: reject]
-    #[arg(long = "misfit", value_name = "POLICY | TABLE.COLUMN=POLICY")]
-    misfits: Vec<MisfitArgument>,
+    #[arg(long = "conversion", value_name = "POLICY | TABLE.COLUMN=POLICY")]
+    conversions: Vec<ConversionArgument>,
     /// Do not create missing tables; they are an error then
     #[arg(long)]
     no_create: bool,
@@ -63,7 +63,7 @@ pub struct Arguments {
     jobs: u32,
     /// How many rows of a table may be rejected before the pull ends
     #[arg(long, value_name = "N", default_value_t = 1_000)]
-    max_rejects: u32,
+    reject_limit: u32,
     /// Do not ask before rows that exist are changed
     #[arg(long)]
     yes: bool,
@@ -77,11 +77,11 @@ impl Arguments {
     pub fn check(&self) -> Result<(), String> {
         self.into.check()?;
         Strategies::new(&self.strategies)?;
-        Misfits::new(&self.misfits)?;
+        Conversions::new(&self.conversions)?;
         plugins::check(&self.peer.plugins)
     }
 
-    fn request(&self, strategies: Strategies, misfits: Misfits) -> PullRequest {
+    fn request(&self, strategies: Strategies, conversions: Conversions) -> PullRequest {
         PullRequest {
             base_url: self.peer.url.clone(),
             code: self.peer.code.clone(),
@@ -89,11 +89,11 @@ impl Arguments {
             tables: self.peer.tables.clone(),
             strategy: strategies.general,
             table_strategies: strategies.by_table.into_iter().collect(),
-            misfits: misfits.general,
-            column_misfits: misfits.by_column.into_iter().collect(),
+            conversions: conversions.general,
+            column_conversions: conversions.by_column.into_iter().collect(),
             create_missing: !self.no_create,
             jobs: self.jobs,
-            max_rejects: self.max_rejects,
+            reject_limit: self.reject_limit,
             claimer: site::who(),
         }
     }
@@ -103,7 +103,7 @@ impl Arguments {
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let mut signals = Signals::take()?;
     let mut new_file = arguments.into.new_file();
-    let pull = signals.unless(open(arguments)).await?;
+    let pull = signals.or_signal(open(arguments)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
     let outcome = follow(&pull, arguments, output, &mut progress, &mut signals).await;
@@ -141,12 +141,12 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
 }
 
 async fn open(arguments: &Arguments) -> Result<PlannedRun, Failure> {
-    let misfits =
-        Misfits::new(&arguments.misfits).map_err(|reason| failure("bad-request", reason, ""))?;
+    let conversions = Conversions::new(&arguments.conversions)
+        .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
     let strategies = Strategies::new(&arguments.strategies)
-        .map_err(|wrong| failure("bad-request", wrong, ""))?;
+        .map_err(|wrong| failure(ErrorCode::BadRequest, wrong, ""))?;
     let database = arguments.into.open(true).await?;
-    let request = arguments.request(strategies.clone(), misfits);
+    let request = arguments.request(strategies.clone(), conversions);
     PlannedRun::open(&arguments.peer, database, request, |known| {
         check_strategies(&strategies, known)
     })
@@ -166,11 +166,11 @@ async fn follow(
     loop {
         let note = |text: &str| progress.note(text);
         match pull.next(&mut follower, signals, &mut ending, note).await? {
-            Happening::Progress(arrived) => progress.rows(&arrived, &plans),
-            Happening::TableDone(report) => progress.table_done(&report),
-            Happening::Interrupted(interruption) => progress.interrupted(&interruption),
-            Happening::Difference(_) => {}
-            Happening::Notice(Notice::Planned(planned)) => {
+            RunEvent::Progress(arrived) => progress.rows(&arrived, &plans),
+            RunEvent::TableDone(report) => progress.table_done(&report),
+            RunEvent::Interrupted(interruption) => progress.interrupted(&interruption),
+            RunEvent::Difference(_) => {}
+            RunEvent::Engine(EngineEvent::Planned(planned)) => {
                 pull.tell_plan(&planned, output);
                 plans = planned;
                 if ending {
@@ -184,7 +184,7 @@ async fn follow(
                     progress.begin();
                 }
             }
-            Happening::Notice(notice) => {
+            RunEvent::Engine(notice) => {
                 if let Some(ended) = ended(notice) {
                     return ended;
                 }
@@ -207,7 +207,7 @@ async fn start(
     }
     pull.tenant.cancel(&pull.run).await?;
     Err(failure(
-        "cancelled",
+        ErrorCode::Cancelled,
         "not confirmed; nothing was written",
         "the code can be used again from here; --yes does not ask",
     ))
@@ -223,7 +223,7 @@ fn check_strategies(strategies: &Strategies, known: &[&str]) -> Result<(), Failu
     for name in strategies.names() {
         if !known.contains(&name) {
             return Err(failure(
-                "no-such-strategy",
+                ErrorCode::NoSuchStrategy,
                 format!("no strategy is called {name:?}"),
                 format!("choose one of: {}", known.join(", ")),
             ));
@@ -249,8 +249,8 @@ mod tests {
     fn request(line: &str) -> PullRequest {
         let arguments = Line::parse_from(line.split_whitespace()).arguments;
         let strategies = Strategies::new(&arguments.strategies).unwrap();
-        let misfits = Misfits::new(&arguments.misfits).unwrap();
-        arguments.request(strategies, misfits)
+        let conversions = Conversions::new(&arguments.conversions).unwrap();
+        arguments.request(strategies, conversions)
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
-use tombolo::bindings::transfers::Notice;
+use tombolo::bindings::transfers::RunEvent as EngineEvent;
 use tombolo::bindings::types::{Failure, Scope, TableReport};
-use tombolo::failure::failure;
-use tombolo::notices::{Follower, Happening};
+use tombolo::failure::{ErrorCode, failure};
 use tombolo::owner::{self, Owner};
+use tombolo::run_events::{Follower, RunEvent};
 use tombolo::server::Server;
 use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
 
@@ -77,7 +77,7 @@ impl Arguments {
 /// Shares until the transfer is complete, the code expires, or a signal ends it.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let mut signals = Signals::take()?;
-    let shared = signals.unless(Shared::open(arguments)).await?;
+    let shared = signals.or_signal(Shared::open(arguments)).await?;
     shared.announce(arguments, output);
     let outcome = shared.follow(output, &mut signals).await;
     tokio::select! {
@@ -119,7 +119,7 @@ impl Shared {
             .await
             .map_err(|error| {
                 failure(
-                    "unavailable",
+                    ErrorCode::Unavailable,
                     format!("cannot listen on {}: {error}", arguments.listen),
                     "choose another address with --listen",
                 )
@@ -167,7 +167,7 @@ impl Shared {
         signals: &mut Signals,
     ) -> Result<Vec<TableReport>, Failure> {
         let code = &self.session.code;
-        let mut follower = self.tenant.notices().follow(code);
+        let mut follower = self.tenant.run_events().follow(code);
         tokio::select! {
             reports = tell(&mut follower, output) => reports,
             expired = self.expired() => Err(expired),
@@ -186,7 +186,7 @@ impl Shared {
             }
             // The rules forget sessions that are over, as they like.
             Ok(_) | Err(_) => failure(
-                "expired",
+                ErrorCode::Expired,
                 format!("nobody used the code {} in time", self.session.code),
                 "share again; --expires sets how long a code can be used",
             ),
@@ -211,23 +211,23 @@ impl Shared {
 
 async fn tell(follower: &mut Follower, output: &Output) -> Result<Vec<TableReport>, Failure> {
     loop {
-        let Happening::Notice(notice) = follower.next().await else {
+        let RunEvent::Engine(notice) = follower.next().await else {
             continue;
         };
         match notice {
-            Notice::Claimed(claimer) => {
+            EngineEvent::Claimed(claimer) => {
                 output.event(&Event::Claimed { claimer: &claimer });
                 output.note(&claimed_line(&claimer));
             }
-            Notice::Sent(sent) => {
+            EngineEvent::Sent(sent) => {
                 let TableReport { table, bytes, .. } = &sent;
                 let (table, rows, bytes) = (table.as_str(), sent.created, *bytes);
                 output.event(&Event::Sent { table, rows, bytes });
                 output.note(&sent_line(table, rows, bytes));
             }
-            Notice::Finished(reports) => return Ok(reports),
-            Notice::Failed(failure) => return Err(failure),
-            Notice::Planned(_) | Notice::Compared(_) | Notice::Other(_) => {}
+            EngineEvent::Finished(reports) => return Ok(reports),
+            EngineEvent::Failed(failure) => return Err(failure),
+            EngineEvent::Planned(_) | EngineEvent::Compared(_) | EngineEvent::Other(_) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM.
 
 use tombolo::bindings::types::Failure;
-use tombolo::failure::failure;
+use tombolo::failure::{ErrorCode, failure};
 
 /// The signals that ask the process to end. From its making on, they no longer end it by themselves.
 pub struct Signals {
@@ -40,7 +40,7 @@ impl Signals {
     }
 
     /// Does some work, and gives it up at a signal.
-    pub async fn unless<T>(
+    pub async fn or_signal<T>(
         &mut self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
@@ -53,5 +53,5 @@ impl Signals {
 
 /// What is said where a signal ended the work before anything was written.
 pub fn cancelled() -> Failure {
-    failure("cancelled", "ended by a signal", "")
+    failure(ErrorCode::Cancelled, "ended by a signal", "")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
 use tombolo::egress::EgressGrant;
-use tombolo::failure::{failure, printable};
+use tombolo::failure::{ErrorCode, failure, printable};
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::tenant::{GrantedDatabase, Tenant, TenantBuilder};
 
@@ -86,11 +86,17 @@ fn state_file() -> Result<PathBuf, Failure> {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => dirs::data_dir()
             .map(|folder| folder.join("tombolo"))
-            .ok_or_else(|| failure("internal", "there is no folder for the user's data", &hint))?,
+            .ok_or_else(|| {
+                failure(
+                    ErrorCode::Internal,
+                    "there is no folder for the user's data",
+                    &hint,
+                )
+            })?,
     };
     make_private(&folder).map_err(|error| {
         let message = format!("the folder {} cannot be made: {error}", folder.display());
-        failure("internal", message, &hint)
+        failure(ErrorCode::Internal, message, &hint)
     })?;
     Ok(folder.join("state.sqlite"))
 }

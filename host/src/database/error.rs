@@ -52,7 +52,7 @@ pub enum DatabaseError {
     Busy(DbError),
     /// A value cannot be held exactly.
     #[error("{0}")]
-    Misfit(Box<Misfit>),
+    Unrepresentable(Box<Unrepresentable>),
     /// The table cannot be used as asked, and why.
     #[error("table {table:?}: {reason}")]
     Unsuitable {
@@ -61,9 +61,9 @@ pub enum DatabaseError {
         /// Why.
         reason: String,
     },
-    /// A table that rows went straight into did not take some of them; they have to go through a staging.
+    /// A table that rows went directly into did not take some of them; they have to go through a staging.
     #[error("table {table:?} does not take all rows as they come")]
-    NotStraight {
+    NeedsStaging {
         /// Which.
         table: String,
     },
@@ -112,7 +112,7 @@ pub enum DatabaseError {
 /// A value that a column cannot hold exactly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("table {table:?}, row {row}, column {column:?}: {reason}")]
-pub struct Misfit {
+pub struct Unrepresentable {
     /// The table.
     pub table: String,
     /// Which row, counted from 1 in the order of arrival, or its key.
@@ -123,9 +123,9 @@ pub struct Misfit {
     pub reason: String,
 }
 
-impl From<Misfit> for DatabaseError {
-    fn from(misfit: Misfit) -> Self {
-        Self::Misfit(Box::new(misfit))
+impl From<Unrepresentable> for DatabaseError {
+    fn from(unrepresentable: Unrepresentable) -> Self {
+        Self::Unrepresentable(Box::new(unrepresentable))
     }
 }
 

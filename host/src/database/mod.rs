@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 pub use digests::buckets_of;
-pub use error::{DatabaseError, Misfit};
+pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
 pub use sql::{quote, value_expression};
 pub use types::{
@@ -113,8 +113,8 @@ pub trait Target: Send {
     fn read_from(&mut self, snapshot: &str);
 
     /// Adds a block to the chunk under way; the first block begins its transaction. A row that no column can hold is a
-    /// reject from here on. [`DatabaseError::NotStraight`]: what is under way has to be loaded again, without
-    /// [`TableLoad::straight`].
+    /// reject from here on. [`DatabaseError::NeedsStaging`]: what is under way has to be loaded again, without
+    /// [`TableLoad::directly`].
     async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError>;
 
     /// The next page, at most `limit`, of the chunk's rows that exist in the table with another image, ended early at 1 MiB
@@ -123,7 +123,7 @@ pub trait Target: Send {
 
     /// Settles rows that [`Self::conflicts`] showed, each once: those that keep the local image leave the chunk and count as
     /// skipped. Rows of the page behind may have been asked for meanwhile.
-    async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError>;
+    async fn resolve(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError>;
 
     /// Applies the staged rows, looks whether they are stored as they should be, keeps the rejects, advances the ledger,
     /// and commits all of that together.

@@ -1,5 +1,5 @@
 use crate::bindings::types::{
-    Cell, ColumnChanges, EnumType, MisfitPolicy, SetPlan, Stored, TableSchema,
+    Cell, ColumnChanges, Conversion, EnumType, SetPlan, Stored, TableSchema,
 };
 
 /// Which rows of a table are read, and in which order.
@@ -39,26 +39,26 @@ pub struct TableLoad {
     pub plan: SetPlan,
     /// For a table that this run makes, or made before it was interrupted: the statements that make it.
     pub create: Option<Vec<CheckedStatement>>,
-    /// Whether rows may go straight into a table of this run, without a staging.
-    pub straight: bool,
+    /// Whether rows may go directly into a table of this run, without a staging.
+    pub direct: bool,
     /// Whether a component judges rows that exist: what it saw of them may not change before the chunk is committed.
-    pub judged: bool,
+    pub row_by_row: bool,
     /// The most rows that may be rejected.
-    pub max_rejects: u64,
+    pub reject_limit: u64,
     /// What a retry of rejected rows has to know: kept in the ledger as it is.
     pub description: String,
     /// What becomes of values that do not fit, by column; those that are not named reject the row.
-    pub misfits: Vec<(String, MisfitPolicy)>,
+    pub conversions: Vec<(String, Conversion)>,
     /// These rows are the run's rejects: the ones that were kept go with the first chunk.
     pub retry: bool,
 }
 
 impl TableLoad {
     /// What becomes of values that do not fit a column.
-    pub(crate) fn misfits_of(&self, column: &str) -> MisfitPolicy {
-        let mut named = self.misfits.iter();
+    pub(crate) fn conversion_of(&self, column: &str) -> Conversion {
+        let mut named = self.conversions.iter();
         let own = named.find(|(name, _)| name == column);
-        own.map_or(MisfitPolicy::Reject, |(_, policy)| policy.clone())
+        own.map_or(Conversion::Exact, |(_, policy)| policy.clone())
     }
 }
 
@@ -90,7 +90,7 @@ pub struct Loaded {
     pub snapshots: u32,
     /// Whether the rows are stored as they should be.
     pub stored: Stored,
-    /// For a table that this run filled alone and straight: the sum of the digests of all its rows, to be compared with
+    /// For a table that this run filled alone and directly: the sum of the digests of all its rows, to be compared with
     /// what is read back.
     pub digest: Option<u128>,
     /// The columns in which values were changed to fit.

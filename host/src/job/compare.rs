@@ -1,4 +1,4 @@
-//! Comparing tables with what is here, row by row: digests first, then the rows of the buckets that differ.
+//! Comparing tables with what is local, row by row: digests first, then the rows of the buckets that differ.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,11 +9,11 @@ use super::differences::digest;
 use super::fetch::{FetchError, Wanted};
 use super::retry::Retries;
 use super::run::Run;
-use crate::bindings::transfers::{TableComparison, TableOrder};
+use crate::bindings::transfers::{TableComparison, TableInstruction};
 use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Read, Snapshot, buckets_of};
-use crate::notices::{Difference, DifferenceKind, Happening};
 use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
+use crate::run_events::{Difference, DifferenceKind, RunEvent};
 
 /// Rows that are compared at a time; each takes some 50 bytes of memory.
 const PASS_ROWS: u64 = 500_000;
@@ -22,30 +22,33 @@ const PASS_ROWS: u64 = 500_000;
 const MAX_NAMED: u64 = 10_000;
 
 /// Compares one table.
-pub async fn table(run: Run<'_>, order: &TableOrder) -> Result<TableComparison, Failure> {
-    let table = &order.incoming;
-    let (there, _) = digest(run, &table.table, BUCKETS).await?;
-    let there = Buckets::decode(&there)?;
+pub async fn table(
+    run: Run<'_>,
+    instruction: &TableInstruction,
+) -> Result<TableComparison, Failure> {
+    let table = &instruction.incoming;
+    let (remote, _) = digest(run, &table.table, BUCKETS).await?;
+    let remote = Buckets::decode(&remote)?;
     let mut comparison = TableComparison {
         table: table.table.clone(),
-        there: there.total().rows,
-        here: 0,
+        remote: remote.total().rows,
+        local: 0,
         new: 0,
         changed: 0,
         same: 0,
-        gone: 0,
+        local_only: 0,
     };
-    if order.create {
-        comparison.new = comparison.there;
+    if instruction.create {
+        comparison.new = comparison.remote;
         return Ok(comparison);
     }
-    let local = run.database.snapshot().await?;
-    let here = buckets_of(local.as_ref(), table).await?;
-    comparison.here = here.total().rows;
-    let differing = here.differences(&there);
-    comparison.same = comparison.there - there.rows_in(&differing);
+    let database = run.database.snapshot().await?;
+    let local = buckets_of(database.as_ref(), table).await?;
+    comparison.local = local.total().rows;
+    let differing = local.differences(&remote);
+    comparison.same = comparison.remote - remote.rows_in(&differing);
     let mut named = 0;
-    for pass in passes(&differing, &there, &here) {
+    for pass in passes(&differing, &remote, &local) {
         run.check_cancelled()?;
         let mut compare = Pass {
             run,
@@ -55,20 +58,20 @@ pub async fn table(run: Run<'_>, order: &TableOrder) -> Result<TableComparison, 
             comparison: &mut comparison,
             named: &mut named,
         };
-        let rows = compare.rows_there().await?;
-        compare.rows_here(local.as_ref(), rows).await?;
+        let rows = compare.remote_rows().await?;
+        compare.compare_local(database.as_ref(), rows).await?;
     }
     Ok(comparison)
 }
 
 /// Buckets in groups that fit into memory.
-fn passes(differing: &BucketSet, there: &Buckets, here: &Buckets) -> Vec<BucketSet> {
+fn passes(differing: &BucketSet, remote: &Buckets, local: &Buckets) -> Vec<BucketSet> {
     let mut passes = Vec::new();
     let mut pass = BucketSet::default();
     let mut rows = 0;
     for bucket in differing.iter() {
         let single: BucketSet = [bucket].into_iter().collect();
-        let more = there.rows_in(&single) + here.rows_in(&single);
+        let more = remote.rows_in(&single) + local.rows_in(&single);
         if rows + more > PASS_ROWS && rows > 0 {
             passes.push(std::mem::take(&mut pass));
             rows = 0;
@@ -104,7 +107,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn rows_there(&self) -> Result<Rows, Failure> {
+    async fn remote_rows(&self) -> Result<Rows, Failure> {
         let mut retries = Retries::default();
         loop {
             match self.fetch().await {
@@ -141,7 +144,7 @@ impl Pass<'_> {
         }
     }
 
-    async fn rows_here(&mut self, local: &dyn Snapshot, mut rows: Rows) -> Result<(), Failure> {
+    async fn compare_local(&mut self, local: &dyn Snapshot, mut rows: Rows) -> Result<(), Failure> {
         let (sender, mut blocks) = mpsc::channel(2);
         let read = Read {
             ordered: false,
@@ -169,8 +172,8 @@ impl Pass<'_> {
                 continue;
             }
             let Entry::Occupied(mut found) = rows.entry(self.key.digest(row)) else {
-                self.comparison.gone += 1;
-                self.name(DifferenceKind::Gone, &self.key.key(row));
+                self.comparison.local_only += 1;
+                self.name(DifferenceKind::LocalOnly, &self.key.key(row));
                 continue;
             };
             if found.get().digest == row.digest() {
@@ -191,7 +194,7 @@ impl Pass<'_> {
             return;
         }
         *self.named += 1;
-        self.run.publish(Happening::Difference(Difference {
+        self.run.publish(RunEvent::Difference(Difference {
             table: self.table.table.clone(),
             kind,
             key: RowBlock::parse_row(key).unwrap_or_default(),

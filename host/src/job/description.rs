@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::transfers::TableOrder;
-use crate::bindings::types::{Failure, MisfitPolicy, TableSchema};
-use crate::failure::failure;
+use crate::bindings::transfers::TableInstruction;
+use crate::bindings::types::{Conversion, Failure, TableSchema};
+use crate::failure::{ErrorCode, failure};
 
 /// One table's order, as far as its rows are concerned.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,22 +16,23 @@ pub struct Description {
     /// The strategy's parameters.
     pub params: Vec<(String, String)>,
     /// What becomes of values that do not fit, by column.
-    pub misfits: Vec<(String, MisfitPolicy)>,
+    pub conversions: Vec<(String, Conversion)>,
 }
 
 impl Description {
     /// Of an order.
-    pub fn of(order: &TableOrder) -> Self {
+    pub fn of(instruction: &TableInstruction) -> Self {
         Self {
-            incoming: order.incoming.clone(),
-            strategy: order.strategy.clone(),
-            params: order.params.clone(),
-            misfits: order.misfits.clone(),
+            incoming: instruction.incoming.clone(),
+            strategy: instruction.strategy.clone(),
+            params: instruction.params.clone(),
+            conversions: instruction.conversions.clone(),
         }
     }
 
     /// As the ledger keeps it.
     pub fn to_json(&self) -> Result<String, Failure> {
-        serde_json::to_string(self).map_err(|error| failure("internal", error.to_string(), ""))
+        serde_json::to_string(self)
+            .map_err(|error| failure(ErrorCode::Internal, error.to_string(), ""))
     }
 }

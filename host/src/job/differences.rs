@@ -56,7 +56,7 @@ impl Differences {
 
 /// Looks for differences, unless a sample says that nearly all rows differ. None: all rows have to be moved.
 pub async fn find(run: Run<'_>, table: &PreparedTable) -> Result<Option<Differences>, Failure> {
-    let incoming = &table.order.incoming;
+    let incoming = &table.instruction.incoming;
     let local = run.database.snapshot().await?;
     let mut bytes = 0;
     if sorts_alike(incoming) {
@@ -76,7 +76,7 @@ pub async fn find(run: Run<'_>, table: &PreparedTable) -> Result<Option<Differen
 
 /// Looks for differences in any case; rows that cannot be compared differ.
 pub async fn find_all(run: Run<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
-    let incoming = &table.order.incoming;
+    let incoming = &table.instruction.incoming;
     let local = run.database.snapshot().await?;
     match totals(run, incoming, local.as_ref()).await? {
         Some(totals) => refine(run, incoming, totals).await,
@@ -106,7 +106,7 @@ async fn totals(
     let here = async {
         match buckets_of(local, incoming).await {
             Ok(buckets) => Ok(Some(buckets)),
-            Err(DatabaseError::Misfit(_)) => Ok(None),
+            Err(DatabaseError::Unrepresentable(_)) => Ok(None),
             Err(error) => Err(Failure::from(error)),
         }
     };
@@ -183,7 +183,7 @@ async fn sample_is_alike(
         let (read, ()) = tokio::join!(local.read(read, sender), add);
         match read {
             Ok(()) => Ok(digests),
-            Err(DatabaseError::Misfit(_)) => Ok(HashSet::new()),
+            Err(DatabaseError::Unrepresentable(_)) => Ok(HashSet::new()),
             Err(error) => Err(Failure::from(error)),
         }
     };

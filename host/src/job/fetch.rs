@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::bindings::types::{Failure, Peer};
 use crate::digest::hex;
 use crate::egress::{EgressError, Method};
-use crate::failure::{failure, printable};
+use crate::failure::{ErrorCode, failure, printable};
 use crate::rows::{
     BucketSet, Frame, FrameError, FrameReader, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, StreamHeader,
 };
@@ -29,9 +29,6 @@ const WAITING_FRAMES: usize = 256;
 
 /// … and their bytes: while a target writes one chunk, the source reads for the next.
 const WAITING_BYTES: usize = 16 << 20;
-
-/// What a sender says when its snapshot cannot be held any longer; asked again, it opens a new one.
-pub const SNAPSHOT_EXPIRED: &str = "snapshot-expired";
 
 /// Why there are no rows.
 #[derive(Debug)]
@@ -63,7 +60,7 @@ impl From<FrameError> for FetchError {
     fn from(error: FrameError) -> Self {
         match &error {
             FrameError::Truncated | FrameError::Connection(_) => Self::Broken(error.into()),
-            FrameError::Sender(failure) if failure.code == SNAPSHOT_EXPIRED => {
+            FrameError::Sender(failure) if failure.code == ErrorCode::SnapshotExpired => {
                 Self::Broken(error.into())
             }
             _ => Self::Refused(error.into()),
@@ -170,7 +167,7 @@ impl Source<'_> {
                 _ => FetchError::Refused(failure),
             });
         }
-        let (frames, header) = patiently(FrameReader::open(answer.stream())).await?;
+        let (frames, header) = with_idle_timeout(FrameReader::open(answer.stream())).await?;
         Ok((Incoming::receive(frames), header))
     }
 }
@@ -185,7 +182,7 @@ impl Incoming {
         let mut receiving = JoinSet::new();
         receiving.spawn(async move {
             loop {
-                let frame = patiently(frames.next()).await;
+                let frame = with_idle_timeout(frames.next()).await;
                 let last = matches!(frame, Ok(Frame::End(_) | Frame::Digest(_)) | Err(_));
                 let waiting = match frame {
                     Ok(frame) => match Arc::clone(&room).acquire_many_owned(share(&frame)).await {
@@ -230,11 +227,13 @@ fn share(frame: &Frame) -> u32 {
     u32::try_from(bytes.min(WAITING_BYTES)).unwrap_or(u32::MAX)
 }
 
-async fn patiently<T>(wait: impl Future<Output = Result<T, FrameError>>) -> Result<T, FetchError> {
+async fn with_idle_timeout<T>(
+    wait: impl Future<Output = Result<T, FrameError>>,
+) -> Result<T, FetchError> {
     match tokio::time::timeout(NO_PROGRESS, wait).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(FetchError::Broken(failure(
-            "timeout",
+            ErrorCode::Timeout,
             "the other site sent nothing for 25 s",
             "check the network and pull again; what is committed is complete",
         ))),
@@ -249,12 +248,12 @@ fn peer_error(status: u16, body: &[u8]) -> Failure {
     }
     match serde_json::from_slice::<Envelope>(body) {
         Ok(Envelope { error }) => failure(
-            &printable(&error.code),
+            error.code.parse().unwrap_or(ErrorCode::Sender),
             printable(&error.message),
             printable(&error.hint),
         ),
         Err(_) => failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             format!("the other site answered with status {status} and no reason"),
             "check that the address is the one `tombolo share` printed",
         ),

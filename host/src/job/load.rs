@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::PreparedTable;
 use super::chunk::{Chunk, MAX_ROWS};
+use super::conflicts::ResolveError;
 use super::differences::{self, Differences};
 use super::fetch::{FetchError, Wanted};
-use super::judge::Unsettled;
 use super::retry::Retries;
 use super::run::Run;
 use crate::bindings::types::{Failure, TableReport, TableSchema};
 use crate::database::{DatabaseError, LedgerEntry, Loaded, TableLoad, Target};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::rows::{Frame, KeyColumns, RowBlock};
 
 /// How often progress is told.
@@ -21,8 +21,8 @@ const PROGRESS: Duration = Duration::from_millis(100);
 enum Stop {
     /// The line broke: go on after the last chunk.
     Broken(Failure),
-    /// Rows cannot go straight into the table: go on after the last chunk, with a staging.
-    NotStraight,
+    /// Rows cannot go directly into the table: go on after the last chunk, with a staging.
+    NeedsStaging,
     Failed(Failure),
 }
 
@@ -41,17 +41,17 @@ fn fetched(error: FetchError) -> Stop {
 
 fn written(error: DatabaseError) -> Stop {
     match error {
-        DatabaseError::NotStraight { .. } => Stop::NotStraight,
+        DatabaseError::NeedsStaging { .. } => Stop::NeedsStaging,
         // Somebody else's transaction was in the way: the chunk's rows come again.
         DatabaseError::Busy(_) => Stop::Broken(error.into()),
         error => Stop::Failed(error.into()),
     }
 }
 
-fn unsettled(error: Unsettled) -> Stop {
+fn unresolved(error: ResolveError) -> Stop {
     match error {
-        Unsettled::Database(error) => written(error),
-        Unsettled::Component(failure) => Stop::Failed(failure),
+        ResolveError::Database(error) => written(error),
+        ResolveError::Component(failure) => Stop::Failed(failure),
     }
 }
 
@@ -59,7 +59,7 @@ fn unsettled(error: Unsettled) -> Stop {
 pub struct Loading<'a> {
     run: Run<'a>,
     table: &'a PreparedTable,
-    straight: bool,
+    direct: bool,
     begun: bool,
     /// Bytes of earlier connections.
     bytes: u64,
@@ -72,7 +72,7 @@ impl<'a> Loading<'a> {
         Self {
             run,
             table,
-            straight: true,
+            direct: true,
             begun: false,
             bytes: 0,
             told: Instant::now(),
@@ -80,16 +80,17 @@ impl<'a> Loading<'a> {
     }
 
     fn name(&self) -> &'a str {
-        &self.table.order.incoming.table
+        &self.table.instruction.incoming.table
     }
 
     /// Whether its rows may be committed in several chunks, and read on after the last one.
     fn is_divisible(&self) -> bool {
-        !self.table.order.one_chunk && KeyColumns::primary(&self.table.order.incoming).is_some()
+        !self.table.instruction.one_chunk
+            && KeyColumns::primary(&self.table.instruction.incoming).is_some()
     }
 
     /// Loads the table, or what an unfinished run left of it. After an error the target holds whole chunks only. The
-    /// digest is that of all rows of a table that they went straight into.
+    /// digest is that of all rows of a table that they went directly into.
     pub async fn all(
         mut self,
         target: &mut dyn Target,
@@ -114,7 +115,7 @@ impl<'a> Loading<'a> {
 
     /// Brings a table that is complete to the state of the run's last snapshot.
     pub async fn differences(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
-        self.straight = false;
+        self.direct = false;
         let differences = differences::find_all(self.run, self.table).await?;
         self.attempts(target, Some(&differences)).await?;
         let loaded = target.finish_table(&[]).await?;
@@ -139,8 +140,8 @@ impl<'a> Loading<'a> {
             }
             match stop {
                 Stop::Failed(failure) => return Err(failure),
-                Stop::NotStraight => {
-                    self.straight = false;
+                Stop::NeedsStaging => {
+                    self.direct = false;
                     self.begun = false;
                 }
                 Stop::Broken(failure) => {
@@ -174,9 +175,9 @@ impl<'a> Loading<'a> {
         };
         let opened = self.run.source().rows(self.name(), wanted).await;
         let (mut incoming, header) = opened.map_err(fetched)?;
-        if !same_columns(&header.table, &self.table.order.incoming) {
+        if !same_columns(&header.table, &self.table.instruction.incoming) {
             return Err(Stop::Failed(failure(
-                "columns-differ",
+                ErrorCode::ColumnsDiffer,
                 format!(
                     "table {:?} changed at the other site after it was described",
                     self.name()
@@ -222,7 +223,7 @@ impl<'a> Loading<'a> {
                     chunk.add(&block);
                     received += u64::from(block.row_count());
                     self.tell(received, incoming.received());
-                    if self.table.order.one_chunk && chunk.rows() > MAX_ROWS {
+                    if self.table.instruction.one_chunk && chunk.rows() > MAX_ROWS {
                         return Err(Stop::Failed(too_large(self.name())));
                     }
                 }
@@ -230,7 +231,7 @@ impl<'a> Loading<'a> {
                 Some(Ok(Frame::End(_))) => break,
                 Some(Ok(Frame::Digest(_))) => {
                     return Err(Stop::Failed(failure(
-                        "corrupt",
+                        ErrorCode::Corrupt,
                         "the other site sent digests instead of rows",
                         "use the same version of tombolo on both sides",
                     )));
@@ -259,26 +260,26 @@ impl<'a> Loading<'a> {
     }
 
     async fn commit(&self, target: &mut dyn Target) -> Result<(), Stop> {
-        if let Some(judge) = &self.table.strategy.judge {
-            judge.settle(target).await.map_err(unsettled)?;
+        if let Some(resolver) = &self.table.strategy.resolver {
+            resolver.resolve(target).await.map_err(unresolved)?;
         }
         target.commit_chunk().await.map_err(written)?;
         Ok(())
     }
 
     async fn begin(&mut self, target: &mut dyn Target) -> Result<(), Failure> {
-        let order = &self.table.order;
+        let instruction = &self.table.instruction;
         target
             .begin_table(TableLoad {
-                run: self.run.order.ledger.clone(),
-                incoming: order.incoming.clone(),
+                run: self.run.instruction.ledger.clone(),
+                incoming: instruction.incoming.clone(),
                 plan: self.table.strategy.plan.clone(),
-                create: order.create.then(|| self.table.before.clone()),
-                straight: self.straight && self.table.strategy.judge.is_none(),
-                judged: self.table.strategy.judge.is_some(),
-                max_rejects: self.run.order.max_rejects.into(),
+                create: instruction.create.then(|| self.table.before.clone()),
+                direct: self.direct && self.table.strategy.resolver.is_none(),
+                row_by_row: self.table.strategy.resolver.is_some(),
+                reject_limit: self.run.instruction.reject_limit.into(),
                 description: self.table.description.clone(),
-                misfits: order.misfits.clone(),
+                conversions: instruction.conversions.clone(),
                 retry: false,
             })
             .await?;
@@ -288,7 +289,7 @@ impl<'a> Loading<'a> {
 
     async fn entry(&self, target: &mut dyn Target) -> Result<Option<LedgerEntry>, Failure> {
         Ok(target
-            .ledger_entry(&self.run.order.ledger, self.name())
+            .ledger_entry(&self.run.instruction.ledger, self.name())
             .await?)
     }
 
@@ -338,7 +339,7 @@ fn same_columns(one: &TableSchema, other: &TableSchema) -> bool {
 
 fn too_large(table: &str) -> Failure {
     failure(
-        "table-too-large",
+        ErrorCode::TableTooLarge,
         format!(
             "table {table:?} refers to itself, so all its rows have to be written at once, and it has more than {MAX_ROWS}"
         ),

@@ -2,10 +2,10 @@
 
 mod chunk;
 mod compare;
+mod conflicts;
 mod description;
 mod differences;
 mod fetch;
-mod judge;
 mod load;
 mod rejects;
 mod retry;
@@ -19,16 +19,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::bindings::transfers::{CopyOrder, TableComparison, TableOrder};
+use crate::bindings::transfers::{CopyInstruction, TableComparison, TableInstruction};
 use crate::bindings::types::{Failure, Generation, TableReport, TableSchema};
 use crate::database::{CheckedStatement, Database, DatabaseError};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::tenant::Tenant;
 use description::Description;
 use run::Run;
 use strategy::Strategy;
 
-pub use fetch::SNAPSHOT_EXPIRED;
 pub use rejects::retry as retry_rejects;
 
 /// Why a job ended early.
@@ -72,7 +71,7 @@ impl From<DatabaseError> for JobError {
 
 /// One table of the order, with everything checked that can be checked before anything is written.
 struct PreparedTable {
-    order: TableOrder,
+    instruction: TableInstruction,
     strategy: Strategy,
     before: Vec<CheckedStatement>,
     after: Vec<CheckedStatement>,
@@ -84,18 +83,20 @@ struct PreparedTable {
 
 impl PreparedTable {
     fn name(&self) -> &str {
-        &self.order.incoming.table
+        &self.instruction.incoming.table
     }
 
     /// Whether a look for differences can save moving rows.
     fn compares(&self) -> bool {
-        self.order.differences && self.is_keyed()
+        self.instruction.differences && self.is_keyed()
     }
 
     /// Whether rows are found again by their key.
     fn is_keyed(&self) -> bool {
         let plan = &self.strategy.plan;
-        !plan.regenerate_key && !plan.key.is_empty() && !self.order.incoming.primary_key.is_empty()
+        !plan.regenerate_key
+            && !plan.key.is_empty()
+            && !self.instruction.incoming.primary_key.is_empty()
     }
 }
 
@@ -103,12 +104,12 @@ impl PreparedTable {
 /// whole chunks; `cancelled` ends the job at a chunk's end.
 pub async fn pull(
     tenant: &Arc<Tenant>,
-    order: CopyOrder,
+    instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
 ) -> Result<Vec<TableReport>, JobError> {
-    let database = database(tenant, &order)?;
-    let mut prepared = Vec::with_capacity(order.tables.len());
-    for table in &order.tables {
+    let database = database(tenant, &instruction)?;
+    let mut prepared = Vec::with_capacity(instruction.tables.len());
+    for table in &instruction.tables {
         let name = table.incoming.table.clone();
         let table = prepare(tenant, database.as_ref(), table.clone()).await;
         prepared.push(table.map_err(JobError::at(&name))?);
@@ -116,7 +117,7 @@ pub async fn pull(
     let run = Run {
         tenant,
         database: &database,
-        order: &order,
+        instruction: &instruction,
         cancelled: &cancelled,
     };
     schedule::all(run, &prepared).await
@@ -125,18 +126,18 @@ pub async fn pull(
 /// Compares all tables of an order with what is here. Nothing is written.
 pub async fn compare(
     tenant: &Arc<Tenant>,
-    order: CopyOrder,
+    instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
 ) -> Result<Vec<TableComparison>, JobError> {
-    let database = database(tenant, &order)?;
+    let database = database(tenant, &instruction)?;
     let run = Run {
         tenant,
         database: &database,
-        order: &order,
+        instruction: &instruction,
         cancelled: &cancelled,
     };
-    let mut comparisons = Vec::with_capacity(order.tables.len());
-    for table in &order.tables {
+    let mut comparisons = Vec::with_capacity(instruction.tables.len());
+    for table in &instruction.tables {
         let mut table = table.clone();
         table.incoming = without_computed(table.incoming);
         let compared = compare::table(run, &table).await;
@@ -145,11 +146,15 @@ pub async fn compare(
     Ok(comparisons)
 }
 
-fn database(tenant: &Tenant, order: &CopyOrder) -> Result<Arc<dyn Database>, JobError> {
-    let granted = tenant.database(&order.database);
+fn database(tenant: &Tenant, instruction: &CopyInstruction) -> Result<Arc<dyn Database>, JobError> {
+    let granted = tenant.database(&instruction.database);
     let granted = granted.ok_or_else(|| JobError {
         table: None,
-        failure: failure("not-found", format!("no database {:?}", order.database), ""),
+        failure: failure(
+            ErrorCode::NotFound,
+            format!("no database {:?}", instruction.database),
+            "",
+        ),
     })?;
     Ok(Arc::clone(granted.database()))
 }
@@ -157,34 +162,34 @@ fn database(tenant: &Tenant, order: &CopyOrder) -> Result<Arc<dyn Database>, Job
 async fn prepare(
     tenant: &Tenant,
     database: &dyn Database,
-    mut order: TableOrder,
+    mut instruction: TableInstruction,
 ) -> Result<PreparedTable, Failure> {
-    order.incoming = without_computed(order.incoming);
+    instruction.incoming = without_computed(instruction.incoming);
     let dialect = database.dialect();
-    let table = &order.incoming.table;
+    let table = &instruction.incoming.table;
     let check = |statements: &[_]| -> Result<Vec<CheckedStatement>, Failure> {
         Ok(statements
             .iter()
-            .map(|one| statement::check(&dialect, &order.incoming, one))
+            .map(|one| statement::check(&dialect, &instruction.incoming, one))
             .collect::<Result<_, _>>()?)
     };
-    let before = check(&order.before)?;
-    let after = check(&order.after)?;
-    let local = if order.create {
-        order.incoming.clone()
+    let before = check(&instruction.before)?;
+    let after = check(&instruction.after)?;
+    let local = if instruction.create {
+        instruction.incoming.clone()
     } else {
         database.describe(table).await?
     };
-    let strategy = strategy::resolve(tenant.conflicts(), &order, &local).await?;
-    let keys = order
+    let strategy = strategy::resolve(tenant.conflicts(), &instruction, &local).await?;
+    let keys = instruction
         .incoming
         .foreign_keys
         .iter()
         .chain(&local.foreign_keys);
     let parents = keys.map(|key| key.referenced_table.clone()).collect();
-    let description = Description::of(&order).to_json()?;
+    let description = Description::of(&instruction).to_json()?;
     Ok(PreparedTable {
-        order,
+        instruction,
         strategy,
         before,
         after,

@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::description::Description;
 use super::strategy;
-use crate::bindings::transfers::TableOrder;
+use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Failure, TableReport};
 use crate::database::{Database, Reject, TableLoad, Target};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::rows::RowBlock;
 use crate::tenant::Tenant;
 
@@ -52,12 +52,12 @@ fn whole_name(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
     match names.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => Err(failure(
-            "not-found",
+            ErrorCode::NotFound,
             format!("no row of a run {beginning:?} was rejected"),
             "`tombolo rejects DB` lists them",
         )),
         _ => Err(failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             format!("several runs begin with {beginning:?}"),
             "use more of its name",
         )),
@@ -74,7 +74,7 @@ async fn retry_table(
 ) -> Result<TableReport, Failure> {
     let lost = || {
         failure(
-            "internal",
+            ErrorCode::Internal,
             format!("what the ledger says about table {table:?} cannot be used"),
             "pull the table again",
         )
@@ -82,7 +82,7 @@ async fn retry_table(
     let entry = target.ledger_entry(run, table).await?.ok_or_else(lost)?;
     let kept: Description = serde_json::from_str(&entry.description).map_err(|_| lost())?;
     let local = database.describe(table).await?;
-    let order = TableOrder {
+    let instruction = TableInstruction {
         incoming: kept.incoming,
         strategy: kept.strategy,
         params: kept.params,
@@ -91,27 +91,27 @@ async fn retry_table(
         after: Vec::new(),
         one_chunk: false,
         differences: false,
-        misfits: kept.misfits,
+        conversions: kept.conversions,
     };
-    let strategy = strategy::resolve(tenant.conflicts(), &order, &local).await?;
-    let block = block(&order, rejects).ok_or_else(lost)?;
+    let strategy = strategy::resolve(tenant.conflicts(), &instruction, &local).await?;
+    let block = block(&instruction, rejects).ok_or_else(lost)?;
     target
         .begin_table(TableLoad {
             run: run.to_owned(),
-            incoming: order.incoming.clone(),
+            incoming: instruction.incoming.clone(),
             plan: strategy.plan,
             create: None,
-            straight: false,
-            judged: strategy.judge.is_some(),
-            max_rejects: u64::MAX,
+            direct: false,
+            row_by_row: strategy.resolver.is_some(),
+            reject_limit: u64::MAX,
             description: entry.description,
-            misfits: order.misfits.clone(),
+            conversions: instruction.conversions.clone(),
             retry: true,
         })
         .await?;
     target.stage(&block).await?;
-    if let Some(judge) = &strategy.judge {
-        judge.settle(target).await?;
+    if let Some(resolver) = &strategy.resolver {
+        resolver.resolve(target).await?;
     }
     let counts = target.commit_chunk().await?;
     let loaded = target.finish_table(&[]).await?;
@@ -130,11 +130,11 @@ async fn retry_table(
 }
 
 /// The rows as they arrived.
-fn block(order: &TableOrder, rejects: &[Reject]) -> Option<RowBlock> {
+fn block(instruction: &TableInstruction, rejects: &[Reject]) -> Option<RowBlock> {
     let mut data = BytesMut::new();
     for reject in rejects {
         data.extend_from_slice(&reject.cells);
     }
     let rows = u32::try_from(rejects.len()).ok()?;
-    RowBlock::parse(Bytes::from(data), rows, order.incoming.columns.len()).ok()
+    RowBlock::parse(Bytes::from(data), rows, instruction.incoming.columns.len()).ok()
 }

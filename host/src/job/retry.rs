@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::run::Run;
 use crate::bindings::types::Failure;
-use crate::notices::{Happening, Interruption};
+use crate::run_events::{Interruption, RunEvent};
 
 /// The wait before each further attempt; after the last one the run ends.
 const WAITS: [Duration; 6] = [
@@ -49,7 +49,7 @@ impl Retries {
             return Err(failure);
         };
         self.made += 1;
-        run.publish(Happening::Interrupted(Interruption {
+        run.publish(RunEvent::Interrupted(Interruption {
             table: table.to_owned(),
             failure,
         }));

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::fetch::Source;
-use crate::bindings::transfers::CopyOrder;
+use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::Failure;
 use crate::database::Database;
-use crate::failure::failure;
-use crate::notices::{Happening, TableProgress};
+use crate::failure::{ErrorCode, failure};
+use crate::run_events::{RunEvent, TableProgress};
 use crate::tenant::Tenant;
 
 /// One run.
@@ -17,7 +17,7 @@ use crate::tenant::Tenant;
 pub struct Run<'a> {
     pub tenant: &'a Arc<Tenant>,
     pub database: &'a Arc<dyn Database>,
-    pub order: &'a CopyOrder,
+    pub instruction: &'a CopyInstruction,
     pub cancelled: &'a watch::Receiver<bool>,
 }
 
@@ -26,14 +26,14 @@ impl<'a> Run<'a> {
     pub fn source(&self) -> Source<'a> {
         Source {
             tenant: self.tenant,
-            peer: &self.order.peer,
-            run: &self.order.run,
+            peer: &self.instruction.peer,
+            run: &self.instruction.run,
         }
     }
 
     /// Tells how far a table is.
     pub fn tell(&self, table: &str, rows: u64, bytes: u64) {
-        self.publish(Happening::Progress(TableProgress {
+        self.publish(RunEvent::Progress(TableProgress {
             table: table.to_owned(),
             rows,
             bytes,
@@ -41,15 +41,17 @@ impl<'a> Run<'a> {
     }
 
     /// Tells the followers of the run.
-    pub fn publish(&self, happening: Happening) {
-        self.tenant.notices().publish(&self.order.run, happening);
+    pub fn publish(&self, event: RunEvent) {
+        self.tenant
+            .run_events()
+            .publish(&self.instruction.run, event);
     }
 
     /// An error if the operator ended the run.
     pub fn check_cancelled(&self) -> Result<(), Failure> {
         if *self.cancelled.borrow() {
             return Err(failure(
-                "cancelled",
+                ErrorCode::Cancelled,
                 "the pull was cancelled",
                 "what is committed is complete; pull again for the rest",
             ));

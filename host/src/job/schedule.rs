@@ -46,7 +46,7 @@ pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableRepo
         idle.push(target);
         let name = tables.get(number).map_or("", PreparedTable::name);
         let report = report.map_err(JobError::at(name))?;
-        run.tenant.table_done(&run.order.run, report.clone());
+        run.tenant.table_done(&run.instruction.run, report.clone());
         reports.insert(number, report);
     }
     drop(under_way);
@@ -60,7 +60,7 @@ fn jobs(run: Run<'_>) -> usize {
     match run.database.dialect() {
         // Only one connection can write.
         Dialect::Sqlite => 1,
-        _ => usize::try_from(run.order.jobs)
+        _ => usize::try_from(run.instruction.jobs)
             .unwrap_or(MAX_JOBS)
             .clamp(1, MAX_JOBS),
     }
@@ -102,8 +102,10 @@ async fn load(
     if let Some(digest) = digest {
         let rows = report.created;
         let database = run.database.as_ref();
-        verify::read_back(database, &table.order.incoming, rows, digest).await?;
-        target.read_back(&run.order.ledger, table.name()).await?;
+        verify::read_back(database, &table.instruction.incoming, rows, digest).await?;
+        target
+            .read_back(&run.instruction.ledger, table.name())
+            .await?;
         report.stored = Stored::Verified;
     }
     Ok(report)
@@ -121,7 +123,9 @@ async fn close_gaps(
     let mut snapshots = BTreeSet::new();
     let mut several = false;
     for table in tables {
-        let entry = target.ledger_entry(&run.order.ledger, table.name()).await?;
+        let entry = target
+            .ledger_entry(&run.instruction.ledger, table.name())
+            .await?;
         if let Some(entry) = entry {
             several |= entry.snapshots > 1;
             snapshots.extend(entry.snapshot);

@@ -12,7 +12,7 @@ use sqlparser::parser::{Parser, ParserOptions};
 
 use crate::bindings::types::{Dialect, Failure, Statement, StatementKind, TableSchema};
 use crate::database::CheckedStatement;
-use crate::failure::{failure, printable};
+use crate::failure::{ErrorCode, failure, printable};
 
 /// The longest statement: 2 000 columns with names of 63 bytes fit several times.
 const MAX_SQL_BYTES: usize = 1 << 20;
@@ -41,7 +41,7 @@ pub enum StatementError {
 impl From<StatementError> for Failure {
     fn from(error: StatementError) -> Self {
         failure(
-            "plugin",
+            ErrorCode::Plugin,
             error.to_string(),
             "create the table by hand, or use another plugin for the role `ddl`",
         )

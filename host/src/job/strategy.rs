@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::judge::Judge;
+use super::conflicts::Resolver;
 use crate::bindings::conflicts::StrategyPlan;
-use crate::bindings::transfers::TableOrder;
+use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{
     ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
-use crate::failure::{failure, printable};
+use crate::failure::{ErrorCode, failure, printable};
 use crate::sandbox::ConflictStrategies;
 
 /// How the rows of one table are taken in.
@@ -16,41 +16,49 @@ pub struct Strategy {
     /// What the database does.
     pub plan: SetPlan,
     /// Who judges conflicting rows first, if the strategy is row by row.
-    pub judge: Option<Judge>,
+    pub resolver: Option<Resolver>,
 }
 
 /// Asks the components in their order for the table's strategy.
 pub async fn resolve(
     components: &[ConflictStrategies],
-    order: &TableOrder,
+    instruction: &TableInstruction,
     local: &TableSchema,
 ) -> Result<Strategy, Failure> {
-    if order.create && local.primary_key.is_empty() && is_known(components, order).await? {
+    if instruction.create
+        && local.primary_key.is_empty()
+        && is_known(components, instruction).await?
+    {
         // Nothing exists that a row could meet: without a key, every strategy means the same in a table of this run.
         return Ok(Strategy {
             plan: insert_all(),
-            judge: None,
+            resolver: None,
         });
     }
     for component in components {
         let answer = component
-            .plan(&order.strategy, &order.params, &order.incoming, local)
+            .plan(
+                &instruction.strategy,
+                &instruction.params,
+                &instruction.incoming,
+                local,
+            )
             .await?;
         let plan = match answer {
             Ok(plan) => plan,
             Err(Error::NotFound(_)) => continue,
-            Err(error) => return Err(refused(order, error)),
+            Err(error) => return Err(refused(instruction, error)),
         };
         return match plan {
             StrategyPlan::SetBased(plan) => Ok(Strategy {
-                plan: checked(plan, order, local)?,
-                judge: None,
+                plan: checked(plan, instruction, local)?,
+                resolver: None,
             }),
             StrategyPlan::RowByRow(key) => Ok(Strategy {
-                judge: Some(Judge::new(component.clone(), order, &key)),
-                plan: checked(take_incoming(key, local), order, local)?,
+                resolver: Some(Resolver::new(component.clone(), instruction, &key)),
+                plan: checked(take_incoming(key, local), instruction, local)?,
             }),
-            StrategyPlan::Other(_) => Err(unusable(order, "its plan is of a newer version")),
+            StrategyPlan::Other(_) => Err(unusable(instruction, "its plan is of a newer version")),
         };
     }
     let mut known = Vec::new();
@@ -64,16 +72,22 @@ pub async fn resolve(
         );
     }
     Err(failure(
-        "no-such-strategy",
-        format!("no strategy is called {:?}", order.strategy),
+        ErrorCode::NoSuchStrategy,
+        format!("no strategy is called {:?}", instruction.strategy),
         format!("choose one of: {}", printable(&known.join(", "))),
     ))
 }
 
-async fn is_known(components: &[ConflictStrategies], order: &TableOrder) -> Result<bool, Failure> {
+async fn is_known(
+    components: &[ConflictStrategies],
+    instruction: &TableInstruction,
+) -> Result<bool, Failure> {
     for component in components {
         let strategies = component.strategies().await?;
-        if strategies.iter().any(|one| one.name == order.strategy) {
+        if strategies
+            .iter()
+            .any(|one| one.name == instruction.strategy)
+        {
             return Ok(true);
         }
     }
@@ -111,9 +125,13 @@ fn take_incoming(key: Vec<String>, local: &TableSchema) -> SetPlan {
 }
 
 /// A component's plan is used only if it makes sense for the table as it is.
-fn checked(plan: SetPlan, order: &TableOrder, local: &TableSchema) -> Result<SetPlan, Failure> {
+fn checked(
+    plan: SetPlan,
+    instruction: &TableInstruction,
+    local: &TableSchema,
+) -> Result<SetPlan, Failure> {
     let names: BTreeSet<&str> = local.columns.iter().map(|one| one.name.as_str()).collect();
-    let arriving: BTreeSet<&str> = order
+    let arriving: BTreeSet<&str> = instruction
         .incoming
         .columns
         .iter()
@@ -122,7 +140,7 @@ fn checked(plan: SetPlan, order: &TableOrder, local: &TableSchema) -> Result<Set
     let known = |name: &String| names.contains(name.as_str()) && arriving.contains(name.as_str());
     if !plan.key.iter().all(known) {
         return Err(unusable(
-            order,
+            instruction,
             "its key names a column that is not on both sides",
         ));
     }
@@ -132,22 +150,22 @@ fn checked(plan: SetPlan, order: &TableOrder, local: &TableSchema) -> Result<Set
         .chain(&local.unique_keys)
         .any(|columns| !columns.is_empty() && columns.iter().collect::<BTreeSet<_>>() == key);
     if !plan.key.is_empty() && !unique {
-        return Err(unusable(order, "its key is not unique in the table"));
+        return Err(unusable(instruction, "its key is not unique in the table"));
     }
     if plan.key.is_empty() && (plan.update.is_some() || plan.regenerate_key) {
-        return Err(unusable(order, "it has no key to find rows by"));
+        return Err(unusable(instruction, "it has no key to find rows by"));
     }
     if let Some(update) = &plan.update {
         let mut seen = BTreeSet::new();
         for rule in &update.columns {
             if !known(&rule.column) || key.contains(&rule.column) || !seen.insert(&rule.column) {
                 return Err(unusable(
-                    order,
+                    instruction,
                     "it changes a key, an unknown column, or one twice",
                 ));
             }
             if matches!(rule.source, ValueSource::Other(_)) {
-                return Err(unusable(order, "its plan is of a newer version"));
+                return Err(unusable(instruction, "its plan is of a newer version"));
             }
         }
         if update
@@ -156,7 +174,7 @@ fn checked(plan: SetPlan, order: &TableOrder, local: &TableSchema) -> Result<Set
             .is_some_and(|guard| !known(guard))
         {
             return Err(unusable(
-                order,
+                instruction,
                 "its guard names a column that is not on both sides",
             ));
         }
@@ -164,24 +182,24 @@ fn checked(plan: SetPlan, order: &TableOrder, local: &TableSchema) -> Result<Set
     Ok(plan)
 }
 
-fn unusable(order: &TableOrder, why: &str) -> Failure {
+fn unusable(instruction: &TableInstruction, why: &str) -> Failure {
     failure(
-        "plugin",
+        ErrorCode::Plugin,
         format!(
             "strategy {:?} cannot be used for table {:?}: {why}",
-            order.strategy, order.incoming.table
+            instruction.strategy, instruction.incoming.table
         ),
         "choose another strategy for this table",
     )
 }
 
-fn refused(order: &TableOrder, error: Error) -> Failure {
+fn refused(instruction: &TableInstruction, error: Error) -> Failure {
     let reason = Failure::from(error).message;
     failure(
-        "unsuitable-table",
+        ErrorCode::UnsuitableTable,
         format!(
             "table {:?} cannot be taken in with strategy {:?}: {reason}",
-            order.incoming.table, order.strategy
+            instruction.incoming.table, instruction.strategy
         ),
         "choose another strategy for this table with --strategy TABLE=NAME",
     )

@@ -1,8 +1,8 @@
-//! Reading back what was written straight into a table of the run.
+//! Reading back what was written directly into a table of the run.
 
 use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Database, buckets_of};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 
 /// Compares the sum of the digests of all rows in the table with that of the rows that were sent into it.
 pub async fn read_back(
@@ -17,7 +17,7 @@ pub async fn read_back(
         return Ok(());
     }
     Err(failure(
-        "not-stored",
+        ErrorCode::NotStored,
         format!(
             "table {:?} was made by this run and should hold {rows} rows as they were sent; it holds {} rows that are not all the same",
             table.table, stored.rows

@@ -241,7 +241,7 @@ impl BucketSet {
         word.is_some_and(|word| word >> (bucket % 64) & 1 == 1)
     }
 
-    /// Their numbers, rising.
+    /// Their numbers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         (0u16..)
             .take(BUCKETS as usize)

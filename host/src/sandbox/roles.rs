@@ -63,11 +63,17 @@ impl SessionRules {
     }
 
     /// Decides on one claim.
-    pub async fn judge(&self, facts: SessionFacts) -> Result<Result<Verdict, Error>, SandboxError> {
-        self.calls("sessions.judge")
+    pub async fn decide(
+        &self,
+        facts: SessionFacts,
+    ) -> Result<Result<Verdict, Error>, SandboxError> {
+        self.calls("sessions.decide")
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
-                rules.tombolo_sync_sessions().call_judge(store, facts).await
+                rules
+                    .tombolo_sync_sessions()
+                    .call_decide(store, facts)
+                    .await
             })
             .await
     }

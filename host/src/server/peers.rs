@@ -18,7 +18,7 @@ use crate::bindings::http::Method;
 use crate::bindings::peers::{Body, PeerRequest, Selection as Selected};
 use crate::bindings::types::Failure;
 use crate::capability::Caller;
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::rows::{BUCKETS, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, RowBlock};
 use crate::tenant::{Patterns, Tenant};
 
@@ -49,7 +49,11 @@ async fn respond(
         hyper::Method::GET => Method::Get,
         hyper::Method::POST => Method::Post,
         _ => {
-            let wrong = failure("bad-request", "only GET and POST are answered here", "");
+            let wrong = failure(
+                ErrorCode::BadRequest,
+                "only GET and POST are answered here",
+                "",
+            );
             return Err((StatusCode::METHOD_NOT_ALLOWED, wrong));
         }
     };
@@ -60,7 +64,11 @@ async fn respond(
         .and_then(decode_path)
         .ok_or_else(|| {
             let hint = "peers use the routes below /sync/v1/";
-            let unknown = failure("not-found", "there is nothing at this address", hint);
+            let unknown = failure(
+                ErrorCode::NotFound,
+                "there is nothing at this address",
+                hint,
+            );
             (StatusCode::NOT_FOUND, unknown)
         })?;
     let query = request.uri().query().unwrap_or_default();
@@ -79,11 +87,15 @@ async fn respond(
     let body = match tokio::time::timeout(BODY_TIME, body).await {
         Ok(Ok(body)) => body.to_bytes().to_vec(),
         Ok(Err(_)) => {
-            let large = failure("limit", "the body is broken or larger than 1 MiB", "");
+            let large = failure(
+                ErrorCode::Limit,
+                "the body is broken or larger than 1 MiB",
+                "",
+            );
             return Err((StatusCode::PAYLOAD_TOO_LARGE, large));
         }
         Err(_) => {
-            let slow = failure("timeout", "the body did not arrive in time", "");
+            let slow = failure(ErrorCode::Timeout, "the body did not arrive in time", "");
             return Err((StatusCode::REQUEST_TIMEOUT, slow));
         }
     };
@@ -102,26 +114,29 @@ async fn respond(
     match response.body {
         Body::Empty => Ok(plain(status, "application/json", Bytes::new())),
         Body::Json(json) => Ok(plain(status, "application/json", json.into())),
-        Body::Rows(order) => {
-            let selection = selection(order.selection)?;
+        Body::Rows(instruction) => {
+            let selection = selection(instruction.selection)?;
             let content = Content::Rows(selection, compress);
             stream(
                 tenant,
                 admission,
-                (order.database, order.table, order.run),
+                (instruction.database, instruction.table, instruction.run),
                 content,
             )
         }
-        Body::Digest(order) => {
-            if !order.buckets.is_power_of_two() || order.buckets > BUCKETS {
+        Body::Digest(instruction) => {
+            if !instruction.buckets.is_power_of_two() || instruction.buckets > BUCKETS {
                 let wrong = format!("buckets are a power of two and at most {BUCKETS}");
-                return Err((StatusCode::BAD_REQUEST, failure("bad-request", wrong, "")));
+                return Err((
+                    StatusCode::BAD_REQUEST,
+                    failure(ErrorCode::BadRequest, wrong, ""),
+                ));
             }
-            let content = Content::Digest(order.buckets);
+            let content = Content::Digest(instruction.buckets);
             stream(
                 tenant,
                 admission,
-                (order.database, order.table, order.run),
+                (instruction.database, instruction.table, instruction.run),
                 content,
             )
         }
@@ -130,7 +145,11 @@ async fn respond(
 }
 
 fn later() -> (StatusCode, Failure) {
-    let later = failure("unavailable", "this version cannot do that yet", "");
+    let later = failure(
+        ErrorCode::Unavailable,
+        "this version cannot do that yet",
+        "",
+    );
     (StatusCode::NOT_IMPLEMENTED, later)
 }
 
@@ -143,7 +162,7 @@ fn selection(selection: Selected) -> Result<Selection, (StatusCode, Failure)> {
         Selected::After(key) => {
             let cells = RowBlock::parse_row(&key).ok_or_else(|| {
                 let wrong = failure(
-                    "bad-request",
+                    ErrorCode::BadRequest,
                     "the key to go on behind is not well formed",
                     "",
                 );
@@ -165,7 +184,10 @@ fn stream(
 ) -> Result<Answer, (StatusCode, Failure)> {
     let denied = |message: String| {
         let hint = "ask the other site to share it";
-        (StatusCode::FORBIDDEN, failure("denied", message, hint))
+        (
+            StatusCode::FORBIDDEN,
+            failure(ErrorCode::Denied, message, hint),
+        )
     };
     let admission = admission.ok_or_else(|| denied("rows need a session".to_owned()))?;
     let granted = tenant
@@ -182,7 +204,7 @@ fn stream(
         .of_run(&admission.id, &run)
         .ok_or_else(|| {
             let many = failure(
-                "limit",
+                ErrorCode::Limit,
                 "too many runs at once under one session",
                 "end one first",
             );

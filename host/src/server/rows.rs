@@ -12,8 +12,7 @@ use crate::access::Admission;
 use crate::bindings::events::{Event, Sent};
 use crate::bindings::types::{Cell, Failure, Stored, TableReport, TableSchema};
 use crate::database::{Database, DatabaseError, Read};
-use crate::failure::failure;
-use crate::job::SNAPSHOT_EXPIRED;
+use crate::failure::{ErrorCode, failure};
 use crate::rows::{
     BlockBuilder, BucketSet, KeyColumns, RowBlock, StreamEnd, StreamHeader, encode_alive,
     encode_digest, encode_end, encode_error, encode_header, encode_rows, encode_start,
@@ -71,7 +70,7 @@ pub fn stream(sending: Sending, content: Content) -> impl Stream<Item = Bytes> +
         let gone = frames.clone();
         let outcome = tokio::select! {
             outcome = sending.send(content, &frames) => outcome,
-            () = revoked => Err(failure("owner-gone", "the session has ended", "ask for a new code")),
+            () = revoked => Err(failure(ErrorCode::OwnerGone, "the session has ended", "ask for a new code")),
             // Nobody listens any more: stop reading the database at once.
             () = gone.closed() => Err(cancelled()),
         };
@@ -121,7 +120,7 @@ impl Sending {
         let outcome = tokio::select! {
             outcome = work => outcome,
             () = tokio::time::sleep_until(Instant::from_std(snapshot.deadline())) => Err(Broken::Peer(failure(
-                SNAPSHOT_EXPIRED,
+                ErrorCode::SnapshotExpired,
                 "the snapshot of this run is too old",
                 "pull again for the rest",
             ))),
@@ -129,7 +128,7 @@ impl Sending {
         match outcome {
             Ok(report) => Ok(report),
             Err(Broken::Peer(failure)) => {
-                if failure.code == SNAPSHOT_EXPIRED {
+                if failure.code == ErrorCode::SnapshotExpired {
                     self.held.discard(&snapshot).await;
                 }
                 Err(failure)
@@ -297,7 +296,7 @@ async fn push(frames: &mpsc::Sender<Bytes>, frame: Bytes) -> Result<(), Failure>
 }
 
 fn cancelled() -> Failure {
-    failure("cancelled", "the receiver is gone", "")
+    failure(ErrorCode::Cancelled, "the receiver is gone", "")
 }
 
 /// Waits for the database and says meanwhile that the sender lives.
@@ -317,5 +316,5 @@ async fn alive_until<T>(
 }
 
 fn unencodable(error: serde_json::Error) -> Failure {
-    failure("internal", error.to_string(), "")
+    failure(ErrorCode::Internal, error.to_string(), "")
 }

@@ -9,7 +9,7 @@ use super::{GrantedDatabase, Tenant};
 use crate::access::Access;
 use crate::bindings::types::Failure;
 use crate::egress::{Egress, EgressGrant};
-use crate::notices::Notices;
+use crate::run_events::RunEvents;
 use crate::sandbox::{
     ConflictStrategies, EngineComponent, Plugin, Role, Sandbox, SchemaDdl, SessionRules,
 };
@@ -102,7 +102,7 @@ impl TenantBuilder {
             state,
             access: Access::default(),
             egress: Egress::new(self.peers),
-            notices: Notices::default(),
+            run_events: RunEvents::default(),
             snapshots: Snapshots::new(self.snapshot_limit),
             jobs: Mutex::new(HashMap::new()),
             events,

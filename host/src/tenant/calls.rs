@@ -8,9 +8,10 @@ use crate::bindings::peers::{PeerRequest, PeerResponse};
 use crate::bindings::sharing::{Session, ShareRequest};
 use crate::bindings::types::Failure;
 use crate::capability::{Caller, Capabilities};
+use crate::failure::{ErrorCode, failure};
 
 impl Tenant {
-    /// Makes a session; its code is the topic of its notices.
+    /// Makes a session; its code is the topic of its run_events.
     pub async fn create_session(&self, request: &ShareRequest) -> Result<Session, Failure> {
         let call = self.operator()?;
         self.engine
@@ -53,7 +54,7 @@ impl Tenant {
             .await?
     }
 
-    /// Begins to plan a pull and gives the run's id, the topic of its notices. Nothing is written in the target.
+    /// Begins to plan a pull and gives the run's id, the topic of its run_events. Nothing is written in the target.
     pub async fn plan(&self, request: &PullRequest) -> Result<String, Failure> {
         let call = self.operator()?;
         self.engine
@@ -146,7 +147,7 @@ impl Tenant {
         let tenant = self
             .this
             .upgrade()
-            .ok_or_else(|| crate::failure::failure("internal", "the host is stopping", ""))?;
+            .ok_or_else(|| failure(ErrorCode::Internal, "the host is stopping", ""))?;
         Ok(Capabilities::new(tenant, caller))
     }
 }

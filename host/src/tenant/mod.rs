@@ -15,14 +15,14 @@ pub use grants::{GrantedDatabase, Patterns};
 
 use crate::access::{Access, Admission};
 use crate::bindings::events::{Compared, Event, Finished, TableDone, Trouble};
-use crate::bindings::transfers::{CopyOrder, Notice};
+use crate::bindings::transfers::{CopyInstruction, RunEvent as EngineEvent};
 use crate::bindings::types::{Error, Failure, TableReport};
 use crate::capability::Capabilities;
 use crate::egress::Egress;
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::job::{self, JobError};
-use crate::notices::{Happening, Notices};
 use crate::owner::{self, Owner};
+use crate::run_events::{RunEvent, RunEvents};
 use crate::sandbox::{ConflictStrategies, EngineComponent, Sandbox, SchemaDdl, SessionRules};
 use crate::snapshots::Snapshots;
 use crate::state::{State, StateError};
@@ -36,7 +36,7 @@ pub struct Tenant {
     state: State,
     access: Access,
     egress: Egress,
-    notices: Notices,
+    run_events: RunEvents,
     snapshots: Snapshots,
     jobs: Mutex<HashMap<String, watch::Sender<bool>>>,
     events: mpsc::UnboundedSender<Event>,
@@ -61,8 +61,8 @@ impl Tenant {
 
     /// What happens to runs and sessions.
     #[must_use]
-    pub fn notices(&self) -> &Notices {
-        &self.notices
+    pub fn run_events(&self) -> &RunEvents {
+        &self.run_events
     }
 
     /// The admission of a bearer token, if its owner still lives.
@@ -120,27 +120,27 @@ impl Tenant {
     }
 
     /// Starts the job that pulls an order's tables.
-    pub(crate) fn start_pull(&self, order: CopyOrder) -> Result<String, Error> {
-        self.start_job(order, |tenant, order, cancelled| async move {
-            let run = order.run.clone();
-            let reports = job::pull(&tenant, order, cancelled).await?;
+    pub(crate) fn start_pull(&self, instruction: CopyInstruction) -> Result<String, Error> {
+        self.start_job(instruction, |tenant, instruction, cancelled| async move {
+            let run = instruction.run.clone();
+            let reports = job::pull(&tenant, instruction, cancelled).await?;
             Ok(Event::Finished(Finished { run, reports }))
         })
     }
 
     /// Starts the job that compares an order's tables with what is here.
-    pub(crate) fn start_comparison(&self, order: CopyOrder) -> Result<String, Error> {
-        self.start_job(order, |tenant, order, cancelled| async move {
-            let run = order.run.clone();
-            let tables = job::compare(&tenant, order, cancelled).await?;
+    pub(crate) fn start_comparison(&self, instruction: CopyInstruction) -> Result<String, Error> {
+        self.start_job(instruction, |tenant, instruction, cancelled| async move {
+            let run = instruction.run.clone();
+            let tables = job::compare(&tenant, instruction, cancelled).await?;
             Ok(Event::Compared(Compared { run, tables }))
         })
     }
 
     fn start_job<F>(
         &self,
-        order: CopyOrder,
-        work: impl FnOnce(Arc<Self>, CopyOrder, watch::Receiver<bool>) -> F,
+        instruction: CopyInstruction,
+        work: impl FnOnce(Arc<Self>, CopyInstruction, watch::Receiver<bool>) -> F,
     ) -> Result<String, Error>
     where
         F: Future<Output = Result<Event, JobError>> + Send + 'static,
@@ -150,7 +150,7 @@ impl Tenant {
             .upgrade()
             .ok_or_else(|| Error::Unavailable("the host is stopping".to_owned()))?;
         let (cancel, cancelled) = watch::channel(false);
-        let run = order.run.clone();
+        let run = instruction.run.clone();
         {
             let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
             if jobs.contains_key(&run) {
@@ -159,7 +159,7 @@ impl Tenant {
             jobs.insert(run.clone(), cancel);
         }
         let run_of_job = run.clone();
-        let work = work(Arc::clone(&tenant), order, cancelled);
+        let work = work(Arc::clone(&tenant), instruction, cancelled);
         tokio::spawn(async move {
             let run = run_of_job;
             let outcome = work.await;
@@ -188,7 +188,7 @@ impl Tenant {
     ) -> Result<Vec<TableReport>, Failure> {
         let granted = self
             .database(database)
-            .ok_or_else(|| failure("not-found", format!("no database {database:?}"), ""))?;
+            .ok_or_else(|| failure(ErrorCode::NotFound, format!("no database {database:?}"), ""))?;
         job::retry_rejects(self, granted.database(), run).await
     }
 
@@ -200,8 +200,8 @@ impl Tenant {
     }
 
     pub(crate) fn table_done(&self, run: &str, report: TableReport) {
-        self.notices
-            .publish(run, Happening::TableDone(report.clone()));
+        self.run_events
+            .publish(run, RunEvent::TableDone(report.clone()));
         self.enqueue(Event::TableDone(TableDone {
             run: run.to_owned(),
             report,
@@ -209,8 +209,8 @@ impl Tenant {
     }
 
     fn run_failed(&self, run: &str, failure: Failure) {
-        self.notices
-            .publish(run, Happening::Notice(Notice::Failed(failure)));
+        self.run_events
+            .publish(run, RunEvent::Engine(EngineEvent::Failed(failure)));
     }
 
     /// Delivers events one after the other, until the tenant is gone.

@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use super::*;
 use crate::bindings::client::PullRequest;
 use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
-use crate::bindings::types::{MisfitPolicy, Scope};
+use crate::bindings::types::{Conversion, Scope};
 use crate::database::{Location, open};
 use crate::egress::EgressGrant;
 use crate::sandbox::Limits;
@@ -82,20 +82,20 @@ async fn pull_by(
         tables: Vec::new(),
         strategy: strategy.to_owned(),
         table_strategies: Vec::new(),
-        misfits: MisfitPolicy::Reject,
-        column_misfits: Vec::new(),
+        conversions: Conversion::Exact,
+        column_conversions: Vec::new(),
         create_missing: true,
         jobs: 1,
-        max_rejects: 1_000,
+        reject_limit: 1_000,
         claimer: "test".to_owned(),
     };
     let run = tenant.plan(&request).await?;
-    let mut follower = tenant.notices().follow(&run);
+    let mut follower = tenant.run_events().follow(&run);
     loop {
         match follower.next().await {
-            Happening::Notice(Notice::Planned(_)) => tenant.start(&run).await?,
-            Happening::Notice(Notice::Finished(reports)) => return Ok(reports),
-            Happening::Notice(Notice::Failed(failure)) => return Err(failure),
+            RunEvent::Engine(EngineEvent::Planned(_)) => tenant.start(&run).await?,
+            RunEvent::Engine(EngineEvent::Finished(reports)) => return Ok(reports),
+            RunEvent::Engine(EngineEvent::Failed(failure)) => return Err(failure),
             _ => {}
         }
     }

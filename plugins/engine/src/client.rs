@@ -4,13 +4,13 @@ use crate::component::exports::tombolo::sync::client::PullRequest;
 use crate::component::exports::tombolo::sync::events::{Compared, Trouble};
 use crate::component::tombolo::sync::http::{Method, Request};
 use crate::component::tombolo::sync::services::Level;
-use crate::component::tombolo::sync::transfers::{CopyOrder, Notice, TableOrder};
+use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent, TableInstruction};
 use crate::component::tombolo::sync::types::{Error, Failure, Peer, TableReport};
 use crate::documents::{self, Here, RunDocument, Stage, TableDocument, VERSION};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::host::Host;
 use crate::protocol::{Done, MAX_CLAIMER, MAX_TABLES, hex, is_name};
-use crate::{misfits, planning, resuming};
+use crate::{conversions, planning, resuming};
 
 /// The longest address of a peer, in bytes.
 const MAX_URL: usize = 2_048;
@@ -24,7 +24,7 @@ const RACES: u32 = 20;
 /// Begins a run: nothing is asked of the peer yet.
 pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
     check(&request)?;
-    misfits::check(&request)?;
+    conversions::check(&request)?;
     let base_url = request.base_url.trim_end_matches('/').to_owned();
     let identity = host.info(&request.database)?.identity;
     let run = hex(&host.random(16)?);
@@ -41,14 +41,14 @@ pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
         tables: request.tables,
         strategy: request.strategy,
         table_strategies: request.table_strategies,
-        misfits: request.misfits,
-        column_misfits: request.column_misfits,
+        conversions: request.conversions,
+        column_conversions: request.column_conversions,
         create_missing: request.create_missing,
         claimer: request.claimer,
         known: 0,
-        order: Vec::new(),
+        sequence: Vec::new(),
         jobs: request.jobs.max(1),
-        max_rejects: request.max_rejects,
+        reject_limit: request.reject_limit,
         source: String::new(),
         ledger: run.clone(),
         unfinished_key: String::new(),
@@ -77,7 +77,7 @@ fn next(host: &dyn Host, run: &str) -> Result<(), Failure> {
     }
     if document.stage == Stage::Planned {
         let plan = planning::present(host, run, &document)?;
-        Ok(host.publish(run, &Notice::Planned(plan))?)
+        Ok(host.publish(run, &RunEvent::Planned(plan))?)
     } else {
         Ok(host.request_step(run)?)
     }
@@ -85,25 +85,25 @@ fn next(host: &dyn Host, run: &str) -> Result<(), Failure> {
 
 /// Gives the host the order for a planned run.
 pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
-    begin(host, run, |document, order| {
-        resuming::remember(host, document, order)?;
-        Ok(host.start(order)?)
+    begin(host, run, |document, instruction| {
+        resuming::remember(host, document, instruction)?;
+        Ok(host.start(instruction)?)
     })
 }
 
 /// Has a planned run's tables compared with what is here.
 pub fn compare(host: &dyn Host, run: &str) -> Result<(), Failure> {
-    begin(host, run, |_, order| Ok(host.compare(order)?))
+    begin(host, run, |_, instruction| Ok(host.compare(instruction)?))
 }
 
 fn begin(
     host: &dyn Host,
     run: &str,
-    work: impl Fn(&RunDocument, &CopyOrder) -> Result<String, Failure>,
+    work: impl Fn(&RunDocument, &CopyInstruction) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let not_planned = || {
         failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             format!("run {run} is not waiting to be started"),
             "wait for its plan; a run is started once",
         )
@@ -112,18 +112,18 @@ fn begin(
     if document.stage != Stage::Planned {
         return Err(not_planned());
     }
-    let order = CopyOrder {
+    let instruction = CopyInstruction {
         run: run.to_owned(),
         ledger: document.ledger.clone(),
         peer: document.peer.clone(),
         database: document.database.clone(),
         tables: orders(host, run, &document)?,
         jobs: document.jobs,
-        max_rejects: document.max_rejects,
+        reject_limit: document.reject_limit,
     };
     document.stage = Stage::Running;
     let own = documents::put(host, &key(run), &document, Some(version))?.ok_or_else(not_planned)?;
-    if let Err(failure) = work(&document, &order) {
+    if let Err(failure) = work(&document, &instruction) {
         document.stage = Stage::Planned;
         documents::put(host, &key(run), &document, Some(own))?;
         return Err(failure);
@@ -142,7 +142,7 @@ pub fn cancel(host: &dyn Host, run: &str) -> Result<(), Failure> {
             host,
             run,
             failure(
-                "cancelled",
+                ErrorCode::Cancelled,
                 "the pull was cancelled; nothing was written",
                 "pull again with the same code while the other site shares",
             ),
@@ -197,7 +197,7 @@ pub fn finished(host: &dyn Host, run: &str, reports: Vec<TableReport>) -> Result
     document.stage = Stage::Ended;
     let own = documents::put(host, &key(run), &document, Some(version)).map_err(internal)?;
     match own {
-        Some(_) => host.publish(run, &Notice::Finished(reports)),
+        Some(_) => host.publish(run, &RunEvent::Finished(reports)),
         None => Ok(()),
     }
 }
@@ -214,13 +214,13 @@ pub fn compared(host: &dyn Host, compared: Compared) -> Result<(), Error> {
     document.stage = Stage::Ended;
     let own = documents::put(host, &key(&run), &document, Some(version)).map_err(internal)?;
     match own {
-        Some(_) => host.publish(&run, &Notice::Compared(tables)),
+        Some(_) => host.publish(&run, &RunEvent::Compared(tables)),
         None => Ok(()),
     }
 }
 
 fn check(request: &PullRequest) -> Result<(), Failure> {
-    let wrong = |what: String, hint: &str| Err(failure("bad-request", what, hint));
+    let wrong = |what: String, hint: &str| Err(failure(ErrorCode::BadRequest, what, hint));
     if !(1..=MAX_URL).contains(&request.base_url.len()) {
         return wrong(
             format!("a peer's address has 1 to {MAX_URL} bytes"),
@@ -266,17 +266,21 @@ fn secret_key(host: &dyn Host, base_url: &str, code: &str, identity: &str) -> St
     format!("claimer/{}", hex(&host.sha256(what.as_bytes())))
 }
 
-fn orders(host: &dyn Host, run: &str, document: &RunDocument) -> Result<Vec<TableOrder>, Failure> {
-    let order = |number: &u32| -> Result<TableOrder, Failure> {
+fn orders(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+) -> Result<Vec<TableInstruction>, Failure> {
+    let instruction = |number: &u32| -> Result<TableInstruction, Failure> {
         match planning::table(host, run, *number)? {
             TableDocument {
-                here: Some(Here { order, .. }),
+                here: Some(Here { instruction, .. }),
                 ..
-            } => Ok(order),
+            } => Ok(instruction),
             _ => Err(planning::lost()),
         }
     };
-    document.order.iter().map(order).collect()
+    document.sequence.iter().map(instruction).collect()
 }
 
 /// Marks a run as ended and tells why, once.
@@ -291,7 +295,7 @@ fn end(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
         document.stage = Stage::Ended;
         let own = documents::put(host, &key(run), &document, Some(version)).map_err(internal)?;
         if own.is_some() {
-            return host.publish(run, &Notice::Failed(failure));
+            return host.publish(run, &RunEvent::Failed(failure));
         }
     }
     Err(Error::Other(format!(
@@ -302,7 +306,7 @@ fn end(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
 fn find(host: &dyn Host, run: &str) -> Result<(RunDocument, u64), Failure> {
     documents::get(host, &key(run))?.ok_or_else(|| {
         failure(
-            "not-found",
+            ErrorCode::NotFound,
             format!("there is no run {run:?}"),
             "runs are known as long as their process lives: pull again",
         )

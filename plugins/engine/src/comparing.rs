@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::component::tombolo::sync::transfers::TableOrder;
+use crate::component::tombolo::sync::transfers::TableInstruction;
 use crate::component::tombolo::sync::types::{
     DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema,
 };
 use crate::documents::{self, Here, RunDocument, Stage};
-use crate::failure::{VERSIONS, failure, printable};
+use crate::failure::{ErrorCode, VERSIONS, failure, printable};
 use crate::host::Host;
-use crate::order::Names;
 use crate::protocol::SharedTable;
-use crate::{compatibility, misfits, order, planning};
+use crate::sequence::Names;
+use crate::{compatibility, conversions, planning, sequence};
 
 /// A step of comparing ends after so many milliseconds.
 const STEP_TIME: u64 = 1_500;
@@ -25,7 +25,7 @@ pub fn compare(
 ) -> Result<Stage, Failure> {
     let began = host.now();
     let dialect = host.info(&document.database)?.dialect;
-    misfits::check_target(document, &dialect)?;
+    conversions::check_target(document, &dialect)?;
     for number in first..document.known {
         if number > first && host.now().saturating_sub(began) >= STEP_TIME {
             return Ok(Stage::Compare(number));
@@ -34,7 +34,7 @@ pub fn compare(
         table.here = Some(meaning(host, document, &dialect, &table.shared)?);
         documents::put(host, &planning::table_key(run, number), &table, None)?;
     }
-    document.order = sort(host, run, document, &dialect)?;
+    document.sequence = sort(host, run, document, &dialect)?;
     Ok(Stage::Planned)
 }
 
@@ -48,7 +48,7 @@ fn meaning(
     let name = &shared.table;
     let incoming = shared.schema.clone().ok_or_else(|| {
         failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             format!("the other site did not describe table {name:?}"),
             VERSIONS,
         )
@@ -65,12 +65,12 @@ fn meaning(
             missing(host, document, dialect, incoming)
         }
         Err(Error::NotFound(_)) => Err(failure(
-            "missing-table",
+            ErrorCode::MissingTable,
             format!("table {name:?} does not exist here, and creating tables was forbidden"),
             "create it first, or leave out --no-create",
         )),
         Err(Error::Invalid(_)) => Err(failure(
-            "not-a-table",
+            ErrorCode::NotATable,
             format!(
                 "{name:?} is a view, a virtual or foreign table, or a partition here, and rows can only go into whole tables"
             ),
@@ -88,12 +88,12 @@ fn existing(
     local: TableSchema,
 ) -> Result<Here, Failure> {
     compatibility::check(&incoming, &local)?;
-    let misfits = misfits::of_table(document, &incoming);
-    misfits::check_existing(host, &document.database, &misfits, &incoming, &local)?;
+    let conversions = conversions::of_table(document, &incoming);
+    conversions::check_existing(host, &document.database, &conversions, &incoming, &local)?;
     let local_rows = host.count(&document.database, &local.table)?.rows;
     let one_chunk = names(dialect).refers_to_itself(&local.table, &local.foreign_keys);
     Ok(Here {
-        order: TableOrder {
+        instruction: TableInstruction {
             strategy: strategy(document, &incoming.table),
             incoming,
             params: Vec::new(),
@@ -102,7 +102,7 @@ fn existing(
             after: Vec::new(),
             one_chunk,
             differences: local_rows > 0,
-            misfits,
+            conversions,
         },
         local_rows,
         foreign_keys: local.foreign_keys,
@@ -116,7 +116,7 @@ fn missing(
     dialect: &Dialect,
     incoming: TableSchema,
 ) -> Result<Here, Failure> {
-    let misfits = misfits::of_table(document, &incoming);
+    let conversions = conversions::of_table(document, &incoming);
     let types: BTreeSet<&str> = incoming
         .columns
         .iter()
@@ -130,9 +130,14 @@ fn missing(
         before,
         after,
         not_carried,
-    } = host.create_table(dialect, &incoming, &known, &misfits::widened(&misfits))?;
+    } = host.create_table(
+        dialect,
+        &incoming,
+        &known,
+        &conversions::widened(&conversions),
+    )?;
     Ok(Here {
-        order: TableOrder {
+        instruction: TableInstruction {
             strategy: strategy(document, &incoming.table),
             incoming,
             params: Vec::new(),
@@ -141,7 +146,7 @@ fn missing(
             after,
             one_chunk: false,
             differences: false,
-            misfits,
+            conversions,
         },
         local_rows: 0,
         foreign_keys: Vec::new(),
@@ -166,10 +171,10 @@ fn sort(
     dialect: &Dialect,
 ) -> Result<Vec<u32>, Failure> {
     let mut keys: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
-    let mut named = vec![0_usize; document.column_misfits.len()];
+    let mut named = vec![0_usize; document.column_conversions.len()];
     for number in 0..document.known {
         let table = planning::table(host, run, number)?;
-        misfits::count_named(document, table.shared.schema.as_ref(), &mut named);
+        conversions::count_named(document, table.shared.schema.as_ref(), &mut named);
         let here = table.here.map(|here| here.foreign_keys).unwrap_or_default();
         let there = table
             .shared
@@ -182,20 +187,20 @@ fn sort(
     for (name, _) in &document.table_strategies {
         if !chosen.contains(name.as_str()) {
             return Err(failure(
-                "bad-request",
+                ErrorCode::BadRequest,
                 format!("a strategy was given for table {name:?}, which is not part of this pull"),
                 "check the name, or pull that table too",
             ));
         }
     }
-    misfits::check_named(document, &named)?;
-    let nodes: Vec<order::Node<'_>> = keys
+    conversions::check_named(document, &named)?;
+    let nodes: Vec<sequence::Node<'_>> = keys
         .iter()
-        .map(|(table, here, there)| order::Node { table, here, there })
+        .map(|(table, here, there)| sequence::Node { table, here, there })
         .collect();
-    let sorted = order::sort(&nodes, names(dialect)).map_err(|cycle| {
+    let sorted = sequence::sort(&nodes, names(dialect)).map_err(|cycle| {
         failure(
-            "cycle",
+            ErrorCode::Cycle,
             format!(
                 "these tables refer to each other in a circle: {}",
                 listed(&cycle)
@@ -206,8 +211,13 @@ fn sort(
     sorted
         .into_iter()
         .map(|position| {
-            u32::try_from(position)
-                .map_err(|_| failure("limit", "too many tables", "name the tables to pull"))
+            u32::try_from(position).map_err(|_| {
+                failure(
+                    ErrorCode::Limit,
+                    "too many tables",
+                    "name the tables to pull",
+                )
+            })
         })
         .collect()
 }

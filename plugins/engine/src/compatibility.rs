@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::component::tombolo::sync::types::{
     Column, Failure, Generation, LogicalType, TableSchema,
 };
-use crate::failure::{failure, printable};
+use crate::failure::{ErrorCode, failure, printable};
 
 /// The most differences that are told in one failure.
 const MAX_TOLD: usize = 8;
@@ -47,7 +47,7 @@ pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure>
         return Ok(());
     }
     Err(failure(
-        "columns-differ",
+        ErrorCode::ColumnsDiffer,
         format!(
             "table {:?} exists here with other columns: {}",
             local.table,

@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::component::tombolo::sync::state::Lifetime;
-use crate::component::tombolo::sync::transfers::TableOrder;
-use crate::component::tombolo::sync::types::{Failure, ForeignKey, MisfitPolicy, Peer, Scope};
-use crate::failure::failure;
+use crate::component::tombolo::sync::transfers::TableInstruction;
+use crate::component::tombolo::sync::types::{Conversion, Failure, ForeignKey, Peer, Scope};
+use crate::failure::{ErrorCode, failure};
 use crate::host::Host;
 use crate::protocol::{SharedTable, hex, why};
 
@@ -45,9 +45,9 @@ pub struct RunDocument {
     pub tables: Vec<String>,
     pub strategy: String,
     pub table_strategies: Vec<(String, String)>,
-    pub misfits: MisfitPolicy,
+    pub conversions: Conversion,
     /// By table, point, column.
-    pub column_misfits: Vec<(String, MisfitPolicy)>,
+    pub column_conversions: Vec<(String, Conversion)>,
     pub create_missing: bool,
     pub claimer: String,
     /// Where the claimer secret is kept.
@@ -55,9 +55,9 @@ pub struct RunDocument {
     /// How many tables were taken over from the peer's list.
     pub known: u32,
     /// The tables' numbers, parents first; set when planning is complete.
-    pub order: Vec<u32>,
+    pub sequence: Vec<u32>,
     pub jobs: u32,
-    pub max_rejects: u32,
+    pub reject_limit: u32,
     /// What the peer calls the database that it shares; set by claiming.
     pub source: String,
     /// The run's name in the target's ledger: its own, or that of the unfinished run that it continues.
@@ -121,7 +121,7 @@ pub struct TableDocument {
 /// What a shared table means on this side.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Here {
-    pub order: TableOrder,
+    pub instruction: TableInstruction,
     pub local_rows: u64,
     /// The foreign keys that exist here already.
     pub foreign_keys: Vec<ForeignKey>,
@@ -170,7 +170,7 @@ pub fn once(host: &dyn Host, key: &str, length: u32) -> Result<String, Failure> 
     let kept = kept.and_then(|entry| String::from_utf8(entry.value).ok());
     kept.ok_or_else(|| {
         failure(
-            "internal",
+            ErrorCode::Internal,
             "a secret was not kept",
             "check that the state can be written",
         )
@@ -194,7 +194,7 @@ fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, Failure> {
 
 fn broken(error: serde_json::Error) -> Failure {
     failure(
-        "internal",
+        ErrorCode::Internal,
         format!(
             "a document of the engine's state is broken: {}",
             why(&error)

@@ -5,7 +5,7 @@ use crate::component::tombolo::sync::database::{self, DatabaseInfo, RowCount, Ta
 use crate::component::tombolo::sync::http::{self, Request, Response};
 use crate::component::tombolo::sync::services::{self, Level};
 use crate::component::tombolo::sync::state::{self, Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{self, CopyOrder, Notice};
+use crate::component::tombolo::sync::transfers::{self, CopyInstruction, RunEvent};
 use crate::component::tombolo::sync::types::{
     DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
 };
@@ -44,15 +44,15 @@ pub trait Host {
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error>;
 
-    fn start(&self, order: &CopyOrder) -> Result<String, Error>;
-    fn compare(&self, order: &CopyOrder) -> Result<String, Error>;
+    fn start(&self, instruction: &CopyInstruction) -> Result<String, Error>;
+    fn compare(&self, instruction: &CopyInstruction) -> Result<String, Error>;
     fn cancel(&self, run: &str) -> Result<(), Error>;
     fn request_step(&self, run: &str) -> Result<(), Error>;
-    fn publish(&self, topic: &str, notice: &Notice) -> Result<(), Error>;
+    fn publish(&self, topic: &str, notice: &RunEvent) -> Result<(), Error>;
 
     fn new_code(&self, entropy: &[u8]) -> Result<String, Error>;
     fn normalize(&self, code: &str) -> Result<String, Error>;
-    fn judge(&self, facts: SessionFacts) -> Result<Verdict, Error>;
+    fn decide(&self, facts: SessionFacts) -> Result<Verdict, Error>;
     fn create_table(
         &self,
         dialect: &Dialect,
@@ -148,12 +148,12 @@ impl Host for Imports {
         http::send(peer, request)
     }
 
-    fn start(&self, order: &CopyOrder) -> Result<String, Error> {
-        transfers::start(order)
+    fn start(&self, instruction: &CopyInstruction) -> Result<String, Error> {
+        transfers::start(instruction)
     }
 
-    fn compare(&self, order: &CopyOrder) -> Result<String, Error> {
-        transfers::compare(order)
+    fn compare(&self, instruction: &CopyInstruction) -> Result<String, Error> {
+        transfers::compare(instruction)
     }
 
     fn cancel(&self, run: &str) -> Result<(), Error> {
@@ -164,7 +164,7 @@ impl Host for Imports {
         transfers::request_step(run)
     }
 
-    fn publish(&self, topic: &str, notice: &Notice) -> Result<(), Error> {
+    fn publish(&self, topic: &str, notice: &RunEvent) -> Result<(), Error> {
         transfers::publish(topic, notice)
     }
 
@@ -176,8 +176,8 @@ impl Host for Imports {
         sessions::normalize(code)
     }
 
-    fn judge(&self, facts: SessionFacts) -> Result<Verdict, Error> {
-        sessions::judge(facts)
+    fn decide(&self, facts: SessionFacts) -> Result<Verdict, Error> {
+        sessions::decide(facts)
     }
 
     fn create_table(

@@ -8,7 +8,7 @@ use crate::component::tombolo::sync::http::{Method, Request, Response};
 use crate::component::tombolo::sync::transfers::TablePlan;
 use crate::component::tombolo::sync::types::{Error, Failure};
 use crate::documents::{self, RunDocument, Stage, TableDocument, VERSION};
-use crate::failure::{VERSIONS, failure, from_peer};
+use crate::failure::{ErrorCode, VERSIONS, failure, from_peer};
 use crate::host::Host;
 use crate::protocol::{
     self, Claim, Claimed, ErrorBody, MAX_TABLES, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables,
@@ -41,17 +41,21 @@ pub fn present(
     document: &RunDocument,
 ) -> Result<Vec<TablePlan>, Failure> {
     let mut plans = Vec::new();
-    for number in &document.order {
+    for number in &document.sequence {
         let table = table(host, run, *number)?;
         if let Some(here) = table.here {
-            let statements = here.order.before.iter().chain(&here.order.after);
+            let statements = here
+                .instruction
+                .before
+                .iter()
+                .chain(&here.instruction.after);
             let statements = statements.map(|one| one.sql.clone()).collect();
             plans.push(TablePlan {
                 table: table.shared.table,
-                strategy: here.order.strategy,
+                strategy: here.instruction.strategy,
                 rows: table.shared.rows,
                 exact: table.shared.exact,
-                create: here.order.create,
+                create: here.instruction.create,
                 local_rows: here.local_rows,
                 not_carried: here.not_carried,
                 statements,
@@ -83,7 +87,7 @@ fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> 
     };
     if claimed.protocol != PROTOCOL || claimed.row_format != ROW_FORMAT {
         return Err(failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             format!(
                 "the other site speaks protocol {} with row format {}, this one {PROTOCOL} with {ROW_FORMAT}",
                 claimed.protocol, claimed.row_format
@@ -93,7 +97,7 @@ fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> 
     }
     if !is_source(&claimed.source) {
         return Err(failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             "the other site does not name its database as sites do",
             VERSIONS,
         ));
@@ -122,14 +126,14 @@ fn named(
     let shared: SharedTable = ask(host, document, Method::Get, path, Vec::new())?;
     if shared.table != name {
         return Err(failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             format!("the other site answered for another table than {name:?}"),
             VERSIONS,
         ));
     }
     if shared.kind != "table" {
         return Err(failure(
-            "not-a-table",
+            ErrorCode::NotATable,
             format!("{name:?} is no table at the other site, and only tables can be transferred"),
             "name the tables behind it instead",
         ));
@@ -158,7 +162,7 @@ fn listing(
         // Growing names also mean that no table comes twice and that the listing ends.
         if last.as_ref().is_some_and(|last| shared.table <= *last) {
             return Err(failure(
-                "incompatible-peer",
+                ErrorCode::IncompatiblePeer,
                 "the other site does not list its tables in order",
                 VERSIONS,
             ));
@@ -171,7 +175,7 @@ fn listing(
     match page.next {
         Some(next) if last.as_ref() == Some(&next) => Ok(Stage::Listing(Some(next))),
         Some(_) => Err(failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             "the other site's list does not go on",
             VERSIONS,
         )),
@@ -188,7 +192,7 @@ fn keep(
     protocol::check(&shared)?;
     if document.known >= MAX_TABLES {
         return Err(failure(
-            "limit",
+            ErrorCode::Limit,
             format!("the other site shares more than {MAX_TABLES} tables"),
             "name the tables to pull",
         ));
@@ -211,7 +215,11 @@ pub fn table(host: &dyn Host, run: &str, number: u32) -> Result<TableDocument, F
 
 /// A part of the plan is not where it was put.
 pub fn lost() -> Failure {
-    failure("internal", "a table of the plan was lost", "pull again")
+    failure(
+        ErrorCode::Internal,
+        "a table of the plan was lost",
+        "pull again",
+    )
 }
 
 /// Whether the code will never be good for who was refused so.
@@ -238,7 +246,7 @@ fn ask<T: DeserializeOwned>(
     match serde_json::from_slice::<ErrorBody>(&body) {
         Ok(answer) => Err(from_peer(answer.error)),
         Err(_) => Err(failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             format!("the other site answered with status {status} and no reason"),
             "check that the address is the one `tombolo share` printed",
         )),
@@ -249,17 +257,17 @@ fn about_peer(document: &RunDocument, error: Error) -> Failure {
     let at = &document.peer.base_url;
     match error {
         Error::Unavailable(reason) => failure(
-            "unreachable",
+            ErrorCode::Unreachable,
             reason,
             "check that `tombolo share` is still running there and the address is right",
         ),
         Error::Timeout => failure(
-            "timeout",
+            ErrorCode::Timeout,
             format!("{at} did not answer in time"),
             "check the network and try again",
         ),
         Error::Denied(reason) => failure(
-            "denied",
+            ErrorCode::Denied,
             reason,
             "use https or a tunnel, or --allow-plain-http if the network is trusted",
         ),
@@ -269,7 +277,7 @@ fn about_peer(document: &RunDocument, error: Error) -> Failure {
 
 fn unreadable(error: serde_json::Error) -> Failure {
     failure(
-        "incompatible-peer",
+        ErrorCode::IncompatiblePeer,
         format!("the other site's answer cannot be read: {}", why(&error)),
         VERSIONS,
     )

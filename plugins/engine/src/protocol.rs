@@ -10,7 +10,7 @@ use serde_json::error::Category;
 use crate::component::tombolo::sync::types::{
     ColumnChanges, Failure, Scope, TableReport, TableSchema,
 };
-use crate::failure::{VERSIONS, failure, printable};
+use crate::failure::{ErrorCode, VERSIONS, failure, printable};
 
 /// The version of the routes and documents.
 pub const PROTOCOL: u32 = 1;
@@ -91,7 +91,7 @@ pub struct ErrorBody {
 pub fn check(shared: &SharedTable) -> Result<(), Failure> {
     let broken = |what: &str| {
         failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             format!("the other site described a table that cannot be: {what}"),
             VERSIONS,
         )
@@ -148,7 +148,7 @@ pub fn check_reports(reports: Vec<TableReport>) -> Result<Vec<TableReport>, Fail
     let known = usize::try_from(MAX_TABLES).unwrap_or(usize::MAX);
     if reports.len() > known || !reports.iter().all(|report| is_name(&report.table)) {
         return Err(failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             format!(
                 "the reports are about more than {MAX_TABLES} tables, or about none that can be"
             ),

@@ -2,12 +2,12 @@
 //! strategies, whatever the code.
 
 use crate::comparing::strategy;
-use crate::component::tombolo::sync::transfers::CopyOrder;
+use crate::component::tombolo::sync::transfers::CopyInstruction;
 use crate::component::tombolo::sync::types::Failure;
+use crate::conversions::of_table;
 use crate::documents::{self, RunDocument, Stage, UnfinishedDocument, VERSION};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::host::Host;
-use crate::misfits::of_table;
 use crate::planning;
 use crate::protocol::hex;
 
@@ -31,14 +31,14 @@ pub fn recall(
         let table = planning::table(host, run, number)?;
         let schema = serde_json::to_string(&table.shared.schema).map_err(internal)?;
         let strategy = strategy(document, &table.shared.table);
-        let misfits = table
+        let conversions = table
             .shared
             .schema
             .as_ref()
             .map(|schema| of_table(document, schema));
-        let misfits = serde_json::to_string(&misfits).map_err(internal)?;
+        let conversions = serde_json::to_string(&conversions).map_err(internal)?;
         let about = format!(
-            "{digest}\n{}\n{strategy}\n{misfits}\n{schema}",
+            "{digest}\n{}\n{strategy}\n{conversions}\n{schema}",
             table.shared.table
         );
         digest = hex(&host.sha256(about.as_bytes()));
@@ -56,12 +56,16 @@ pub fn recall(
 }
 
 fn internal(error: serde_json::Error) -> Failure {
-    failure("internal", error.to_string(), "")
+    failure(ErrorCode::Internal, error.to_string(), "")
 }
 
 /// Remembers the run until it finishes.
-pub fn remember(host: &dyn Host, document: &RunDocument, order: &CopyOrder) -> Result<(), Failure> {
-    let created = order.tables.iter().filter(|table| table.create);
+pub fn remember(
+    host: &dyn Host,
+    document: &RunDocument,
+    instruction: &CopyInstruction,
+) -> Result<(), Failure> {
+    let created = instruction.tables.iter().filter(|table| table.create);
     let unfinished = UnfinishedDocument {
         version: VERSION,
         ledger: document.ledger.clone(),

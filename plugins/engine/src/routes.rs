@@ -4,13 +4,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::component::exports::tombolo::sync::peers::{
-    ApplyOrder, Body, DigestOrder, PeerRequest, PeerResponse, ReadOrder, Selection,
+    ApplyInstruction, Body, DigestInstruction, PeerRequest, PeerResponse, ReadInstruction,
+    Selection,
 };
 use crate::component::tombolo::sync::database::{TableKind, TableSummary};
 use crate::component::tombolo::sync::http::Method;
 use crate::component::tombolo::sync::types::{Error, Failure};
 use crate::documents::SessionDocument;
-use crate::failure::{VERSIONS, failure};
+use crate::failure::{ErrorCode, VERSIONS, failure};
 use crate::host::Host;
 use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, unhex, why};
 use crate::sharing;
@@ -30,7 +31,7 @@ const PAGE_TIME: u64 = 1_500;
 /// Answers one request.
 pub fn handle(host: &dyn Host, request: &PeerRequest) -> PeerResponse {
     respond(host, request).unwrap_or_else(|failure| PeerResponse {
-        status: status(&failure.code),
+        status: failure.code.parse().map_or(500, ErrorCode::http_status),
         body: json(&ErrorBody { error: failure }),
     })
 }
@@ -50,7 +51,7 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
         (Method::Get, ["tables", table, "rows"]) => Body::Rows(read_order(host, request, table)?),
         (Method::Get, ["tables", table, "digest"]) => {
             let session = session(host, request)?;
-            Body::Digest(DigestOrder {
+            Body::Digest(DigestInstruction {
                 database: session.database,
                 table: (*table).to_owned(),
                 run: run(request)?.to_owned(),
@@ -58,11 +59,11 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
             })
         }
         (Method::Post, ["tables", table, "rows"]) => {
-            let order = read_order(host, request, table)?;
-            Body::Receive(ApplyOrder {
-                database: order.database,
-                table: order.table,
-                run: order.run,
+            let instruction = read_order(host, request, table)?;
+            Body::Receive(ApplyInstruction {
+                database: instruction.database,
+                table: instruction.table,
+                run: instruction.run,
                 strategy: parameter(request, "strategy").unwrap_or("skip").to_owned(),
             })
         }
@@ -75,14 +76,14 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
         (Method::Get, ["runs", _]) => {
             session(host, request)?;
             return Err(failure(
-                "unavailable",
+                ErrorCode::Unavailable,
                 "positions of runs are not told yet",
                 "pull instead of pushing",
             ));
         }
         _ => {
             return Err(failure(
-                "not-found",
+                ErrorCode::NotFound,
                 "there is nothing at this address",
                 VERSIONS,
             ));
@@ -120,7 +121,7 @@ fn list(
         }
         let shared = match share(host, session, summary, schemas, counts) {
             // Dropped between listing and describing.
-            Err(failure) if failure.code == "no-such-table" => continue,
+            Err(failure) if failure.code == ErrorCode::NoSuchTable => continue,
             shared => shared?,
         };
         bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
@@ -176,17 +177,17 @@ fn share(
 fn about_table(table: &str, error: Error) -> Failure {
     match error {
         Error::NotFound(_) => failure(
-            "no-such-table",
+            ErrorCode::NoSuchTable,
             format!("the other site has no table {table:?}"),
             "leave the name out to pull all that is shared",
         ),
         Error::Denied(_) => failure(
-            "denied",
+            ErrorCode::Denied,
             format!("table {table:?} is outside what the other site shares"),
             "ask the other site to share it",
         ),
         Error::Invalid(_) => failure(
-            "not-a-table",
+            ErrorCode::NotATable,
             format!(
                 "{table:?} is a view, a virtual or foreign table, or a partition at the other site, and only whole tables \
                  with rows of their own can be transferred"
@@ -197,9 +198,13 @@ fn about_table(table: &str, error: Error) -> Failure {
     }
 }
 
-fn read_order(host: &dyn Host, request: &PeerRequest, table: &str) -> Result<ReadOrder, Failure> {
+fn read_order(
+    host: &dyn Host,
+    request: &PeerRequest,
+    table: &str,
+) -> Result<ReadInstruction, Failure> {
     let session = session(host, request)?;
-    Ok(ReadOrder {
+    Ok(ReadInstruction {
         database: session.database,
         table: table.to_owned(),
         run: run(request)?.to_owned(),
@@ -209,7 +214,7 @@ fn read_order(host: &dyn Host, request: &PeerRequest, table: &str) -> Result<Rea
 
 /// Which rows the query asks for.
 fn selection(request: &PeerRequest) -> Result<Selection, Failure> {
-    let wrong = |what: &str| failure("bad-request", what, VERSIONS);
+    let wrong = |what: &str| failure(ErrorCode::BadRequest, what, VERSIONS);
     if let Some(key) = parameter(request, "after") {
         let key = unhex(key).ok_or_else(|| wrong("`after` is no key in hexadecimal digits"))?;
         return Ok(Selection::After(key));
@@ -233,14 +238,20 @@ fn selection(request: &PeerRequest) -> Result<Selection, Failure> {
 
 fn number(request: &PeerRequest, name: &str) -> Result<Option<u32>, Failure> {
     let parsed = parameter(request, name).map(str::parse).transpose();
-    parsed.map_err(|_| failure("bad-request", format!("`{name}` is no number"), VERSIONS))
+    parsed.map_err(|_| {
+        failure(
+            ErrorCode::BadRequest,
+            format!("`{name}` is no number"),
+            VERSIONS,
+        )
+    })
 }
 
 fn run(request: &PeerRequest) -> Result<&str, Failure> {
     let run = parameter(request, "run").filter(|run| is_run(run));
     run.ok_or_else(|| {
         failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             "the request names no run: 1 to 64 letters, digits and hyphens",
             VERSIONS,
         )
@@ -254,7 +265,7 @@ fn session(host: &dyn Host, request: &PeerRequest) -> Result<SessionDocument, Fa
 fn admission(request: &PeerRequest) -> Result<&str, Failure> {
     request.admission.as_deref().ok_or_else(|| {
         failure(
-            "unauthorized",
+            ErrorCode::Unauthorized,
             "this needs the token of a living session",
             "claim a code first",
         )
@@ -272,7 +283,7 @@ fn parameter<'a>(request: &'a PeerRequest, name: &str) -> Option<&'a str> {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         let message = format!("the body cannot be read: {}", why(&error));
-        failure("bad-request", message, VERSIONS)
+        failure(ErrorCode::BadRequest, message, VERSIONS)
     })
 }
 
@@ -281,23 +292,5 @@ fn json<T: Serialize>(document: &T) -> Body {
         Ok(json) => Body::Json(json),
         // Plain data with string keys always becomes JSON.
         Err(_) => Body::Empty,
-    }
-}
-
-fn status(code: &str) -> u16 {
-    match code {
-        "bad-request" => 400,
-        "unauthorized" => 401,
-        "denied" => 403,
-        "no-such-code" | "no-such-table" | "not-found" => 404,
-        "already-used" => 409,
-        "expired" | "owner-gone" => 410,
-        "not-a-table" => 422,
-        "incompatible-peer" => 426,
-        "limit" => 429,
-        "unavailable" => 501,
-        "busy" | "unreachable" => 503,
-        "timeout" => 504,
-        _ => 500,
     }
 }

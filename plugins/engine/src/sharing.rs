@@ -3,10 +3,10 @@
 use crate::component::exports::tombolo::sync::sharing::{
     Direction, Session, SessionState, ShareRequest,
 };
-use crate::component::tombolo::sync::transfers::Notice;
+use crate::component::tombolo::sync::transfers::RunEvent;
 use crate::component::tombolo::sync::types::{Error, Failure, SessionFacts, TableReport, Verdict};
 use crate::documents::{self, SessionDocument, VERSION};
-use crate::failure::{VERSIONS, failure, printable};
+use crate::failure::{ErrorCode, VERSIONS, failure, printable};
 use crate::host::Host;
 use crate::protocol::{Claim, Claimed, MAX_CLAIMER, PROTOCOL, ROW_FORMAT, check_reports, hex};
 
@@ -29,14 +29,14 @@ const MAX_LIFETIME: u64 = 7 * 24 * 60 * 60 * 1_000;
 pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure> {
     if request.direction == Direction::Receive {
         return Err(failure(
-            "unavailable",
+            ErrorCode::Unavailable,
             "sessions that receive rows are not there yet",
             "let the other site share, and pull from it",
         ));
     }
     if request.expires_in == 0 || request.expires_in > MAX_LIFETIME {
         return Err(failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             "a code can be claimed for at most a week, and for some time",
             "use a duration such as 10m or 2h",
         ));
@@ -66,7 +66,7 @@ pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure
         }
     }
     Err(failure(
-        "internal",
+        ErrorCode::Internal,
         "no unused code was found",
         "the session rules make too few different codes",
     ))
@@ -106,7 +106,7 @@ pub fn list(host: &dyn Host) -> Result<Vec<Session>, Failure> {
 pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
     if claim.protocol != PROTOCOL || claim.row_format != ROW_FORMAT {
         return Err(failure(
-            "incompatible-peer",
+            ErrorCode::IncompatiblePeer,
             format!("this site speaks protocol {PROTOCOL} with row format {ROW_FORMAT}"),
             VERSIONS,
         ));
@@ -115,7 +115,7 @@ pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
         || claim.claimer.chars().count() > MAX_CLAIMER
     {
         return Err(failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             format!(
                 "a claimer secret has 32 to 128 bytes, a claimer's name at most {MAX_CLAIMER} characters"
             ),
@@ -125,7 +125,7 @@ pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
     let claimer = hex(&host.sha256(claim.claimer_secret.as_bytes()));
     for _ in 0..RACES {
         let (mut session, mut version) = find(host, &claim.code)?;
-        match judge(host, &session, &claimer)? {
+        match decide(host, &session, &claimer)? {
             Verdict::Admit => {
                 let who = printable(&claim.claimer);
                 session.claimed_by = Some(claimer.clone());
@@ -134,7 +134,7 @@ pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
                 let won = documents::put(host, &key(&session.code), &session, Some(version))?;
                 let Some(own) = won else { continue };
                 version = own;
-                host.publish(&session.code, &Notice::Claimed(who))?;
+                host.publish(&session.code, &RunEvent::Claimed(who))?;
             }
             // A claimer that won and was never let in, because something broke in between, comes here too.
             Verdict::Renew => {}
@@ -145,7 +145,7 @@ pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
         }
     }
     Err(failure(
-        "busy",
+        ErrorCode::Busy,
         "too many claims of this code came at the same time",
         "try again",
     ))
@@ -208,7 +208,7 @@ pub fn done(host: &dyn Host, admission: &str, reports: Vec<TableReport>) -> Resu
         session.done = true;
         if documents::put(host, &key(&session.code), &session, Some(version))?.is_some() {
             host.revoke(admission)?;
-            host.publish(&session.code, &Notice::Finished(reports))?;
+            host.publish(&session.code, &RunEvent::Finished(reports))?;
             return Ok(());
         }
     }
@@ -219,7 +219,7 @@ pub fn done(host: &dyn Host, admission: &str, reports: Vec<TableReport>) -> Resu
 pub fn sent(host: &dyn Host, admission: &str, report: TableReport) -> Result<(), Error> {
     let code = documents::get::<String>(host, &admission_key(admission));
     match code.map_err(|failure| Error::Other(failure.message))? {
-        Some((code, _)) => host.publish(&code, &Notice::Sent(report)),
+        Some((code, _)) => host.publish(&code, &RunEvent::Sent(report)),
         None => Ok(()),
     }
 }
@@ -233,12 +233,12 @@ pub fn owner_gone(host: &dyn Host, owner: &str) -> Result<(), Error> {
         if let Some(admission) = &session.admission {
             host.revoke(admission)?;
         }
-        host.publish(&session.code, &Notice::Failed(ended()))?;
+        host.publish(&session.code, &RunEvent::Failed(ended()))?;
     }
     Ok(())
 }
 
-fn judge(host: &dyn Host, session: &SessionDocument, claimer: &str) -> Result<Verdict, Failure> {
+fn decide(host: &dyn Host, session: &SessionDocument, claimer: &str) -> Result<Verdict, Failure> {
     let facts = SessionFacts {
         now: host.now(),
         expires_at: session.expires_at,
@@ -247,13 +247,13 @@ fn judge(host: &dyn Host, session: &SessionDocument, claimer: &str) -> Result<Ve
         same_claimer: session.claimed_by.as_deref() == Some(claimer),
         done: session.done,
     };
-    Ok(host.judge(facts)?)
+    Ok(host.decide(facts)?)
 }
 
 fn find(host: &dyn Host, code: &str) -> Result<(SessionDocument, u64), Failure> {
     let unknown = || {
         failure(
-            "no-such-code",
+            ErrorCode::NoSuchCode,
             "the code is not known here",
             "check it for typing errors, and the address; a code ends with `tombolo share`",
         )
@@ -274,25 +274,29 @@ fn find(host: &dyn Host, code: &str) -> Result<(SessionDocument, u64), Failure> 
 
 fn refusal(verdict: Verdict) -> Failure {
     match verdict {
-        Verdict::Admit | Verdict::Renew => failure("internal", "a claim was not decided", VERSIONS),
+        Verdict::Admit | Verdict::Renew => {
+            failure(ErrorCode::Internal, "a claim was not decided", VERSIONS)
+        }
         Verdict::AlreadyUsed => failure(
-            "already-used",
+            ErrorCode::AlreadyUsed,
             "the code has been used already",
             "each code works once: ask the other site for a new one",
         ),
         Verdict::Expired => failure(
-            "expired",
+            ErrorCode::Expired,
             "the code has expired",
             "ask the other site for a new one",
         ),
         Verdict::OwnerGone => ended(),
-        Verdict::Other(reason) => failure("denied", printable(&reason), "ask the other site"),
+        Verdict::Other(reason) => {
+            failure(ErrorCode::Denied, printable(&reason), "ask the other site")
+        }
     }
 }
 
 fn ended() -> Failure {
     failure(
-        "owner-gone",
+        ErrorCode::OwnerGone,
         "the session has ended at the other site",
         "ask the other site to share again",
     )

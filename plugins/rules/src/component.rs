@@ -27,8 +27,8 @@ impl exports::tombolo::sync::sessions::Guest for Rules {
         Ok(sessions::normalize(&code))
     }
 
-    fn judge(facts: SessionFacts) -> Result<Verdict, Error> {
-        Ok(sessions::judge(&facts))
+    fn decide(facts: SessionFacts) -> Result<Verdict, Error> {
+        Ok(sessions::decide(&facts))
     }
 }
 

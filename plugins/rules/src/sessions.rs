@@ -61,7 +61,7 @@ pub fn normalize(code: &str) -> String {
 ///    This stands before the clock, which runs for first claims only.
 /// 4. Whoever is left makes a first claim, and that has to come in time.
 #[must_use]
-pub fn judge(facts: &SessionFacts) -> Verdict {
+pub fn decide(facts: &SessionFacts) -> Verdict {
     if facts.done {
         Verdict::AlreadyUsed
     } else if !facts.owner_alive {
@@ -132,7 +132,7 @@ mod tests {
             let bit = |position: u32| bits & (1 << position) != 0;
             let (done, owner_alive, claimed, same_claimer, late) =
                 (bit(0), bit(1), bit(2), bit(3), bit(4));
-            let verdict = judge(&SessionFacts {
+            let verdict = decide(&SessionFacts {
                 now: if late { 1_000 } else { 999 },
                 expires_at: 1_000,
                 owner_alive,

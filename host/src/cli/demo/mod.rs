@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tombolo::bindings::types::Failure;
-use tombolo::failure::failure;
+use tombolo::failure::{ErrorCode, failure};
 
 use super::event::Event;
 use super::output::Output;
@@ -23,7 +23,7 @@ pub async fn run(output: &Output) -> Result<(), Failure> {
     let folder = tempfile::Builder::new().prefix("tombolo-demo-").tempdir()?;
     let mut sites = Sites::new(folder.path())?;
     let outcome = signals
-        .unless(demonstrate(&folder, &mut sites, output))
+        .or_signal(demonstrate(&folder, &mut sites, output))
         .await;
     // Before the folder, in which they write.
     sites.end().await;
@@ -102,7 +102,7 @@ fn tell(tables: &[Comparison], time: Duration, output: &Output) -> Result<(), Fa
     ));
     if differences > 0 || rows != shop::ROWS {
         return Err(failure(
-            "demo-differs",
+            ErrorCode::DemoDiffers,
             format!("{differences} of {rows} rows differ between the two files"),
             "please report this",
         ));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tombolo::bindings::types::Failure;
-use tombolo::failure::failure;
+use tombolo::failure::{ErrorCode, failure};
 
 use super::super::announcement::{announcement, claimed_line, sent_line};
 use super::super::event::Event;
@@ -145,7 +145,7 @@ fn read(line: &str) -> Result<Value, Failure> {
     let event: Value = serde_json::from_str(line).map_err(|_| silent("share"))?;
     if event.get("event").and_then(Value::as_str) == Some("error") {
         return Err(failure(
-            &text(&event, "code")?,
+            text(&event, "code")?.parse().unwrap_or(ErrorCode::Internal),
             text(&event, "message")?,
             text(&event, "hint")?,
         ));
@@ -193,7 +193,7 @@ fn succeeded(verb: &str, status: ExitStatus) -> Result<(), Failure> {
         return Ok(());
     }
     Err(failure(
-        "internal",
+        ErrorCode::Internal,
         format!("`tombolo {verb}` of the demo failed: {status}"),
         "what it printed says why",
     ))
@@ -201,7 +201,7 @@ fn succeeded(verb: &str, status: ExitStatus) -> Result<(), Failure> {
 
 fn silent(verb: &str) -> Failure {
     failure(
-        "internal",
+        ErrorCode::Internal,
         format!("`tombolo {verb}` of the demo did not say what was expected"),
         "what it printed says why",
     )

@@ -4,7 +4,7 @@
 use super::arrived::Arrived;
 use super::connection::Session;
 use super::error;
-use super::ledger::Seen;
+use super::ledger::Verification;
 use super::loading::Loading;
 use super::staging::{Rows, STAGING};
 use super::writing::Written;
@@ -66,7 +66,7 @@ pub(super) struct Refused {
     pub reason: String,
 }
 
-fn add(done: &mut (ChunkCounts, Seen), (counts, seen): (ChunkCounts, Seen)) {
+fn add(done: &mut (ChunkCounts, Verification), (counts, seen): (ChunkCounts, Verification)) {
     done.0 += counts;
     done.1 |= seen;
 }
@@ -78,7 +78,7 @@ impl Loading {
         session: &mut Session,
     ) -> Result<ChunkCounts, DatabaseError> {
         let last_key = self.chunk.last_key.clone();
-        if self.is_straight() {
+        if self.is_direct() {
             let counts = ChunkCounts {
                 created: self.chunk.rows,
                 ..ChunkCounts::default()
@@ -110,10 +110,10 @@ impl Loading {
             self.not_changed(&cells);
             counts.failed += 1;
         }
-        let forgiven = self.rejects.forgiven();
+        let retried = self.rejects.retried();
         self.ledger.changed(&self.chunk.changed);
         self.ledger
-            .advance(session, counts, last_key, forgiven)
+            .advance(session, counts, last_key, retried)
             .await?;
         Ok(counts)
     }
@@ -122,12 +122,12 @@ impl Loading {
         &self,
         session: &mut Session,
         refused: &mut Vec<Refused>,
-    ) -> Result<(ChunkCounts, Seen), DatabaseError> {
+    ) -> Result<(ChunkCounts, Verification), DatabaseError> {
         let whole = Range {
             after: self.received,
             last: self.received + self.chunk.rows,
         };
-        let mut done = (ChunkCounts::default(), Seen::default());
+        let mut done = (ChunkCounts::default(), Verification::default());
         let mut alone: Vec<Refused> = Vec::new();
         let mut ranges = Vec::new();
         if self.is_sliced() || !self.attempted(session, Rows::All, &mut done).await? {
@@ -185,7 +185,7 @@ impl Loading {
         &self,
         session: &mut Session,
         rows: Rows,
-        done: &mut (ChunkCounts, Seen),
+        done: &mut (ChunkCounts, Verification),
     ) -> Result<bool, DatabaseError> {
         let outcome = self.attempt(session, rows).await?;
         Ok(outcome.map(|applied| add(done, applied)).is_ok())
@@ -196,7 +196,7 @@ impl Loading {
         &self,
         session: &mut Session,
         rows: Rows,
-    ) -> Result<Result<(ChunkCounts, Seen), String>, DatabaseError> {
+    ) -> Result<Result<(ChunkCounts, Verification), String>, DatabaseError> {
         let mut differing = 0;
         for attempt in 0..ATTEMPTS {
             // Slices are for finding rows, and a wrong guess would look like one.

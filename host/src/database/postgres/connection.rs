@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const OLDEST_VERSION: u32 = 120_000;
 
 /// Everything that changes how values are printed or how long we may take, whatever the role's or database's defaults.
-/// Notices are for people at a prompt, and those of triggers can quote values.
+/// RunEvents are for people at a prompt, and those of triggers can quote values.
 const SETTINGS: &str = "\
     SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \

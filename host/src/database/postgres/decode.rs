@@ -129,7 +129,7 @@ impl CopyReader {
         Ok(true)
     }
 
-    /// The length of the row in front, if all of it is there. Notices the trailer.
+    /// The length of the row in front, if all of it is there. RunEvents the trailer.
     fn row_length(&mut self) -> Result<Option<usize>, DecodeError> {
         let Some((count, mut rest)) = self.buffer.split_first_chunk::<2>() else {
             return Ok(None);

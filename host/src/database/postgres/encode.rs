@@ -14,7 +14,7 @@ use crate::rows::{CellRef, EncodedCell, temporal};
 
 /// Where an incoming column goes.
 #[derive(Clone, Debug)]
-pub(super) struct Conversion {
+pub(super) struct ColumnEncoding {
     pub incoming: LogicalType,
     pub local: LogicalType,
     pub carrier: Carrier,
@@ -22,7 +22,7 @@ pub(super) struct Conversion {
     pub check_documents: bool,
 }
 
-impl Conversion {
+impl ColumnEncoding {
     /// Appends a cell of a row that arrived, without a look at what both sides write alike; see [`Self::encode`].
     pub(super) fn pass(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
         match (&self.incoming, self.carrier) {
@@ -107,7 +107,7 @@ impl Conversion {
             Carrier::Float8 => out.put_f64(double(value)?),
             Carrier::Numeric(limit) => with_digits(value, |digits| {
                 let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
-                match number.misfit(limit) {
+                match number.unrepresentable(limit) {
                     Some(reason) => Err(reason),
                     None => {
                         number.encode(out);
@@ -218,8 +218,8 @@ mod tests {
     use crate::database::postgres::widened::Scratch;
     use proptest::prelude::*;
 
-    fn conversion(incoming: LogicalType, carrier: Carrier) -> Conversion {
-        Conversion {
+    fn encoding(incoming: LogicalType, carrier: Carrier) -> ColumnEncoding {
+        ColumnEncoding {
             local: incoming.clone(),
             incoming,
             carrier,
@@ -297,7 +297,7 @@ mod tests {
         fn what_goes_in_comes_out((logical, carrier, cell) in native()) {
             for incoming in [logical.clone(), LogicalType::Any] {
                 let mut out = BytesMut::new();
-                let encoded = conversion(incoming.clone(), carrier).encode((&cell).into(), &mut out);
+                let encoded = encoding(incoming.clone(), carrier).encode((&cell).into(), &mut out);
                 if incoming == LogicalType::Any && encoded.is_err() {
                     continue;
                 }
@@ -322,9 +322,9 @@ mod tests {
                 LogicalType::Date,
                 LogicalType::Time,
             ] {
-                let conversion = conversion(incoming, carrier);
-                let _ = conversion.encode(CellRef::Text(&text), &mut BytesMut::new());
-                let _ = conversion.encode(CellRef::Integer(number), &mut BytesMut::new());
+                let encoding = encoding(incoming, carrier);
+                let _ = encoding.encode(CellRef::Text(&text), &mut BytesMut::new());
+                let _ = encoding.encode(CellRef::Integer(number), &mut BytesMut::new());
             }
         }
     }
@@ -346,7 +346,7 @@ mod tests {
             (LogicalType::Time, text, CellRef::Integer(-1)),
             (LogicalType::Time, text, CellRef::Integer(86_400_000_001)),
         ] {
-            let encoded = conversion(incoming, carrier).encode(cell, &mut BytesMut::new());
+            let encoded = encoding(incoming, carrier).encode(cell, &mut BytesMut::new());
             assert!(encoded.is_err(), "{cell:?}");
         }
     }
@@ -368,7 +368,7 @@ mod tests {
             (LogicalType::Integer, Carrier::Int2, CellRef::Text("secret")),
             (LogicalType::Json, Carrier::Json, CellRef::Text("secret")),
         ] {
-            let reason = conversion(incoming, carrier)
+            let reason = encoding(incoming, carrier)
                 .encode(cell, &mut BytesMut::new())
                 .unwrap_err();
             assert!(!reason.contains("secret"), "{reason}");

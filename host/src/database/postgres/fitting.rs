@@ -2,13 +2,13 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::encode::Conversion;
+use super::encode::ColumnEncoding;
 use super::loading::Loading;
 use super::lossy;
 use super::reading_back::digest_of;
 use super::types::ColumnType;
 use crate::bindings::types::LogicalType;
-use crate::database::{DatabaseError, Misfit};
+use crate::database::{DatabaseError, Unrepresentable};
 use crate::rows::{CellRef, RowBlock, RowRef};
 
 /// One column on its way in.
@@ -16,7 +16,7 @@ pub(super) struct Column {
     pub(super) name: String,
     pub(super) incoming: LogicalType,
     pub(super) kind: ColumnType,
-    pub(super) conversion: Conversion,
+    pub(super) encoding: ColumnEncoding,
     /// Whether the nearest value takes the place of one that does not fit.
     pub(super) lossy: bool,
     pub(super) nullable: bool,
@@ -27,11 +27,11 @@ impl Column {
     fn put_nearest(&self, cell: CellRef<'_>, out: &mut BytesMut) -> bool {
         let before = out.len();
         if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.carrier) {
-            let conversion = Conversion {
+            let encoding = ColumnEncoding {
                 incoming,
-                ..self.conversion.clone()
+                ..self.encoding.clone()
             };
-            if conversion.encode((&cell).into(), out).is_ok() {
+            if encoding.encode((&cell).into(), out).is_ok() {
                 return true;
             }
             out.truncate(before);
@@ -59,12 +59,12 @@ impl Loading {
         let mut changed = vec![0; self.columns.len()];
         for row in block.rows() {
             position += 1;
-            if !self.is_straight() {
+            if !self.is_direct() {
                 self.key_order.follow(row);
             }
             let before = out.len();
             match self.pass_row(position, row, &mut out) {
-                Ok(_) if self.is_straight() => {
+                Ok(_) if self.is_direct() => {
                     let row = out.get(before..).unwrap_or_default();
                     self.chunk.sent.add(digest_of(row));
                 }
@@ -75,9 +75,12 @@ impl Loading {
                         }
                     }
                 }
-                Err(DatabaseError::Misfit(misfit)) => {
+                Err(DatabaseError::Unrepresentable(unrepresentable)) => {
                     out.truncate(before);
-                    let reason = format!("column {:?}: {}", misfit.column, misfit.reason);
+                    let reason = format!(
+                        "column {:?}: {}",
+                        unrepresentable.column, unrepresentable.reason
+                    );
                     if self.chunk.unfit.len() as u64 >= self.rejects.left() {
                         return Err(self.rejects.too_many(&reason));
                     }
@@ -100,7 +103,7 @@ impl Loading {
         let mut changed = Vec::new();
         for (column, cell) in self.columns.iter().zip(&cells) {
             let mut field = BytesMut::new();
-            if column.conversion.encode(cell.into(), &mut field).is_ok() {
+            if column.encoding.encode(cell.into(), &mut field).is_ok() {
                 continue;
             }
             if !column.lossy || !column.put_nearest(cell.into(), &mut field) {
@@ -138,16 +141,16 @@ impl Loading {
                 break;
             };
             let before = out.len();
-            let Err(reason) = column.conversion.pass(cell, out) else {
+            let Err(reason) = column.encoding.pass(cell, out) else {
                 continue;
             };
-            if self.is_straight() {
-                return Err(self.not_straight());
+            if self.is_direct() {
+                return Err(self.needs_staging());
             }
             out.truncate(before);
             match cell.decode() {
                 Some(cell) if column.lossy && column.put_nearest(cell, out) => changed.push(at),
-                _ => return Err(self.misfit(position, &column.name, reason)),
+                _ => return Err(self.unrepresentable(position, &column.name, reason)),
             }
         }
         Ok(changed)
@@ -162,24 +165,24 @@ impl Loading {
     ) -> Result<(), DatabaseError> {
         self.begin_row(-i64::try_from(position).unwrap_or(i64::MAX), out);
         for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.conversion.encode(cell, out);
-            fits.map_err(|reason| self.misfit(position, &column.name, reason))?;
+            let fits = column.encoding.encode(cell, out);
+            fits.map_err(|reason| self.unrepresentable(position, &column.name, reason))?;
         }
         Ok(())
     }
 
     fn begin_row(&self, number: i64, out: &mut BytesMut) {
         // PostgreSQL has at most 1 600 columns; the staging has one more.
-        let fields = self.columns.len() + usize::from(!self.is_straight());
+        let fields = self.columns.len() + usize::from(!self.is_direct());
         out.put_i16(i16::try_from(fields).unwrap_or(i16::MAX));
-        if !self.is_straight() {
+        if !self.is_direct() {
             out.put_i32(8);
             out.put_i64(number);
         }
     }
 
-    fn misfit(&self, position: u64, column: &str, reason: String) -> DatabaseError {
-        DatabaseError::from(Misfit {
+    fn unrepresentable(&self, position: u64, column: &str, reason: String) -> DatabaseError {
+        DatabaseError::from(Unrepresentable {
             table: self.local.relation.table.clone(),
             row: position.to_string(),
             column: column.to_owned(),

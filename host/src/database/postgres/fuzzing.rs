@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::decode::{self, CopyReader};
-use super::encode::{Conversion, end_copy, start_copy};
+use super::encode::{ColumnEncoding, end_copy, start_copy};
 use super::numeric::{self, Decimal};
 use super::types::{CatalogType, ColumnType};
 use super::widened::Scratch;
@@ -47,14 +47,14 @@ impl Column {
         incoming: &LogicalType,
         cell: CellRef<'_>,
     ) -> Result<Option<Vec<u8>>, String> {
-        let conversion = Conversion {
+        let encoding = ColumnEncoding {
             incoming: incoming.clone(),
             local: self.0.logical.clone(),
             carrier: self.0.carrier,
             check_documents: true,
         };
         let mut field = BytesMut::new();
-        conversion.encode(cell, &mut field)?;
+        encoding.encode(cell, &mut field)?;
         let (length, data) = field.split_first_chunk::<4>().ok_or("no length")?;
         match i32::from_be_bytes(*length) {
             -1 => Ok(None),
@@ -111,7 +111,7 @@ pub fn copy_stream(rows: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn decimal_round_trip(text: &str) -> Option<String> {
     let number = Decimal::parse(text)?;
-    if number.misfit(None).is_some() {
+    if number.unrepresentable(None).is_some() {
         return None;
     }
     let mut data = Vec::new();

@@ -12,14 +12,14 @@ use crate::rows::RowBlock;
 
 /// What the looks at stored rows found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct Verification {
     /// Some rows could not be looked at.
     pub unread: bool,
     /// Triggers made something else of some rows.
     pub altered: bool,
 }
 
-impl std::ops::BitOrAssign for Seen {
+impl std::ops::BitOrAssign for Verification {
     fn bitor_assign(&mut self, other: Self) {
         self.unread |= other.unread;
         self.altered |= other.altered;
@@ -30,8 +30,8 @@ impl std::ops::BitOrAssign for Seen {
 struct LedgerRow {
     next: i64,
     digest: u128,
-    straight: bool,
-    seen: Seen,
+    direct: bool,
+    seen: Verification,
     changed: Changed,
     entry: LedgerEntry,
 }
@@ -48,7 +48,7 @@ pub(super) async fn entry(
     Ok(find(session, run, table).await?.map(|row| row.entry))
 }
 
-/// Keeps that a complete table holds what went straight into it.
+/// Keeps that a complete table holds what went directly into it.
 pub(super) async fn read_back(
     session: &mut Session,
     run: &str,
@@ -56,7 +56,7 @@ pub(super) async fn read_back(
 ) -> Result<(), DatabaseError> {
     session
         .execute(
-            query("UPDATE tombolo.ledger SET straight = false WHERE run = $1 AND table_name = $2 AND done")
+            query("UPDATE tombolo.ledger SET direct = false WHERE run = $1 AND table_name = $2 AND done")
                 .bind(run.to_owned())
                 .bind(table.to_owned()),
         )
@@ -73,7 +73,7 @@ async fn find(
         .row(
             query(
                 "SELECT next_seq, digest, created, updated, same, skipped, failed, last_key, snapshot, snapshots, made, \
-                 done, description, straight, unread, altered, changed FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
+                 done, description, direct, unread, altered, changed FROM tombolo.ledger WHERE run = $1 AND table_name = $2",
             )
             .bind(run.to_owned())
             .bind(table.to_owned()),
@@ -92,8 +92,8 @@ fn read(row: &PgRow) -> Result<LedgerRow, DatabaseError> {
     let snapshots: i32 = column(row, 9)?;
     Ok(LedgerRow {
         next: column(row, 0)?,
-        straight: column(row, 13)?,
-        seen: Seen {
+        direct: column(row, 13)?,
+        seen: Verification {
             unread: column(row, 14)?,
             altered: column(row, 15)?,
         },
@@ -123,12 +123,12 @@ pub(super) struct Ledger {
     run: String,
     table: String,
     next: i64,
-    /// Whether all rows so far went straight into the table, and were not read back.
-    straight: bool,
+    /// Whether all rows so far went directly into the table, and were not read back.
+    direct: bool,
     /// The chunk under way included.
-    seen: Seen,
+    seen: Verification,
     /// Without the chunk under way.
-    seen_before: Seen,
+    seen_before: Verification,
     counts: ChunkCounts,
     /// The chunk under way included.
     changed: Changed,
@@ -171,7 +171,7 @@ impl Ledger {
             run: load.run.clone(),
             table: table.to_owned(),
             next: row.next,
-            straight: row.straight,
+            direct: row.direct,
             seen: row.seen,
             seen_before: row.seen,
             unreported: match load.retry {
@@ -195,22 +195,22 @@ impl Ledger {
         self.new_snapshot = another.then(|| snapshot.to_owned());
     }
 
-    /// Whether rows may go straight into the table.
-    pub(super) fn is_straight(&self) -> bool {
-        self.straight
+    /// Whether rows may go directly into the table.
+    pub(super) fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// From now on rows go through a staging. `retry`: only the rows of now are reported.
-    pub(super) fn end_straight(&mut self, retry: bool) {
-        // Nobody looked at those that went straight in, and what is there is not theirs alone any more.
-        let unread = self.straight && !retry && self.counts.received() > 0;
+    pub(super) fn end_direct(&mut self, retry: bool) {
+        // Nobody looked at those that went directly in, and what is there is not theirs alone any more.
+        let unread = self.direct && !retry && self.counts.received() > 0;
         self.seen.unread |= unread;
         self.seen_before.unread |= unread;
-        self.straight = false;
+        self.direct = false;
     }
 
     /// What a look at rows of the chunk under way found.
-    pub(super) fn saw(&mut self, seen: Seen) {
+    pub(super) fn saw(&mut self, seen: Verification) {
         self.seen |= seen;
     }
 
@@ -243,13 +243,13 @@ impl Ledger {
     }
 
     /// Counts a chunk, inside of its transaction, unless somebody else did. [`Self::committed`] follows its commit.
-    /// `forgiven`: rejects of earlier chunks that arrived again in this one.
+    /// `retried`: rejects of earlier chunks that arrived again in this one.
     pub(super) async fn advance(
         &self,
         session: &mut Session,
         counts: ChunkCounts,
         last_key: Option<Vec<u8>>,
-        forgiven: u64,
+        retried: u64,
     ) -> Result<(), DatabaseError> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let digest = self.digest.wrapping_add(self.staged_digest);
@@ -259,7 +259,7 @@ impl Ledger {
                     "UPDATE tombolo.ledger SET next_seq = next_seq + 1, last_key = $4, created = created + $5, \
                      updated = updated + $6, same = same + $7, skipped = skipped + $8, failed = failed + $9 - $14, \
                      digest = $10, snapshot = coalesce($11, snapshot), snapshots = snapshots + $12, \
-                     straight = straight AND $13, unread = $15, altered = $16, changed = $17, \
+                     direct = direct AND $13, unread = $15, altered = $16, changed = $17, \
                      updated_at = now() WHERE run = $1 AND table_name = $2 AND next_seq = $3",
                 )
                 .bind(self.run.clone())
@@ -274,8 +274,8 @@ impl Ledger {
                 .bind(digest.to_be_bytes().to_vec())
                 .bind(self.new_snapshot.clone())
                 .bind(i32::from(self.new_snapshot.is_some()))
-                .bind(self.straight)
-                .bind(number(forgiven))
+                .bind(self.direct)
+                .bind(number(retried))
                 .bind(self.seen.unread)
                 .bind(self.seen.altered)
                 .bind(serde_json::json!(self.changed).to_string()),
@@ -288,12 +288,12 @@ impl Ledger {
     }
 
     /// The chunk that was counted is committed.
-    pub(super) fn committed(&mut self, counts: ChunkCounts, forgiven: u64) {
+    pub(super) fn committed(&mut self, counts: ChunkCounts, retried: u64) {
         self.next += 1;
         self.seen_before = self.seen;
         self.changed_before.clone_from(&self.changed);
         self.counts += counts;
-        self.counts.failed -= forgiven.min(self.counts.failed);
+        self.counts.failed -= retried.min(self.counts.failed);
         self.digest = self
             .digest
             .wrapping_add(std::mem::take(&mut self.staged_digest));
@@ -329,14 +329,14 @@ impl Ledger {
         Err(taken(&self.table))
     }
 
-    /// Keeps that the complete table holds what went straight into it.
+    /// Keeps that the complete table holds what went directly into it.
     pub(super) async fn was_read_back(&self, session: &mut Session) -> Result<(), DatabaseError> {
         read_back(session, &self.run, &self.table).await
     }
 
     /// What is known of the complete table, which has these triggers.
     pub(super) fn loaded(&self, triggers: Vec<String>) -> Loaded {
-        let stored = if self.straight {
+        let stored = if self.direct {
             Stored::Unverified("it has to be read back".to_owned())
         } else if self.seen.altered {
             Stored::ChangedBy(triggers)
@@ -349,7 +349,7 @@ impl Ledger {
             counts: self.counts,
             snapshots: self.snapshots,
             stored,
-            digest: self.straight.then_some(self.digest),
+            digest: self.direct.then_some(self.digest),
             changed: self.reported_changes(),
         }
     }

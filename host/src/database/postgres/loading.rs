@@ -2,7 +2,7 @@
 
 use super::connection::Session;
 use super::constraints::Constraints;
-use super::encode::Conversion;
+use super::encode::ColumnEncoding;
 use super::fitting::Column;
 use super::key_order::KeyOrder;
 use super::ledger::{Changed, Ledger};
@@ -13,7 +13,7 @@ use super::settling::Conflicts;
 use super::staging::{STAGING, StagedColumn};
 use super::types::Carrier;
 use super::{error, plan};
-use crate::bindings::types::{LogicalType, MisfitPolicy, Stored};
+use crate::bindings::types::{Conversion, LogicalType, Stored};
 use crate::database::{ChunkCounts, DatabaseError, Loaded, TableLoad};
 use crate::rows::{BlockBuilder, BucketDigest, CellRef, RowBlock};
 
@@ -37,7 +37,7 @@ pub(super) struct Chunk {
     pub(super) unfit: Vec<(u64, String)>,
     /// Whether texts are known to be what their types would print.
     pub(super) exact_casts: bool,
-    /// The rows as they were sent straight into the table.
+    /// The rows as they were sent directly into the table.
     pub(super) sent: BucketDigest,
 }
 
@@ -52,16 +52,16 @@ pub(super) struct Loading {
     pub(super) ledger: Ledger,
     pub(super) rejects: Rejects,
     /// Whether what a component saw of existing rows may not change until the commit.
-    judged: bool,
+    row_by_row: bool,
     /// Whether rows go into the table itself: it is this run's, and takes them as they are.
-    straight: bool,
+    direct: bool,
     /// Whether rows are read as they arrived: decimals of SQLite come as numbers of several kinds, and are read as texts.
     has_one_form: bool,
     /// Whether what is staged would be read as it arrived.
     pub(super) as_it_is: bool,
     /// Rows committed, those of earlier attempts of the run included.
     pub(super) received: u64,
-    /// The rows that this attempt sent straight into the table and committed.
+    /// The rows that this attempt sent directly into the table and committed.
     pub(super) sent: BucketDigest,
     /// Of the plan's keys in the chunk.
     pub(super) key_order: KeyOrder,
@@ -93,13 +93,13 @@ impl Loading {
             .iter()
             .zip(&merge.columns)
             .all(has_one_form);
-        if !load.straight
+        if !load.direct
             || load.create.is_none()
             || load.plan.regenerate_key
             || !constraints.triggers.is_empty()
             || !as_it_is
         {
-            ledger.end_straight(load.retry);
+            ledger.end_direct(load.retry);
         }
         let key: Vec<usize> = load
             .incoming
@@ -118,7 +118,7 @@ impl Loading {
         };
         // Another key would be that of another row.
         let may_change = |name: &String| {
-            load.misfits_of(name) == MisfitPolicy::Lossy
+            load.conversion_of(name) == Conversion::Lossy
                 && !load.incoming.primary_key.contains(name)
                 && !load.plan.key.contains(name)
         };
@@ -140,7 +140,7 @@ impl Loading {
                     .is_some_and(|(column, _)| column.nullable),
                 name: incoming.name,
                 kind: staged.kind.clone(),
-                conversion: Conversion {
+                encoding: ColumnEncoding {
                     incoming: incoming.logical.clone(),
                     local: staged.kind.logical.clone(),
                     carrier: staged.kind.carrier,
@@ -157,8 +157,8 @@ impl Loading {
             constraints,
             columns,
             key,
-            judged: load.judged,
-            straight: ledger.is_straight(),
+            row_by_row: load.row_by_row,
+            direct: ledger.is_direct(),
             has_one_form,
             as_it_is: as_it_is && has_one_form,
             ledger,
@@ -186,7 +186,7 @@ impl Loading {
         self.ledger.read_from(snapshot);
     }
 
-    /// What is known of the complete table, as far as this connection can tell. `read_back`: what went straight into it
+    /// What is known of the complete table, as far as this connection can tell. `read_back`: what went directly into it
     /// was found in it.
     pub(super) fn loaded(&self, read_back: bool) -> Loaded {
         let mut loaded = self.ledger.loaded(self.constraints.trigger_names());
@@ -210,10 +210,10 @@ impl Loading {
         }
     }
 
-    /// Where rows go: straight into the table, or into the staging.
+    /// Where rows go: directly into the table, or into the staging.
     pub(super) fn copy_statement(&self) -> String {
-        if self.straight {
-            self.merge.copy_straight()
+        if self.direct {
+            self.merge.copy_direct()
         } else {
             format!("COPY {STAGING} FROM STDIN (FORMAT binary)")
         }
@@ -222,20 +222,20 @@ impl Loading {
     /// What begins a chunk's transaction. In one that is repeatable, a row that somebody else changed after it was judged
     /// ends the chunk, and it comes again.
     pub(super) fn isolation(&self) -> &'static str {
-        match self.judged {
+        match self.row_by_row {
             true => "REPEATABLE READ",
             false => "READ COMMITTED",
         }
     }
 
-    /// Whether rows go straight into the table.
-    pub(super) fn is_straight(&self) -> bool {
-        self.straight
+    /// Whether rows go directly into the table.
+    pub(super) fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// The rows have to be loaded again, through a staging.
-    pub(super) fn not_straight(&self) -> DatabaseError {
-        DatabaseError::NotStraight {
+    pub(super) fn needs_staging(&self) -> DatabaseError {
+        DatabaseError::NeedsStaging {
             table: self.local.relation.table.clone(),
         }
     }
@@ -261,7 +261,7 @@ impl Loading {
     /// Notes that a block is staged.
     pub(super) fn count_staged(&mut self, block: &RowBlock) {
         self.ledger.staged(block);
-        if !self.straight {
+        if !self.direct {
             let before = self.received + self.chunk.rows;
             self.chunk.blocks.push((before, block.clone()));
         }
@@ -299,7 +299,7 @@ impl Loading {
 
     /// The chunk is in the table.
     pub(super) fn committed(&mut self, counts: ChunkCounts) {
-        self.ledger.committed(counts, self.rejects.forgiven());
+        self.ledger.committed(counts, self.rejects.retried());
         self.rejects.committed();
         self.received += self.chunk.rows;
         self.sent.add(self.chunk.sent);

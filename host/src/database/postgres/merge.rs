@@ -58,7 +58,7 @@ impl Merge {
     }
 
     /// Copies rows into the table itself.
-    pub(super) fn copy_straight(&self) -> String {
+    pub(super) fn copy_direct(&self) -> String {
         let names = list(&self.columns, |column| quote(&column.name));
         let name = self.relation.name();
         format!("COPY {name} ({names}) FROM STDIN (FORMAT binary)")

@@ -171,7 +171,7 @@ impl<'a> Decimal<'a> {
     }
 
     /// Why the number cannot be held exactly, if so.
-    pub(super) fn misfit(self, limit: Option<NumericLimit>) -> Option<String> {
+    pub(super) fn unrepresentable(self, limit: Option<NumericLimit>) -> Option<String> {
         match (self.trimmed(), limit) {
             (Self::Finite { integer, .. }, None) if integer.len() > MAX_INTEGER_DIGITS => {
                 Some("the number has too many digits before the point".to_owned())
@@ -187,12 +187,12 @@ impl<'a> Decimal<'a> {
                     integer, fraction, ..
                 },
                 Some(limit),
-            ) => misfit_of_digits(integer, fraction, limit),
+            ) => unrepresentable_digits(integer, fraction, limit),
             _ => None,
         }
     }
 
-    /// Appends the binary form. The caller has asked [`Self::misfit`].
+    /// Appends the binary form. The caller has asked [`Self::unrepresentable`].
     pub(super) fn encode(self, out: &mut impl BufMut) {
         let special = |out: &mut dyn BufMut, sign| {
             out.put_u16(0);
@@ -223,7 +223,7 @@ impl<'a> Decimal<'a> {
 }
 
 /// PostgreSQL's own rule, without its rounding: no digit below the scale, and none above precision minus scale.
-fn misfit_of_digits(integer: &str, fraction: &str, limit: NumericLimit) -> Option<String> {
+fn unrepresentable_digits(integer: &str, fraction: &str, limit: NumericLimit) -> Option<String> {
     let length = |text: &str| i32::try_from(text.len()).unwrap_or(i32::MAX);
     let zeros_behind = |text: &str| length(text) - length(text.trim_end_matches('0'));
     let zeros_before = |text: &str| length(text) - length(text.trim_start_matches('0'));
@@ -358,7 +358,10 @@ mod tests {
     fn limits_hold() {
         let fits = |text, precision, scale| {
             let limit = NumericLimit { precision, scale };
-            Decimal::parse(text).unwrap().misfit(Some(limit)).is_none()
+            Decimal::parse(text)
+                .unwrap()
+                .unrepresentable(Some(limit))
+                .is_none()
         };
         assert!(fits("123.45", 5, 2));
         assert!(fits("123.450", 5, 2));

@@ -3,7 +3,7 @@
 use super::connection::{Session, column, query};
 use super::schema::{Description, OWN_SCHEMA, Relation};
 use super::types::ColumnType;
-use crate::bindings::types::{Column, MisfitPolicy};
+use crate::bindings::types::{Column, Conversion};
 use crate::database::{DatabaseError, TableLoad};
 
 /// Keeps the origins of a new table's columns, where they are not simply the types they now have, and which of them hold
@@ -28,7 +28,7 @@ pub(super) async fn keep(
         if wanted.origin == kind.origin() {
             continue;
         }
-        let widened = load.misfits_of(&wanted.name) == MisfitPolicy::Widen
+        let widened = load.conversion_of(&wanted.name) == Conversion::Widen
             && wanted.origin.starts_with("sqlite:")
             && kind.can_be_wide();
         session

@@ -14,7 +14,7 @@ const CREATE_TABLES: &str = "\
       run text NOT NULL, table_name text NOT NULL, next_seq bigint NOT NULL DEFAULT 0, last_key bytea, \
       created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, same bigint NOT NULL DEFAULT 0, \
       skipped bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0, digest bytea NOT NULL, snapshot text, \
-      snapshots int NOT NULL DEFAULT 0, straight boolean NOT NULL DEFAULT true, \
+      snapshots int NOT NULL DEFAULT 0, direct boolean NOT NULL DEFAULT true, \
       unread boolean NOT NULL DEFAULT false, altered boolean NOT NULL DEFAULT false, changed text NOT NULL DEFAULT '{}', \
       made boolean NOT NULL, done boolean NOT NULL DEFAULT false, \
       description text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name)); \

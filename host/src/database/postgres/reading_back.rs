@@ -1,4 +1,4 @@
-//! Rows that went straight into a table of the run, read again while more of them arrive.
+//! Rows that went directly into a table of the run, read again while more of them arrive.
 //!
 //! Only the run's own COPY fills such a table, page after page, so that what stands before the last page changes no more.
 //! Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the server prints a

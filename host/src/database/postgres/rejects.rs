@@ -20,7 +20,7 @@ pub(super) struct Rejects {
     /// Rows rejected in earlier chunks.
     before: u64,
     /// Of those the ones that arrive again.
-    forgiven: u64,
+    retried: u64,
     /// Rows rejected in the chunk under way.
     chunk: u64,
     /// Whether the rows that arrive are rejects of earlier chunks.
@@ -33,23 +33,23 @@ impl Rejects {
         Self {
             run: load.run.clone(),
             table: load.incoming.table.clone(),
-            limit: load.max_rejects,
+            limit: load.reject_limit,
             key,
             before,
-            forgiven: 0,
+            retried: 0,
             chunk: 0,
             retry: load.retry,
         }
     }
 
     /// Rejects of earlier chunks that the chunk under way removed.
-    pub(super) fn forgiven(&self) -> u64 {
-        self.forgiven
+    pub(super) fn retried(&self) -> u64 {
+        self.retried
     }
 
     /// How many more rows may be rejected.
     pub(super) fn left(&self) -> u64 {
-        let kept = self.before - self.forgiven + self.chunk;
+        let kept = self.before - self.retried + self.chunk;
         self.limit.saturating_sub(kept)
     }
 
@@ -65,14 +65,14 @@ impl Rejects {
     /// Begins to keep the chunk's rejects, inside of its transaction: rows that arrived again are no rejects any more.
     pub(super) async fn begin(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
         if self.retry {
-            let forgiven = session
+            let retried = session
                 .execute(
                     query("DELETE FROM tombolo.rejects WHERE run = $1 AND table_name = $2")
                         .bind(self.run.clone())
                         .bind(self.table.clone()),
                 )
                 .await?;
-            self.forgiven = forgiven.min(self.before);
+            self.retried = retried.min(self.before);
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl Rejects {
 
     /// The chunk under way is committed.
     pub(super) fn committed(&mut self) {
-        self.before = self.before - self.forgiven + self.chunk;
+        self.before = self.before - self.retried + self.chunk;
         // What is kept from now on is not what arrives.
         self.retry = false;
         self.rolled_back();
@@ -116,7 +116,7 @@ impl Rejects {
 
     /// The chunk under way is gone.
     pub(super) fn rolled_back(&mut self) {
-        self.forgiven = 0;
+        self.retried = 0;
         self.chunk = 0;
     }
 

@@ -125,7 +125,7 @@ impl Loading {
     }
 
     /// Notes what becomes of rows, and stages those that were written, next to the ones that they replace.
-    pub(super) async fn settle(
+    pub(super) async fn resolve(
         &mut self,
         session: &mut Session,
         decisions: Vec<(u64, Decision)>,

@@ -32,7 +32,7 @@ pub(super) struct PostgresTarget {
     session: Option<Session>,
     copying: Option<Copying>,
     loading: Option<Loading>,
-    /// Follows rows that go straight into their table.
+    /// Follows rows that go directly into their table.
     reading_back: Option<ReadingBack>,
     /// Whether a transaction is open.
     in_chunk: bool,
@@ -66,7 +66,7 @@ impl PostgresTarget {
         match outcome {
             Ok(_) => Ok(()),
             // Rows that broke a constraint or a type: a staging tells which.
-            Err(DatabaseError::Refused(_)) if loading.is_straight() => Err(loading.not_straight()),
+            Err(DatabaseError::Refused(_)) if loading.is_direct() => Err(loading.needs_staging()),
             Err(error) => Err(error),
         }
     }
@@ -201,7 +201,7 @@ impl Target for PostgresTarget {
             numbering::move_ahead(free(&mut self.session)?, &local).await?;
         }
         let loading = Loading::new(load, local, constraints, ledger)?;
-        if !loading.is_straight() {
+        if !loading.is_direct() {
             let staging = loading.merge().create_staging();
             free(&mut self.session)?.run(staging).await?;
             if loading.merge().sets_apart() {
@@ -251,13 +251,13 @@ impl Target for PostgresTarget {
         loading.conflicts(free(&mut self.session)?, limit).await
     }
 
-    async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {
+    async fn resolve(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {
         self.end_copy().await?;
         let loading = self.loading.as_mut().ok_or_else(no_table)?;
         if !self.in_chunk {
             return Err(loading.unsuitable("there is no chunk to settle".to_owned()));
         }
-        loading.settle(free(&mut self.session)?, decisions).await
+        loading.resolve(free(&mut self.session)?, decisions).await
     }
 
     async fn commit_chunk(&mut self) -> Result<ChunkCounts, DatabaseError> {
@@ -271,7 +271,7 @@ impl Target for PostgresTarget {
         self.in_chunk = false;
         loading.committed(counts);
         // Rows of an earlier attempt were sent by somebody who is gone.
-        if loading.is_straight() && loading.sent.rows == loading.received {
+        if loading.is_direct() && loading.sent.rows == loading.received {
             match &self.reading_back {
                 Some(reading_back) => reading_back.go_on(),
                 None => {

@@ -313,7 +313,7 @@ pub(super) fn within_a_day(at: i64) -> Result<i64, String> {
     }
 }
 
-/// PostgreSQL would round to the column's digits; here that is a misfit.
+/// PostgreSQL would round to the column's digits; here that is not representable.
 pub(super) fn rounded(at: i64, digits: u32) -> Result<i64, String> {
     let unit = 10i64.pow(6u32.saturating_sub(digits));
     if matches!(at, i64::MIN | i64::MAX) || at % unit == 0 {

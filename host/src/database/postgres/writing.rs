@@ -2,7 +2,7 @@
 //! of which scans the table.
 
 use super::connection::{Session, column, query};
-use super::ledger::Seen;
+use super::ledger::Verification;
 use super::loading::Loading;
 use super::staging::{EXISTING, Rows, STAGING};
 use crate::database::{ChunkCounts, DatabaseError};
@@ -11,7 +11,7 @@ use crate::database::{ChunkCounts, DatabaseError};
 #[derive(Debug)]
 pub(super) enum Written {
     /// They are in the table.
-    Done(ChunkCounts, Seen),
+    Done(ChunkCounts, Verification),
     /// A row among them does not fit, and why.
     Unfit(String),
     /// A guess about what exists was wrong.
@@ -44,7 +44,10 @@ impl Loading {
         let staged = format!("SELECT count(*) FROM {STAGING} AS s WHERE {condition}");
         let [staged] = numbers(session, staged).await?;
         if staged == 0 {
-            return Ok(Written::Done(ChunkCounts::default(), Seen::default()));
+            return Ok(Written::Done(
+                ChunkCounts::default(),
+                Verification::default(),
+            ));
         }
         if self.merge.is_plain_insert() {
             return self.append(session, rows, staged).await;
@@ -75,7 +78,7 @@ impl Loading {
             return Ok(self.short());
         }
         check_constraints(session).await?;
-        let seen = Seen {
+        let seen = Verification {
             unread: self.constraints.has_after_triggers(),
             altered: false,
         };
@@ -96,7 +99,7 @@ impl Loading {
         };
         let new = staged.saturating_sub(skipped);
         if new == 0 {
-            return Ok(self.judge(counts(0, 0, 0, skipped), 0, Seen::default()));
+            return Ok(self.judge(counts(0, 0, 0, skipped), 0, Verification::default()));
         }
         let created = session.run(self.merge.insert(rows, false)).await?;
         if created != new {
@@ -107,7 +110,11 @@ impl Loading {
         }
         check_constraints(session).await?;
         let [differing] = numbers(session, self.merge.not_inserted(rows)).await?;
-        Ok(self.judge(counts(created, 0, 0, skipped), differing, Seen::default()))
+        Ok(self.judge(
+            counts(created, 0, 0, skipped),
+            differing,
+            Verification::default(),
+        ))
     }
 
     /// Every row becomes what arrives. What is inserted first need not be told from what existed: nothing of it changes.
@@ -151,7 +158,7 @@ impl Loading {
         Ok(self.judge(
             counts(created, updated, same, 0),
             differing,
-            Seen::default(),
+            Verification::default(),
         ))
     }
 
@@ -195,7 +202,7 @@ impl Loading {
             let [others] = numbers(session, self.merge.not_inserted(rows)).await?;
             differing += others;
         }
-        let mut seen = Seen::default();
+        let mut seen = Verification::default();
         if self.constraints.has_after_triggers() && existing > 0 {
             // Which rows passed the guard cannot be told any more.
             seen.unread = self.merge.guard.is_some();
@@ -228,7 +235,7 @@ impl Loading {
         }
     }
 
-    fn judge(&self, counts: ChunkCounts, differing: u64, mut seen: Seen) -> Written {
+    fn judge(&self, counts: ChunkCounts, differing: u64, mut seen: Verification) -> Written {
         if differing > 0 && !self.merge.triggered {
             return Written::Differs(differing);
         }

@@ -109,9 +109,9 @@ impl Load {
         number: i64,
         reason: &str,
     ) -> Result<(), DatabaseError> {
-        let cells = staging::encoded(connection, &self.conversion, number)?;
+        let cells = staging::encoded(connection, &self.layout, number)?;
         self.rejects
-            .keep(connection, &self.conversion, number, &cells, reason)?;
+            .keep(connection, &self.layout, number, &cells, reason)?;
         staging::take_out(connection, number)?;
         self.chunk.held -= 1;
         self.ledger.rejected(xxh3_128(&cells));
@@ -189,7 +189,7 @@ impl Load {
         }
         if self.triggers.is_empty() {
             return Err(DatabaseError::NotStored {
-                table: self.conversion.table().to_owned(),
+                table: self.layout.table().to_owned(),
                 rows: differing,
             });
         }

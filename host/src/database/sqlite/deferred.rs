@@ -89,7 +89,7 @@ impl Load {
 
     /// Savepoints cost something, and without foreign keys nothing is deferred.
     fn can_go_back(&self) -> bool {
-        !self.straight && !self.deferred.is_empty()
+        !self.direct && !self.deferred.is_empty()
     }
 
     /// Rows that checks find, each once, with the reason.

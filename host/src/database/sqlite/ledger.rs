@@ -56,7 +56,7 @@ pub(super) async fn entry(
     Ok(find(connection, run, table).await?.map(|row| row.entry))
 }
 
-/// Keeps that a complete table holds what went straight into it.
+/// Keeps that a complete table holds what went directly into it.
 pub(super) async fn read_back(
     connection: &mut SqliteConnection,
     run: &str,
@@ -85,7 +85,7 @@ struct LedgerRow {
 pub(super) struct RowsSoFar {
     /// The sum of their digests; none when the table would give back others.
     digest: Option<u128>,
-    /// Whether some went straight into the table, and were not looked at there.
+    /// Whether some went directly into the table, and were not looked at there.
     unread: bool,
     /// Whether triggers made something else of some.
     altered: bool,
@@ -250,13 +250,13 @@ impl Ledger {
         self.new_rows.altered = true;
     }
 
-    /// Counts a chunk, inside of its transaction, unless somebody else did; `forgiven` rows of earlier chunks are no
+    /// Counts a chunk, inside of its transaction, unless somebody else did; `retried` rows of earlier chunks are no
     /// rejects any more. [`Self::committed`] follows its commit.
     pub(super) fn advance(
         &self,
         connection: &RawConnection<'_>,
         counts: ChunkCounts,
-        forgiven: u64,
+        retried: u64,
         last_key: Option<&[u8]>,
     ) -> Result<(), DatabaseError> {
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -276,7 +276,7 @@ impl Ledger {
                 number(counts.updated),
                 number(counts.same),
                 number(counts.skipped),
-                StoredRef::Integer(count(counts.failed) - count(forgiven)),
+                StoredRef::Integer(count(counts.failed) - count(retried)),
                 StoredRef::Blob(digest.as_ref().map_or(&[], |digest| digest)),
                 flag(self.new_rows.unread),
                 flag(self.new_rows.altered),
@@ -294,10 +294,10 @@ impl Ledger {
     }
 
     /// The chunk that was counted is committed.
-    pub(super) fn committed(&mut self, counts: ChunkCounts, forgiven: u64) {
+    pub(super) fn committed(&mut self, counts: ChunkCounts, retried: u64) {
         self.next_seq += 1;
         self.counts += counts;
-        self.counts.failed = self.counts.failed.saturating_sub(forgiven);
+        self.counts.failed = self.counts.failed.saturating_sub(retried);
         self.rows = self.new_rows;
         if let Some(snapshot) = self.new_snapshot.take() {
             self.snapshot = Some(snapshot);

@@ -1,12 +1,12 @@
 //! The rows of one table into it, chunk by chunk, each chunk one transaction with its step in the ledger.
 
 use super::checks::{ForeignKeyCheck, ForeignKeys};
-use super::conversion::Conversion;
 use super::deferred::Deferred;
 use super::ledger::Ledger;
 use super::merge::Merge;
 use super::raw::RawConnection;
 use super::rejects::{Rejects, fault_of_row};
+use super::row_layout::RowLayout;
 use super::staging;
 use super::storage::{Stored, StoredRef};
 use crate::database::{ChunkCounts, DatabaseError, Decision, Loaded, StagedConflict, TableLoad};
@@ -14,7 +14,7 @@ use crate::rows::{RowBlock, RowRef};
 
 /// The table under way.
 pub(super) struct Load {
-    pub(super) conversion: Conversion,
+    pub(super) layout: RowLayout,
     pub(super) merge: Merge,
     pub(super) foreign_keys: Vec<ForeignKeyCheck>,
     pub(super) deferred: Deferred,
@@ -23,7 +23,7 @@ pub(super) struct Load {
     pub(super) ledger: Ledger,
     pub(super) chunk: Chunk,
     /// Whether rows go into the table as they come.
-    pub(super) straight: bool,
+    pub(super) direct: bool,
     /// Whether nobody else put rows into the table.
     alone: bool,
     /// Whether a chunk's transaction is open.
@@ -36,7 +36,7 @@ pub(super) struct Chunk {
     /// The number of the last row before it, and of the last row that arrived: both from the run's first row on.
     pub(super) before: u64,
     pub(super) arrived: u64,
-    /// Rows that are in the staging, or straight in the table.
+    /// Rows that are in the staging, or directly in the table.
     pub(super) held: u64,
     /// Rows that stay as they are here.
     pub(super) skipped: u64,
@@ -44,7 +44,7 @@ pub(super) struct Chunk {
     shown: u64,
     last_key: Option<Vec<u8>>,
     /// The last key, while all of them are single integers and rise: then none can be there twice.
-    rising: Option<i64>,
+    ascending: Option<i64>,
 }
 
 impl Chunk {
@@ -56,13 +56,13 @@ impl Chunk {
             skipped: 0,
             shown: 0,
             last_key: None,
-            rising: Some(i64::MIN),
+            ascending: Some(i64::MIN),
         }
     }
 
     /// Whether a key may have arrived twice.
     pub(super) fn may_repeat(&self) -> bool {
-        self.rising.is_none()
+        self.ascending.is_none()
     }
 }
 
@@ -72,7 +72,7 @@ impl Load {
         connection: &RawConnection<'_>,
         load: &TableLoad,
         ledger: Ledger,
-        (conversion, merge): (Conversion, Merge),
+        (layout, merge): (RowLayout, Merge),
         foreign_keys: ForeignKeys,
     ) -> Result<Self, DatabaseError> {
         staging::create(connection, &merge)?;
@@ -84,24 +84,24 @@ impl Load {
             let rows = connection.integer(&sql, &[])?;
             u64::try_from(rows).is_ok_and(|rows| rows == counts.created)
         };
-        let straight =
-            load.straight && alone && !load.retry && triggers.is_empty() && !merge.regenerates();
+        let direct =
+            load.direct && alone && !load.retry && triggers.is_empty() && !merge.regenerates();
         Ok(Self {
             rejects: Rejects::new(
                 ledger.run(),
                 ledger.table(),
-                load.max_rejects,
+                load.reject_limit,
                 counts.failed,
                 load.retry,
             ),
-            conversion,
+            layout,
             merge,
             foreign_keys: foreign_keys.staged,
             deferred: foreign_keys.deferred,
             triggers,
             chunk: Chunk::after(counts.received()),
             ledger,
-            straight,
+            direct,
             alone,
             open: false,
         })
@@ -113,7 +113,7 @@ impl Load {
         connection: &RawConnection<'_>,
         block: &RowBlock,
     ) -> Result<(), DatabaseError> {
-        if block.column_count() != self.conversion.width() {
+        if block.column_count() != self.layout.width() {
             return Err(self.unsuitable("the rows have another number of cells than announced"));
         }
         if !self.open {
@@ -124,19 +124,19 @@ impl Load {
             self.rejects.begin(connection)?;
         }
         self.ledger.arrived(block);
-        if self.straight {
+        if self.direct {
             self.ledger.unread();
         }
-        let mut insert = connection.prepare(&match self.straight {
-            true => self.merge.straight(),
+        let mut insert = connection.prepare(&match self.direct {
+            true => self.merge.direct(),
             false => self.merge.stage(),
         })?;
-        let mut values = Vec::with_capacity(self.conversion.width());
+        let mut values = Vec::with_capacity(self.layout.width());
         let mut last = None;
         for row in block.rows() {
             self.chunk.arrived += 1;
             last = Some(row);
-            let exact = match self.conversion.store(row, &mut values) {
+            let exact = match self.layout.store(row, &mut values) {
                 Ok(exact) => exact,
                 Err(reason) => {
                     self.reject(connection, row, &reason)?;
@@ -144,7 +144,7 @@ impl Load {
                 }
             };
             let stored = values.iter().map(Stored::borrow);
-            if !self.straight {
+            if !self.direct {
                 let number = StoredRef::Integer(position(self.chunk.arrived));
                 let cells = match exact {
                     true => StoredRef::Null,
@@ -153,11 +153,11 @@ impl Load {
                 insert.run([number, cells].into_iter().chain(stored))?;
                 self.note_key(&values);
             } else if !exact {
-                return Err(self.not_straight());
+                return Err(self.needs_staging());
             } else if let Err(error) = insert.run(stored) {
                 match fault_of_row(connection, &error) {
                     // Somebody else may have put a row with this key there: what then, the plan says.
-                    Some(_) if error.is_about_keys() => return Err(self.not_straight()),
+                    Some(_) if error.is_about_keys() => return Err(self.needs_staging()),
                     Some(reason) => {
                         self.reject(connection, row, &reason)?;
                         continue;
@@ -171,7 +171,7 @@ impl Load {
             self.chunk.held += 1;
         }
         if let Some(row) = last {
-            self.chunk.last_key = self.conversion.primary_key(row);
+            self.chunk.last_key = self.layout.primary_key(row);
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ impl Load {
     ) -> Result<(), DatabaseError> {
         let number = position(self.chunk.arrived);
         self.rejects
-            .keep(connection, &self.conversion, number, row.bytes(), reason)?;
+            .keep(connection, &self.layout, number, row.bytes(), reason)?;
         self.ledger.rejected(row.digest());
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Load {
             (Some(index), None) => values.get(index),
             _ => None,
         };
-        self.chunk.rising = match (self.chunk.rising, key) {
+        self.chunk.ascending = match (self.chunk.ascending, key) {
             (Some(last), Some(Stored::Integer(key))) if *key > last => Some(*key),
             _ => None,
         };
@@ -207,11 +207,11 @@ impl Load {
         connection: &RawConnection<'_>,
         limit: u32,
     ) -> Result<Vec<StagedConflict>, DatabaseError> {
-        if !self.open || self.straight || !self.merge.has_key() {
+        if !self.open || self.direct || !self.merge.has_key() {
             return Ok(Vec::new());
         }
         let after = position(self.chunk.shown);
-        let page = staging::conflicts(connection, &self.conversion, &self.merge, after, limit)?;
+        let page = staging::conflicts(connection, &self.layout, &self.merge, after, limit)?;
         if let Some(last) = page.last() {
             self.chunk.shown = last.position;
         }
@@ -219,14 +219,14 @@ impl Load {
     }
 
     /// Settles staged rows singly.
-    pub(super) fn settle(
+    pub(super) fn resolve(
         &mut self,
         connection: &RawConnection<'_>,
         decisions: &[(u64, Decision)],
     ) -> Result<(), DatabaseError> {
         for (row, decision) in decisions {
             let number = position(*row);
-            if !staging::settle(connection, &self.conversion, &self.merge, number, decision)? {
+            if !staging::resolve(connection, &self.layout, &self.merge, number, decision)? {
                 self.chunk.held -= 1;
                 self.chunk.skipped += 1;
             }
@@ -248,22 +248,21 @@ impl Load {
                 created: self.chunk.held,
                 ..ChunkCounts::default()
             };
-            if !self.straight {
+            if !self.direct {
                 counts = self.apply(connection)?;
                 self.applied(connection)?;
                 staging::clear(connection)?;
             }
             counts.failed = self.rejects.in_chunk();
-            let forgiven = self.rejects.forgiven();
+            let retried = self.rejects.retried();
             // Rows that were rejected before say nothing about how far the run is.
             let last_key = self.chunk.last_key.as_deref();
             let last_key = last_key.filter(|_| !self.rejects.are_retried());
-            self.ledger
-                .advance(connection, counts, forgiven, last_key)?;
+            self.ledger.advance(connection, counts, retried, last_key)?;
             match connection.execute("COMMIT", &[]) {
                 // A row refers to one that did not come: which, the staging tells.
-                Err(error) if self.straight && error.is_constraint() => {
-                    return Err(self.not_straight());
+                Err(error) if self.direct && error.is_constraint() => {
+                    return Err(self.needs_staging());
                 }
                 Err(error) if error.is_constraint() => {
                     self.reject_unresolved(connection, &staged, error)?;
@@ -271,7 +270,7 @@ impl Load {
                 }
                 done => done?,
             };
-            self.ledger.committed(counts, forgiven);
+            self.ledger.committed(counts, retried);
             self.rejects.committed();
             self.open = false;
             self.chunk = Chunk::after(self.chunk.arrived);
@@ -298,12 +297,12 @@ impl Load {
     }
 
     pub(super) fn unsuitable(&self, reason: &str) -> DatabaseError {
-        staging::unsuitable(&self.conversion, reason)
+        staging::unsuitable(&self.layout, reason)
     }
 
-    fn not_straight(&self) -> DatabaseError {
-        DatabaseError::NotStraight {
-            table: self.conversion.table().to_owned(),
+    fn needs_staging(&self) -> DatabaseError {
+        DatabaseError::NeedsStaging {
+            table: self.layout.table().to_owned(),
         }
     }
 }

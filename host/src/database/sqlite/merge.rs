@@ -224,8 +224,8 @@ impl Merge {
         self.update.is_some()
     }
 
-    /// Puts a row straight into the table: its values.
-    pub(super) fn straight(&self) -> String {
+    /// Puts a row directly into the table: its values.
+    pub(super) fn direct(&self) -> String {
         format!(
             "INSERT OR ABORT INTO {} ({}) VALUES ({})",
             self.table,

@@ -2,7 +2,6 @@
 
 mod apply;
 mod checks;
-mod conversion;
 mod copying;
 mod decimal;
 mod deferred;
@@ -16,6 +15,7 @@ mod merge;
 mod origins;
 mod raw;
 mod rejects;
+mod row_layout;
 mod schema;
 mod snapshot;
 mod source;
@@ -91,7 +91,7 @@ impl SqliteDatabase {
         Ok(Self { file, name })
     }
 
-    fn restless(&self) -> DatabaseError {
+    fn concurrently_modified(&self) -> DatabaseError {
         DatabaseError::Busy(DbError {
             code: None,
             message: format!("{} changes each time it is looked at", self.name),
@@ -149,7 +149,7 @@ impl Database for SqliteDatabase {
                 return tables;
             }
         }
-        Err(self.restless())
+        Err(self.concurrently_modified())
     }
 
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
@@ -160,7 +160,7 @@ impl Database for SqliteDatabase {
                 return table.map(|table| table.schema);
             }
         }
-        Err(self.restless())
+        Err(self.concurrently_modified())
     }
 
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
@@ -174,24 +174,24 @@ impl Database for SqliteDatabase {
                 return counted;
             }
         }
-        Err(self.restless())
+        Err(self.concurrently_modified())
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let reader = Reader::open(&self.file, &self.name).await?;
             let reader = match reader.access {
-                source::Access::Journal | source::Access::Resting => {
+                source::Access::Journal | source::Access::WalIdle => {
                     reader.copy(&self.name).await?
                 }
-                source::Access::Live | source::Access::Stranded => reader,
+                source::Access::Live | source::Access::WalWithoutShm => reader,
             };
             if reader.undisturbed() {
                 let snapshot = snapshot::SqliteSnapshot::begin(reader, self.name.clone()).await?;
                 return Ok(Box::new(snapshot));
             }
         }
-        Err(self.restless())
+        Err(self.concurrently_modified())
     }
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
@@ -217,7 +217,7 @@ impl Database for SqliteDatabase {
                 return rejects;
             }
         }
-        Err(self.restless())
+        Err(self.concurrently_modified())
     }
 
     async fn clean(&self) -> Result<Vec<String>, DatabaseError> {

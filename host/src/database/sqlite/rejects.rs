@@ -1,7 +1,7 @@
 //! Rows that the table does not take, kept with the reason.
 
-use super::conversion::Conversion;
 use super::raw::{RawConnection, RawError};
+use super::row_layout::RowLayout;
 use super::storage::StoredRef;
 use crate::database::DatabaseError;
 
@@ -14,7 +14,7 @@ pub(super) struct Rejects {
     /// Rows rejected in earlier chunks.
     before: u64,
     /// Of those the ones that arrive again.
-    forgiven: u64,
+    retried: u64,
     /// Rows rejected in the chunk under way.
     chunk: u64,
     /// Whether the rows that arrive are rejects of earlier chunks.
@@ -29,7 +29,7 @@ impl Rejects {
             table: table.to_owned(),
             limit,
             before,
-            forgiven: 0,
+            retried: 0,
             chunk: 0,
             retry,
         }
@@ -46,8 +46,8 @@ impl Rejects {
     }
 
     /// Rejects of earlier chunks that the chunk under way removed.
-    pub(super) fn forgiven(&self) -> u64 {
-        self.forgiven
+    pub(super) fn retried(&self) -> u64 {
+        self.retried
     }
 
     /// Whether the rows that arrive are rejects of earlier chunks.
@@ -58,24 +58,24 @@ impl Rejects {
     /// How many more rows may be rejected.
     pub(super) fn left(&self) -> u64 {
         self.limit
-            .saturating_sub((self.before - self.forgiven) + self.chunk)
+            .saturating_sub((self.before - self.retried) + self.chunk)
     }
 
     /// Begins a chunk, inside of its transaction: rows that arrive again are no rejects any more.
     pub(super) fn begin(&mut self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
         if self.retry {
-            let forgiven = connection.execute(
+            let retried = connection.execute(
                 "DELETE FROM main.tombolo_rejects WHERE run = ? AND table_name = ?",
                 &[StoredRef::Text(&self.run), StoredRef::Text(&self.table)],
             )?;
-            self.forgiven = forgiven.min(self.before);
+            self.retried = retried.min(self.before);
         }
         Ok(())
     }
 
     /// The chunk under way is committed.
     pub(super) fn committed(&mut self) {
-        self.before = self.before - self.forgiven + self.chunk;
+        self.before = self.before - self.retried + self.chunk;
         // What is kept from now on is not what arrives.
         self.retry = false;
         self.rolled_back();
@@ -83,7 +83,7 @@ impl Rejects {
 
     /// The chunk under way is gone.
     pub(super) fn rolled_back(&mut self) {
-        self.forgiven = 0;
+        self.retried = 0;
         self.chunk = 0;
     }
 
@@ -91,7 +91,7 @@ impl Rejects {
     pub(super) fn keep(
         &mut self,
         connection: &RawConnection<'_>,
-        conversion: &Conversion,
+        layout: &RowLayout,
         number: i64,
         cells: &[u8],
         reason: &str,
@@ -103,7 +103,7 @@ impl Rejects {
                 reason: reason.to_owned(),
             });
         }
-        let key = conversion.shown_key(cells);
+        let key = layout.shown_key(cells);
         connection.execute(
             "INSERT INTO main.tombolo_rejects (run, table_name, row, key, reason, cells, rejected_at)
              VALUES (?, ?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ'))",

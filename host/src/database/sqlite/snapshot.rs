@@ -11,12 +11,12 @@ use super::schema::{self, Table};
 use super::source::Reader;
 use super::storage::{Stored, read_cell, to_storage};
 use crate::bindings::types::{Cell, Generation, TableSchema};
-use crate::database::{DatabaseError, Misfit, Read, Snapshot, quote};
+use crate::database::{DatabaseError, Read, Snapshot, Unrepresentable, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 
 /// A read transaction in a file in WAL mode, or a private copy of another. One table at a time is read from it.
 pub(super) struct SqliteSnapshot {
-    /// Of a read that was given up, until it notices.
+    /// Of a read that was given up, until it run_events.
     reader: Arc<Mutex<Reader>>,
     name: String,
 }
@@ -214,7 +214,7 @@ fn push(
     number: u64,
     builder: &mut BlockBuilder,
 ) -> Result<Option<RowBlock>, DatabaseError> {
-    let misfit = |column: &str, reason: String| Misfit {
+    let unrepresentable = |column: &str, reason: String| Unrepresentable {
         table: table.table.clone(),
         row: number.to_string(),
         column: column.to_owned(),
@@ -225,11 +225,11 @@ fn push(
     for (index, column) in table.columns.iter().enumerate() {
         let value = row
             .get(index)
-            .map_err(|reason| misfit(&column.name, reason.to_owned()))?;
+            .map_err(|reason| unrepresentable(&column.name, reason.to_owned()))?;
         size += value.size();
         if size > MAX_ROW_BYTES {
             let reason = format!("the row is larger than {} MiB", MAX_ROW_BYTES >> 20);
-            return Err(misfit(&column.name, reason).into());
+            return Err(unrepresentable(&column.name, reason).into());
         }
         values.push(value);
     }
@@ -238,7 +238,7 @@ fn push(
     for (value, column) in values.into_iter().zip(&table.columns) {
         let mut scratch = [0; 16];
         let cell = read_cell(value, column, &mut scratch)
-            .map_err(|reason| misfit(&column.name, reason))?;
+            .map_err(|reason| unrepresentable(&column.name, reason))?;
         builder.push(cell);
     }
     builder.end_row();

@@ -29,9 +29,9 @@ pub(super) enum Access {
     /// WAL, in use: its files are there already.
     Live,
     /// WAL, at rest: its files would have to be made.
-    Resting,
+    WalIdle,
     /// WAL that somebody left without its `-shm`: read in a private copy.
-    Stranded,
+    WalWithoutShm,
 }
 
 /// A read-only connection.
@@ -61,8 +61,8 @@ impl Reader {
         let access = access(file).map_err(failed)?;
         let (path, folder, stamp) = match access {
             Access::Journal | Access::Live => (file.to_owned(), None, None),
-            Access::Resting => (file.to_owned(), None, Some((file.to_owned(), stamp))),
-            Access::Stranded => {
+            Access::WalIdle => (file.to_owned(), None, Some((file.to_owned(), stamp))),
+            Access::WalWithoutShm => {
                 // Without that file nobody has a lock that closing our handles could drop.
                 let (folder, copy) = private_folder().map_err(failed)?;
                 tokio::fs::copy(file, &copy).await.map_err(failed)?;
@@ -74,7 +74,7 @@ impl Reader {
             }
         };
         let connection = reading(&path)
-            .immutable(access == Access::Resting)
+            .immutable(access == Access::WalIdle)
             .connect()
             .await
             .map_err(|error| opening(database, &error))?;
@@ -184,8 +184,8 @@ fn access(file: &Path) -> io::Result<Access> {
     Ok(match (is_wal(file)?, exists("-wal"), exists("-shm")) {
         (false, ..) => Access::Journal,
         (true, true, true) => Access::Live,
-        (true, true, false) => Access::Stranded,
-        (true, false, _) => Access::Resting,
+        (true, true, false) => Access::WalWithoutShm,
+        (true, false, _) => Access::WalIdle,
     })
 }
 

@@ -1,8 +1,8 @@
 //! Rows on their way into a table: converted, numbered and kept in a temporary table.
 
-use super::conversion::Conversion;
 use super::merge::Merge;
 use super::raw::{RawConnection, Row};
+use super::row_layout::RowLayout;
 use super::storage::{Stored, StoredRef};
 use crate::bindings::types::Cell;
 use crate::database::{DatabaseError, Decision, StagedConflict};
@@ -42,7 +42,7 @@ pub(super) fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bo
 /// The canonical cells of a staged row, as one encoded row.
 pub(super) fn encoded(
     connection: &RawConnection<'_>,
-    conversion: &Conversion,
+    layout: &RowLayout,
     number: i64,
 ) -> Result<Vec<u8>, DatabaseError> {
     let mut select = connection.prepare("SELECT * FROM temp.tombolo_staging WHERE row = ?")?;
@@ -50,20 +50,20 @@ pub(super) fn encoded(
     let mut rows = select.query(&values)?;
     let row = rows
         .next()?
-        .ok_or_else(|| unsuitable(conversion, "a row was decided that is not staged"))?;
+        .ok_or_else(|| unsuitable(layout, "a row was decided that is not staged"))?;
     if let Ok(StoredRef::Blob(cells)) = row.get(1) {
         return Ok(cells.to_vec());
     }
-    let cells = conversion
+    let cells = layout
         .read(row, 2)
-        .map_err(|reason| unsuitable(conversion, &reason))?;
+        .map_err(|reason| unsuitable(layout, &reason))?;
     Ok(RowBlock::encode_row(&cells))
 }
 
 /// Staged rows behind a position that exist with another image.
 pub(super) fn conflicts(
     connection: &RawConnection<'_>,
-    conversion: &Conversion,
+    layout: &RowLayout,
     merge: &Merge,
     after: i64,
     limit: u32,
@@ -80,15 +80,15 @@ pub(super) fn conflicts(
             break;
         };
         let read = |row: Row<'_>, first| {
-            conversion
+            layout
                 .read(row, first)
-                .map_err(|reason| unsuitable(conversion, &format!("row {number}, {reason}")))
+                .map_err(|reason| unsuitable(layout, &format!("row {number}, {reason}")))
         };
         let incoming = match row.get(1) {
             Ok(StoredRef::Blob(cells)) => RowBlock::parse_row(cells).unwrap_or_default(),
             _ => read(row, 2)?,
         };
-        let local = read(row, 2 + conversion.width())?;
+        let local = read(row, 2 + layout.width())?;
         size += incoming.iter().chain(&local).map(cell_size).sum::<usize>();
         conflicts.push(StagedConflict {
             position: u64::try_from(number).unwrap_or_default(),
@@ -108,16 +108,16 @@ fn cell_size(cell: &Cell) -> usize {
 }
 
 /// Settles one staged row; true if it stays in the staging.
-pub(super) fn settle(
+pub(super) fn resolve(
     connection: &RawConnection<'_>,
-    conversion: &Conversion,
+    layout: &RowLayout,
     merge: &Merge,
     number: i64,
     decision: &Decision,
 ) -> Result<bool, DatabaseError> {
     let twice = || {
         unsuitable(
-            conversion,
+            layout,
             "a row was decided that is not staged, or decided twice",
         )
     };
@@ -128,20 +128,17 @@ pub(super) fn settle(
             false => Err(twice()),
         },
         Decision::Write(cells) => {
-            if cells.len() != conversion.width() {
+            if cells.len() != layout.width() {
                 return Err(unsuitable(
-                    conversion,
+                    layout,
                     "a row that is to be written has another number of cells",
                 ));
             }
             let mut values = Vec::with_capacity(cells.len());
-            conversion
+            layout
                 .store(cells.iter().map(CellRef::from), &mut values)
                 .map_err(|reason| {
-                    unsuitable(
-                        conversion,
-                        &format!("a row that is to be written: {reason}"),
-                    )
+                    unsuitable(layout, &format!("a row that is to be written: {reason}"))
                 })?;
             let encoded = RowBlock::encode_row(cells);
             let mut parameters = vec![StoredRef::Blob(&encoded)];
@@ -155,9 +152,9 @@ pub(super) fn settle(
     }
 }
 
-pub(super) fn unsuitable(conversion: &Conversion, reason: &str) -> DatabaseError {
+pub(super) fn unsuitable(layout: &RowLayout, reason: &str) -> DatabaseError {
     DatabaseError::Unsuitable {
-        table: conversion.table().to_owned(),
+        table: layout.table().to_owned(),
         reason: reason.to_owned(),
     }
 }

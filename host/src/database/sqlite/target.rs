@@ -7,12 +7,12 @@ use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
 use super::checks;
-use super::conversion::Conversion;
 use super::ledger::{self, Ledger, execute};
 use super::load::Load;
 use super::merge::Merge;
 use super::origins;
 use super::raw::{self, RawConnection};
+use super::row_layout::RowLayout;
 use super::schema::{self, Table};
 use super::staging;
 use crate::database::{
@@ -106,10 +106,10 @@ impl Target for SqliteTarget {
             checks::foreign_keys(&mut connection, &self.database, &local, &arriving, &merge)
                 .await?;
         drop(connection);
-        let conversion = Conversion::new(load.incoming.clone(), &local);
+        let layout = RowLayout::new(load.incoming.clone(), &local);
         let load = self
             .work(move |connection| {
-                Load::begin(connection, &load, ledger, (conversion, merge), foreign_keys)
+                Load::begin(connection, &load, ledger, (layout, merge), foreign_keys)
             })
             .await?;
         self.load = Some(load);
@@ -133,8 +133,8 @@ impl Target for SqliteTarget {
             .await
     }
 
-    async fn settle(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {
-        self.load(move |connection, load| load.settle(connection, &decisions))
+    async fn resolve(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError> {
+        self.load(move |connection, load| load.resolve(connection, &decisions))
             .await
     }
 

@@ -7,7 +7,7 @@
     reason = "tests"
 )]
 
-mod misfits;
+mod conversions;
 mod peers;
 mod planning;
 mod resuming;
@@ -19,9 +19,9 @@ use std::rc::Rc;
 
 use crate::client;
 use crate::component::exports::tombolo::sync::client::PullRequest;
-use crate::component::tombolo::sync::transfers::{Notice, TablePlan};
+use crate::component::tombolo::sync::transfers::{RunEvent, TablePlan};
 use crate::component::tombolo::sync::types::{
-    Column, Failure, ForeignKey, Generation, LogicalType, MisfitPolicy, TableSchema,
+    Column, Conversion, Failure, ForeignKey, Generation, LogicalType, TableSchema,
 };
 use site::Site;
 
@@ -67,11 +67,11 @@ fn request(code: &str) -> PullRequest {
         tables: Vec::new(),
         strategy: "skip".to_owned(),
         table_strategies: Vec::new(),
-        misfits: MisfitPolicy::Reject,
-        column_misfits: Vec::new(),
+        conversions: Conversion::Exact,
+        column_conversions: Vec::new(),
         create_missing: true,
         jobs: 1,
-        max_rejects: 1_000,
+        reject_limit: 1_000,
         claimer: "ana@laptop".to_owned(),
     }
 }
@@ -88,10 +88,10 @@ fn two_sites() -> (Rc<Site>, String, Site) {
 /// Plans a pull to its end, well or not.
 fn plan(receiver: &Site, request: PullRequest) -> (String, Result<Vec<TablePlan>, Failure>) {
     let run = client::plan(receiver, request).unwrap();
-    receiver.settle();
-    let outcome = match receiver.notices_of(&run).pop() {
-        Some(Notice::Planned(plan)) => Ok(plan),
-        Some(Notice::Failed(failure)) => Err(failure),
+    receiver.resolve();
+    let outcome = match receiver.run_events_of(&run).pop() {
+        Some(RunEvent::Planned(plan)) => Ok(plan),
+        Some(RunEvent::Failed(failure)) => Err(failure),
         other => panic!("no outcome of planning: {other:?}"),
     };
     (run, outcome)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::component::exports::tombolo::sync::peers::{
-    ApplyOrder, Body, DigestOrder, PeerResponse, ReadOrder, Selection,
+    ApplyInstruction, Body, DigestInstruction, PeerResponse, ReadInstruction, Selection,
 };
 use crate::component::tombolo::sync::http::Method;
 use crate::protocol::{ErrorBody, SharedTable, SharedTables};
@@ -186,7 +186,7 @@ fn one_table_or_why_not() {
 #[test]
 fn rows_are_ordered_from_the_host() {
     let (site, token) = shop();
-    let read = || ReadOrder {
+    let read = || ReadInstruction {
         database: "main".to_owned(),
         table: "order lines/ü".to_owned(),
         run: "r-1".to_owned(),
@@ -196,7 +196,7 @@ fn rows_are_ordered_from_the_host() {
     let rows = get(&site, &token, &format!("{path}/rows?run=r-1"));
     assert_eq!((rows.status, rows.body), (200, Body::Rows(read())));
     let digest = get(&site, &token, &format!("{path}/digest?run=r-1&buckets=16"));
-    let digests = DigestOrder {
+    let digests = DigestInstruction {
         database: "main".to_owned(),
         table: "order lines/ü".to_owned(),
         run: "r-1".to_owned(),
@@ -204,14 +204,14 @@ fn rows_are_ordered_from_the_host() {
     };
     assert_eq!(digest.body, Body::Digest(digests));
     let path = format!("/sync/v1/{path}/rows?run=r-1&strategy=merge");
-    let ReadOrder {
+    let ReadInstruction {
         database,
         table,
         run,
         selection: _,
     } = read();
     let push = site.serve(Some(&token), Method::Post, &path, b"");
-    let apply = ApplyOrder {
+    let apply = ApplyInstruction {
         database,
         table,
         run,
@@ -229,9 +229,9 @@ fn a_query_chooses_among_the_rows() {
         let path = format!("tables/orders/rows?run=r-1&{query}");
         match get(&site, &token, &path) {
             PeerResponse {
-                body: Body::Rows(order),
+                body: Body::Rows(instruction),
                 ..
-            } => Ok(order.selection),
+            } => Ok(instruction.selection),
             response => Err(refused(response)),
         }
     };

@@ -108,8 +108,8 @@ fn a_step_asks_the_peer_once_at_most() {
     }
     // One claim and three pages.
     assert_eq!(asked, 4);
-    let (_, notice) = receiver.notices.borrow_mut().pop().unwrap();
-    assert!(matches!(notice, Notice::Planned(plan) if plan.len() == 450));
+    let (_, notice) = receiver.run_events.borrow_mut().pop().unwrap();
+    assert!(matches!(notice, RunEvent::Planned(plan) if plan.len() == 450));
 }
 
 #[test]

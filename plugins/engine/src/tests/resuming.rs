@@ -2,22 +2,22 @@
 
 use super::*;
 use crate::component::exports::tombolo::sync::events::{Compared, Event, Finished, Trouble};
-use crate::component::tombolo::sync::transfers::{CopyOrder, TableComparison};
-use crate::failure::failure;
+use crate::component::tombolo::sync::transfers::{CopyInstruction, TableComparison};
+use crate::failure::{ErrorCode, failure};
 
 /// Plans and starts a pull; the order that the host gets.
-fn start(receiver: &Site, request: PullRequest) -> CopyOrder {
+fn start(receiver: &Site, request: PullRequest) -> CopyInstruction {
     let (run, planned) = plan(receiver, request);
     planned.unwrap();
     client::start(receiver, &run).unwrap();
     receiver.jobs.borrow().last().unwrap().clone()
 }
 
-fn break_off(receiver: &Site, order: &CopyOrder) {
+fn break_off(receiver: &Site, instruction: &CopyInstruction) {
     receiver.take(Event::Trouble(Trouble {
-        run: order.run.clone(),
+        run: instruction.run.clone(),
         table: None,
-        failure: failure("truncated", "the line broke", "pull again"),
+        failure: failure(ErrorCode::Truncated, "the line broke", "pull again"),
     }));
 }
 
@@ -40,10 +40,14 @@ fn a_pull_goes_on_with_an_unfinished_one_by_the_same_or_a_new_code() {
     let second = start(&receiver, request(&code));
     break_off(&receiver, &second);
     let third = start(&receiver, request(&sender.share(&["*"])));
-    for order in [second, third] {
-        assert_eq!(order.ledger, first.ledger);
-        assert_ne!(order.run, first.run);
-        let created: Vec<bool> = order.tables.iter().map(|table| table.create).collect();
+    for instruction in [second, third] {
+        assert_eq!(instruction.ledger, first.ledger);
+        assert_ne!(instruction.run, first.run);
+        let created: Vec<bool> = instruction
+            .tables
+            .iter()
+            .map(|table| table.create)
+            .collect();
         assert_eq!(created, [false, true]);
     }
 }
@@ -75,19 +79,19 @@ fn another_run_is_a_run_of_its_own() {
         ..request(&code)
     };
     for other in [by_another_strategy, of_one_table] {
-        let order = start(&receiver, other);
-        assert_eq!(order.ledger, order.run);
-        break_off(&receiver, &order);
+        let instruction = start(&receiver, other);
+        assert_eq!(instruction.ledger, instruction.run);
+        break_off(&receiver, &instruction);
     }
     let mut changed = table("orders", &["customers"]);
     changed.columns[0].origin = "sqlite:BIGINT".to_owned();
     sender.add(&[changed]);
-    let order = start(&receiver, request(&code));
-    assert_eq!(order.ledger, order.run, "its schema changed");
+    let instruction = start(&receiver, request(&code));
+    assert_eq!(instruction.ledger, instruction.run, "its schema changed");
     let (other_sender, other_code, _) = sites();
     receiver.peer.replace(Some(other_sender));
-    let order = start(&receiver, request(&other_code));
-    assert_eq!(order.ledger, order.run, "another source");
+    let instruction = start(&receiver, request(&other_code));
+    assert_eq!(instruction.ledger, instruction.run, "another source");
 }
 
 #[test]
@@ -115,12 +119,12 @@ fn a_comparison_ends_no_session_and_remembers_nothing() {
     assert_eq!(receiver.comparisons.borrow().len(), 1);
     let tables = vec![TableComparison {
         table: "customers".to_owned(),
-        there: 1,
-        here: 1,
+        remote: 1,
+        local: 1,
         new: 0,
         changed: 0,
         same: 1,
-        gone: 0,
+        local_only: 0,
     }];
     for _ in 0..2 {
         receiver.take(Event::Compared(Compared {
@@ -128,8 +132,8 @@ fn a_comparison_ends_no_session_and_remembers_nothing() {
             tables: tables.clone(),
         }));
     }
-    let told = receiver.notices_of(&run).split_off(1);
-    assert_eq!(told, [Notice::Compared(tables)]);
+    let told = receiver.run_events_of(&run).split_off(1);
+    assert_eq!(told, [RunEvent::Compared(tables)]);
     assert!(client::start(&receiver, &run).is_err());
     assert!(
         !receiver

@@ -3,7 +3,7 @@
 use super::*;
 use crate::component::exports::tombolo::sync::events::{Event, Finished, TableDone, Trouble};
 use crate::component::tombolo::sync::types::{Error, Stored, TableReport};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 
 /// Two sites with the same three tables, one of which refers to itself, and a run that is planned.
 fn planned() -> (Rc<Site>, String, Site, String) {
@@ -51,12 +51,12 @@ fn trouble(run: &str, table: Option<&str>, message: &str) -> Event {
     Event::Trouble(Trouble {
         run: run.to_owned(),
         table: table.map(str::to_owned),
-        failure: failure("truncated", message, "pull again"),
+        failure: failure(ErrorCode::Truncated, message, "pull again"),
     })
 }
 
-fn after_the_plan(site: &Site, run: &str) -> Vec<Notice> {
-    site.notices_of(run).split_off(1)
+fn after_the_plan(site: &Site, run: &str) -> Vec<RunEvent> {
+    site.run_events_of(run).split_off(1)
 }
 
 #[test]
@@ -65,14 +65,14 @@ fn a_run_to_its_end() {
     client::start(&receiver, &run).unwrap();
     {
         let jobs = receiver.jobs.borrow();
-        let order = jobs.first().unwrap();
+        let instruction = jobs.first().unwrap();
         assert_eq!(
-            (order.run.as_str(), order.database.as_str()),
+            (instruction.run.as_str(), instruction.database.as_str()),
             (run.as_str(), "main")
         );
-        assert_eq!(order.peer.base_url, URL);
-        assert!(order.peer.credential.is_some());
-        let tables: Vec<(&str, &str, bool, bool)> = order
+        assert_eq!(instruction.peer.base_url, URL);
+        assert!(instruction.peer.credential.is_some());
+        let tables: Vec<(&str, &str, bool, bool)> = instruction
             .tables
             .iter()
             .map(|one| {
@@ -101,10 +101,10 @@ fn a_run_to_its_end() {
     receiver.take(trouble(&run, None, "too late"));
     assert_eq!(
         after_the_plan(&receiver, &run),
-        [Notice::Finished(reports())]
+        [RunEvent::Finished(reports())]
     );
-    let last = sender.notices_of(&code).pop().unwrap();
-    assert_eq!(last, Notice::Finished(reports()));
+    let last = sender.run_events_of(&code).pop().unwrap();
+    assert_eq!(last, RunEvent::Finished(reports()));
     assert!(receiver.durable().is_empty());
     assert_eq!(
         client::start(&receiver, &run).unwrap_err().code,
@@ -123,9 +123,9 @@ fn a_table_that_is_created_comes_with_its_statements() {
     plan.unwrap();
     client::start(&receiver, &run).unwrap();
     let jobs = receiver.jobs.borrow();
-    let order = &jobs[0].tables[0];
-    assert!(order.create && !order.one_chunk);
-    assert_eq!(order.before[0].object, "t");
+    let instruction = &jobs[0].tables[0];
+    assert!(instruction.create && !instruction.one_chunk);
+    assert_eq!(instruction.before[0].object, "t");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_peer_that_is_gone_at_the_end_spoils_nothing() {
     receiver.take(finished(&run));
     assert_eq!(
         after_the_plan(&receiver, &run),
-        [Notice::Finished(reports())]
+        [RunEvent::Finished(reports())]
     );
     assert_eq!(receiver.log.borrow().len(), 1);
     // The session may still be alive there, and its code of use.
@@ -153,11 +153,11 @@ fn trouble_names_the_table_once_and_comes_once() {
     }
     receiver.take(finished(&run));
     let told = failure(
-        "truncated",
+        ErrorCode::Truncated,
         "table \"invoices\": the stream broke off",
         "pull again",
     );
-    assert_eq!(after_the_plan(&receiver, &run), [Notice::Failed(told)]);
+    assert_eq!(after_the_plan(&receiver, &run), [RunEvent::Failed(told)]);
 
     let (_, _, receiver, run) = planned();
     client::start(&receiver, &run).unwrap();
@@ -166,8 +166,12 @@ fn trouble_names_the_table_once_and_comes_once() {
         Some("invoices"),
         "table \"invoices\" is locked",
     ));
-    let told = failure("truncated", "table \"invoices\" is locked", "pull again");
-    assert_eq!(after_the_plan(&receiver, &run), [Notice::Failed(told)]);
+    let told = failure(
+        ErrorCode::Truncated,
+        "table \"invoices\" is locked",
+        "pull again",
+    );
+    assert_eq!(after_the_plan(&receiver, &run), [RunEvent::Failed(told)]);
 }
 
 #[test]
@@ -179,7 +183,7 @@ fn only_a_plan_is_started_and_only_once() {
         "bad-request"
     );
     assert_eq!(client::start(&receiver, "x").unwrap_err().code, "not-found");
-    receiver.settle();
+    receiver.resolve();
     let twice = run.clone();
     receiver.race.replace(Some((
         "run/",
@@ -217,8 +221,8 @@ fn a_plan_that_is_cancelled_is_not_started() {
     for _ in 0..2 {
         client::cancel(&receiver, &run).unwrap();
     }
-    let notices = after_the_plan(&receiver, &run);
-    assert!(matches!(&notices[..], [Notice::Failed(told)] if told.code == "cancelled"));
+    let run_events = after_the_plan(&receiver, &run);
+    assert!(matches!(&run_events[..], [RunEvent::Failed(told)] if told.code == "cancelled"));
     assert_eq!(
         client::start(&receiver, &run).unwrap_err().code,
         "bad-request"
@@ -236,9 +240,9 @@ fn who_cancels_during_a_step_has_the_last_word() {
         "run/",
         Box::new(move |site| client::cancel(site, &cancelled).unwrap()),
     )));
-    receiver.settle();
-    let notices = receiver.notices_of(&run);
-    assert!(matches!(&notices[..], [Notice::Failed(told)] if told.code == "cancelled"));
+    receiver.resolve();
+    let run_events = receiver.run_events_of(&run);
+    assert!(matches!(&run_events[..], [RunEvent::Failed(told)] if told.code == "cancelled"));
     assert_eq!(receiver.requests.borrow().len(), 1, "no step after that");
 }
 
@@ -250,6 +254,6 @@ fn events_about_nothing_are_taken_quietly() {
     site.take(Event::Step("x".to_owned()));
     site.take(Event::OwnerGone("x".to_owned()));
     site.take(Event::Other("x".to_owned()));
-    assert!(site.notices.borrow().is_empty());
+    assert!(site.run_events.borrow().is_empty());
     assert!(site.state.borrow().is_empty());
 }

@@ -83,7 +83,10 @@ fn a_session_from_its_claim_to_its_end() {
     let typed = format!(" {}-{}", &code[..4].to_lowercase(), &code[4..]);
     let token = token(&claim(&site, &typed, "a secret"));
     assert_eq!(state(&site, &code), SessionState::Claimed);
-    assert_eq!(site.notices_of(&code), [Notice::Claimed("Bo".to_owned())]);
+    assert_eq!(
+        site.run_events_of(&code),
+        [RunEvent::Claimed("Bo".to_owned())]
+    );
     assert_eq!(sharing::get(&site, &code).unwrap().claimer.unwrap(), "Bo");
 
     site.take(Event::Sent(Sent {
@@ -95,10 +98,10 @@ fn a_session_from_its_claim_to_its_end() {
     assert_eq!((answer.status, answer.body), (200, Body::Empty));
     assert_eq!(state(&site, &code), SessionState::Done);
     let ends = [
-        Notice::Sent(report("t")),
-        Notice::Finished(vec![report("t")]),
+        RunEvent::Sent(report("t")),
+        RunEvent::Finished(vec![report("t")]),
     ];
-    assert_eq!(site.notices_of(&code)[1..], ends);
+    assert_eq!(site.run_events_of(&code)[1..], ends);
     assert!(site.admissions.borrow().is_empty());
     for secret in ["a secret", "another"] {
         let again = refused(&claim(&site, &code, secret));
@@ -118,7 +121,7 @@ fn the_loser_of_a_race_is_never_let_in() {
     let lost = refused(&claim(&site, &code, "the slower one"));
     assert_eq!(lost, (409, "already-used".to_owned()));
     assert_eq!(site.admitted.get(), 1);
-    assert_eq!(site.notices_of(&code).len(), 1);
+    assert_eq!(site.run_events_of(&code).len(), 1);
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn the_same_claimer_gets_a_new_token_for_the_old_one() {
     let second = token(&claim(&site, &code, "a secret"));
     assert_eq!(tables(&site, &first).status, 401);
     assert_eq!(tables(&site, &second).status, 200);
-    assert_eq!(site.notices_of(&code).len(), 1);
+    assert_eq!(site.run_events_of(&code).len(), 1);
     let admissions = site.state.borrow();
     let kept = admissions
         .keys()
@@ -166,7 +169,7 @@ fn a_winner_that_was_not_let_in_comes_again() {
     let other = refused(&claim(&site, &code, "somebody else"));
     assert_eq!(other.1, "already-used");
     token(&claim(&site, &code, "a secret"));
-    assert_eq!(site.notices_of(&code).len(), 1);
+    assert_eq!(site.run_events_of(&code).len(), 1);
 }
 
 #[test]
@@ -275,8 +278,8 @@ fn a_claimers_words_are_made_harmless() {
     let body = body.to_string();
     token(&site.serve(None, Method::Post, "/sync/v1/claim", body.as_bytes()));
     assert_eq!(
-        site.notices_of(&code),
-        [Notice::Claimed(" [2JBo".to_owned())]
+        site.run_events_of(&code),
+        [RunEvent::Claimed(" [2JBo".to_owned())]
     );
 }
 
@@ -356,10 +359,10 @@ fn sessions_end_with_their_owner_and_done_ones_stay_done() {
     }
     site.take(Event::OwnerGone("somebody else".to_owned()));
     assert!(site.admissions.borrow().is_empty());
-    let last = site.notices_of(&running).pop().unwrap();
-    assert!(matches!(last, Notice::Failed(failure) if failure.code == "owner-gone"));
-    let last = site.notices_of(&complete).pop().unwrap();
-    assert_eq!(last, Notice::Finished(Vec::new()));
+    let last = site.run_events_of(&running).pop().unwrap();
+    assert!(matches!(last, RunEvent::Failed(failure) if failure.code == "owner-gone"));
+    let last = site.run_events_of(&complete).pop().unwrap();
+    assert_eq!(last, RunEvent::Finished(Vec::new()));
     assert_eq!(state(&site, &complete), SessionState::Done);
 }
 
@@ -377,8 +380,8 @@ fn reports_that_cannot_be_do_not_end_a_session() {
     assert_eq!(refused(&unnamed).0, 400);
     assert_eq!(state(&site, &code), SessionState::Claimed);
     done(&site, &token, &[report("\u{1b}[2J")]);
-    let last = site.notices_of(&code).pop().unwrap();
-    assert_eq!(last, Notice::Finished(vec![report(" [2J")]));
+    let last = site.run_events_of(&code).pop().unwrap();
+    assert_eq!(last, RunEvent::Finished(vec![report(" [2J")]));
 }
 
 #[test]

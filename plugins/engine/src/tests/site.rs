@@ -12,7 +12,7 @@ use crate::component::exports::tombolo::sync::sharing::{Direction, ShareRequest}
 use crate::component::tombolo::sync::database::TableKind;
 use crate::component::tombolo::sync::http::{Method, Request, Response};
 use crate::component::tombolo::sync::state::{Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{CopyOrder, Notice};
+use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent};
 use crate::component::tombolo::sync::types::{Error, Scope, TableSchema};
 use crate::{component, routes, sharing};
 
@@ -47,12 +47,12 @@ pub struct Site {
     pub answers: RefCell<VecDeque<Result<Response, Error>>>,
     pub requests: RefCell<Vec<Request>>,
     steps: RefCell<VecDeque<String>>,
-    pub jobs: RefCell<Vec<CopyOrder>>,
-    pub comparisons: RefCell<Vec<CopyOrder>>,
+    pub jobs: RefCell<Vec<CopyInstruction>>,
+    pub comparisons: RefCell<Vec<CopyInstruction>>,
     pub cancelled: RefCell<Vec<String>>,
     /// What the next call to `start` answers instead.
     pub start_fails: RefCell<Option<Error>>,
-    pub notices: RefCell<Vec<(String, Notice)>>,
+    pub run_events: RefCell<Vec<(String, RunEvent)>>,
     pub log: RefCell<Vec<String>>,
     /// The code that the rules make, whatever the entropy.
     pub only_code: RefCell<Option<String>>,
@@ -127,7 +127,7 @@ impl Site {
     }
 
     /// Takes all steps that were asked for.
-    pub fn settle(&self) {
+    pub fn resolve(&self) {
         while let Some(run) = self.next_step() {
             self.take(Event::Step(run));
         }
@@ -141,9 +141,9 @@ impl Site {
         component::take(self, event).unwrap();
     }
 
-    pub fn notices_of(&self, topic: &str) -> Vec<Notice> {
-        let notices = self.notices.borrow();
-        let own = notices.iter().filter(|(about, _)| about == topic);
+    pub fn run_events_of(&self, topic: &str) -> Vec<RunEvent> {
+        let run_events = self.run_events.borrow();
+        let own = run_events.iter().filter(|(about, _)| about == topic);
         own.map(|(_, notice)| notice.clone()).collect()
     }
 

@@ -52,7 +52,7 @@ impl Guest for DigitCodes {
     }
 
     /// The standard rules: done, then the owner, then the claimer, then the clock.
-    fn judge(facts: SessionFacts) -> Result<Verdict, Error> {
+    fn decide(facts: SessionFacts) -> Result<Verdict, Error> {
         Ok(match facts {
             SessionFacts { done: true, .. } => Verdict::AlreadyUsed,
             SessionFacts {

@@ -67,7 +67,7 @@ fn a_claim_is_judged_by_the_first_reason() {
         ),
     ] {
         assert_eq!(
-            format!("{:?}", DigitCodes::judge(facts).unwrap()),
+            format!("{:?}", DigitCodes::decide(facts).unwrap()),
             verdict,
             "{facts:?}"
         );

@@ -11,7 +11,7 @@
 //! | `decide` of `lie` | one decision too many |
 //! | `decide` of `change-key` | rows with another key |
 //! | `decide` of `well-behaved` | the incoming row, always |
-//! | `judge` | none, ever |
+//! | `decide` | none, ever |
 //! | `new-code` | 8 letters from `A` to `H`, as it should |
 //! | `create-table` for a table `two-statements` | a second statement in the same text |
 //! | `create-table` for a table `other-object` | creates another table than it says |
@@ -69,7 +69,7 @@ impl sessions::Guest for Hostile {
         Ok(code.trim().to_ascii_uppercase())
     }
 
-    fn judge(_facts: SessionFacts) -> Result<Verdict, Error> {
+    fn decide(_facts: SessionFacts) -> Result<Verdict, Error> {
         spin()
     }
 }

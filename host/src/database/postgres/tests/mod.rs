@@ -7,10 +7,11 @@
     reason = "tests"
 )]
 
+mod conversions;
 mod describing;
+mod direct;
 mod enums;
 mod ledger;
-mod misfits;
 mod plans;
 mod races;
 mod reading;
@@ -18,7 +19,6 @@ mod rejects;
 mod round_trips;
 mod settling;
 mod stored;
-mod straight;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::mpsc;
@@ -126,11 +126,11 @@ fn load(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
         incoming: incoming.clone(),
         plan,
         create: None,
-        straight: true,
-        judged: false,
-        max_rejects: 1_000,
+        direct: true,
+        row_by_row: false,
+        reject_limit: 1_000,
         description: String::new(),
-        misfits: Vec::new(),
+        conversions: Vec::new(),
         retry: false,
     }
 }

@@ -76,7 +76,7 @@ async fn a_row_that_changes_after_it_was_judged_is_judged_again() {
     };
     let mut target = site.target().await;
     let order = TableLoad {
-        judged: true,
+        row_by_row: true,
         ..load(&schema(), overwrite(&schema()))
     };
     target.begin_table(order).await.unwrap();
@@ -133,12 +133,12 @@ async fn no_plan_scans_a_table_of_ten_million_rows() {
         (merge, false, 1_000),
         (skip, false, 0),
     ];
-    for (number, (plan, judged, updated)) in plans.into_iter().enumerate() {
+    for (number, (plan, row_by_row, updated)) in plans.into_iter().enumerate() {
         site.run("SELECT pg_stat_reset()").await;
         let from = 10_000 * i64::try_from(number).unwrap();
         let order = TableLoad {
             run: format!("run-{number}"),
-            judged,
+            row_by_row,
             ..load(&schema(), plan(&schema()))
         };
         let mut target = site.target().await;
@@ -146,7 +146,7 @@ async fn no_plan_scans_a_table_of_ten_million_rows() {
         // Every second row is there.
         let staged = target.stage(&rows(from + 1..from + 2_001)).await;
         staged.unwrap();
-        while judged && !target.conflicts(300).await.unwrap().is_empty() {}
+        while row_by_row && !target.conflicts(300).await.unwrap().is_empty() {}
         let moved = target.commit_chunk().await.unwrap();
         let loaded = target.finish_table(&[]).await.unwrap();
         assert_eq!(moved, counts(1_000, updated, 0, 1_000 - updated));

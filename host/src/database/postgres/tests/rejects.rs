@@ -112,7 +112,7 @@ async fn more_rejects_than_allowed_stop_the_run_and_keep_nothing_of_the_chunk() 
         return;
     };
     let order = TableLoad {
-        max_rejects: 2,
+        reject_limit: 2,
         ..load(&schema(), skip(&schema()))
     };
     let bad = |id| with(id, 2, Cell::Integer(-5));
@@ -147,7 +147,7 @@ async fn retried_rejects_are_kept_only_if_they_are_rejected_again() {
     site.run("INSERT INTO parent VALUES (9)").await;
     let retry = TableLoad {
         retry: true,
-        straight: false,
+        direct: false,
         ..order
     };
     let (moved, _) = chunks(&site, retry, &[rows]).await.unwrap();

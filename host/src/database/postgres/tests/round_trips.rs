@@ -162,7 +162,7 @@ async fn types_meet_halfway_or_not_at_all() {
         );
         target.run("TRUNCATE t").await;
     }
-    let misfits: &[(&str, LogicalType, Cell)] = &[
+    let conversions: &[(&str, LogicalType, Cell)] = &[
         ("b", LogicalType::Integer, Cell::Integer(2)),
         ("b", LogicalType::Text, text("true")),
         ("s", LogicalType::Integer, Cell::Integer(40_000)),
@@ -190,7 +190,7 @@ async fn types_meet_halfway_or_not_at_all() {
         ("ts", LogicalType::Timestamp, Cell::Integer(1_500_000)),
         ("b", LogicalType::Boolean, text("true")),
     ];
-    for (column, logical, cell) in misfits {
+    for (column, logical, cell) in conversions {
         let refused = take_one(&target, column, logical, cell).await;
         assert!(
             refused
@@ -239,7 +239,7 @@ async fn take_one(
 }
 
 #[tokio::test]
-async fn casts_that_would_round_or_cut_are_misfits() {
+async fn casts_that_would_round_or_cut_are_unrepresentable() {
     let Some(mut target) = Site::new(
         "CREATE TABLE t (id int PRIMARY KEY, n numeric(5,2)[], v varchar(2)[], i interval(0), z timetz(0),
          m money, c \"char\", a name[], f float4[])",

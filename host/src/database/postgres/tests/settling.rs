@@ -71,7 +71,7 @@ async fn conflicts_are_decided_row_by_row() {
     assert_eq!(rest.len(), 1);
     assert_eq!(rest[0].position, 4);
     target
-        .settle(vec![
+        .resolve(vec![
             (2, Decision::KeepLocal),
             (3, Decision::Write(row(3, "both", "3.3", "sad"))),
             (4, Decision::TakeIncoming),
@@ -98,7 +98,7 @@ async fn decisions_cannot_reach_other_rows() {
             return;
         };
         target.conflicts(10).await.unwrap();
-        let refused = match target.settle(decisions).await {
+        let refused = match target.resolve(decisions).await {
             Ok(()) => target.commit_chunk().await.unwrap_err(),
             Err(error) => error,
         };
@@ -116,13 +116,16 @@ async fn decisions_cannot_reach_other_rows() {
     let Some((_site, mut target)) = begin().await else {
         return;
     };
-    assert!(target.settle(Vec::new()).await.is_err());
+    assert!(target.resolve(Vec::new()).await.is_err());
     target.conflicts(10).await.unwrap();
-    let misfit = target
-        .settle(vec![(3, Decision::Write(row(3, "x", "three", "sad")))])
+    let unrepresentable = target
+        .resolve(vec![(3, Decision::Write(row(3, "x", "three", "sad")))])
         .await
         .unwrap_err();
-    assert!(matches!(misfit, DatabaseError::Misfit(_)), "{misfit}");
+    assert!(
+        matches!(unrepresentable, DatabaseError::Unrepresentable(_)),
+        "{unrepresentable}"
+    );
 }
 
 #[tokio::test]
@@ -191,7 +194,7 @@ async fn a_few_conflicts_among_many_rows_are_all_that_is_written() {
     assert_eq!(target.conflicts(10).await.unwrap().len(), 3);
     assert!(target.conflicts(10).await.unwrap().is_empty());
     target
-        .settle(vec![
+        .resolve(vec![
             (5, Decision::KeepLocal),
             (6, Decision::TakeIncoming),
             (7, Decision::Write(row(7, "both", "1", "sad"))),

@@ -19,7 +19,7 @@ async fn lenient(
     rows: &[Vec<Cell>],
 ) -> ChunkCounts {
     let load = TableLoad {
-        max_rejects: 100,
+        reject_limit: 100,
         ..load("run", table, plan)
     };
     let (applied, loaded) = load_rows(database, load, rows).await.unwrap();
@@ -172,7 +172,7 @@ async fn what_no_row_is_found_for_still_fails() {
         .await;
     let table = database.describe("goods").await.unwrap();
     let load = TableLoad {
-        max_rejects: 100,
+        reject_limit: 100,
         ..load("run", &table, overwrite(&table))
     };
     let error = load_rows(&database, load, &[vec![integer(1), integer(1)]])

@@ -8,6 +8,7 @@
 )]
 
 mod deferred;
+mod direct;
 mod merge;
 mod raw;
 mod reading;
@@ -15,7 +16,6 @@ mod rejects;
 mod source;
 mod storage;
 mod stored;
-mod straight;
 mod strategies;
 mod target;
 mod transfer;
@@ -229,11 +229,11 @@ fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableLoad {
         incoming: incoming.clone(),
         plan,
         create: None,
-        straight: true,
-        judged: false,
-        max_rejects: 0,
+        direct: true,
+        row_by_row: false,
+        reject_limit: 0,
         description: "description".to_owned(),
-        misfits: Vec::new(),
+        conversions: Vec::new(),
         retry: false,
     }
 }

@@ -147,8 +147,14 @@ async fn text_that_is_no_utf8_is_a_misfit_that_names_its_place() {
     let snapshot = database.snapshot().await.unwrap();
     let table = snapshot.describe("t").await.unwrap();
     match read(&*snapshot, &table).await.unwrap_err() {
-        DatabaseError::Misfit(misfit) => {
-            assert_eq!((misfit.row.as_str(), misfit.column.as_str()), ("2", "a"));
+        DatabaseError::Unrepresentable(unrepresentable) => {
+            assert_eq!(
+                (
+                    unrepresentable.row.as_str(),
+                    unrepresentable.column.as_str()
+                ),
+                ("2", "a")
+            );
         }
         other => panic!("{other}"),
     }

@@ -6,7 +6,7 @@ use crate::database::Decision;
 /// A load in which rows may be rejected.
 fn lenient(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
     TableLoad {
-        max_rejects: 1_000,
+        reject_limit: 1_000,
         ..load("run", incoming, plan)
     }
 }
@@ -186,7 +186,7 @@ async fn too_many_rejects_end_the_run_and_leave_nothing_of_the_chunk() {
         .collect();
     for (limit, may) in [(3, false), (4, true)] {
         let load = TableLoad {
-            max_rejects: limit,
+            reject_limit: limit,
             ..super::load("run", &table, skip(&["id"]))
         };
         match load_rows(&database, load, &bad).await {
@@ -202,7 +202,7 @@ async fn too_many_rejects_end_the_run_and_leave_nothing_of_the_chunk() {
     }
     // What earlier chunks rejected counts as well.
     let next = TableLoad {
-        max_rejects: 4,
+        reject_limit: 4,
         ..load("run", &table, skip(&["id"]))
     };
     assert!(matches!(
@@ -249,7 +249,7 @@ async fn rejects_are_kept_as_they_arrived_and_can_be_tried_again() {
     assert_eq!(kept, rows[..2]);
     let retry = || TableLoad {
         retry: true,
-        straight: false,
+        direct: false,
         ..lenient(&table, overwrite(&table))
     };
     // Still no: the same rows are kept, once.
@@ -286,7 +286,7 @@ async fn a_row_that_was_decided_can_still_be_rejected() {
         Cell::Null,
     ];
     writer
-        .settle(vec![
+        .resolve(vec![
             (conflicts[0].position, Decision::Write(nameless.clone())),
             (conflicts[1].position, Decision::KeepLocal),
         ])

@@ -106,7 +106,7 @@ fn the_ends_of_postgresqls_ranges_come_back() {
 }
 
 #[test]
-fn stored_text_in_another_spelling_is_a_misfit() {
+fn stored_text_in_another_spelling_is_unrepresentable() {
     for (logical, text) in [
         (LogicalType::Date, "2024-1-1"),
         (LogicalType::Timestamp, "2024-01-01T00:00:00"),
@@ -161,7 +161,7 @@ fn decimals_become_numbers_only_where_that_is_exact() {
 }
 
 #[test]
-fn what_sqlite_would_change_is_a_misfit() {
+fn what_sqlite_would_change_is_unrepresentable() {
     let text = LogicalType::Text;
     for (cell, logical, affinity) in [
         (CellRef::Text("007"), &text, Affinity::Integer),

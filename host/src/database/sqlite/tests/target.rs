@@ -153,7 +153,7 @@ async fn conflicts_are_shown_and_settled_row_by_row() {
     assert!(writer.conflicts(10).await.unwrap().is_empty());
     let mixed = good(3, "mixed", 9.5, None, 3);
     writer
-        .settle(vec![
+        .resolve(vec![
             (first[0].position, Decision::KeepLocal),
             (second[0].position, Decision::Write(mixed)),
         ])
@@ -161,7 +161,7 @@ async fn conflicts_are_shown_and_settled_row_by_row() {
         .unwrap();
     assert!(
         writer
-            .settle(vec![(first[0].position, Decision::KeepLocal)])
+            .resolve(vec![(first[0].position, Decision::KeepLocal)])
             .await
             .is_err()
     );
@@ -171,7 +171,7 @@ async fn conflicts_are_shown_and_settled_row_by_row() {
     let conflicts = writer.conflicts(10).await.unwrap();
     let mixed = good(3, "mixed", 9.5, None, 3);
     writer
-        .settle(vec![
+        .resolve(vec![
             (conflicts[0].position, Decision::KeepLocal),
             (conflicts[1].position, Decision::Write(mixed)),
         ])

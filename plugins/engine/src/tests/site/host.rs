@@ -9,7 +9,7 @@ use crate::component::tombolo::sync::database::{DatabaseInfo, RowCount, TableSum
 use crate::component::tombolo::sync::http::{Request, Response};
 use crate::component::tombolo::sync::services::Level;
 use crate::component::tombolo::sync::state::{Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{CopyOrder, Notice};
+use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent};
 use crate::component::tombolo::sync::types::{
     DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind, TableSchema,
     Verdict,
@@ -194,17 +194,17 @@ impl Host for Site {
         Ok(Response { status, body })
     }
 
-    fn start(&self, order: &CopyOrder) -> Result<String, Error> {
+    fn start(&self, instruction: &CopyInstruction) -> Result<String, Error> {
         if let Some(error) = self.start_fails.take() {
             return Err(error);
         }
-        self.jobs.borrow_mut().push(order.clone());
-        Ok(order.run.clone())
+        self.jobs.borrow_mut().push(instruction.clone());
+        Ok(instruction.run.clone())
     }
 
-    fn compare(&self, order: &CopyOrder) -> Result<String, Error> {
-        self.comparisons.borrow_mut().push(order.clone());
-        Ok(order.run.clone())
+    fn compare(&self, instruction: &CopyInstruction) -> Result<String, Error> {
+        self.comparisons.borrow_mut().push(instruction.clone());
+        Ok(instruction.run.clone())
     }
 
     fn cancel(&self, run: &str) -> Result<(), Error> {
@@ -217,9 +217,9 @@ impl Host for Site {
         Ok(())
     }
 
-    fn publish(&self, topic: &str, notice: &Notice) -> Result<(), Error> {
+    fn publish(&self, topic: &str, notice: &RunEvent) -> Result<(), Error> {
         let notice = (topic.to_owned(), notice.clone());
-        self.notices.borrow_mut().push(notice);
+        self.run_events.borrow_mut().push(notice);
         Ok(())
     }
 
@@ -236,7 +236,7 @@ impl Host for Site {
         Ok(code.replace([' ', '-'], "").to_uppercase())
     }
 
-    fn judge(&self, facts: SessionFacts) -> Result<Verdict, Error> {
+    fn decide(&self, facts: SessionFacts) -> Result<Verdict, Error> {
         Ok(if facts.done {
             Verdict::AlreadyUsed
         } else if !facts.owner_alive {

@@ -13,7 +13,7 @@ async fn empty(folder: &Folder) -> SqliteDatabase {
 }
 
 /// A load that makes its table.
-async fn making(folder: &Folder, max_rejects: u64) -> TableLoad {
+async fn making(folder: &Folder, reject_limit: u64) -> TableLoad {
     if !folder.file("goods.db").exists() {
         write(&folder.file("goods.db"), GOODS).await;
     }
@@ -25,7 +25,7 @@ async fn making(folder: &Folder, max_rejects: u64) -> TableLoad {
         .unwrap();
     TableLoad {
         create: Some(vec![statement(MADE)]),
-        max_rejects,
+        reject_limit,
         ..load("run", &table, overwrite(&table))
     }
 }
@@ -48,12 +48,12 @@ async fn assert_read_back(database: &SqliteDatabase, load: &TableLoad, loaded: &
 }
 
 async fn has_staging(writer: &mut dyn Target) -> bool {
-    // Straight rows are never staged, so there is nothing to conflict.
+    // Directly rows are never staged, so there is nothing to conflict.
     !writer.conflicts(10).await.unwrap().is_empty()
 }
 
 #[tokio::test]
-async fn a_new_table_is_filled_straight_chunk_by_chunk_and_run_by_run() {
+async fn a_new_table_is_filled_directly_chunk_by_chunk_and_run_by_run() {
     let folder = Folder::new();
     let database = empty(&folder).await;
     let load = making(&folder, 0).await;
@@ -82,7 +82,7 @@ async fn a_new_table_is_filled_straight_chunk_by_chunk_and_run_by_run() {
 }
 
 #[tokio::test]
-async fn bad_rows_leave_a_straight_load_singly() {
+async fn bad_rows_leave_a_direct_load_singly() {
     let folder = Folder::new();
     let database = empty(&folder).await;
     let load = making(&folder, 10).await;
@@ -131,10 +131,10 @@ async fn a_key_that_is_taken_sends_the_rows_through_the_staging() {
         &many(4..7),
     )
     .await;
-    assert!(matches!(staged, Err(DatabaseError::NotStraight { .. })));
+    assert!(matches!(staged, Err(DatabaseError::NeedsStaging { .. })));
     writer.rollback().await.unwrap();
     let load = TableLoad {
-        straight: false,
+        direct: false,
         ..making(&folder, 0).await
     };
     writer.begin_table(load).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_key_that_is_taken_sends_the_rows_through_the_staging() {
 }
 
 #[tokio::test]
-async fn a_table_that_others_wrote_to_is_not_filled_straight_by_the_next_run() {
+async fn a_table_that_others_wrote_to_is_not_filled_directly_by_the_next_run() {
     let (folder, database, mut writer, staged) =
         interfered("DELETE FROM goods WHERE id = 1", &many(4..5)).await;
     staged.unwrap();
@@ -168,10 +168,10 @@ async fn values_of_another_form_and_missing_parents_need_the_staging() {
     // The column would give back 1.1, which is the same number.
     other_form[1][2] = text("1.10");
     let (folder, _database, mut writer, staged) = interfered("SELECT 1", &other_form).await;
-    assert!(matches!(staged, Err(DatabaseError::NotStraight { .. })));
+    assert!(matches!(staged, Err(DatabaseError::NeedsStaging { .. })));
     writer.rollback().await.unwrap();
     let load = TableLoad {
-        straight: false,
+        direct: false,
         ..making(&folder, 0).await
     };
     writer.begin_table(load).await.unwrap();
@@ -190,17 +190,17 @@ async fn values_of_another_form_and_missing_parents_need_the_staging() {
         .database("template.db", "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES p)")
         .await;
     let table = template.describe("t").await.unwrap();
-    let load = |straight| TableLoad {
+    let load = |direct| TableLoad {
         create: Some(vec![statement(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES p)",
         )]),
-        straight,
-        max_rejects: 1,
+        direct,
+        reject_limit: 1,
         ..super::load("run", &table, overwrite(&table))
     };
     let rows = [vec![integer(1), integer(1)], vec![integer(2), integer(2)]];
     let refused = load_rows(&database, load(true), &rows).await;
-    assert!(matches!(refused, Err(DatabaseError::NotStraight { .. })));
+    assert!(matches!(refused, Err(DatabaseError::NeedsStaging { .. })));
     let (counted, loaded) = load_rows(&database, load(false), &rows).await.unwrap();
     assert_eq!((counted.created, counted.failed), (1, 1));
     assert_eq!(loaded.stored, Stored::Verified);

@@ -1,17 +1,17 @@
 //! Rows that a component decides on one by one.
 
 use crate::bindings::conflicts::{Conflict, Decision as Answer};
-use crate::bindings::transfers::TableOrder;
+use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Cell, Failure, TableSchema};
 use crate::database::{DatabaseError, Decision, StagedConflict, Target};
-use crate::failure::failure;
+use crate::failure::{ErrorCode, failure};
 use crate::sandbox::ConflictStrategies;
 
 /// The most conflicts a component is shown at once.
 const PAGE: u32 = 500;
 
 /// A component that decides on conflicting rows of one table.
-pub struct Judge {
+pub struct Resolver {
     component: ConflictStrategies,
     strategy: String,
     params: Vec<(String, String)>,
@@ -21,44 +21,51 @@ pub struct Judge {
 }
 
 /// Why the conflicts of a chunk could not be settled.
-pub enum Unsettled {
+pub enum ResolveError {
     /// The database did not do its part.
     Database(DatabaseError),
     /// The component failed, or what it decided cannot be done.
     Component(Failure),
 }
 
-impl From<Unsettled> for Failure {
-    fn from(error: Unsettled) -> Self {
+impl From<ResolveError> for Failure {
+    fn from(error: ResolveError) -> Self {
         match error {
-            Unsettled::Database(error) => error.into(),
-            Unsettled::Component(failure) => failure,
+            ResolveError::Database(error) => error.into(),
+            ResolveError::Component(failure) => failure,
         }
     }
 }
 
-impl Judge {
+impl Resolver {
     /// A component that calls itself row by row for this table, whose rows it finds by this key.
-    pub fn new(component: ConflictStrategies, order: &TableOrder, key: &[String]) -> Self {
-        let columns = order.incoming.columns.iter().enumerate();
+    pub fn new(
+        component: ConflictStrategies,
+        instruction: &TableInstruction,
+        key: &[String],
+    ) -> Self {
+        let columns = instruction.incoming.columns.iter().enumerate();
         let key = columns.filter(|(_, column)| key.contains(&column.name));
         Self {
             component,
-            strategy: order.strategy.clone(),
-            params: order.params.clone(),
+            strategy: instruction.strategy.clone(),
+            params: instruction.params.clone(),
             key: key.map(|(position, _)| position).collect(),
-            incoming: order.incoming.clone(),
+            incoming: instruction.incoming.clone(),
         }
     }
 
     /// Decides on all of the chunk's conflicts, page by page; the database looks for the next page meanwhile.
-    pub async fn settle(&self, target: &mut dyn Target) -> Result<(), Unsettled> {
-        let mut page = target.conflicts(PAGE).await.map_err(Unsettled::Database)?;
+    pub async fn resolve(&self, target: &mut dyn Target) -> Result<(), ResolveError> {
+        let mut page = target
+            .conflicts(PAGE)
+            .await
+            .map_err(ResolveError::Database)?;
         while !page.is_empty() {
             let (next, decisions) = tokio::join!(target.conflicts(PAGE), self.decide(page));
-            page = next.map_err(Unsettled::Database)?;
-            let decisions = decisions.map_err(Unsettled::Component)?;
-            let settled = target.settle(decisions).await;
+            page = next.map_err(ResolveError::Database)?;
+            let decisions = decisions.map_err(ResolveError::Component)?;
+            let settled = target.resolve(decisions).await;
             settled.map_err(|error| self.blame(error))?;
         }
         Ok(())
@@ -99,17 +106,19 @@ impl Judge {
     }
 
     /// A decision that the target cannot carry out is the component's fault.
-    fn blame(&self, error: DatabaseError) -> Unsettled {
+    fn blame(&self, error: DatabaseError) -> ResolveError {
         match error {
-            DatabaseError::Unsuitable { reason, .. } => Unsettled::Component(self.broken(&reason)),
-            error => Unsettled::Database(error),
+            DatabaseError::Unsuitable { reason, .. } => {
+                ResolveError::Component(self.broken(&reason))
+            }
+            error => ResolveError::Database(error),
         }
     }
 
     fn broken(&self, what: &str) -> Failure {
         let plugin = self.component.plugin();
         failure(
-            "plugin",
+            ErrorCode::Plugin,
             format!(
                 "plugin {:?} (sha256:{}) failed in strategy {:?}: {what}",
                 plugin.name(),

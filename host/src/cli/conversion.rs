@@ -1,19 +1,19 @@
-//! `--misfit POLICY` for all columns, `--misfit TABLE.COLUMN=POLICY` for one.
+//! `--conversion POLICY` for all columns, `--conversion TABLE.COLUMN=POLICY` for one.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use tombolo::bindings::types::MisfitPolicy;
+use tombolo::bindings::types::Conversion;
 
-/// One `--misfit`.
+/// One `--conversion`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MisfitArgument {
+pub struct ConversionArgument {
     /// Table, point, column. Both may contain points: who knows the tables finds out which column it is.
     column: Option<String>,
-    policy: MisfitPolicy,
+    policy: Conversion,
 }
 
-impl FromStr for MisfitArgument {
+impl FromStr for ConversionArgument {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -30,10 +30,10 @@ impl FromStr for MisfitArgument {
             return Err("write it as POLICY or TABLE.COLUMN=POLICY");
         }
         let policy = match policy {
-            "reject" => MisfitPolicy::Reject,
-            "widen" => MisfitPolicy::Widen,
-            "lossy" => MisfitPolicy::Lossy,
-            _ => return Err("the policies are reject, widen and lossy"),
+            "exact" => Conversion::Exact,
+            "widen" => Conversion::Widen,
+            "lossy" => Conversion::Lossy,
+            _ => return Err("choose one of: exact, widen, lossy"),
         };
         Ok(Self { column, policy })
     }
@@ -41,19 +41,19 @@ impl FromStr for MisfitArgument {
 
 /// All of them put together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Misfits {
+pub struct Conversions {
     /// For columns without one of their own.
-    pub general: MisfitPolicy,
+    pub general: Conversion,
     /// By table, point, column.
-    pub by_column: BTreeMap<String, MisfitPolicy>,
+    pub by_column: BTreeMap<String, Conversion>,
 }
 
-impl Misfits {
+impl Conversions {
     /// Puts the arguments together; an error says what is named twice.
-    pub fn new(arguments: &[MisfitArgument]) -> Result<Self, String> {
+    pub fn new(arguments: &[ConversionArgument]) -> Result<Self, String> {
         let mut general = None;
         let mut by_column = BTreeMap::new();
-        for MisfitArgument { column, policy } in arguments {
+        for ConversionArgument { column, policy } in arguments {
             let before = match column {
                 Some(column) => by_column.insert(column.clone(), policy.clone()),
                 None => general.replace(policy.clone()),
@@ -68,7 +68,7 @@ impl Misfits {
             }
         }
         Ok(Self {
-            general: general.unwrap_or(MisfitPolicy::Reject),
+            general: general.unwrap_or(Conversion::Exact),
             by_column,
         })
     }
@@ -80,19 +80,19 @@ mod tests {
 
     use super::*;
 
-    fn read(texts: &[&str]) -> Result<Misfits, String> {
+    fn read(texts: &[&str]) -> Result<Conversions, String> {
         let arguments: Vec<_> = texts.iter().map(|text| text.parse().unwrap()).collect();
-        Misfits::new(&arguments)
+        Conversions::new(&arguments)
     }
 
     #[test]
     fn the_last_equals_sign_separates() {
-        let misfits = read(&["lossy", "a.b=c.d=widen", "t.n=reject"]).unwrap();
-        assert_eq!(misfits.general, MisfitPolicy::Lossy);
-        let of = |column: &str| misfits.by_column.get(column).unwrap();
-        assert_eq!(*of("a.b=c.d"), MisfitPolicy::Widen);
-        assert_eq!(*of("t.n"), MisfitPolicy::Reject);
-        assert_eq!(read(&[]).unwrap().general, MisfitPolicy::Reject);
+        let conversions = read(&["lossy", "a.b=c.d=widen", "t.n=reject"]).unwrap();
+        assert_eq!(conversions.general, Conversion::Lossy);
+        let of = |column: &str| conversions.by_column.get(column).unwrap();
+        assert_eq!(*of("a.b=c.d"), Conversion::Widen);
+        assert_eq!(*of("t.n"), Conversion::Exact);
+        assert_eq!(read(&[]).unwrap().general, Conversion::Exact);
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
             ".n=lossy",
             "t.=lossy",
         ] {
-            assert!(text.parse::<MisfitArgument>().is_err(), "{text:?}");
+            assert!(text.parse::<ConversionArgument>().is_err(), "{text:?}");
         }
     }
 }

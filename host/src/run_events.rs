@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::bindings::transfers::Notice;
+use crate::bindings::transfers::RunEvent as EngineEvent;
 use crate::bindings::types::{Cell, Failure, TableReport};
 
 /// More than this is never kept for one topic; a follower that is so far behind has lost interest.
@@ -16,9 +16,9 @@ const MAX_TOPICS: usize = 10_000;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
-pub enum Happening {
+pub enum RunEvent {
     /// The engine said so.
-    Notice(Notice),
+    Engine(EngineEvent),
     /// Rows of a table have arrived.
     Progress(TableProgress),
     /// A table is complete.
@@ -57,7 +57,7 @@ pub enum DifferenceKind {
     /// It is on both sides with different images.
     Changed,
     /// It is here only.
-    Gone,
+    LocalOnly,
 }
 
 /// How far one table is.
@@ -73,23 +73,23 @@ pub struct TableProgress {
 
 #[derive(Debug, Default)]
 struct Topic {
-    kept: Mutex<Vec<Happening>>,
+    kept: Mutex<Vec<RunEvent>>,
     more: Notify,
 }
 
 /// All topics of a tenant: run ids and session codes.
 #[derive(Debug, Default)]
-pub struct Notices {
+pub struct RunEvents {
     topics: Mutex<HashMap<String, Arc<Topic>>>,
 }
 
-impl Notices {
+impl RunEvents {
     /// Tells the followers of a topic. What is said before anybody follows is kept for them.
-    pub fn publish(&self, topic: &str, happening: Happening) {
+    pub fn publish(&self, topic: &str, event: RunEvent) {
         let topic = self.topic(topic);
         let mut kept = topic.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < MAX_KEPT {
-            kept.push(happening);
+            kept.push(event);
         }
         drop(kept);
         topic.more.notify_waiters();
@@ -121,8 +121,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// The next happening; waits for it. Cancelling the wait loses nothing.
-    pub async fn next(&mut self) -> Happening {
+    /// The next event; waits for it. Cancelling the wait loses nothing.
+    pub async fn next(&mut self) -> RunEvent {
         loop {
             // Registered before looking, so that nothing published in between is missed.
             let mut more = std::pin::pin!(self.topic.more.notified());
@@ -135,9 +135,9 @@ impl Follower {
                     .unwrap_or_else(PoisonError::into_inner);
                 kept.get(self.next).cloned()
             };
-            if let Some(happening) = found {
+            if let Some(event) = found {
                 self.next += 1;
-                return happening;
+                return event;
             }
             more.await;
         }

@@ -11,13 +11,13 @@ const KEY_CHARACTERS: usize = 100;
 
 /// The columns that arrive, and those they go to.
 #[derive(Debug)]
-pub(super) struct Conversion {
+pub(super) struct RowLayout {
     incoming: TableSchema,
     /// In the order of the incoming columns.
     columns: Vec<LocalColumn>,
 }
 
-impl Conversion {
+impl RowLayout {
     /// For a table that has all columns that arrive.
     pub(super) fn new(incoming: TableSchema, local: &Table) -> Self {
         let here = |name: &str| local.storage.iter().find(|here| here.name == name).cloned();

@@ -2,10 +2,10 @@
 
 use crate::component::exports::tombolo::sync::client::PullRequest;
 use crate::component::tombolo::sync::types::{
-    Column, Dialect, Failure, Generation, MisfitPolicy, TableSchema,
+    Column, Conversion, Dialect, Failure, Generation, TableSchema,
 };
 use crate::documents::RunDocument;
-use crate::failure::{failure, printable};
+use crate::failure::{ErrorCode, failure, printable};
 use crate::host::Host;
 
 /// The most columns that may be named.
@@ -15,25 +15,28 @@ const MAX_NAMED: usize = 10_000;
 const MAX_NAME: usize = 2_049;
 
 /// Columns with their policies; those that reject a row are left out.
-pub type Misfits = Vec<(String, MisfitPolicy)>;
+pub type Conversions = Vec<(String, Conversion)>;
 
 /// Checks a request by itself.
 pub fn check(request: &PullRequest) -> Result<(), Failure> {
-    let named = request.column_misfits.iter();
-    let mut policies = named.map(|(_, policy)| policy).chain([&request.misfits]);
-    if let Some(MisfitPolicy::Other(name)) =
-        policies.find(|policy| matches!(policy, MisfitPolicy::Other(_)))
+    let named = request.column_conversions.iter();
+    let mut policies = named
+        .map(|(_, policy)| policy)
+        .chain([&request.conversions]);
+    if let Some(Conversion::Other(name)) =
+        policies.find(|policy| matches!(policy, Conversion::Other(_)))
     {
         return Err(failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             format!("there is no way {name:?} to treat values that do not fit"),
             "choose one of: reject, widen, lossy",
         ));
     }
-    let mut named = request.column_misfits.iter();
-    if request.column_misfits.len() > MAX_NAMED || named.any(|(name, _)| name.len() > MAX_NAME) {
+    let mut named = request.column_conversions.iter();
+    if request.column_conversions.len() > MAX_NAMED || named.any(|(name, _)| name.len() > MAX_NAME)
+    {
         return Err(failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             format!(
                 "more than {MAX_NAMED} columns are named, or one by more than {MAX_NAME} bytes"
             ),
@@ -45,36 +48,39 @@ pub fn check(request: &PullRequest) -> Result<(), Failure> {
 
 /// Refuses what a target has no need of.
 pub fn check_target(document: &RunDocument, dialect: &Dialect) -> Result<(), Failure> {
-    let named = document.column_misfits.iter();
-    let mut policies = named.map(|(_, policy)| policy).chain([&document.misfits]);
-    if *dialect != Dialect::Sqlite || policies.all(|policy| *policy == MisfitPolicy::Reject) {
+    let named = document.column_conversions.iter();
+    let mut policies = named
+        .map(|(_, policy)| policy)
+        .chain([&document.conversions]);
+    if *dialect != Dialect::Sqlite || policies.all(|policy| *policy == Conversion::Exact) {
         return Ok(());
     }
     Err(failure(
-        "bad-request",
+        ErrorCode::BadRequest,
         "a column of SQLite holds values of every kind, so that there is none to widen and no value to change",
-        "leave out --misfit; a row that a SQLite table does not take is rejected",
+        "leave out --conversion; a row that a SQLite table does not take is rejected",
     ))
 }
 
 /// The policies for the columns of a table.
-pub fn of_table(document: &RunDocument, incoming: &TableSchema) -> Misfits {
+pub fn of_table(document: &RunDocument, incoming: &TableSchema) -> Conversions {
     let policy = |column: &Column| {
-        let mut named = document.column_misfits.iter();
+        let mut named = document.column_conversions.iter();
         let own = named.find(|(name, _)| is_named(name, &incoming.table, &column.name));
-        own.map_or(&document.misfits, |(_, policy)| policy).clone()
+        own.map_or(&document.conversions, |(_, policy)| policy)
+            .clone()
     };
     written(incoming)
         .map(|column| (column.name.clone(), policy(column)))
-        .filter(|(_, policy)| *policy != MisfitPolicy::Reject)
+        .filter(|(_, policy)| *policy != Conversion::Exact)
         .collect()
 }
 
 /// The columns to be made wider.
-pub fn widened(misfits: &Misfits) -> Vec<String> {
-    let widened = misfits
+pub fn widened(conversions: &Conversions) -> Vec<String> {
+    let widened = conversions
         .iter()
-        .filter(|(_, policy)| *policy == MisfitPolicy::Widen);
+        .filter(|(_, policy)| *policy == Conversion::Widen);
     widened.map(|(column, _)| column.clone()).collect()
 }
 
@@ -82,11 +88,11 @@ pub fn widened(misfits: &Misfits) -> Vec<String> {
 pub fn check_existing(
     host: &dyn Host,
     database: &str,
-    misfits: &Misfits,
+    conversions: &Conversions,
     incoming: &TableSchema,
     local: &TableSchema,
 ) -> Result<(), Failure> {
-    let widened = widened(misfits);
+    let widened = widened(conversions);
     if widened.is_empty() {
         return Ok(());
     }
@@ -97,13 +103,13 @@ pub fn check_existing(
     match narrow {
         None => Ok(()),
         Some(column) => Err(failure(
-            "bad-request",
+            ErrorCode::BadRequest,
             format!(
                 "column {} of table {} exists here, and a pull changes no table that exists: only tables that it makes get wider columns",
                 printable(&column.name),
                 printable(&local.table)
             ),
-            "change the column with ALTER TABLE, or take --misfit TABLE.COLUMN=reject or =lossy for it",
+            "change the column with ALTER TABLE, or take --conversion TABLE.COLUMN=exact or =lossy for it",
         )),
     }
 }
@@ -128,7 +134,7 @@ fn holds_all(incoming: &Column, local: &TableSchema) -> bool {
 /// Counts for each name how many columns of a table have it.
 pub fn count_named(document: &RunDocument, table: Option<&TableSchema>, named: &mut [usize]) {
     let Some(table) = table else { return };
-    for ((name, _), found) in document.column_misfits.iter().zip(named) {
+    for ((name, _), found) in document.column_conversions.iter().zip(named) {
         *found += written(table)
             .filter(|column| is_named(name, &table.table, &column.name))
             .count();
@@ -137,7 +143,7 @@ pub fn count_named(document: &RunDocument, table: Option<&TableSchema>, named: &
 
 /// Refuses names that are those of no column, or of several.
 pub fn check_named(document: &RunDocument, named: &[usize]) -> Result<(), Failure> {
-    let mut names = document.column_misfits.iter().zip(named);
+    let mut names = document.column_conversions.iter().zip(named);
     let Some(((name, _), found)) = names.find(|(_, found)| **found != 1) else {
         return Ok(());
     };
@@ -152,8 +158,8 @@ pub fn check_named(document: &RunDocument, named: &[usize]) -> Result<(), Failur
         ),
     };
     Err(failure(
-        "bad-request",
-        format!("--misfit for {}: {what}", printable(name)),
+        ErrorCode::BadRequest,
+        format!("--conversion for {}: {what}", printable(name)),
         hint,
     ))
 }

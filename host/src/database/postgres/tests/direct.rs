@@ -26,18 +26,18 @@ fn rows(ids: std::ops::Range<i64>) -> RowBlock {
     block(&rows)
 }
 
-fn straight() -> TableLoad {
+fn direct() -> TableLoad {
     made(load(&schema(), overwrite(&schema())), &[MAKE])
 }
 
 #[tokio::test]
-async fn rows_go_straight_into_a_table_of_the_run_and_are_read_back() {
+async fn rows_go_directly_into_a_table_of_the_run_and_are_read_back() {
     let Some(site) = Site::new("").await else {
         return;
     };
     // Many pages, in chunks that end in the middle of one.
     let blocks = [rows(1..2_000), rows(2_000..4_999), rows(4_999..5_001)];
-    let (moved, loaded) = chunks(&site, straight(), &blocks).await.unwrap();
+    let (moved, loaded) = chunks(&site, direct(), &blocks).await.unwrap();
     assert_eq!(moved, counts(5_000, 0, 0, 0));
     assert_eq!((loaded.stored, loaded.digest), (Stored::Verified, None));
 }
@@ -48,7 +48,7 @@ async fn a_row_of_somebody_else_is_left_to_a_closer_look() {
         return;
     };
     let mut target = site.target().await;
-    target.begin_table(straight()).await.unwrap();
+    target.begin_table(direct()).await.unwrap();
     site.run("INSERT INTO t VALUES (-1, 'a', 1.50)").await;
     target.stage(&rows(1..500)).await.unwrap();
     target.commit_chunk().await.unwrap();
@@ -65,10 +65,10 @@ async fn a_table_that_was_read_back_is_known_to_be() {
     let Some(site) = Site::new("").await else {
         return;
     };
-    let (_, loaded) = chunks(&site, straight(), &[rows(1..9)]).await.unwrap();
+    let (_, loaded) = chunks(&site, direct(), &[rows(1..9)]).await.unwrap();
     assert_eq!(loaded.stored, Stored::Verified);
     let mut target = site.target().await;
-    target.begin_table(straight()).await.unwrap();
+    target.begin_table(direct()).await.unwrap();
     let again = target.finish_table(&[]).await.unwrap();
     assert_eq!((again.stored, again.digest), (Stored::Verified, None));
 }
@@ -79,28 +79,28 @@ async fn a_straight_row_that_does_not_fit_goes_through_the_staging() {
         return;
     };
     let mut target = site.target().await;
-    target.begin_table(straight()).await.unwrap();
+    target.begin_table(direct()).await.unwrap();
     target.stage(&rows(1..5)).await.unwrap();
     target.commit_chunk().await.unwrap();
     target.stage(&rows(4..7)).await.unwrap();
     let refused = target.commit_chunk().await.unwrap_err();
     assert!(
-        matches!(refused, DatabaseError::NotStraight { .. }),
+        matches!(refused, DatabaseError::NeedsStaging { .. }),
         "{refused}"
     );
     target.rollback().await.unwrap();
     let unfit = block(&[vec![Cell::Integer(5), text("nul \0"), text("1")]]);
     let refused = target.stage(&unfit).await.unwrap_err();
     assert!(
-        matches!(refused, DatabaseError::NotStraight { .. }),
+        matches!(refused, DatabaseError::NeedsStaging { .. }),
         "{refused}"
     );
     target.rollback().await.unwrap();
     assert_eq!(site.value("SELECT count(*) FROM t").await, "4");
 
     let again = TableLoad {
-        straight: false,
-        ..straight()
+        direct: false,
+        ..direct()
     };
     target.begin_table(again).await.unwrap();
     target.stage(&rows(5..7)).await.unwrap();

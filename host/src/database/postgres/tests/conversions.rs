@@ -1,7 +1,7 @@
 //! Values that do not fit, in columns that take the nearest one or hold every value.
 
 use super::*;
-use crate::bindings::types::{ColumnChanges, MisfitPolicy};
+use crate::bindings::types::{ColumnChanges, Conversion};
 use crate::database::buckets_of;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, n int, name varchar(3) NOT NULL)";
@@ -18,17 +18,17 @@ fn schema() -> TableSchema {
     )
 }
 
-fn policies(load: TableLoad, policy: &MisfitPolicy) -> TableLoad {
+fn policies(load: TableLoad, policy: &Conversion) -> TableLoad {
     let columns = load.incoming.columns.iter();
-    let misfits = columns.map(|column| (column.name.clone(), policy.clone()));
+    let conversions = columns.map(|column| (column.name.clone(), policy.clone()));
     TableLoad {
-        misfits: misfits.collect(),
+        conversions: conversions.collect(),
         ..load
     }
 }
 
 fn lossy() -> TableLoad {
-    policies(load(&schema(), overwrite(&schema())), &MisfitPolicy::Lossy)
+    policies(load(&schema(), overwrite(&schema())), &Conversion::Lossy)
 }
 
 fn row(id: Cell, n: Cell, name: Cell) -> Vec<Cell> {
@@ -127,14 +127,17 @@ async fn decided_rows_are_never_changed() {
     assert_eq!(page[0].incoming[1..], [Cell::Null, text("fou")]);
     let decided = row(Cell::Integer(1), text("x"), text("b"));
     let wrong = target
-        .settle(vec![(1, crate::database::Decision::Write(decided))])
+        .resolve(vec![(1, crate::database::Decision::Write(decided))])
         .await
         .unwrap_err();
-    assert!(matches!(wrong, DatabaseError::Misfit(_)), "{wrong}");
+    assert!(
+        matches!(wrong, DatabaseError::Unrepresentable(_)),
+        "{wrong}"
+    );
 }
 
 #[tokio::test]
-async fn a_wide_column_is_filled_straight_and_read_back_as_it_came() {
+async fn a_wide_column_is_filled_directly_and_read_back_as_it_came() {
     let Some(site) = Site::new("").await else {
         return;
     };
@@ -146,7 +149,7 @@ async fn a_wide_column_is_filled_straight_and_read_back_as_it_came() {
     let make = "CREATE TABLE t (id text PRIMARY KEY, n text, name text)";
     let wide = policies(
         made(load(&schema, overwrite(&schema)), &[make]),
-        &MisfitPolicy::Widen,
+        &Conversion::Widen,
     );
     let rows = block(&[
         row(Cell::Integer(1), text("1"), Cell::Null),

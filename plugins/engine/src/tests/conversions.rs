@@ -2,15 +2,15 @@
 
 use super::*;
 
-fn named(names: &[(&str, MisfitPolicy)]) -> Vec<(String, MisfitPolicy)> {
-    let own = |(name, policy): &(&str, MisfitPolicy)| ((*name).to_owned(), policy.clone());
+fn named(names: &[(&str, Conversion)]) -> Vec<(String, Conversion)> {
+    let own = |(name, policy): &(&str, Conversion)| ((*name).to_owned(), policy.clone());
     names.iter().map(own).collect()
 }
 
-fn asking(code: &str, misfits: MisfitPolicy, columns: &[(&str, MisfitPolicy)]) -> PullRequest {
+fn asking(code: &str, conversions: Conversion, columns: &[(&str, Conversion)]) -> PullRequest {
     PullRequest {
-        misfits,
-        column_misfits: named(columns),
+        conversions,
+        column_conversions: named(columns),
         ..request(code)
     }
 }
@@ -34,14 +34,16 @@ fn sites(tables: &[&str]) -> (String, Site) {
 }
 
 /// The policies in the order for a table.
-fn ordered(receiver: &Site, request: PullRequest, table: &str) -> Vec<(String, MisfitPolicy)> {
+fn ordered(receiver: &Site, request: PullRequest, table: &str) -> Vec<(String, Conversion)> {
     let (run, planned) = plan(receiver, request);
     planned.unwrap();
     client::start(receiver, &run).unwrap();
     let jobs = receiver.jobs.borrow();
     let mut tables = jobs.last().unwrap().tables.iter();
-    let order = tables.find(|order| order.incoming.table == table).unwrap();
-    order.misfits.clone()
+    let instruction = tables
+        .find(|instruction| instruction.incoming.table == table)
+        .unwrap();
+    instruction.conversions.clone()
 }
 
 fn refused(receiver: &Site, request: PullRequest) -> Failure {
@@ -53,19 +55,22 @@ fn refused(receiver: &Site, request: PullRequest) -> Failure {
 
 #[test]
 fn a_column_has_its_own_policy_or_that_of_all() {
-    use MisfitPolicy::{Lossy, Reject, Widen};
+    use Conversion::{Exact, Lossy, Widen};
     let (code, receiver) = sites(&["t"]);
-    let columns = [("t.n", Reject), ("t.b.c", Widen)];
-    let order = ordered(&receiver, asking(&code, Lossy, &columns), "t");
-    assert_eq!(order, named(&[("id", Lossy), ("b.c", Widen), ("c", Lossy)]));
-    let default = ordered(&receiver, asking(&code, Reject, &[]), "t");
+    let columns = [("t.n", Exact), ("t.b.c", Widen)];
+    let instruction = ordered(&receiver, asking(&code, Lossy, &columns), "t");
+    assert_eq!(
+        instruction,
+        named(&[("id", Lossy), ("b.c", Widen), ("c", Lossy)])
+    );
+    let default = ordered(&receiver, asking(&code, Exact, &[]), "t");
     assert_eq!(default, []);
 }
 
 #[test]
 fn rules_are_told_which_columns_to_widen() {
     let (code, receiver) = sites(&["t"]);
-    let request = asking(&code, MisfitPolicy::Reject, &[("t.n", MisfitPolicy::Widen)]);
+    let request = asking(&code, Conversion::Exact, &[("t.n", Conversion::Widen)]);
     let plan = plan(&receiver, request).1.unwrap();
     assert!(
         plan[0].not_carried.contains(&"wide n".to_owned()),
@@ -77,32 +82,24 @@ fn rules_are_told_which_columns_to_widen() {
 fn a_name_has_to_be_that_of_one_column() {
     let (code, receiver) = sites(&["a", "a.b"]);
     for name in ["a.x", "b.c", "a", "a.", ".c", "", "A.c"] {
-        let request = asking(&code, MisfitPolicy::Reject, &[(name, MisfitPolicy::Lossy)]);
+        let request = asking(&code, Conversion::Exact, &[(name, Conversion::Lossy)]);
         let failure = refused(&receiver, request);
         assert!(failure.message.contains("no column"), "{failure:?}");
     }
-    let twice = asking(
-        &code,
-        MisfitPolicy::Reject,
-        &[("a.b.c", MisfitPolicy::Lossy)],
-    );
+    let twice = asking(&code, Conversion::Exact, &[("a.b.c", Conversion::Lossy)]);
     let failure = refused(&receiver, twice);
     assert!(failure.message.contains("several"), "{failure:?}");
     let one = PullRequest {
         tables: vec!["a.b".to_owned()],
-        ..asking(
-            &code,
-            MisfitPolicy::Reject,
-            &[("a.b.c", MisfitPolicy::Lossy)],
-        )
+        ..asking(&code, Conversion::Exact, &[("a.b.c", Conversion::Lossy)])
     };
-    let order = ordered(&receiver, one, "a.b");
-    assert_eq!(order, named(&[("c", MisfitPolicy::Lossy)]));
+    let instruction = ordered(&receiver, one, "a.b");
+    assert_eq!(instruction, named(&[("c", Conversion::Lossy)]));
 }
 
 #[test]
 fn a_table_that_exists_is_not_widened_unless_it_is_wide() {
-    use MisfitPolicy::{Lossy, Reject, Widen};
+    use Conversion::{Exact, Lossy, Widen};
     let (sender, code, receiver) = two_sites();
     receiver.postgres.set(true);
     let mut both = table("t", &["elsewhere"]);
@@ -112,7 +109,7 @@ fn a_table_that_exists_is_not_widened_unless_it_is_wide() {
     let failure = refused(&receiver, asking(&code, Widen, &[]));
     assert!(failure.message.contains("parent_0"), "{failure:?}");
     assert!(failure.hint.contains("ALTER TABLE"), "{failure:?}");
-    let only = asking(&code, Reject, &[("t.parent_0", Widen)]);
+    let only = asking(&code, Exact, &[("t.parent_0", Widen)]);
     refused(&receiver, only);
     let lossy = ordered(&receiver, asking(&code, Lossy, &[]), "t");
     assert_eq!(lossy.len(), 2);
@@ -129,20 +126,20 @@ fn a_table_that_exists_is_not_widened_unless_it_is_wide() {
 fn sqlite_has_no_use_for_policies() {
     let (code, receiver) = sites(&["t"]);
     receiver.postgres.set(false);
-    for policy in [MisfitPolicy::Widen, MisfitPolicy::Lossy] {
+    for policy in [Conversion::Widen, Conversion::Lossy] {
         refused(&receiver, asking(&code, policy.clone(), &[]));
         refused(
             &receiver,
-            asking(&code, MisfitPolicy::Reject, &[("t.n", policy)]),
+            asking(&code, Conversion::Exact, &[("t.n", policy)]),
         );
     }
-    ordered(&receiver, asking(&code, MisfitPolicy::Reject, &[]), "t");
+    ordered(&receiver, asking(&code, Conversion::Exact, &[]), "t");
 }
 
 #[test]
 fn an_unknown_policy_is_refused_at_once() {
     let (code, receiver) = sites(&["t"]);
-    let unknown = MisfitPolicy::Other("round".to_owned());
+    let unknown = Conversion::Other("round".to_owned());
     let request = asking(&code, unknown, &[]);
     let failure = client::plan(&receiver, request).unwrap_err();
     assert_eq!(failure.code, "bad-request");
@@ -155,7 +152,7 @@ fn an_unfinished_run_of_another_policy_is_another_run() {
     let (first, planned) = plan(&receiver, request(&code));
     planned.unwrap();
     client::start(&receiver, &first).unwrap();
-    let lossy = || asking(&code, MisfitPolicy::Lossy, &[]);
+    let lossy = || asking(&code, Conversion::Lossy, &[]);
     assert!(!plan(&receiver, lossy()).1.unwrap()[0].continued);
     assert!(plan(&receiver, request(&code)).1.unwrap()[0].continued);
 }

@@ -43,16 +43,16 @@ pub struct Node<'a> {
 /// decide where keys don't.
 pub fn sort(nodes: &[Node<'_>], names: Names) -> Result<Vec<usize>, Vec<String>> {
     let mut waiting = Waiting::new(nodes, names);
-    let mut order = Vec::with_capacity(nodes.len());
-    while order.len() < nodes.len() {
+    let mut instruction = Vec::with_capacity(nodes.len());
+    while instruction.len() < nodes.len() {
         let next = match waiting.ready.first() {
             Some((_, position)) => *position,
             None => waiting.least_bound().ok_or_else(|| waiting.cycle(nodes))?,
         };
         waiting.take(next, nodes);
-        order.push(next);
+        instruction.push(next);
     }
-    Ok(order)
+    Ok(instruction)
 }
 
 /// Tables by name, each with its position.
@@ -208,8 +208,8 @@ mod tests {
     }
 
     fn named<'a>(nodes: &[Node<'a>], names: Names) -> Vec<&'a str> {
-        let order = sort(nodes, names).unwrap();
-        order.iter().map(|at| nodes[*at].table).collect()
+        let instruction = sort(nodes, names).unwrap();
+        instruction.iter().map(|at| nodes[*at].table).collect()
     }
 
     #[test]
@@ -286,9 +286,9 @@ mod tests {
             let (hard, soft) = (keys(&here), keys(&there));
             let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &hard[at], &soft[at])).collect();
             match sort(&nodes, Names::Exact) {
-                Ok(order) => {
-                    prop_assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 12);
-                    let place = |table: usize| order.iter().position(|at| *at == table).unwrap();
+                Ok(instruction) => {
+                    prop_assert_eq!(instruction.iter().collect::<BTreeSet<_>>().len(), 12);
+                    let place = |table: usize| instruction.iter().position(|at| *at == table).unwrap();
                     for (from, to) in here {
                         prop_assert!(from == to || place(to) < place(from));
                     }
@@ -316,8 +316,8 @@ mod tests {
                 soft[*from].push(key(&tables[*to]));
             }
             let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &[], &soft[at])).collect();
-            let order = sort(&nodes, Names::Exact).unwrap();
-            let place = |table: usize| order.iter().position(|at| *at == table).unwrap();
+            let instruction = sort(&nodes, Names::Exact).unwrap();
+            let place = |table: usize| instruction.iter().position(|at| *at == table).unwrap();
             for (from, to) in pairs {
                 prop_assert!(place(to) < place(from));
             }
