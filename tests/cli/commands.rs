@@ -1,21 +1,21 @@
-//! The command line: verbs, exit codes, signals, and what people see without `--json`.
+//! Commands, exit codes, signals, and the output with and without `--json`.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::compare::Store;
-use crate::support::peer;
+use crate::support::any_database::AnyDatabase;
+use crate::support::http;
 use crate::support::postgres::Database;
-use crate::support::sample_tables::{fill, numbers};
+use crate::support::sample_tables::{create_items, create_numbers};
 use crate::support::site::{Running, Site};
 use crate::support::sqlite::Sqlite;
 
-/// More than one chunk.
+/// Rows of more than one chunk.
 const MANY: u32 = 400_000;
 
 #[test]
-fn version() {
+fn version_prints_name_and_version() {
     let outcome = Site::new().run(&["--version"]).expect_exit(0);
     assert_eq!(
         outcome.stdout,
@@ -24,7 +24,7 @@ fn version() {
 }
 
 #[test]
-fn usage_errors() {
+fn usage_errors_exit_with_code_2() {
     let site = Site::new();
     for arguments in [
         &[] as &[&str],
@@ -43,9 +43,8 @@ fn usage_errors() {
     }
 }
 
-/// The demo with its own temporary folder.
 #[test]
-fn demo_succeeds_and_leaves_nothing() {
+fn demo_succeeds_and_leaves_no_files() {
     let site = Site::new();
     let folder = site.path("temporary");
     std::fs::create_dir(&folder).unwrap();
@@ -57,22 +56,22 @@ fn demo_succeeds_and_leaves_nothing() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert!(left.is_empty(), "{left:?} of {outcome:?}");
-    let said = format!("{}\n{}", outcome.stdout.join("\n"), outcome.stderr);
+    let output = format!("{}\n{}", outcome.stdout.join("\n"), outcome.stderr);
     for part in ["share", "pull", "100"] {
-        assert!(said.contains(part), "{part:?} is not in {outcome:?}");
+        assert!(output.contains(part), "{part:?} is not in {outcome:?}");
     }
 }
 
-fn looks_at(store: &Store) {
-    fill(
-        store,
+fn check_tables_schema_and_count(database: &AnyDatabase) {
+    create_items(
+        database,
         "items",
         &[(1, "one", None), (2, "two", Some("b")), (7, "seven", None)],
     );
-    store.run(
+    database.run(
         "CREATE TABLE apart (id INTEGER PRIMARY KEY); CREATE VIEW shown AS SELECT id FROM items;",
     );
-    let (site, location) = (Site::new(), store.location());
+    let (site, location) = (Site::new(), database.location());
 
     let listed = site
         .run(&["tables", "--json", &location])
@@ -125,7 +124,7 @@ fn looks_at(store: &Store) {
 #[test]
 fn tables_schema_and_count() {
     let site = Site::new();
-    looks_at(&Store::Sqlite(site.path("shop.db")));
+    check_tables_schema_and_count(&AnyDatabase::file(&site, "shop.db"));
 }
 
 #[test]
@@ -133,14 +132,13 @@ fn tables_schema_and_count_of_postgres() {
     let Some(database) = Database::new() else {
         return;
     };
-    looks_at(&Store::Postgres(database));
+    check_tables_schema_and_count(&AnyDatabase::Postgres(database));
 }
 
 #[test]
-fn own_tables_are_hidden() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 3);
+fn tables_of_tombolo_are_hidden() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 3);
     site.transfer(&source, &target, &[]);
     let outcome = site.run(&["tables", "--json", &target]).expect_exit(0);
     let text = outcome.stdout.join("\n");
@@ -151,10 +149,9 @@ fn own_tables_are_hidden() {
 }
 
 #[test]
-fn people_read_code_command_and_counts() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 1_234);
+fn output_for_people_has_the_code_the_command_and_the_counts() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 1_234);
     let share = site.share(&[&source]);
     let outcome = Running::start(site.command(
         "pull-data",
@@ -173,11 +170,11 @@ fn people_read_code_command_and_counts() {
         "the report of what was sent: {ended:?}"
     );
 
-    // Without --json: the code and the exact command for the other side.
+    // Without `--json`, `share` prints the exact command for the other side.
     let share =
         Running::start(site.command("share-data", &["share", &source, "--listen", "127.0.0.1:0"]));
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !share.said("tombolo pull http://127.0.0.1:") {
+    while !share.has_printed("tombolo pull http://127.0.0.1:") {
         assert!(Instant::now() < deadline, "{share:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -186,10 +183,10 @@ fn people_read_code_command_and_counts() {
 }
 
 #[test]
-fn a_taken_port_is_followed_by_the_next_free_one() {
+fn share_uses_another_port_if_its_port_is_taken() {
     let site = Site::new();
     let source = site.path("source.db");
-    numbers(&source, 1);
+    create_numbers(&source, 1);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let outcome = Running::start(site.command(
@@ -201,15 +198,15 @@ fn a_taken_port_is_followed_by_the_next_free_one() {
     let session = session.unwrap_or_else(|| panic!("{outcome:?}"));
     assert_eq!(session["event"], "session", "{outcome:?}");
     let url = session["url"].as_str().unwrap();
-    assert_ne!(peer::authority(url), address);
+    assert_ne!(http::authority(url), address);
 }
 
 #[test]
-fn share_that_nobody_claimed_ends_on_signals() {
+fn an_unclaimed_share_ends_on_signals() {
     for signal in ["INT", "TERM"] {
         let site = Site::new();
         let source = site.path("source.db");
-        numbers(&source, 10);
+        create_numbers(&source, 10);
         let share = site.share(&[&source]);
         let began = Instant::now();
         share.running.signal(signal);
@@ -221,8 +218,8 @@ fn share_that_nobody_claimed_ends_on_signals() {
     }
 }
 
-/// What a pull left of `numbers`: whole frames in the order of the key.
-fn whole_chunks(target: &str) -> i64 {
+/// Checks that a cancelled pull left whole frames in key order, and returns the number of rows.
+fn check_whole_frames(target: &str) -> i64 {
     let mut stored = Sqlite::open(target);
     if stored.tables().is_empty() {
         return 0;
@@ -237,36 +234,34 @@ fn whole_chunks(target: &str) -> i64 {
 }
 
 #[test]
-fn share_that_somebody_claimed_ends_its_streams_on_a_signal() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, MANY);
+fn a_claimed_share_ends_its_streams_on_a_signal() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, MANY);
     let share = site.share(&[&source]);
     let pull = site.start_pull(&share.url, &share.code, &["--into", &target]);
     pull.wait_for("progress");
     share.running.signal("TERM");
     pull.wait().error("sender").has_hint();
     share.running.wait().expect_exit(1);
-    whole_chunks(&target);
+    check_whole_frames(&target);
 }
 
 #[test]
-fn pull_ends_at_the_end_of_a_chunk_on_signals() {
+fn a_pull_completes_its_chunk_on_signals() {
     for signal in ["INT", "TERM"] {
-        let site = Site::new();
-        let (source, target) = (site.path("source.db"), site.path("target.db"));
-        numbers(&source, MANY);
+        let (site, source, target) = Site::with_files();
+        create_numbers(&source, MANY);
         let share = site.share(&[&source]);
         let pull = site.start_pull(&share.url, &share.code, &["--into", &target]);
         pull.wait_for("progress");
         pull.signal(signal);
         pull.wait().error("cancelled").has_hint();
         assert!(
-            whole_chunks(&target) > 0,
-            "the chunk under way was finished"
+            check_whole_frames(&target) > 0,
+            "the current chunk was completed"
         );
 
-        // The same site may claim the same code again, and gets the rest; the report is of both.
+        // The same site can claim the code again and gets the missing rows; the report counts both pulls.
         let report = site
             .pull(&share, &["--into", &target])
             .done()
@@ -276,10 +271,9 @@ fn pull_ends_at_the_end_of_a_chunk_on_signals() {
 }
 
 #[test]
-fn every_event_is_a_line_of_json_and_done_is_the_last() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 100);
+fn events_are_lines_of_json_and_the_last_is_done() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 100);
     let share = site.share(&[&source]);
     let outcome = site.pull(&share, &["--into", &target]).expect_exit(0);
     let events = outcome.events();

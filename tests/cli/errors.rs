@@ -1,23 +1,14 @@
-//! Bad input: what is said, the exit code, and that nothing was written.
+//! Errors of commands: the message, the error code, the exit code, and that nothing was written.
 
+use crate::support::http;
 use crate::support::outcome::Counts;
-use crate::support::peer;
-use crate::support::postgres::Database;
+use crate::support::postgres::{Database, databases};
+use crate::support::sample_tables::create_one_row;
 use crate::support::site::Site;
-use crate::support::sqlite::Sqlite;
-
-/// A file with one table of one row.
-fn one_table(site: &Site, name: &str) -> String {
-    let path = site.path(name);
-    Sqlite::script(
-        &path,
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'a');",
-    );
-    path
-}
+use crate::support::sqlite::{Sqlite, assert_same_table};
 
 #[test]
-fn a_file_that_is_no_database() {
+fn a_file_that_is_not_a_database_is_refused() {
     let site = Site::new();
     let path = site.path("notes.txt");
     std::fs::write(&path, "not a database at all ".repeat(1_000)).unwrap();
@@ -28,8 +19,8 @@ fn a_file_that_is_no_database() {
     site.run(&["tables", "--json", &path])
         .error("not-a-database");
 
-    // As a target neither: and it stays what it is.
-    let source = one_table(&site, "source.db");
+    // It is refused as a target as well, and not changed.
+    let source = create_one_row(&site, "source.db");
     let share = site.share(&[&source]);
     site.pull(&share, &["--into", &path])
         .error("not-a-database")
@@ -60,7 +51,7 @@ fn share_never_creates_a_file() {
 }
 
 #[test]
-fn a_server_that_is_not_there() {
+fn unreachable_servers_are_reported() {
     let site = Site::new();
     let target = site.path("target.db");
     let outcome = site.pull_from("http://127.0.0.1:1", "A7X9K2M4", &["--into", &target]);
@@ -76,7 +67,7 @@ fn a_server_that_is_not_there() {
     site.run(&["share", "--json", &database])
         .error("unreachable")
         .has_hint();
-    let source = one_table(&site, "source.db");
+    let source = create_one_row(&site, "source.db");
     let share = site.share(&[&source]);
     site.pull(&share, &["--into", &database])
         .error("unreachable")
@@ -90,11 +81,11 @@ fn a_postgres_database_is_never_created_and_its_password_never_shown() {
     };
     let site = Site::new();
     let missing = format!("{}_missing", database.url());
-    // Every outcome is searched for the password.
+    // Every outcome is checked for the password.
     site.run(&["share", "--json", &missing])
         .error("unreachable");
     site.run(&["tables", &missing]).expect_exit(1);
-    let source = one_table(&site, "source.db");
+    let source = create_one_row(&site, "source.db");
     let share = site.share(&[&source]);
     site.pull(&share, &["--into", &missing])
         .error("unreachable");
@@ -104,9 +95,9 @@ fn a_postgres_database_is_never_created_and_its_password_never_shown() {
 }
 
 #[test]
-fn no_such_table() {
+fn a_missing_table_is_reported() {
     let site = Site::new();
-    let (source, target) = (one_table(&site, "source.db"), site.path("target.db"));
+    let (source, target) = (create_one_row(&site, "source.db"), site.path("target.db"));
     let share = site.share(&[&source]);
     let outcome = site.pull(&share, &["customers", "--into", &target]);
     outcome
@@ -122,9 +113,8 @@ fn no_such_table() {
 }
 
 #[test]
-fn a_table_outside_the_scope() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn a_table_outside_the_scope_is_denied() {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE orders (id INTEGER PRIMARY KEY); CREATE TABLE secrets (id INTEGER PRIMARY KEY, body TEXT);
@@ -134,14 +124,14 @@ fn a_table_outside_the_scope() {
     let outcome = site.pull(&share, &["orders", "secrets", "--into", &target]);
     outcome.error("denied").names(&["secrets"]).has_hint();
 
-    // Nor does a peer that asks for itself get more than it was told.
+    // A peer that sends its own requests is denied as well.
     let share = site.share(&[&source, "--tables", "order*"]);
-    let token = peer::token(&peer::claim(
+    let token = http::token(&http::claim(
         &share.url,
         &share.code,
         "a secret of the claimer",
     ));
-    let list = peer::tables(&share.url, &token);
+    let list = http::tables(&share.url, &token);
     let text = String::from_utf8(list.body).unwrap();
     assert!(
         text.contains("orders") && !text.contains("secrets"),
@@ -151,31 +141,31 @@ fn a_table_outside_the_scope() {
         "/sync/v1/tables/secrets",
         "/sync/v1/tables/secrets/rows?run=r1",
     ] {
-        let answer = peer::request(&share.url, "GET", path, Some(&token), b"");
+        let answer = http::request(&share.url, "GET", path, Some(&token), b"");
         assert_eq!(answer.error(), "denied", "{path}");
     }
-    // And without a token nothing at all.
+    // Without a token, every request is refused.
     for path in [
         "/sync/v1/tables",
         "/sync/v1/tables/orders",
         "/sync/v1/tables/orders/rows?run=r1",
     ] {
-        let answer = peer::request(&share.url, "GET", path, None, b"");
+        let answer = http::request(&share.url, "GET", path, None, b"");
         assert_eq!(answer.error(), "unauthorized", "{path}");
     }
 }
 
 #[test]
-fn a_view_by_name() {
+fn a_view_is_refused() {
     let site = Site::new();
-    let (source, target) = (one_table(&site, "source.db"), site.path("target.db"));
+    let (source, target) = (create_one_row(&site, "source.db"), site.path("target.db"));
     Sqlite::create(&source).run("CREATE VIEW shown AS SELECT id FROM t");
     let share = site.share(&[&source]);
     let outcome = site.pull(&share, &["shown", "--into", &target]);
     outcome.error("not-a-table").names(&["shown"]).has_hint();
 
-    // A view in the target's place is as bad.
-    let source = one_table(&site, "other.db");
+    // A view of the target is refused as well.
+    let source = create_one_row(&site, "other.db");
     Sqlite::script(&target, "CREATE VIEW t AS SELECT 1 AS id, 'a' AS name");
     let share = site.share(&[&source]);
     site.pull(&share, &["--into", &target])
@@ -184,13 +174,13 @@ fn a_view_by_name() {
 }
 
 #[test]
-fn a_table_that_exists_with_other_columns() {
+fn an_existing_table_with_other_columns_is_refused() {
     let site = Site::new();
-    let (source, target) = (one_table(&site, "source.db"), site.path("target.db"));
+    let (source, target) = (create_one_row(&site, "source.db"), site.path("target.db"));
     Sqlite::create(&source)
         .run("CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1);");
     let other =
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT); INSERT INTO t VALUES (7, 'mine');";
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT); INSERT INTO t VALUES (7, 'local');";
     Sqlite::script(&target, other);
     let share = site.share(&[&source]);
     let outcome = site.pull(&share, &["--into", &target, "--strategy", "overwrite"]);
@@ -198,21 +188,21 @@ fn a_table_that_exists_with_other_columns() {
         .error("columns-differ")
         .names(&["\"t\"", "name"])
         .has_hint();
-    // Not even the table that could have been created.
+    // The missing table was not created either.
     let mut target = Sqlite::open(&target);
     assert_eq!(target.tables(), ["t"]);
     let rows = target.rows("SELECT CAST(id AS TEXT), title FROM t");
-    assert_eq!(rows, [[Some("7".to_owned()), Some("mine".to_owned())]]);
+    assert_eq!(rows, [[Some("7".to_owned()), Some("local".to_owned())]]);
 }
 
 #[test]
-fn a_table_that_exists_with_other_columns_in_postgres() {
+fn an_existing_table_with_other_columns_is_refused_in_postgres() {
     let Some(database) = Database::new() else {
         return;
     };
     database.run("CREATE TABLE t (id bigint PRIMARY KEY, name text, born date)");
     let site = Site::new();
-    let source = one_table(&site, "source.db");
+    let source = create_one_row(&site, "source.db");
     Sqlite::create(&source)
         .run("CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1);");
     let share = site.share(&[&source]);
@@ -226,9 +216,9 @@ fn a_table_that_exists_with_other_columns_in_postgres() {
 }
 
 #[test]
-fn a_missing_table_that_may_not_be_created() {
+fn a_missing_table_is_not_created_with_no_create() {
     let site = Site::new();
-    let (source, target) = (one_table(&site, "source.db"), site.path("target.db"));
+    let (source, target) = (create_one_row(&site, "source.db"), site.path("target.db"));
     Sqlite::script(&target, "CREATE TABLE other (id INTEGER PRIMARY KEY)");
     let share = site.share(&[&source]);
     let outcome = site.pull(&share, &["--into", &target, "--no-create"]);
@@ -241,9 +231,8 @@ const CYCLE: &str =
      CREATE TABLE staff (id INTEGER PRIMARY KEY, store INTEGER NOT NULL REFERENCES store (id));";
 
 #[test]
-fn a_cycle_of_existing_tables_is_refused_by_name() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn a_cycle_of_existing_tables_is_refused() {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(&source, CYCLE);
     Sqlite::create(&source).run(
         "PRAGMA foreign_keys = OFF; INSERT INTO store VALUES (1, 1); INSERT INTO staff VALUES (1, 1);
@@ -259,55 +248,33 @@ fn a_cycle_of_existing_tables_is_refused_by_name() {
 }
 
 #[test]
-fn a_cycle_of_missing_tables_is_none() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn a_cycle_of_missing_tables_is_created() {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(&source, CYCLE);
     Sqlite::create(&source).run("PRAGMA foreign_keys = OFF; INSERT INTO store VALUES (1, 1); INSERT INTO staff VALUES (1, 1);");
     let report = site.transfer(&source, &target, &[]);
-    assert_eq!(
-        report.counts("store"),
-        Counts {
-            created: 1,
-            ..Counts::default()
-        }
-    );
-    assert_eq!(
-        report.counts("staff"),
-        Counts {
-            created: 1,
-            ..Counts::default()
-        }
-    );
+    assert_eq!(report.counts("store"), Counts::created(1));
+    assert_eq!(report.counts("staff"), Counts::created(1));
 }
 
-/// A table whose rows refer to later ones, so that no order of its rows would do.
+/// Rows of which some refer to later ones.
 const TREE_ROWS: &str = "INSERT INTO tree VALUES (1, 5), (2, 1), (3, 3), (4, NULL), (5, 4)";
 
 #[test]
-fn a_table_that_refers_to_itself() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn a_table_that_references_itself_is_pulled() {
+    let (site, source, target) = Site::with_files();
     let schema = "CREATE TABLE tree (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree (id));";
     Sqlite::script(&source, schema);
     Sqlite::create(&source).run(&format!("PRAGMA foreign_keys = OFF; {TREE_ROWS}"));
     Sqlite::script(&target, schema);
     let report = site.transfer(&source, &target, &[]);
-    assert_eq!(
-        report.counts("tree"),
-        Counts {
-            created: 5,
-            ..Counts::default()
-        }
-    );
-    Sqlite::open(&source)
-        .table("tree")
-        .assert_same(&Sqlite::open(&target).table("tree"));
+    assert_eq!(report.counts("tree"), Counts::created(5));
+    assert_same_table(&source, &target, "tree");
 }
 
 #[test]
-fn a_postgres_table_that_refers_to_itself() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn a_postgres_table_that_references_itself_is_pulled() {
+    let Some([source, target]) = databases() else {
         return;
     };
     let schema = "CREATE TABLE tree (id integer PRIMARY KEY, parent integer REFERENCES tree (id));";
@@ -317,12 +284,6 @@ fn a_postgres_table_that_refers_to_itself() {
     source.run(TREE_ROWS);
     let site = Site::new();
     let report = site.transfer(&source.url(), &target.url(), &[]);
-    assert_eq!(
-        report.counts("tree"),
-        Counts {
-            created: 5,
-            ..Counts::default()
-        }
-    );
+    assert_eq!(report.counts("tree"), Counts::created(5));
     source.table("tree").assert_same(&target.table("tree"));
 }

@@ -1,20 +1,20 @@
-//! PostgreSQL to PostgreSQL: value and type of every built-in type.
+//! Values and types of every built-in type of PostgreSQL, from PostgreSQL to PostgreSQL.
 
-use crate::support::postgres::Database;
-use crate::support::postgres_images::Image;
+use crate::support::postgres::{Database, databases};
+use crate::support::postgres_images::assert_same_image;
 use crate::support::postgres_types::{self, TABLES};
 use crate::support::site::Site;
 use crate::support::sqlite::quote;
 
 fn assert_same(source: &Database, target: &Database) {
     for (table, _) in TABLES {
-        Image::of(source, table).assert_same(&Image::of(target, table));
+        assert_same_image(source, target, table);
     }
 }
 
 #[test]
 fn every_built_in_type_arrives_in_new_tables_of_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+    let Some([source, target]) = databases() else {
         return;
     };
     postgres_types::fill(&source);
@@ -24,8 +24,8 @@ fn every_built_in_type_arrives_in_new_tables_of_postgres() {
 }
 
 #[test]
-fn every_built_in_type_replaces_what_existing_tables_of_postgres_hold() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn every_built_in_type_overwrites_rows_of_existing_tables_of_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
     postgres_types::fill(&source);
@@ -44,14 +44,14 @@ fn every_built_in_type_replaces_what_existing_tables_of_postgres_hold() {
         assert_eq!(
             (counts.created, counts.updated),
             (0, 0),
-            "{table}: the same image is no change"
+            "{table}: the same bytes are not an update"
         );
     }
 }
 
 #[test]
-fn names_of_no_object_arrive_in_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn references_to_no_catalog_object_arrive_in_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
     let kinds = [

@@ -1,14 +1,14 @@
-//! What PostgreSQL cannot hold exactly: rejected (`exact::refusals`), in wider columns, or the nearest value.
+//! The policies `widen` and `lossy` for values that PostgreSQL cannot represent exactly.
 
 use serde_json::{Value, json};
 
-use crate::support::compare::Table;
-use crate::support::outcome::{Counts, Report};
-use crate::support::postgres::Database;
+use crate::support::outcome::Counts;
+use crate::support::postgres::{Database, databases};
 use crate::support::site::Site;
 use crate::support::sqlite::{Sqlite, quote};
+use crate::support::table::Table;
 
-/// Values of every storage class, and those that are easily taken for others.
+/// Values of every storage class, some of which look like others.
 const CELLS: &[&str] = &[
     "NULL",
     "1",
@@ -53,7 +53,7 @@ const DECLARED: &[&str] = &[
     "ANY",
 ];
 
-/// A table with a row for each value, in a column of each declared type, with keys of every kind besides.
+/// Creates a table with a row for each value and a column for each declared type, and tables with other kinds of keys.
 fn every_value(path: &str) {
     let columns: Vec<String> = DECLARED
         .iter()
@@ -87,20 +87,13 @@ fn counts(created: u64, failed: u64) -> Counts {
     }
 }
 
-/// One table of a report.
-fn reported(report: &Report, table: &str) -> Value {
-    let tables = report.0["tables"].as_array().unwrap();
-    let found = tables.iter().find(|entry| entry["table"] == table);
-    found.unwrap().clone()
-}
-
 fn rows(path: &str, table: &str) -> Table {
     Sqlite::open(path).table(table)
 }
 
 #[test]
-fn wider_columns_of_postgres_hold_every_value_and_give_it_back() {
-    let (Some(target), Some(further)) = (Database::new(), Database::new()) else {
+fn every_value_comes_back_from_widened_columns_of_postgres() {
+    let Some([target, further]) = databases() else {
         return;
     };
     let site = Site::new();
@@ -109,7 +102,7 @@ fn wider_columns_of_postgres_hold_every_value_and_give_it_back() {
     let report = site.transfer(&source, &target.url(), &["--conversion", "widen"]);
     for table in TABLES {
         assert_eq!(report.counts(table).failed, 0, "{table}");
-        assert_eq!(reported(&report, table)["stored"], "verified", "{table}");
+        assert_eq!(report.entry(table)["stored"], "verified", "{table}");
     }
     let types = "SELECT DISTINCT format_type(atttypid, atttypmod) FROM pg_attribute
                  WHERE attrelid = '\"every value\"'::regclass AND attnum > 1";
@@ -117,13 +110,11 @@ fn wider_columns_of_postgres_hold_every_value_and_give_it_back() {
     let id = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '\"every value\"'::regclass AND attnum = 1";
     assert_eq!(target.rows(id), [[Some("bigint".to_owned())]]);
 
-    // Nothing has changed, and whoever looks sees that.
+    // A second pull and a diff find no difference.
     let again = ["--conversion", "widen", "--strategy", "overwrite"];
     let again = site.transfer(&source, &target.url(), &again);
     let share = site.share(&[&source]);
-    let (url, code) = (share.url.as_str(), share.code.as_str());
-    site.run(&["diff", "--json", url, code, "--with", &target.url()])
-        .expect_exit(0);
+    site.diff(&share, &["--with", &target.url()]).expect_exit(0);
     site.transfer(&target.url(), &further.url(), &["--conversion", "widen"]);
     site.transfer(&further.url(), &back, &[]);
     for table in TABLES {
@@ -165,19 +156,19 @@ fn one_column_is_widened_in_postgres_and_the_plan_shows_it() {
         let part = part.replace('"', "").to_lowercase();
         assert!(statement.contains(&part), "{part}: {statement}");
     }
-    assert!(target.tables().is_empty(), "the plan writes nothing");
+    assert!(target.tables().is_empty(), "a dry run writes nothing");
     let report = site.pull(&share, &policy).done();
     assert_eq!(report.counts("a.b=c"), counts(2, 1));
     let stored = target.rows("SELECT \"n.o\" FROM \"a.b=c\" ORDER BY id");
     assert_eq!(
         stored,
         [[Some("x".to_owned())], [Some("2".to_owned())]],
-        "row 3 has another column that does not fit"
+        "row 3 has a value in another column that does not fit"
     );
 }
 
 #[test]
-fn postgres_tables_that_exist_are_not_widened() {
+fn existing_postgres_tables_are_not_widened() {
     let Some(target) = Database::new() else {
         return;
     };
@@ -206,11 +197,11 @@ fn postgres_tables_that_exist_are_not_widened() {
     arguments.extend(["--into", &into]);
     let report = site.pull(&share, &arguments).done();
     assert_eq!(report.counts("a"), counts(1, 0));
-    let changed = reported(&report, "t")["changed"].clone();
+    let changed = report.entry("t")["changed"].clone();
     assert_eq!(changed, json!([{"column": "n", "values": 1}]));
 }
 
-/// The type of a PostgreSQL column, a value in a column of SQLite, and the nearest one.
+/// A type of PostgreSQL, a declared type of SQLite, a value in it, and the nearest value or `None` for NULL.
 const NEAREST: &[(&str, &str, &str, Option<&str>)] = &[
     ("bigint", "INTEGER", "'x'", None),
     ("bigint", "INTEGER", "1.5", None),
@@ -270,16 +261,13 @@ fn the_nearest_value_is_stored_in_postgres_and_counted() {
             "{case:?}"
         );
         assert_eq!(report.counts(&table), counts(2, 0), "{case:?}");
-        let entry = reported(&report, &table);
+        let entry = report.entry(&table);
         assert_eq!(entry["stored"], "verified", "{case:?}");
         let one = json!([{"column": "v", "values": 1}]);
         assert_eq!(entry["changed"], one, "{case:?}");
     }
     let share = site.share(&[&source]);
-    let (url, code) = (share.url.as_str(), share.code.as_str());
-    let compared = site
-        .run(&["diff", "--json", url, code, "--with", &target.url()])
-        .expect_exit(3);
+    let compared = site.diff(&share, &["--with", &target.url()]).expect_exit(3);
     let tables = compared.events_of("differences")[0]["tables"].clone();
     for table in tables.as_array().unwrap() {
         assert_eq!(table["changed"], 1, "{table}");
@@ -287,7 +275,7 @@ fn the_nearest_value_is_stored_in_postgres_and_counted() {
 }
 
 #[test]
-fn new_postgres_tables_take_the_nearest_value_but_not_for_keys_and_null() {
+fn new_postgres_tables_store_the_nearest_value_except_in_keys_and_not_null_columns() {
     let Some(target) = Database::new() else {
         return;
     };
@@ -302,9 +290,9 @@ fn new_postgres_tables_take_the_nearest_value_but_not_for_keys_and_null() {
     let report = site.transfer(&source, &target.url(), &["--conversion", "lossy"]);
     assert_eq!(report.counts("t"), counts(2, 3));
     let changed = json!([{"column": "v", "values": 1}, {"column": "w", "values": 1}]);
-    assert_eq!(reported(&report, "t")["changed"], changed);
-    assert_eq!(reported(&report, "t")["stored"], "verified");
-    assert_eq!(reported(&report, "plain")["changed"], Value::Null);
+    assert_eq!(report.entry("t")["changed"], changed);
+    assert_eq!(report.entry("t")["stored"], "verified");
+    assert_eq!(report.entry("plain")["changed"], Value::Null);
     let stored = target.rows("SELECT k, n::text, v::text, w FROM t ORDER BY k");
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(
@@ -317,8 +305,8 @@ fn new_postgres_tables_take_the_nearest_value_but_not_for_keys_and_null() {
 }
 
 #[test]
-fn postgres_to_postgres_and_to_sqlite_change_nothing_for_a_policy() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn a_policy_changes_nothing_from_postgres_to_postgres_and_is_refused_for_sqlite() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(

@@ -1,8 +1,8 @@
-//! Enums that a PostgreSQL target lacks are made with the tables that need them.
+//! Enums of PostgreSQL that are missing in the target and are created with the tables that use them.
 
 use crate::support::guests::hostile;
-use crate::support::postgres::Database;
-use crate::support::postgres_images::Image;
+use crate::support::postgres::{Database, databases};
+use crate::support::postgres_images::assert_same_image;
 use crate::support::site::Site;
 
 const TYPES: &str = r#"
@@ -17,15 +17,15 @@ const FILM: &str = r#"
     INSERT INTO film VALUES (1, 'größer, {als}', '{"it''s \"ok\"",NULL,"NULL",""}', 'first', '[0:1]={M,a}', NULL),
         (2, 'a\''b\', '{}', 'z', NULL, NULL), (3, NULL, NULL, 'M', '{}', NULL), (4, '', '{"größer, {als}"}', 'a', '{z}', NULL)"#;
 
-/// What a database's enums are: names and labels in order.
+/// Selects the names of the enums and their labels in order.
 const ENUMS: &str = "SELECT format_type(t.oid, NULL), array_agg(e.enumlabel::text ORDER BY e.enumsortorder)::text
     FROM pg_type t LEFT JOIN pg_enum e ON e.enumtypid = t.oid WHERE t.typtype = 'e' GROUP BY t.oid ORDER BY 1";
 
 const DEFAULTS: &str = "SELECT adrelid::regclass::text, adnum::text, pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'film'::regclass ORDER BY 1, 2";
 
 #[test]
-fn missing_enums_are_created_in_postgres_with_all_that_uses_them() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn missing_enums_are_created_in_postgres_with_defaults_and_arrays() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(TYPES);
@@ -50,11 +50,11 @@ fn missing_enums_are_created_in_postgres_with_all_that_uses_them() {
         statements[0],
         "CREATE TYPE \"Größen Typ-2\" AS ENUM ('first', 'z', 'a', 'M')"
     );
-    assert!(target.rows(ENUMS).is_empty(), "a plan writes nothing");
+    assert!(target.rows(ENUMS).is_empty(), "a dry run writes nothing");
 
     let report = site.pull(&share, &["--into", &into]).done();
     assert_eq!(report.counts("film").created, 4);
-    Image::of(&source, "film").assert_same(&Image::of(&target, "film"));
+    assert_same_image(&source, &target, "film");
     source.run("DROP TYPE unused");
     assert_eq!(source.rows(ENUMS), target.rows(ENUMS));
     assert_eq!(source.rows(DEFAULTS), target.rows(DEFAULTS));
@@ -66,16 +66,16 @@ fn missing_enums_are_created_in_postgres_with_all_that_uses_them() {
         (4, 0)
     );
 
-    // Another table with enums of before.
+    // Another table that uses an enum that now exists.
     source.run("CREATE TABLE actor (id integer PRIMARY KEY, likes mpaa_rating[] NOT NULL); INSERT INTO actor VALUES (1, '{G}')");
     site.transfer(&source.url(), &into, &["actor"]);
-    Image::of(&source, "actor").assert_same(&Image::of(&target, "actor"));
+    assert_same_image(&source, &target, "actor");
     assert_eq!(source.rows(ENUMS), target.rows(ENUMS));
 }
 
 #[test]
-fn tables_that_need_the_same_enum_are_made_in_postgres_at_the_same_time() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn tables_with_the_same_enum_are_created_in_postgres_in_parallel() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(TYPES);
@@ -89,13 +89,13 @@ fn tables_that_need_the_same_enum_are_made_in_postgres_at_the_same_time() {
     let site = Site::new();
     site.transfer(&source.url(), &target.url(), &["--jobs", "4"]);
     for table in &tables {
-        Image::of(&source, table).assert_same(&Image::of(&target, table));
+        assert_same_image(&source, &target, table);
     }
 }
 
 #[test]
-fn an_enum_of_another_schema_is_text_in_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn an_enum_of_another_schema_becomes_text_in_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run("CREATE SCHEMA other; CREATE TYPE other.mood AS ENUM ('far'); CREATE TABLE t (id integer PRIMARY KEY, e other.mood); INSERT INTO t VALUES (1, 'far')");
@@ -106,7 +106,7 @@ fn an_enum_of_another_schema_is_text_in_postgres() {
 }
 
 #[test]
-fn types_that_no_incoming_table_declares_are_never_created_in_postgres() {
+fn a_plugin_cannot_create_types_in_postgres_that_no_incoming_table_declares() {
     let Some(source) = Database::new() else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Tables and rows that nobody thought of: generated schemas and values, sent through the real binary.
+//! Tables with generated columns, types and values, transferred by the real binary.
 
 use std::ops::Range;
 
@@ -8,12 +8,12 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::generators::{Typed, names, postgres_type, sqlite_type};
-use crate::support::postgres::Database;
+use crate::support::postgres::{Database, databases};
 use crate::support::postgres_images::Image;
 use crate::support::site::Site;
 use crate::support::sqlite::{Sqlite, quote};
 
-/// Tables a pull: processes cost more than rows.
+/// Tables of each pull, because processes take more time than rows.
 const TABLES: usize = 12;
 
 /// Columns and rows of a table.
@@ -49,7 +49,7 @@ fn columns(types: impl Strategy<Value = Typed>) -> impl Strategy<Value = Vec<Col
     (ROWS, vec((names(), types), COLUMNS)).prop_flat_map(column)
 }
 
-/// The statements that make a table with these columns and rows.
+/// The statements that create a table with these columns and rows.
 fn script(table: &str, columns: &[Column]) -> String {
     let rows = columns.first().map_or(0, |column| column.cells.len());
     let declared: String = columns
@@ -73,7 +73,7 @@ fn script(table: &str, columns: &[Column]) -> String {
     script
 }
 
-/// Some tables, generated anew in each run; the script says in a failure what they were.
+/// Generates the names of some tables and the scripts that create them; a failure shows the script.
 fn tables(types: fn() -> BoxedStrategy<Typed>) -> Vec<(String, String)> {
     let mut runner = TestRunner::new(Config::default());
     let table = |number: usize| {
@@ -87,9 +87,7 @@ fn tables(types: fn() -> BoxedStrategy<Typed>) -> Vec<(String, String)> {
 
 #[test]
 fn generated_tables_of_postgres_arrive_in_postgres_and_come_back_from_sqlite() {
-    let (Some(source), Some(target), Some(back)) =
-        (Database::new(), Database::new(), Database::new())
-    else {
+    let Some([source, target, back]) = databases() else {
         return;
     };
     let tables = tables(|| postgres_type().boxed());
@@ -112,8 +110,7 @@ fn generated_tables_of_postgres_arrive_in_postgres_and_come_back_from_sqlite() {
 
 #[test]
 fn generated_tables_of_sqlite_arrive_in_sqlite() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+    let (site, source, target) = Site::with_files();
     let tables = tables(|| sqlite_type().boxed());
     for (_, script) in &tables {
         Sqlite::script(&source, script);
@@ -130,7 +127,7 @@ fn generated_tables_of_sqlite_arrive_in_sqlite() {
 }
 
 #[test]
-fn generated_tables_of_sqlite_come_back_from_postgres_or_are_named() {
+fn generated_tables_of_sqlite_come_back_from_postgres_or_their_rows_are_rejected() {
     let Some(between) = Database::new() else {
         return;
     };
@@ -147,13 +144,13 @@ fn generated_tables_of_sqlite_come_back_from_postgres_or_are_named() {
             arrived.push(table.as_str());
             continue;
         }
-        let rejects = site.run(&["rejects", "--json", &between.url()]);
-        let named = rejects.events_of("rejected").into_iter().filter(|reject| {
+        let rejects = site.rejects(&between.url());
+        let named = rejects.iter().filter(|reject| {
             reject["table"] == **table && reject["reason"].as_str().unwrap().contains("column ")
         });
         assert_eq!(named.count() as u64, failed, "{rejects:?}\n{script}");
     }
-    assert!(!arrived.is_empty(), "most values suit their columns");
+    assert!(!arrived.is_empty(), "most values fit their columns");
     site.transfer(&between.url(), &back, &arrived);
     for (table, script) in tables
         .iter()

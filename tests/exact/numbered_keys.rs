@@ -1,11 +1,11 @@
-//! Which keys a PostgreSQL database numbers, through SQLite and back.
+//! Which keys a database numbers itself, after transfers through the other kind of database.
 
-use crate::support::postgres::Database;
-use crate::support::postgres_images::Image;
+use crate::support::postgres::{Database, databases};
+use crate::support::postgres_images::assert_same_image;
 use crate::support::site::Site;
 use crate::support::sqlite::Sqlite;
 
-/// Declarations of a key, and whether its database numbers it.
+/// Tables, the declarations of their keys, and whether the database numbers them.
 const KEYS: [(&str, &str, bool); 9] = [
     ("plain_big", "bigint", false),
     ("plain_integer", "integer", false),
@@ -30,8 +30,8 @@ const NUMBERED: &str =
     "SELECT (attidentity <> '')::text FROM pg_attribute WHERE attname = 'id' AND attrelid = ";
 
 #[test]
-fn keys_of_postgres_are_numbered_after_sqlite_as_they_were_before() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn keys_of_postgres_are_numbered_as_before_after_a_transfer_through_sqlite() {
+    let Some([source, target]) = databases() else {
         return;
     };
     for (table, key, _) in KEYS {
@@ -46,10 +46,10 @@ fn keys_of_postgres_are_numbered_after_sqlite_as_they_were_before() {
     site.transfer(&file, &copy, &[]);
     site.transfer(&copy, &target.url(), &[]);
     for (table, _, numbered) in KEYS {
-        Image::of(&source, table).assert_same(&Image::of(&target, table));
+        assert_same_image(&source, &target, table);
         let found = target.rows(&format!("{NUMBERED}'{table}'::regclass"));
         assert_eq!(found, [[Some(numbered.to_string())]], "{table}");
-        // SQLite finds rows by such a key without an index.
+        // A key that is the rowid needs no index.
         let indexes = Sqlite::open(&copy).number(&format!(
             "SELECT count(*) FROM pragma_index_list('{table}')"
         ));
@@ -65,12 +65,11 @@ fn keys_of_postgres_are_numbered_after_sqlite_as_they_were_before() {
 }
 
 #[test]
-fn keys_of_sqlite_are_numbered_after_postgres_as_they_were_before() {
+fn keys_of_sqlite_are_numbered_as_before_after_a_transfer_through_postgres() {
     let Some(middle) = Database::new() else {
         return;
     };
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE numbered (id INTEGER PRIMARY KEY, note TEXT); INSERT INTO numbered VALUES (7, 'a');

@@ -1,13 +1,13 @@
-//! What is refused instead of changed: views, rewrite rules, and values that PostgreSQL cannot hold.
+//! What is refused instead of changed: views, tables with rewrite rules, and values that PostgreSQL cannot represent.
 
-use crate::support::postgres::Database;
-use crate::support::postgres_images::Image;
+use crate::support::postgres::{Database, databases};
+use crate::support::postgres_images::assert_same_image;
 use crate::support::site::Site;
-use crate::support::sqlite::Sqlite;
+use crate::support::sqlite::{Sqlite, assert_same_table, quote};
 
 #[test]
 fn views_of_postgres_are_refused_on_both_sides() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(
@@ -28,8 +28,8 @@ fn views_of_postgres_are_refused_on_both_sides() {
 }
 
 #[test]
-fn a_postgres_target_with_a_rewrite_rule_is_refused_and_a_source_with_one_is_not() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn postgres_tables_with_rewrite_rules_are_refused_as_targets_but_not_as_sources() {
+    let Some([source, target]) = databases() else {
         return;
     };
     let table = "CREATE TABLE t (id integer PRIMARY KEY, v text); CREATE TABLE elsewhere (id integer, v text);";
@@ -52,7 +52,8 @@ fn a_postgres_target_with_a_rewrite_rule_is_refused_and_a_source_with_one_is_not
     source.table("t").assert_same(&target.table("t"));
 }
 
-/// A column of SQLite, a value that it holds, and whether PostgreSQL can hold it in the column made for it: as what.
+/// A declared type of SQLite, a value in it, and its text in the PostgreSQL column that is created, or `None` if it is
+/// rejected.
 const CASES: &[(&str, &str, Option<&str>)] = &[
     ("INTEGER", "'x'", None),
     ("INTEGER", "1.5", None),
@@ -96,7 +97,7 @@ const CASES: &[(&str, &str, Option<&str>)] = &[
 ];
 
 #[test]
-fn each_cell_of_sqlite_arrives_in_postgres_as_it_was_or_is_named() {
+fn each_cell_of_sqlite_arrives_in_postgres_unchanged_or_is_rejected() {
     let Some(target) = Database::new() else {
         return;
     };
@@ -136,10 +137,9 @@ fn each_cell_of_sqlite_arrives_in_postgres_as_it_was_or_is_named() {
         let report = site.pull(&share, &[&table, "--into", &target.url()]).done();
         let counts = report.counts(&table);
         assert_eq!((counts.created, counts.failed), (1, 1), "{case}");
-        let rejects = site.run(&["rejects", "--json", &target.url()]);
-        let rejected = rejects.events_of("rejected");
+        let rejected = site.rejects(&target.url());
         let found = rejected.iter().find(|reject| reject["table"] == *table);
-        let found = found.unwrap_or_else(|| panic!("{case}: {rejects:?}"));
+        let found = found.unwrap_or_else(|| panic!("{case}: {rejected:?}"));
         assert_eq!(
             (&found["row"], &found["key"]),
             (&2.into(), &"5".into()),
@@ -151,15 +151,13 @@ fn each_cell_of_sqlite_arrives_in_postgres_as_it_was_or_is_named() {
     }
     site.transfer(&target.url(), &back, &names);
     for table in names {
-        Sqlite::open(&source)
-            .table(table)
-            .assert_same(&Sqlite::open(&back).table(table));
+        assert_same_table(&source, &back, table);
     }
 }
 
 #[test]
-fn names_of_any_kind_pass_between_postgres_and_sqlite() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn any_name_of_a_table_or_column_passes_between_postgres_and_sqlite() {
+    let Some([source, target]) = databases() else {
         return;
     };
     let names = [
@@ -179,14 +177,13 @@ fn names_of_any_kind_pass_between_postgres_and_sqlite() {
         "$1",
         "\\",
     ];
-    let quoted = |name: &str| crate::support::sqlite::quote(name);
     for (number, name) in names.iter().enumerate() {
-        let columns = names.map(|column| format!("{} text", quoted(column)));
+        let columns = names.map(|column| format!("{} text", quote(column)));
         source.run(&format!(
             "CREATE TABLE {0} (\"Primary\" integer, {1}, PRIMARY KEY (\"Primary\", {2})); INSERT INTO {0} VALUES ({number}{3})",
-            quoted(name),
+            quote(name),
             columns.join(", "),
-            quoted(names[number]),
+            quote(names[number]),
             ", 'v'".repeat(names.len())
         ));
     }
@@ -196,6 +193,6 @@ fn names_of_any_kind_pass_between_postgres_and_sqlite() {
     site.transfer(&file, &target.url(), &[]);
     site.transfer(&source.url(), &target.url(), &["--strategy", "overwrite"]);
     for name in names {
-        Image::of(&source, name).assert_same(&Image::of(&target, name));
+        assert_same_image(&source, &target, name);
     }
 }

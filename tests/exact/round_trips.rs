@@ -1,14 +1,14 @@
-//! PostgreSQL to SQLite and back: value and type return, whatever SQLite itself cannot hold.
+//! Values and types of PostgreSQL after a transfer to SQLite and back.
 
-use crate::support::postgres::Database;
-use crate::support::postgres_images::Image;
+use crate::support::postgres::{Database, databases};
+use crate::support::postgres_images::assert_same_image;
 use crate::support::postgres_types::{self, TABLES};
 use crate::support::site::Site;
 use crate::support::sqlite::Sqlite;
 
 #[test]
 fn every_built_in_type_comes_back_from_sqlite_to_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+    let Some([source, target]) = databases() else {
         return;
     };
     postgres_types::fill(&source);
@@ -17,7 +17,7 @@ fn every_built_in_type_comes_back_from_sqlite_to_postgres() {
     site.transfer(&source.url(), &file, &[]);
     site.transfer(&file, &target.url(), &[]);
     for (table, _) in TABLES {
-        Image::of(&source, table).assert_same(&Image::of(&target, table));
+        assert_same_image(&source, &target, table);
     }
     let again = site.transfer(&file, &target.url(), &["--strategy", "overwrite"]);
     let back = site.transfer(&target.url(), &file, &["--strategy", "overwrite"]);
@@ -29,7 +29,7 @@ fn every_built_in_type_comes_back_from_sqlite_to_postgres() {
 }
 
 #[test]
-fn a_copy_of_postgres_in_sqlite_is_good_for_queries() {
+fn a_copy_of_postgres_in_sqlite_has_types_for_queries() {
     let Some(source) = Database::new() else {
         return;
     };
@@ -68,14 +68,14 @@ fn a_copy_of_postgres_in_sqlite_is_good_for_queries() {
             "9007199254740993|1|0.1|0.5|'1.10'|'007'|'ab  '|X'00FF'|'2024-02-29'|'2024-02-29 10:00:00+00'|\
              'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'|'[1.10]'|'{1,NULL}'",
             "NULL|NULL|9.0e+999|-9.0e+999|'NaN'|''|NULL|X''|'infinity'|NULL|NULL|NULL|NULL",
-            // SQLite has no NaN, and a REAL column drops the sign of zero: these two are kept as their bits.
+            // SQLite has no NaN, and a REAL column drops the sign of zero: both are stored as their bits.
             "NULL|NULL|X'7FF8000000000000'|X'8000000000000000'|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL",
         ]
     );
 }
 
 #[test]
-fn floats_that_real_cannot_hold_are_refused_by_a_sqlite_table_that_was_not_made_for_postgres() {
+fn floats_that_a_real_column_cannot_represent_are_rejected_by_an_existing_sqlite_table() {
     let Some(source) = Database::new() else {
         return;
     };
@@ -87,9 +87,7 @@ fn floats_that_real_cannot_hold_are_refused_by_a_sqlite_table_that_was_not_made_
     let outcome = site.pull(&share, &["--into", &file]);
     assert_eq!(outcome.done().counts("t").failed, 1);
     assert_eq!(Sqlite::open(&file).number("SELECT count(*) FROM t"), 1);
-    let rejected = site
-        .run(&["rejects", "--json", &file])
-        .events_of("rejected");
+    let rejected = site.rejects(&file);
     let reason = rejected[0]["reason"].as_str().unwrap();
     assert!(
         reason.contains("\"ratio\"") && reason.contains("NaN"),

@@ -1,8 +1,8 @@
-//! SQLite to SQLite: each cell's storage class and bytes, whatever the column says.
+//! The storage class and the bytes of each cell, from SQLite to SQLite.
 
-use crate::support::compare::Table;
 use crate::support::site::Site;
-use crate::support::sqlite::{Sqlite, literal, quote};
+use crate::support::sqlite::{Sqlite, assert_same_table, literal, quote};
+use crate::support::table::Table;
 
 /// Every storage class in columns of every affinity.
 const CELLS: &str = "
@@ -12,9 +12,9 @@ const CELLS: &str = "
     (7, 0.0, -0.0, 1e15, 1e19, -1.0), (8, 'NaN', 'Infinity', 'inf', '0x10', '1_000'), (9, '', ' ', 'true', '2024-02-29', 'NULL'),
     (10, 12345678901234567890, '12345678901234567890', '1.10', '1.10', '0.1')";
 
+/// Copies a database; a second pull changes nothing.
 fn copied(sql: &str) -> (Sqlite, Sqlite) {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+    let (site, source, target) = Site::with_files();
     Sqlite::script(&source, sql);
     site.transfer(&source, &target, &[]);
     let mut copy = Sqlite::open(&target);
@@ -33,19 +33,19 @@ fn copied(sql: &str) -> (Sqlite, Sqlite) {
         assert_eq!(
             (counts.created, counts.updated),
             (0, 0),
-            "{table} is the same already"
+            "{table} is the same after the first pull"
         );
     }
     (Sqlite::open(&source), copy)
 }
 
-/// The rows alone; the declared types of some columns are others in the copy, for a reason that the test says.
+/// Compares only the rows: the declared types of some columns differ in the copy.
 fn assert_same_rows(one: &Table, other: &Table) {
     assert_eq!(one.rows(), other.rows());
 }
 
 #[test]
-fn every_storage_class_stays_in_a_column_of_any_affinity() {
+fn every_storage_class_is_kept_in_columns_of_every_affinity() {
     let declared = [
         "",
         "INTEGER",
@@ -96,9 +96,8 @@ fn strict_tables_keep_every_cell() {
 }
 
 #[test]
-fn values_arrive_in_a_strict_table_that_exists() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn values_arrive_in_an_existing_strict_table() {
+    let (site, source, target) = Site::with_files();
     let table = "CREATE TABLE s (id INTEGER PRIMARY KEY, a ANY, b ANY, c ANY, d ANY, e ANY) STRICT";
     Sqlite::script(&source, &format!("{table}; INSERT INTO s VALUES {CELLS}"));
     Sqlite::script(
@@ -106,9 +105,7 @@ fn values_arrive_in_a_strict_table_that_exists() {
         &format!("{table}; INSERT INTO s (id, a) VALUES (2, 7)"),
     );
     site.transfer(&source, &target, &["--strategy", "overwrite"]);
-    Sqlite::open(&source)
-        .table("s")
-        .assert_same(&Sqlite::open(&target).table("s"));
+    assert_same_table(&source, &target, "s");
 }
 
 #[test]
@@ -130,7 +127,7 @@ fn keys_of_every_kind_keep_their_values() {
 }
 
 #[test]
-fn an_integer_key_that_is_not_the_rowid_takes_what_it_held() {
+fn an_integer_key_that_is_not_the_rowid_keeps_values_of_other_classes() {
     let (mut one, mut other) = copied(
         "CREATE TABLE falling (id INTEGER PRIMARY KEY DESC, v); INSERT INTO falling VALUES (1, 'a'), ('x', 'b'), (1.5, 'c'), (x'00', 'd');
          CREATE TABLE without (id INTEGER PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO without VALUES (1, 'a'), ('x', 'b'), (2.5, 'c');",
@@ -141,7 +138,7 @@ fn an_integer_key_that_is_not_the_rowid_takes_what_it_held() {
 }
 
 #[test]
-fn hidden_and_generated_columns_stay_out() {
+fn generated_columns_are_not_copied() {
     let (mut one, mut other) = copied(
         "CREATE TABLE made (id INTEGER PRIMARY KEY, a INTEGER, twice INTEGER GENERATED ALWAYS AS (a * 2) VIRTUAL, b TEXT,
              kept TEXT AS (b || '!') STORED, UNIQUE (kept));
@@ -155,8 +152,7 @@ fn hidden_and_generated_columns_stay_out() {
 
 #[test]
 fn an_existing_table_computes_its_own_columns() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a + 1)); INSERT INTO t (id, a) VALUES (1, 2)",
@@ -188,31 +184,26 @@ fn virtual_tables_and_views_are_refused_by_name() {
     assert_eq!(
         report.tables(),
         ["plain"],
-        "neither they nor what is behind them"
+        "neither the views and virtual tables nor their shadow tables"
     );
 }
 
 #[test]
-fn text_that_is_no_utf8_is_refused_by_its_place() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn text_that_is_not_utf8_is_refused_with_its_row_and_column() {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'good'), (2, CAST(x'c3287365637265742d' AS TEXT))",
     );
     let share = site.share(&[&source]);
-    let outcome = site.pull(&share, &["--into", &target]).expect_exit(1);
-    let error = outcome.events_of("error").pop().unwrap();
-    let message = error["message"].as_str().unwrap();
-    for part in ["\"t\"", "row 2", "\"name\"", "UTF-8"] {
-        assert!(message.contains(part), "{part} in {message}");
-    }
-    assert!(!message.contains("secret"), "{message}");
+    let failure = site.pull(&share, &["--into", &target]).failure();
+    let failure = failure.names(&["\"t\"", "row 2", "\"name\"", "UTF-8"]);
+    assert!(!failure.message.contains("secret"), "{failure:?}");
     assert_eq!(Sqlite::open(&target).number("SELECT count(*) FROM t"), 0);
 }
 
 #[test]
-fn utf16_databases_are_copied_as_the_texts_they_hold() {
+fn texts_of_utf16_databases_are_copied() {
     let (mut one, mut other) = copied(
         "PRAGMA encoding = 'UTF-16le'; CREATE TABLE \"ключ\" (id TEXT PRIMARY KEY, v TEXT);
          INSERT INTO \"ключ\" VALUES ('ü🏝', 'e' || char(769)), ('', NULL)",

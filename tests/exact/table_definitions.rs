@@ -1,8 +1,8 @@
-//! What tables are made of beside their values: generated and numbered columns, keys, names, children and partitions.
+//! Generated and numbered columns, keys, inheritance and partitions.
 
 use crate::support::outcome::Counts;
-use crate::support::postgres::Database;
-use crate::support::postgres_images::Image;
+use crate::support::postgres::{Database, databases};
+use crate::support::postgres_images::assert_same_image;
 use crate::support::site::Site;
 use crate::support::sqlite::Sqlite;
 
@@ -18,7 +18,7 @@ const ROWS: &str = "
     INSERT INTO \"Serial\" VALUES (7, 'a'), (300, 'b');
     INSERT INTO beside (k, v) VALUES ('x', 'a'), ('y', 'b');";
 
-/// Inserts a row without a number into each of the numbered tables; what numbers they get.
+/// Inserts a row without a number into each of the numbered tables, and returns the numbers that they get.
 fn next_numbers(database: &Database) -> Vec<i64> {
     let next = |table: &str, id: &str| {
         database.run(&format!("INSERT INTO {table} (v) VALUES ('next')"));
@@ -32,10 +32,8 @@ fn next_numbers(database: &Database) -> Vec<i64> {
 }
 
 #[test]
-fn the_next_insert_works_in_new_and_existing_tables_of_postgres() {
-    let (Some(source), Some(new), Some(existing)) =
-        (Database::new(), Database::new(), Database::new())
-    else {
+fn numbering_continues_in_new_and_existing_tables_of_postgres() {
+    let Some([source, new, existing]) = databases() else {
         return;
     };
     source.run(&format!("{NUMBERED} {ROWS}"));
@@ -45,7 +43,7 @@ fn the_next_insert_works_in_new_and_existing_tables_of_postgres() {
     site.transfer(&source.url(), &new.url(), &[]);
     site.transfer(&source.url(), &existing.url(), &[]);
     for table in ["always", "usually", "Serial", "beside"] {
-        Image::of(&source, table).assert_same(&Image::of(&existing, table));
+        assert_same_image(&source, &existing, table);
     }
     assert_eq!(next_numbers(&new), [42, 2_147_483_651, 301]);
     assert_eq!(
@@ -58,8 +56,8 @@ fn the_next_insert_works_in_new_and_existing_tables_of_postgres() {
 }
 
 #[test]
-fn the_next_insert_works_after_append_to_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn numbering_continues_after_append_to_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(&format!("{NUMBERED} {ROWS}"));
@@ -72,15 +70,12 @@ fn the_next_insert_works_after_append_to_postgres() {
         &[&tables[..], &["--strategy", "append"]].concat(),
     );
     for table in tables {
-        let created = Counts {
-            created: 2,
-            ..Counts::default()
-        };
+        let created = Counts::created(2);
         assert_eq!(report.counts(table), created, "{table}");
     }
     assert_eq!(target.number("SELECT count(DISTINCT id) FROM always"), 4);
     assert_eq!(next_numbers(&target), [44, 2_147_483_653, 303]);
-    // And into tables that are made for it.
+    // The same in new tables.
     let new = Database::new().unwrap();
     site.transfer(
         &source.url(),
@@ -91,7 +86,7 @@ fn the_next_insert_works_after_append_to_postgres() {
 }
 
 #[test]
-fn the_next_insert_works_between_sqlite_and_postgres() {
+fn numbering_continues_between_sqlite_and_postgres() {
     let Some(database) = Database::new() else {
         return;
     };
@@ -115,10 +110,8 @@ fn the_next_insert_works_between_sqlite_and_postgres() {
 }
 
 #[test]
-fn generated_columns_of_postgres_stay_out() {
-    let (Some(source), Some(new), Some(existing)) =
-        (Database::new(), Database::new(), Database::new())
-    else {
+fn generated_columns_of_postgres_are_not_copied() {
+    let Some([source, new, existing]) = databases() else {
         return;
     };
     let table = |factor: u32| {
@@ -148,8 +141,8 @@ fn generated_columns_of_postgres_stay_out() {
 }
 
 #[test]
-fn keys_of_many_columns_and_of_false_find_their_rows_in_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn rows_are_found_by_composite_and_unusual_keys_in_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
     let tables = r#"
@@ -182,15 +175,9 @@ fn keys_of_many_columns_and_of_false_find_their_rows_in_postgres() {
         let rows = source.table(table).len() as u64;
         for target in [target.url(), file.clone()] {
             let again = site.transfer(&source.url(), &target, &[table, "--strategy", "overwrite"]);
-            let same = Counts {
-                same: rows,
-                ..Counts::default()
-            };
+            let same = Counts::same(rows);
             assert_eq!(again.counts(table), same, "{table}");
-            let skipped = Counts {
-                skipped: rows,
-                ..Counts::default()
-            };
+            let skipped = Counts::skipped(rows);
             let skip = site.transfer(&source.url(), &target, &[table]);
             assert_eq!(skip.counts(table), skipped, "{table}");
         }
@@ -198,8 +185,8 @@ fn keys_of_many_columns_and_of_false_find_their_rows_in_postgres() {
 }
 
 #[test]
-fn a_table_without_a_key_is_taken_in_once_or_appended_to_postgres_and_sqlite() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn a_table_without_a_key_is_created_once_and_then_only_appended_in_postgres_and_sqlite() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run("CREATE TABLE log (at text, what text); INSERT INTO log VALUES ('1', 'a'), ('1', 'a'), (NULL, NULL)");
@@ -208,15 +195,8 @@ fn a_table_without_a_key_is_taken_in_once_or_appended_to_postgres_and_sqlite() {
         site.transfer(&source.url(), &target, &[]);
         for strategy in ["skip", "overwrite", "merge"] {
             let share = site.share(&[&source.url()]);
-            let outcome = site
-                .pull(&share, &["--into", &target, "--strategy", strategy])
-                .expect_exit(1);
-            let error = outcome.events_of("error").pop().unwrap();
-            let message = error["message"].as_str().unwrap();
-            assert!(
-                message.contains("\"log\"") && message.contains("key"),
-                "{message}"
-            );
+            let outcome = site.pull(&share, &["--into", &target, "--strategy", strategy]);
+            outcome.failure().names(&["\"log\"", "key"]);
         }
         let report = site.transfer(&source.url(), &target, &["--strategy", "append"]);
         assert_eq!(report.counts("log").created, 3);
@@ -226,7 +206,7 @@ fn a_table_without_a_key_is_taken_in_once_or_appended_to_postgres_and_sqlite() {
 
 #[test]
 fn inherited_and_partitioned_tables_of_postgres_are_sent_once() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(
@@ -243,24 +223,15 @@ fn inherited_and_partitioned_tables_of_postgres_are_sent_once() {
     tables.sort();
     assert_eq!(tables, ["child", "parent", "parts"]);
     for (table, rows) in [("child", 1), ("parent", 1), ("parts", 3)] {
-        let created = Counts {
-            created: rows,
-            ..Counts::default()
-        };
+        let created = Counts::created(rows);
         assert_eq!(report.counts(table), created, "{table}");
-        Image::of(&source, table).assert_same(&Image::of(&target, table));
+        assert_same_image(&source, &target, table);
     }
     let share = site.share(&[&source.url()]);
-    let outcome = site
-        .pull(&share, &["parts_2", "--into", &target.url()])
-        .expect_exit(1);
-    let error = outcome.events_of("error").pop().unwrap();
-    assert!(
-        error["message"].as_str().unwrap().contains("partition"),
-        "{error}"
-    );
+    let outcome = site.pull(&share, &["parts_2", "--into", &target.url()]);
+    outcome.failure().names(&["partition"]);
 
-    // Into a table that is divided otherwise, and into parents of its own.
+    // Into a table with other partitions, and into a parent with another child.
     let divided = Database::new().unwrap();
     divided.run(
         "CREATE TABLE parts (id integer, at date, PRIMARY KEY (id, at)) PARTITION BY HASH (id);
@@ -281,7 +252,7 @@ fn inherited_and_partitioned_tables_of_postgres_are_sent_once() {
     assert_eq!(
         report.counts("parent").created,
         1,
-        "the row of the child is another table's"
+        "the row of the child table does not count"
     );
     assert_eq!(divided.number("SELECT count(*) FROM heir WHERE v = 'h'"), 1);
 }

@@ -1,8 +1,9 @@
-//! Types that somebody made: enums, domains, composites, ranges, and those of extensions.
+//! Enums, domains, composite types, ranges and types of extensions.
 
-use crate::support::postgres::Database;
-use crate::support::postgres_images::Image;
+use crate::support::postgres::{Database, databases};
+use crate::support::postgres_images::assert_same_image;
 use crate::support::site::Site;
+use crate::support::skip;
 use crate::support::sqlite::Sqlite;
 
 const TYPES: &str = r#"
@@ -40,7 +41,7 @@ fn source() -> Option<Database> {
     Some(source)
 }
 
-/// Pulls everything; what the plan says that the new tables lose.
+/// Pulls everything, and returns what the new tables lose according to the plan.
 fn pull(site: &Site, source: &str, target: &str, arguments: &[&str]) -> Vec<String> {
     let share = site.share(&[source]);
     let outcome = site
@@ -55,7 +56,7 @@ fn pull(site: &Site, source: &str, target: &str, arguments: &[&str]) -> Vec<Stri
 }
 
 #[test]
-fn types_that_both_postgres_databases_know_stay_the_columns_types() {
+fn types_that_both_postgres_databases_have_are_kept() {
     let (Some(source), Some(target)) = (source(), Database::new()) else {
         return;
     };
@@ -64,21 +65,20 @@ fn types_that_both_postgres_databases_know_stay_the_columns_types() {
     let lost = pull(&site, &source.url(), &target.url(), &[]);
     assert_eq!(lost, [""; 0]);
     let table = "Table of types";
-    Image::of(&source, table).assert_same(&Image::of(&target, table));
+    assert_same_image(&source, &target, table);
     target.run("INSERT INTO \"Table of types\" (id, du) VALUES (4, 'ffffffff-ffff-ffff-ffff-ffffffffffff')");
     let default = target.rows("SELECT \"E 2\"::text FROM \"Table of types\" WHERE id = 4");
     assert_eq!(default, [[Some("NULL".to_owned())]]);
 }
 
 #[test]
-fn types_other_than_enums_that_a_postgres_target_does_not_know_become_their_text_and_that_is_said()
-{
+fn types_that_a_postgres_target_lacks_become_base_types_or_text_and_are_reported() {
     let (Some(source), Some(target)) = (source(), Database::new()) else {
         return;
     };
     let site = Site::new();
     let lost = pull(&site, &source.url(), &target.url(), &[]);
-    for (column, kind, here) in [
+    for (column, kind, local) in [
         ("c", "\\\"select\\\"", "text"),
         ("r", "spans", "text"),
         ("rm", "spans_multirange", "text"),
@@ -90,7 +90,7 @@ fn types_other_than_enums_that_a_postgres_target_does_not_know_become_their_text
         ("du", "stamp", "uuid"),
         ("far", "other.mood", "text"),
     ] {
-        let line = format!("of column \"{column}\": its type \"{kind}\" ({here} here)");
+        let line = format!("of column \"{column}\": its type \"{kind}\" ({local} here)");
         assert!(lost.contains(&line), "{line} in {lost:#?}");
     }
     for column in ["e", "E 2", "ea", "eb"] {
@@ -110,19 +110,19 @@ fn types_other_than_enums_that_a_postgres_target_does_not_know_become_their_text
     assert_eq!(
         (counts.same, counts.updated),
         (3, 0),
-        "what was made for a type goes on taking it"
+        "the created columns accept the same values again"
     );
 
-    // And from there to where the types are.
+    // From there to a database that has the types.
     let third = Database::new().unwrap();
     third.run(TYPES);
     pull(&site, &target.url(), &third.url(), &[]);
     let table = "Table of types";
-    Image::of(&source, table).assert_same(&Image::of(&third, table));
+    assert_same_image(&source, &third, table);
 }
 
 #[test]
-fn types_come_back_from_sqlite_where_a_postgres_database_knows_them() {
+fn types_come_back_from_sqlite_to_a_postgres_database_that_has_them() {
     let (Some(source), Some(target)) = (source(), Database::new()) else {
         return;
     };
@@ -133,19 +133,19 @@ fn types_come_back_from_sqlite_where_a_postgres_database_knows_them() {
     let lost = pull(&site, &file, &target.url(), &[]);
     assert_eq!(lost, [""; 0]);
     let table = "Table of types";
-    Image::of(&source, table).assert_same(&Image::of(&target, table));
+    assert_same_image(&source, &target, table);
     let again = site.transfer(&file, &target.url(), &["--strategy", "overwrite"]);
     assert_eq!(again.counts(table).same, 3);
 
-    // Where nobody knows them they are texts.
-    let stranger = Database::new().unwrap();
-    let lost = pull(&site, &file, &stranger.url(), &[]);
+    // In a database without the types they are texts.
+    let without = Database::new().unwrap();
+    let lost = pull(&site, &file, &without.url(), &[]);
     assert!(
         lost.contains(&"of column \"d\": its type \"cents\" (text here)".to_owned()),
         "{lost:#?}"
     );
     let prices = "SELECT d::text FROM \"Table of types\" ORDER BY id";
-    assert_eq!(source.rows(prices), stranger.rows(prices));
+    assert_eq!(source.rows(prices), without.rows(prices));
     let labels = Sqlite::open(&file).rows("SELECT e FROM \"Table of types\" ORDER BY id");
     assert_eq!(
         labels,
@@ -154,8 +154,8 @@ fn types_come_back_from_sqlite_where_a_postgres_database_knows_them() {
 }
 
 #[test]
-fn a_label_that_a_postgres_enum_does_not_have_is_rejected() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn a_label_that_a_postgres_enum_lacks_is_rejected() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run("CREATE TYPE mood AS ENUM ('sad', 'secret'); CREATE TABLE t (id integer PRIMARY KEY, e mood); INSERT INTO t VALUES (1, 'sad'), (2, 'secret')");
@@ -165,8 +165,7 @@ fn a_label_that_a_postgres_enum_does_not_have_is_rejected() {
     let report = site.pull(&share, &["--into", &target.url()]).done();
     let counts = report.counts("t");
     assert_eq!((counts.created, counts.failed), (1, 1));
-    let rejects = site.run(&["rejects", "--json", &target.url()]);
-    let rejected = rejects.events_of("rejected").pop().unwrap();
+    let rejected = site.rejects(&target.url()).pop().unwrap();
     let reason = rejected["reason"].as_str().unwrap();
     assert!(
         reason.contains("enum mood") && !reason.contains("secret"),
@@ -176,16 +175,14 @@ fn a_label_that_a_postgres_enum_does_not_have_is_rejected() {
 }
 
 #[test]
-fn hstore_and_citext_of_postgres_arrive_where_the_extensions_are() {
-    let (Some(source), Some(target), Some(bare)) =
-        (Database::new(), Database::new(), Database::new())
-    else {
+fn hstore_and_citext_of_postgres_are_kept_where_the_extensions_are_installed() {
+    let Some([source, target, bare]) = databases() else {
         return;
     };
     let available =
         "SELECT count(*) FROM pg_available_extensions WHERE name IN ('hstore', 'citext')";
     if source.number(available) != 2 {
-        return crate::support::skip(
+        return skip(
             "postgres",
             "the extensions hstore and citext are not installed",
         );
@@ -201,7 +198,7 @@ fn hstore_and_citext_of_postgres_arrive_where_the_extensions_are() {
     let site = Site::new();
     let lost = pull(&site, &source.url(), &target.url(), &[]);
     assert_eq!(lost, [""; 0]);
-    Image::of(&source, "extended").assert_same(&Image::of(&target, "extended"));
+    assert_same_image(&source, &target, "extended");
 
     let lost = pull(&site, &source.url(), &bare.url(), &[]);
     assert!(

@@ -1,4 +1,4 @@
-//! 500 damaged row streams: each is noticed before a row of it that is wrong, lost, doubled or out of order is committed.
+//! 500 corrupted row streams, each of which is detected before a wrong, duplicated or misplaced row is committed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,21 +9,22 @@ use tombolo::rows::{
     encode_header, encode_rows, encode_start,
 };
 
-use crate::support::compare::Store;
-use crate::support::corruption::{Damage, frames};
-use crate::support::peer::{Middle, Tampered};
+use crate::support::any_database::AnyDatabase;
+use crate::support::corruption::Corruption;
+use crate::support::frames::frames;
 use crate::support::postgres::Database;
 use crate::support::random::Random;
-use crate::support::site::{Running, Site};
-use crate::support::sqlite::Sqlite;
+use crate::support::site::Site;
+use crate::support::sqlite::{Sqlite, series};
+use crate::support::tampering_proxy::{Body, TamperingProxy};
 
-/// In the decoder, and with real processes and sockets into each of the two databases.
+/// Streams that are only decoded, and streams that are pulled into a database of each kind.
 const DECODED: usize = 480;
 const PULLED: usize = 10;
 
 type Rows = Vec<Vec<u8>>;
 
-/// A stream of 40 frames with cells of all kinds, and its encoded rows.
+/// A stream of 40 frames of rows with cells of all kinds, and its encoded rows.
 fn stream(random: &mut Random, compress: bool) -> (Vec<u8>, Rows) {
     let column = |name: &str| Column {
         name: name.to_owned(),
@@ -74,8 +75,8 @@ fn stream(random: &mut Random, compress: bool) -> (Vec<u8>, Rows) {
     (bytes, rows)
 }
 
-/// The rows that are given out, and how it ends.
-fn read(bytes: &[u8]) -> (Rows, Result<(), FrameError>) {
+/// Decodes a stream: returns the rows up to its end or an error.
+fn decode(bytes: &[u8]) -> (Rows, Result<(), FrameError>) {
     let pieces: Vec<_> = bytes
         .chunks(1_000)
         .map(|piece| Ok::<_, String>(Bytes::copy_from_slice(piece)))
@@ -95,41 +96,44 @@ fn read(bytes: &[u8]) -> (Rows, Result<(), FrameError>) {
 }
 
 #[test]
-fn no_damage_gets_through_the_decoder() {
+fn the_decoder_detects_every_corruption() {
     let mut random = Random::new(3);
     for number in 0..DECODED {
         let (whole, rows) = stream(&mut random, number % 2 == 1);
-        let (true_rows, outcome) = read(&whole);
-        assert!(outcome.is_ok() && true_rows == rows, "{outcome:?}");
-        let damage = Damage::ALL[number % Damage::ALL.len()];
-        let (given, outcome) = read(&damage.inflict(&whole, &mut random));
-        assert!(outcome.is_err(), "{number}: {damage:?} was not noticed");
+        let (decoded, outcome) = decode(&whole);
+        assert!(outcome.is_ok() && decoded == rows, "{outcome:?}");
+        let corruption = Corruption::ALL[number % Corruption::ALL.len()];
+        let (decoded, outcome) = decode(&corruption.apply(&whole, &mut random));
         assert!(
-            rows.starts_with(&given),
-            "{number}: {damage:?} let a row through that is not in its place"
+            outcome.is_err(),
+            "{number}: {corruption:?} was not detected"
+        );
+        assert!(
+            rows.starts_with(&decoded),
+            "{number}: a wrong or misplaced row was decoded after {corruption:?}"
         );
     }
 }
 
-/// Ten thousand rows in frames of some hundred.
-const SOURCE: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
-    INSERT INTO items SELECT i, 'name ' || i, substr(hex(zeroblob(1500)), 1, 3000) || i FROM n;";
+const ITEMS: &str = "SELECT CAST(id AS TEXT), name, note FROM items ORDER BY items.id";
 
-/// Damages the first streams of ten pulls; what is there then is right, and the next pull completes it.
-fn pulls(target: impl Fn(&Site, usize) -> Store, seed: u64) {
+/// Corrupts the first stream of each of ten pulls: the target has no wrong row, and the next pull completes it.
+fn check_pulls(target: impl Fn(&Site) -> AnyDatabase, seed: u64) {
     for number in 0..PULLED {
         let site = Site::new();
-        let source = Store::Sqlite(site.path("source.db"));
-        source.run(SOURCE);
-        let damage = Damage::ALL[number % Damage::ALL.len()];
-        let store = target(&site, number);
-        let expected =
-            source.rows("SELECT CAST(id AS TEXT), name, note FROM items ORDER BY items.id");
-        // Old rows on half of the sites, so that chunks are staged and applied.
+        let source = AnyDatabase::file(&site, "source.db");
+        source.run(&format!(
+            "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);
+             {} INSERT INTO items SELECT i, 'name ' || i, substr(hex(zeroblob(1500)), 1, 3000) || i FROM n;",
+            series(3_000)
+        ));
+        let corruption = Corruption::ALL[number % Corruption::ALL.len()];
+        let database = target(&site);
+        let expected = source.rows(ITEMS);
+        // Every second target has rows, so that its chunks are staged and applied.
         let (existing, strategy) = [(false, "skip"), (true, "overwrite")][number % 2];
         if existing {
-            store.run(
+            database.run(
                 "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);
                  INSERT INTO items VALUES (1, 'old', 'old'), (2999, 'old', 'old');",
             );
@@ -137,40 +141,30 @@ fn pulls(target: impl Fn(&Site, usize) -> Store, seed: u64) {
 
         let share = site.share(&[&source.location()]);
         let passed = AtomicUsize::new(0);
-        let middle = Middle::new(&share.url, "items", move |stream| {
+        let proxy = TamperingProxy::new(&share.url, "items", move |stream| {
             let rows = frames(&stream)
                 .iter()
                 .filter(|(_, kind)| *kind == b'R')
                 .count();
-            // Not the look at a few rows, and not what is asked for again.
+            // Neither a sample of few rows nor a repeated request.
             if rows < 3 || passed.fetch_add(1, Ordering::Relaxed) > 0 {
-                return Tampered::Whole(stream);
+                return Body::Complete(stream);
             }
             let mut random = Random::new(seed + number as u64);
-            Tampered::Whole(damage.inflict(&stream, &mut random))
+            Body::Complete(corruption.apply(&stream, &mut random))
         });
         let pull = |url: &str| {
-            let location = store.location();
-            let arguments = [
-                "pull",
-                "--json",
-                url,
-                &share.code,
-                "--into",
-                &location,
-                "--strategy",
-                strategy,
-            ];
-            let mut command = site.command("pull-data", &arguments);
-            command.env("TOMBOLO_CHUNK_ROWS", "1");
-            Running::start(command).wait()
+            let location = database.location();
+            let arguments = ["--into", &location, "--strategy", strategy];
+            let pull = site.start_pull_with_small_chunks(url, &share.code, &arguments);
+            pull.wait()
         };
-        let first = pull(&middle.url);
-        let context = format!("{number}: {damage:?}: {first:?}");
+        let first = pull(&proxy.url);
+        let context = format!("{number}: {corruption:?}: {first:?}");
         let code = first.status.code();
-        let found = match store.tables().is_empty() {
+        let found = match database.tables().is_empty() {
             true => Vec::new(),
-            false => store.rows("SELECT CAST(id AS TEXT), name, note FROM items ORDER BY items.id"),
+            false => database.rows(ITEMS),
         };
         let old = |row: &Vec<Option<String>>| row[1].as_deref() == Some("old");
         for row in found.iter().filter(|row| !(existing && old(row))) {
@@ -181,12 +175,12 @@ fn pulls(target: impl Fn(&Site, usize) -> Store, seed: u64) {
                 "{context}"
             );
         }
-        // A line that breaks is tried again at once, damage ends the run.
+        // A truncated stream is requested again at once; any other corruption ends the run.
         let is_complete = code == Some(0);
         assert!(is_complete || code == Some(1), "{context}");
         assert!(!is_complete || found == expected, "{context}");
         assert!(
-            !is_complete || matches!(damage, Damage::Truncated | Damage::LostFrame),
+            !is_complete || matches!(corruption, Corruption::Truncated | Corruption::LostFrame),
             "{context}"
         );
         if !is_complete {
@@ -196,9 +190,8 @@ fn pulls(target: impl Fn(&Site, usize) -> Store, seed: u64) {
                     .contains(&events[0]["code"].as_str().unwrap()),
                 "{context}"
             );
-            pull(&middle.url).expect_exit(0);
-            let found =
-                store.rows("SELECT CAST(id AS TEXT), name, note FROM items ORDER BY items.id");
+            pull(&proxy.url).expect_exit(0);
+            let found = database.rows(ITEMS);
             assert!(found == expected, "{context}");
         }
         share.running.wait().expect_exit(0);
@@ -210,21 +203,21 @@ fn key(row: &[Option<String>]) -> i64 {
 }
 
 #[test]
-fn no_damage_gets_into_sqlite() {
-    pulls(
-        |site, _| {
+fn no_corruption_gets_into_sqlite() {
+    check_pulls(
+        |site| {
             let path = site.path("target.db");
             Sqlite::script(&path, "");
-            Store::Sqlite(path)
+            AnyDatabase::Sqlite(path)
         },
         100,
     );
 }
 
 #[test]
-fn no_damage_gets_into_postgres() {
+fn no_corruption_gets_into_postgres() {
     if let Some(first) = Database::new() {
         drop(first);
-        pulls(|_, _| Store::Postgres(Database::new().unwrap()), 200);
+        check_pulls(|_| AnyDatabase::Postgres(Database::new().unwrap()), 200);
     }
 }

@@ -1,21 +1,22 @@
-//! `kill -9` of the sender, the receiver or the database server in the middle of a run, until the run is complete: no
-//! row is lost, none is doubled, and at no moment are there fewer than before.
+//! Runs whose sender, receiver or database server is killed with `kill -9`: no row is lost or duplicated, and the target
+//! never has fewer rows than before.
 //!
-//! 40 kills, ten a strategy; `TOMBOLO_KILLS` sets another number (`just torture`: 400).
+//! 40 kills, ten for each strategy; `TOMBOLO_KILLS` sets another number (`just torture`: 400).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::killable_server::KillableServer;
-use crate::support::killed_transfer::{Place, Rows, check, places};
+use crate::support::killed_transfer::{Endpoint, Rows, check, endpoints};
 use crate::support::random::Random;
 use crate::support::site::{Running, Share, Site};
+use crate::support::sqlite::Sqlite;
 
-/// Kills a transfer.
+/// Kills in each transfer.
 const KILLS: usize = 2;
 
-/// Attempts after the last kill before a run counts as one that never ends.
+/// Attempts after the last kill before a run counts as endless.
 const ATTEMPTS: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,12 +26,12 @@ enum Victim {
     Server,
 }
 
-/// One transfer under fire.
+/// One transfer that is killed.
 struct Transfer<'a> {
     site: &'a Site,
     server: Option<&'a KillableServer>,
-    source: &'a Place,
-    target: &'a Place,
+    source: &'a Endpoint,
+    target: &'a Endpoint,
     strategy: &'a str,
 }
 
@@ -43,36 +44,32 @@ impl Transfer<'_> {
             "127.0.0.1:0",
             self.source.location(),
         ];
-        let mut command = self.site.command("share-data", &arguments);
-        command.env("TOMBOLO_CHUNK_ROWS", "1");
-        Share::start(command)
+        Share::start(
+            self.site
+                .command_with_small_chunks("share-data", &arguments),
+        )
     }
 
     fn pull(&self, share: &Share) -> Running {
         let arguments = [
-            "pull",
-            "--json",
-            &share.url,
-            &share.code,
             "--into",
             self.target.location(),
             "--strategy",
             self.strategy,
         ];
-        let mut command = self.site.command("pull-data", &arguments);
-        // A frame is a chunk.
-        command.env("TOMBOLO_CHUNK_ROWS", "1");
-        Running::start(command)
+        self.site
+            .start_pull_with_small_chunks(&share.url, &share.code, &arguments)
     }
 
-    /// Kills so many times and then lets it end; what happened, for messages. `typical` is how long a pull takes, about.
-    fn fight(
+    /// Kills `kills` times and then lets the run end; returns what happened, for messages, and what was killed while it
+    /// ran. `typical` is an estimate of the duration of a pull.
+    fn run(
         &self,
         random: &mut Random,
         kills: usize,
         typical: &mut Duration,
     ) -> (String, Vec<Victim>) {
-        let (mut story, mut struck) = (String::new(), Vec::new());
+        let (mut log, mut killed) = (String::new(), Vec::new());
         let mut share = self.share();
         for attempt in 0..kills + ATTEMPTS {
             let mut pull = self.pull(&share);
@@ -81,9 +78,9 @@ impl Transfer<'_> {
                 let moment = typical.mul_f64(random.below(1_000) as f64 / 1_000.0);
                 std::thread::sleep(moment);
                 let ran = pull.is_running();
-                story.push_str(&format!("{victim:?} after {moment:?}, running: {ran}\n"));
-                struck.extend(ran.then_some(victim));
-                // As long as pulls take on this machine at this time.
+                log.push_str(&format!("{victim:?} after {moment:?}, running: {ran}\n"));
+                killed.extend(ran.then_some(victim));
+                // Adapts to the current speed of this machine.
                 *typical = typical.mul_f64(if ran { 1.1 } else { 0.8 });
                 match victim {
                     Victim::Sender => share.running.signal("KILL"),
@@ -97,22 +94,22 @@ impl Transfer<'_> {
                 }
             }
             let outcome = pull.wait();
-            story.push_str(&format!("{outcome:?}\n"));
+            log.push_str(&format!("{outcome:?}\n"));
             if outcome.status.code() == Some(0) {
-                return (story, struck);
+                return (log, killed);
             }
-            // Whoever was told the end may still be at it.
+            // The other side may not have ended yet.
             std::thread::sleep(Duration::from_millis(300));
             if !share.running.is_running() {
-                let over = share.running.wait();
-                story.push_str(&format!("{over:?}\n"));
-                if over.status.code() == Some(0) {
-                    return (story, struck);
+                let ended = share.running.wait();
+                log.push_str(&format!("{ended:?}\n"));
+                if ended.status.code() == Some(0) {
+                    return (log, killed);
                 }
                 share = self.share();
             }
         }
-        panic!("the run never ends: {story}");
+        panic!("the run does not end: {log}");
     }
 
     fn victim(&self, random: &mut Random) -> Victim {
@@ -121,8 +118,8 @@ impl Transfer<'_> {
     }
 }
 
-/// Looks at the target all the time, and notes when it has fewer rows than before.
-fn watched<T>(target: &Place, work: impl FnOnce() -> T) -> T {
+/// Counts the rows of the target during `work`, and checks that they never get fewer.
+fn while_counting<T>(target: &Endpoint, work: impl FnOnce() -> T) -> T {
     let (most, shrunk, over) = (
         AtomicUsize::new(0),
         AtomicUsize::new(0),
@@ -138,7 +135,7 @@ fn watched<T>(target: &Place, work: impl FnOnce() -> T) -> T {
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        // Ends the look-out however the work ends.
+        // Ends the thread also if the work panics.
         struct End(Arc<AtomicBool>);
         impl Drop for End {
             fn drop(&mut self) {
@@ -148,41 +145,41 @@ fn watched<T>(target: &Place, work: impl FnOnce() -> T) -> T {
         let _end = End(Arc::clone(&over));
         work()
     });
-    assert_eq!(shrunk.into_inner(), 0, "rows were gone for a moment");
+    assert_eq!(shrunk.into_inner(), 0, "rows disappeared for a moment");
     result
 }
 
 /// All kills of one strategy.
-fn campaign(strategy: &str, server: Option<&KillableServer>) {
+fn check_strategy(strategy: &str, server: Option<&KillableServer>) {
     let all: usize = std::env::var("TOMBOLO_KILLS").map_or(40, |kills| kills.parse().unwrap());
     let wanted = all / 4;
     let seed = strategy.bytes().map(u64::from).sum();
     let mut random = Random::new(seed);
     let mut typical = Duration::from_secs(2);
-    let (mut struck, mut number) = (Vec::new(), 0);
-    while struck.len() < wanted {
+    let (mut killed, mut number) = (Vec::new(), 0);
+    while killed.len() < wanted {
         assert!(
             number < 4 * wanted,
-            "kills come too late: {struck:?} in {number} transfers"
+            "the kills come too late: {killed:?} in {number} transfers"
         );
         let site = Site::new();
         let pairs = if server.is_some() { 4 } else { 1 };
-        let (source, target) = places(server, |name| site.path(name), number, number % pairs);
-        source.make_source();
-        // A table that the run makes goes another way than one that is there.
+        let (source, target) = endpoints(server, &site, number, number % pairs);
+        source.create_source();
+        // A table that the run creates is loaded in another way than an existing one.
         let exists = random.below(3) > 0;
         if exists {
-            target.make_target();
-        } else if let Place::Sqlite(path) = &target {
-            crate::support::sqlite::Sqlite::script(path, "PRAGMA journal_mode = WAL");
+            target.create_target();
+        } else if let Endpoint::Sqlite(path) = &target {
+            Sqlite::script(path, "PRAGMA journal_mode = WAL");
         }
-        let there: Rows = source.items().unwrap().into_iter().collect();
+        let incoming: Rows = source.items().unwrap().into_iter().collect();
         let before: Rows = if exists {
             target.items().unwrap().into_iter().collect()
         } else {
             Rows::new()
         };
-        // Only a server that holds one of the databases can do harm.
+        // Kills the server only if it has one of the databases.
         let server = server.filter(|_| number % pairs > 0);
         let transfer = Transfer {
             site: &site,
@@ -191,22 +188,20 @@ fn campaign(strategy: &str, server: Option<&KillableServer>) {
             target: &target,
             strategy,
         };
-        let kills = KILLS.min(wanted - struck.len());
-        let (story, hit) = watched(&target, || transfer.fight(&mut random, kills, &mut typical));
-        struck.extend(hit);
+        let kills = KILLS.min(wanted - killed.len());
+        let (log, hit) = while_counting(&target, || transfer.run(&mut random, kills, &mut typical));
+        killed.extend(hit);
         number += 1;
-        let found = target
-            .items()
-            .unwrap_or_else(|| panic!("no table: {story}"));
+        let found = target.items().unwrap_or_else(|| panic!("no table: {log}"));
         check(
             strategy,
-            &there,
+            &incoming,
             &before,
             &found,
-            &format!("{number}, exists: {exists}: {story}"),
+            &format!("{number}, exists: {exists}: {log}"),
         );
     }
-    let of = |victim| struck.iter().filter(|one| **one == victim).count();
+    let of = |victim| killed.iter().filter(|one| **one == victim).count();
     eprintln!(
         "{strategy}: {number} transfers; killed in the middle: {} senders, {} receivers, {} servers",
         of(Victim::Sender),
@@ -215,28 +210,28 @@ fn campaign(strategy: &str, server: Option<&KillableServer>) {
     );
 }
 
-fn with_server(strategy: &str) {
+fn check_with_server(strategy: &str) {
     if let Some(server) = KillableServer::start() {
-        campaign(strategy, Some(&server));
+        check_strategy(strategy, Some(&server));
     }
 }
 
 #[test]
-fn killed_with_skip_postgres() {
-    with_server("skip");
+fn killed_transfers_with_skip_and_postgres() {
+    check_with_server("skip");
 }
 
 #[test]
-fn killed_with_overwrite_postgres() {
-    with_server("overwrite");
+fn killed_transfers_with_overwrite_and_postgres() {
+    check_with_server("overwrite");
 }
 
 #[test]
-fn killed_with_merge_postgres() {
-    with_server("merge");
+fn killed_transfers_with_merge_and_postgres() {
+    check_with_server("merge");
 }
 
 #[test]
-fn killed_with_append_postgres() {
-    with_server("append");
+fn killed_transfers_with_append_and_postgres() {
+    check_with_server("append");
 }

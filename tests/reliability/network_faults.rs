@@ -1,73 +1,68 @@
-//! A line that fails at every boundary of frames: the receiver says so within 30 s, goes on by itself when the line is back,
-//! and at most one chunk comes twice.
+//! Connections that fail between any two frames: the receiver reports it within 30 s, resumes by itself, and at most
+//! one chunk is sent twice.
 
 use std::time::{Duration, Instant};
 
-use crate::support::faulty_proxy::{Fault, Line};
-use crate::support::site::{Running, Site};
-use crate::support::sqlite::Sqlite;
+use crate::support::faulty_proxy::{Fault, FaultyProxy};
+use crate::support::site::Site;
+use crate::support::sqlite::{Sqlite, assert_same_table, series};
 
-/// How soon a fault has to be told, on a machine that has much else to do.
-const TOLD: Duration = Duration::from_secs(30);
+/// How soon a fault must be reported on a busy machine.
+const REPORTED: Duration = Duration::from_secs(30);
 
-/// Three frames of rows of a MiB each at most.
+/// Rows that fill three frames of at most 1 MiB.
 const ROWS: u64 = 500;
 const FRAMES: usize = 3;
 
-/// A frame is a chunk here.
+/// At least as many rows as a chunk has, which is one frame.
 const CHUNK: u64 = 210;
 
-/// The frames of such a stream: header, rows, end.
+/// How many frames may pass before the fault: header, rows and end.
 fn boundaries() -> std::ops::RangeInclusive<usize> {
     0..=1 + FRAMES
 }
 
-fn fails_once(fault: Fault, at: usize) {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn check_fault(fault: Fault, frames: usize) {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         &format!(
             "CREATE TABLE items (id INTEGER PRIMARY KEY, text TEXT);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
-             INSERT INTO items SELECT i, hex(randomblob(2600)) FROM n;"
+             {} INSERT INTO items SELECT i, hex(randomblob(2600)) FROM n;",
+            series(ROWS)
         ),
     );
     let share = site.share(&[&source]);
-    let line = Line::new(&share.url, "items", fault, at);
-    let arguments = ["pull", "--json", &line.url, &share.code, "--into", &target];
-    let mut command = site.command("pull-data", &arguments);
-    command.env("TOMBOLO_CHUNK_ROWS", "1");
-    let pull = Running::start(command);
+    let proxy = FaultyProxy::new(&share.url, "items", fault, frames);
+    let pull = site.start_pull_with_small_chunks(&proxy.url, &share.code, &["--into", &target]);
     pull.wait_for("interrupted");
-    let told = Instant::now();
+    let reported = Instant::now();
     let outcome = pull.wait().expect_exit(0);
     share.running.wait().expect_exit(0);
 
-    let log = line.log.lock().unwrap();
-    let took = told
+    let log = proxy.log.lock().unwrap();
+    let took = reported
         - log
             .failed
-            .unwrap_or_else(|| panic!("the line did not fail: {outcome:?}"));
-    assert!(took <= TOLD, "{fault:?} at {at} was told after {took:?}");
+            .unwrap_or_else(|| panic!("the proxy did not fail: {outcome:?}"));
+    assert!(
+        took <= REPORTED,
+        "{fault:?} after {frames} frames was reported after {took:?}"
+    );
     let passed: u64 = log.rows.iter().sum();
     assert!(
         (ROWS..=ROWS + CHUNK).contains(&passed),
-        "{fault:?} at {at}: {:?} rows in the streams",
+        "{fault:?} after {frames} frames: {:?} rows in the streams",
         log.rows
     );
-    let (source, target) = (
-        Sqlite::open(&source).table("items"),
-        Sqlite::open(&target).table("items"),
-    );
-    target.assert_same(&source);
+    assert_same_table(&source, &target, "items");
 }
 
-/// All boundaries at once: most of the time is waiting.
-fn everywhere(fault: Fault) {
+/// Tests all boundaries in parallel, because they mostly wait.
+fn check_every_boundary(fault: Fault) {
     std::thread::scope(|scope| {
         let cases: Vec<_> = boundaries()
-            .map(|at| scope.spawn(move || fails_once(fault, at)))
+            .map(|frames| scope.spawn(move || check_fault(fault, frames)))
             .collect();
         for case in cases {
             case.join().unwrap();
@@ -76,16 +71,16 @@ fn everywhere(fault: Fault) {
 }
 
 #[test]
-fn the_line_is_cut() {
-    everywhere(Fault::Cut);
+fn connections_that_close_between_frames() {
+    check_every_boundary(Fault::Closed);
 }
 
 #[test]
-fn the_line_stalls() {
-    everywhere(Fault::Stall);
+fn connections_that_stall_between_frames() {
+    check_every_boundary(Fault::Stalled);
 }
 
 #[test]
-fn the_line_is_half_open() {
-    everywhere(Fault::HalfOpen);
+fn connections_that_are_half_open_between_frames() {
+    check_every_boundary(Fault::HalfOpen);
 }

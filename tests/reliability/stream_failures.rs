@@ -1,4 +1,4 @@
-//! Row streams that break: a typed error, exit code 1, and whole chunks in the target.
+//! Truncated and corrupt row streams: the pull fails with an error code, and the target has only whole chunks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use tombolo::bindings::types::Failure;
 use tombolo::rows::{StreamEnd, encode_end, encode_error};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::support::corruption::{PREFIX, START, frames};
+use crate::support::frames::{FRAME_HEADER, STREAM_START, frames};
 use crate::support::outcome::Outcome;
-use crate::support::peer::{Middle, Tampered};
-use crate::support::sample_tables::numbers;
+use crate::support::sample_tables::create_numbers;
 use crate::support::site::Site;
-use crate::support::sqlite::Sqlite;
+use crate::support::sqlite::{Sqlite, series};
+use crate::support::tampering_proxy::{Body, TamperingProxy};
 
-/// Where the first frame of a kind begins.
+/// The offset of the first frame of a kind.
 fn first(stream: &[u8], kind: u8) -> usize {
     let found = frames(stream).into_iter().find(|(_, found)| *found == kind);
     found
@@ -22,7 +22,7 @@ fn first(stream: &[u8], kind: u8) -> usize {
         .0
 }
 
-/// A frame whose checksum is right.
+/// A frame with a correct checksum.
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let sum = xxh3_64(payload) ^ (u64::from(kind) << 8).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let length = u32::try_from(payload.len()).unwrap();
@@ -35,30 +35,28 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Pulls two tables, `first` and `second`, through a site that tampers with the rows of the second.
-fn pull(tamper: impl Fn(Vec<u8>) -> Tampered + Send + Sync + 'static) -> Outcome {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+/// Pulls two tables, `first` and `second`, through a proxy that tampers with the rows of the second.
+fn pull(tamper: impl Fn(Vec<u8>) -> Body + Send + Sync + 'static) -> Outcome {
+    let (site, source, target) = Site::with_files();
     let schema = "CREATE TABLE first (id INTEGER PRIMARY KEY);
          CREATE TABLE second (id INTEGER PRIMARY KEY, first INTEGER NOT NULL REFERENCES first (id), name TEXT);";
     Sqlite::script(
         &source,
         &format!(
-            "{schema} WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) INSERT INTO first SELECT i FROM n;
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
-             INSERT INTO second SELECT i, 1 + i % 10, 'name ' || i FROM n;"
+            "{schema} {} INSERT INTO first SELECT i FROM n;
+             {} INSERT INTO second SELECT i, 1 + i % 10, 'name ' || i FROM n;",
+            series(10),
+            series(12_000)
         ),
     );
     Sqlite::script(
         &target,
-        &format!(
-            "{schema} INSERT INTO first VALUES (1); INSERT INTO second VALUES (1, 1, 'mine');"
-        ),
+        &format!("{schema} INSERT INTO first VALUES (1); INSERT INTO second VALUES (1, 1, 'old');"),
     );
     let share = site.share(&[&source]);
-    let middle = Middle::new(&share.url, "second", tamper);
+    let proxy = TamperingProxy::new(&share.url, "second", tamper);
     let outcome = site.pull_from(
-        &middle.url,
+        &proxy.url,
         &share.code,
         &["--into", &target, "--strategy", "overwrite"],
     );
@@ -71,10 +69,10 @@ fn pull(tamper: impl Fn(Vec<u8>) -> Tampered + Send + Sync + 'static) -> Outcome
     );
     let count = target.number("SELECT count(*) FROM second");
     if count == 1 {
-        let mine = target.number("SELECT name = 'mine' FROM second");
-        assert_eq!(mine, 1, "{outcome:?}");
+        let old = target.number("SELECT name = 'old' FROM second");
+        assert_eq!(old, 1, "{outcome:?}");
     } else {
-        // Of a stream that breaks off, what arrived whole stays; of a corrupt one, nothing.
+        // Whole chunks of a truncated stream are kept; nothing of a corrupt one.
         let right = target.number(
             "SELECT count(*) FROM second WHERE name = 'name ' || id AND first = 1 + id % 10",
         );
@@ -88,51 +86,50 @@ fn pull(tamper: impl Fn(Vec<u8>) -> Tampered + Send + Sync + 'static) -> Outcome
 }
 
 #[test]
-fn a_true_stream_passes_through_the_middle() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 12_000);
+fn an_undamaged_stream_passes_through_the_proxy() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 12_000);
     let share = site.share(&[&source]);
-    let middle = Middle::new(&share.url, "numbers", |stream| {
+    let proxy = TamperingProxy::new(&share.url, "numbers", |stream| {
         let kinds: Vec<u8> = frames(&stream).into_iter().map(|(_, kind)| kind).collect();
         assert_eq!(kinds, b"HRRRE");
-        Tampered::Whole(stream)
+        Body::Complete(stream)
     });
     let report = site
-        .pull_from(&middle.url, &share.code, &["--into", &target])
+        .pull_from(&proxy.url, &share.code, &["--into", &target])
         .done();
     assert_eq!(report.counts("numbers").created, 12_000);
 }
 
 #[test]
-fn the_connection_breaks() {
+fn the_connection_closes_in_the_middle() {
     pull(|stream| {
         let half = stream.len() / 2;
-        Tampered::Broken(stream[..half].to_vec())
+        Body::CutOff(stream[..half].to_vec())
     })
     .error("truncated")
     .has_hint();
 }
 
 #[test]
-fn the_connection_breaks_before_the_first_frame() {
-    pull(|stream| Tampered::Broken(stream[..3].to_vec())).error("truncated");
+fn the_connection_closes_before_the_first_frame() {
+    pull(|stream| Body::CutOff(stream[..3].to_vec())).error("truncated");
 }
 
 #[test]
 fn the_stream_ends_within_a_frame() {
     pull(|stream| {
         let last = first(&stream, b'E');
-        Tampered::Whole(stream[..last - 1].to_vec())
+        Body::Complete(stream[..last - 1].to_vec())
     })
     .error("truncated");
 }
 
 #[test]
-fn the_stream_ends_without_an_end() {
+fn the_stream_has_no_end_frame() {
     pull(|stream| {
         let last = first(&stream, b'E');
-        Tampered::Whole(stream[..last].to_vec())
+        Body::Complete(stream[..last].to_vec())
     })
     .error("truncated")
     .has_hint();
@@ -142,26 +139,26 @@ fn the_stream_ends_without_an_end() {
 fn a_bit_is_flipped() {
     pull(|mut stream| {
         let rows = first(&stream, b'R');
-        stream[rows + PREFIX + 100] ^= 0x10;
-        Tampered::Whole(stream)
+        stream[rows + FRAME_HEADER + 100] ^= 0x10;
+        Body::Complete(stream)
     })
     .error("corrupt")
     .has_hint();
 }
 
 #[test]
-fn the_end_lies_about_the_count() {
+fn the_end_frame_has_a_wrong_row_count() {
     pull(|stream| {
         let last = first(&stream, b'E');
-        let mut end: StreamEnd = serde_json::from_slice(&stream[last + PREFIX..]).unwrap();
+        let mut end: StreamEnd = serde_json::from_slice(&stream[last + FRAME_HEADER..]).unwrap();
         end.rows += 1;
-        Tampered::Whole([&stream[..last], &encode_end(&end).unwrap()].concat())
+        Body::Complete([&stream[..last], &encode_end(&end).unwrap()].concat())
     })
     .error("corrupt");
 }
 
 #[test]
-fn a_frame_of_rows_is_left_out() {
+fn a_frame_with_rows_is_missing() {
     pull(|stream| {
         let found = frames(&stream);
         let rows: Vec<usize> = found
@@ -169,73 +166,80 @@ fn a_frame_of_rows_is_left_out() {
             .filter(|(_, kind)| *kind == b'R')
             .map(|(at, _)| *at)
             .collect();
-        Tampered::Whole([&stream[..rows[0]], &stream[rows[1]..]].concat())
+        Body::Complete([&stream[..rows[0]], &stream[rows[1]..]].concat())
     })
     .error("corrupt");
 }
 
 #[test]
-fn a_frame_lies_about_its_rows() {
-    for lie in [0_u32, 4_999, u32::MAX] {
+fn a_frame_has_a_wrong_row_count() {
+    for wrong in [0_u32, 4_999, u32::MAX] {
         pull(move |stream| {
             let found = frames(&stream);
             let at = first(&stream, b'R');
             let next = found.iter().find(|(start, _)| *start > at).unwrap().0;
-            // Behind the number of rows before it.
-            let count = at + PREFIX + 8;
+            // The count is behind the number of rows in earlier frames.
+            let count = at + FRAME_HEADER + 8;
             let payload = [
-                &stream[at + PREFIX..count],
-                &lie.to_be_bytes(),
+                &stream[at + FRAME_HEADER..count],
+                &wrong.to_be_bytes(),
                 &stream[count + 4..next],
             ]
             .concat();
-            Tampered::Whole([&stream[..at], &frame(b'R', &payload), &stream[next..]].concat())
+            Body::Complete([&stream[..at], &frame(b'R', &payload), &stream[next..]].concat())
         })
         .error("corrupt");
     }
 }
 
 #[test]
-fn a_frame_lies_about_its_length() {
+fn a_frame_has_a_wrong_length() {
     pull(|mut stream| {
         let rows = first(&stream, b'R');
         stream[rows + 2..rows + 6].copy_from_slice(&u32::MAX.to_be_bytes());
-        Tampered::Whole(stream)
+        Body::Complete(stream)
     })
     .error("limit");
 }
 
 #[test]
-fn a_frame_of_an_unknown_kind() {
+fn a_frame_has_an_unknown_kind() {
     pull(|stream| {
         let rows = first(&stream, b'R');
-        Tampered::Whole([&stream[..rows], &frame(b'?', b"what"), &stream[rows..]].concat())
+        Body::Complete([&stream[..rows], &frame(b'?', b"what"), &stream[rows..]].concat())
     })
     .error("corrupt");
 }
 
 #[test]
-fn something_that_is_no_stream() {
-    pull(|_| Tampered::Whole(b"<html>a login page</html>".to_vec()))
+fn the_answer_is_not_a_row_stream() {
+    pull(|_| Body::Complete(b"<html>a login page</html>".to_vec()))
         .error("incompatible-peer")
         .has_hint();
 }
 
 #[test]
-fn a_table_that_changed_since_it_was_described() {
+fn the_columns_changed_after_the_table_was_described() {
     pull(|stream| {
         let rows = first(&stream, b'R');
-        let header = String::from_utf8(stream[START + PREFIX..rows].to_vec()).unwrap();
+        let header = String::from_utf8(stream[STREAM_START + FRAME_HEADER..rows].to_vec()).unwrap();
         let renamed = header.replace("\"name\":\"name\"", "\"name\":\"title\"");
         assert_ne!(header, renamed);
         let end = encode_end(&StreamEnd::new(0, 0)).unwrap();
-        Tampered::Whole([&stream[..START], &frame(b'H', renamed.as_bytes()), &end].concat())
+        Body::Complete(
+            [
+                &stream[..STREAM_START],
+                &frame(b'H', renamed.as_bytes()),
+                &end,
+            ]
+            .concat(),
+        )
     })
     .error("columns-differ");
 }
 
 #[test]
-fn the_sender_gives_up() {
+fn the_sender_reports_an_error() {
     let failure = pull(|stream| {
         let rows = first(&stream, b'R');
         let failure = Failure {
@@ -243,7 +247,7 @@ fn the_sender_gives_up() {
             message: "the disk is full\u{1b}[31m".to_owned(),
             hint: String::new(),
         };
-        Tampered::Whole([&stream[..rows], &encode_error(&failure).unwrap()].concat())
+        Body::Complete([&stream[..rows], &encode_error(&failure).unwrap()].concat())
     })
     .error("sender")
     .names(&["the disk is full"])
@@ -251,19 +255,18 @@ fn the_sender_gives_up() {
     assert!(!failure.message.contains('\u{1b}'), "{failure:?}");
 }
 
-/// Takes the 25 s that a sender may be silent.
+/// Takes 25 s, the time limit for a silent sender.
 #[test]
-fn the_sender_says_nothing_any_more() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 12_000);
+fn the_sender_stalls() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 12_000);
     let share = site.share(&[&source]);
-    let middle = Middle::new(&share.url, "numbers", |stream| {
+    let proxy = TamperingProxy::new(&share.url, "numbers", |stream| {
         let half = stream.len() / 2;
-        Tampered::Stalled(stream[..half].to_vec())
+        Body::Stalled(stream[..half].to_vec())
     });
     let began = Instant::now();
-    let pull = site.start_pull(&middle.url, &share.code, &["--into", &target]);
+    let pull = site.start_pull(&proxy.url, &share.code, &["--into", &target]);
     let interrupted = pull.wait_for("interrupted");
     assert_eq!(interrupted["code"], "timeout");
     assert!(
@@ -274,25 +277,24 @@ fn the_sender_says_nothing_any_more() {
 }
 
 #[test]
-fn whole_chunks_of_a_long_table_stay() {
+fn whole_chunks_of_a_truncated_stream_are_kept() {
     const ROWS: u32 = 300_000;
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, ROWS);
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, ROWS);
     let share = site.share(&[&source]);
     let streams = AtomicU32::new(0);
-    let middle = Middle::new(&share.url, "numbers", move |stream| {
+    let proxy = TamperingProxy::new(&share.url, "numbers", move |stream| {
         if streams.fetch_add(1, Ordering::Relaxed) > 0 {
-            return Tampered::Broken(Vec::new());
+            return Body::CutOff(Vec::new());
         }
         let half = stream.len() / 2;
-        Tampered::Broken(stream[..half].to_vec())
+        Body::CutOff(stream[..half].to_vec())
     });
-    let outcome = site.pull_from(&middle.url, &share.code, &["--into", &target]);
+    let outcome = site.pull_from(&proxy.url, &share.code, &["--into", &target]);
     outcome.error("truncated");
     let mut stored = Sqlite::open(&target);
     let count = stored.number("SELECT count(*) FROM numbers");
-    // What arrived is whole, and need not come again.
+    // The chunks that arrived are whole and are not sent again.
     assert!(
         count > 0 && count < i64::from(ROWS) && count % 5_000 == 0,
         "{count}"
@@ -304,7 +306,7 @@ fn whole_chunks_of_a_long_table_stay() {
     );
     drop(stored);
 
-    // Pulled again, what is missing arrives, and the report is of both.
+    // A second pull transfers the missing rows, and its report counts both pulls.
     let report = site.transfer(&source, &target, &[]).counts("numbers");
     assert_eq!((report.created, report.skipped), (ROWS.into(), 0));
 }

@@ -1,70 +1,70 @@
-//! Targets that stop taking rows in the middle of a run: the error says why, whole chunks are there, and the run goes on
-//! when the cause is gone.
+//! Targets that fail in the middle of a run: the error names the cause, the target has only whole chunks, and the run
+//! resumes when the cause is gone.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::SECRET;
-use crate::support::compare::Store;
+use crate::support::any_database::AnyDatabase;
 use crate::support::outcome::{Counts, Outcome};
 use crate::support::postgres::Database;
 use crate::support::site::{Running, Share, Site};
-use crate::support::skip;
-use crate::support::sqlite::{Sqlite, quote};
+use crate::support::sqlite::{Sqlite, quote, series};
+use crate::support::{SECRET, set_mode, skip};
 
 const ROWS: u64 = 100_000;
 
 const TABLE: &str = "CREATE TABLE numbers (id BIGINT PRIMARY KEY, note TEXT)";
 
-fn source(site: &Site) -> String {
+/// Creates a source with many rows of 400 characters.
+fn create_source(site: &Site) -> String {
     let source = site.path("source.db");
     Sqlite::script(
         &source,
         &format!(
-            "{TABLE}; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
-             INSERT INTO numbers SELECT i, printf('%0400d', i) FROM n"
+            "{TABLE}; {} INSERT INTO numbers SELECT i, printf('%0400d', i) FROM n",
+            series(ROWS)
         ),
     );
     source
 }
 
 fn start(site: &Site, share: &Share, into: &str) -> Running {
-    let (url, code) = (share.url.as_str(), share.code.as_str());
-    let mut command = site.command("pull-data", &["pull", "--json", url, code, "--into", into]);
-    // A frame is a chunk.
-    command.env("TOMBOLO_CHUNK_ROWS", "1");
-    Running::start(command)
+    site.start_pull_with_small_chunks(&share.url, &share.code, &["--into", into])
 }
 
-fn count(target: &Store) -> u64 {
+fn count(target: &AnyDatabase) -> u64 {
     let rows = match target {
-        Store::Sqlite(path) => Sqlite::rows_now(path, "SELECT CAST(count(*) AS TEXT) FROM numbers"),
-        Store::Postgres(database) => Some(database.rows("SELECT count(*)::text FROM numbers")),
+        AnyDatabase::Sqlite(path) => {
+            Sqlite::try_rows(path, "SELECT CAST(count(*) AS TEXT) FROM numbers")
+        }
+        AnyDatabase::Postgres(database) => {
+            Some(database.rows("SELECT count(*)::text FROM numbers"))
+        }
     };
     rows.map_or(0, |rows| rows[0][0].as_ref().unwrap().parse().unwrap())
 }
 
-/// What the ledger says of the rows that are there.
-fn ledger(target: &Store) -> u64 {
+/// The number of created rows in the ledger.
+fn ledger_count(target: &AnyDatabase) -> u64 {
     let (ledger, text) = match target {
-        Store::Sqlite(_) => ("tombolo_ledger", "CAST(sum(created) AS TEXT)"),
-        Store::Postgres(_) => ("tombolo.ledger", "sum(created)::text"),
+        AnyDatabase::Sqlite(_) => ("tombolo_ledger", "CAST(sum(created) AS TEXT)"),
+        AnyDatabase::Postgres(_) => ("tombolo.ledger", "sum(created)::text"),
     };
     let rows = target.rows(&format!("SELECT {text} FROM {ledger}"));
     rows[0][0].as_ref().unwrap().parse().unwrap()
 }
 
-/// A pull that breaks off for a reason in the target, and goes on when that is gone.
-fn interrupted(
-    target: &Store,
+/// Runs a pull that fails with `cause` after `during`, and resumes after `repair`.
+fn check_interrupted(
+    target: &AnyDatabase,
     into: &str,
     during: impl FnOnce(&Running),
     cause: &str,
-    mend: impl FnOnce(),
+    repair: impl FnOnce(),
 ) {
     let site = Site::new();
-    let share = site.share(&[&source(&site)]);
+    let share = site.share(&[&create_source(&site)]);
     let mut pull = start(&site, &share, into);
     while pull.is_running() && count(target) == 0 {
         std::thread::sleep(Duration::from_millis(5));
@@ -72,22 +72,19 @@ fn interrupted(
     during(&pull);
     let outcome: Outcome = pull.wait();
     outcome.error("database").names(&[cause]).has_hint();
-    let there = count(target);
-    assert!(there > 0 && there < ROWS, "{there} rows");
-    assert_eq!(there, ledger(target), "whole chunks");
-    mend();
+    let stored = count(target);
+    assert!(stored > 0 && stored < ROWS, "{stored} rows");
+    assert_eq!(stored, ledger_count(target), "whole chunks");
+    repair();
     let report = start(&site, &share, into).wait().done();
-    let all = Counts {
-        created: ROWS,
-        ..Counts::default()
-    };
+    let all = Counts::created(ROWS);
     assert_eq!(report.counts("numbers"), all);
     assert_eq!(count(target), ROWS);
     share.running.wait().expect_exit(0);
 }
 
 #[test]
-fn a_right_that_is_taken_away_from_a_login_of_postgres() {
+fn a_privilege_is_revoked_in_postgres() {
     let Some(database) = Database::new() else {
         return;
     };
@@ -97,8 +94,8 @@ fn a_right_that_is_taken_away_from_a_login_of_postgres() {
          GRANT SELECT, INSERT, UPDATE ON numbers TO {role}"
     ));
     let into = database.url_of(&role);
-    let target = Store::Postgres(database);
-    interrupted(
+    let target = AnyDatabase::Postgres(database);
+    check_interrupted(
         &target,
         &into,
         |_| target.run(&format!("REVOKE INSERT ON numbers FROM {role}")),
@@ -109,13 +106,13 @@ fn a_right_that_is_taken_away_from_a_login_of_postgres() {
 }
 
 #[test]
-fn a_table_that_changes_in_postgres() {
+fn a_column_is_renamed_in_postgres() {
     let Some(database) = Database::new() else {
         return;
     };
-    let target = Store::Postgres(database);
+    let target = AnyDatabase::Postgres(database);
     target.run(TABLE);
-    interrupted(
+    check_interrupted(
         &target,
         &target.location(),
         |_| target.run("ALTER TABLE numbers RENAME note TO remark"),
@@ -125,16 +122,16 @@ fn a_table_that_changes_in_postgres() {
 }
 
 #[test]
-fn a_table_that_changes_in_sqlite() {
+fn a_column_is_renamed_in_sqlite() {
     let site = Site::new();
     let file = site.path("target.db");
-    let target = Store::Sqlite(file.clone());
+    let target = AnyDatabase::Sqlite(file.clone());
     target.run(&format!("PRAGMA journal_mode = WAL; {TABLE}"));
     let change = |pull: &Running| {
-        // It has the lock nearly all the time, and SQLite lets nobody wait in line.
+        // The pull holds the lock nearly all the time, and SQLite has no queue of waiting writers.
         for _ in 0..1_000 {
             pull.signal("STOP");
-            let changed = Sqlite::run_now(&file, "ALTER TABLE numbers RENAME note TO remark");
+            let changed = Sqlite::try_run(&file, "ALTER TABLE numbers RENAME note TO remark");
             pull.signal("CONT");
             if changed {
                 return;
@@ -142,13 +139,13 @@ fn a_table_that_changes_in_sqlite() {
             std::thread::sleep(Duration::from_millis(3));
         }
     };
-    interrupted(&target, &target.location(), change, "note", || {
+    check_interrupted(&target, &target.location(), change, "note", || {
         target.run("ALTER TABLE numbers RENAME remark TO note")
     });
 }
 
 #[test]
-fn a_postgres_database_that_is_read_only() {
+fn a_postgres_database_is_read_only() {
     let Some(database) = Database::new() else {
         return;
     };
@@ -157,7 +154,7 @@ fn a_postgres_database_that_is_read_only() {
         "{TABLE}; ALTER DATABASE {name} SET default_transaction_read_only = on"
     ));
     let site = Site::new();
-    let share = site.share(&[&source(&site)]);
+    let share = site.share(&[&create_source(&site)]);
     let outcome = start(&site, &share, &database.url()).wait();
     outcome.error("database").names(&["25006"]).has_hint();
     assert_eq!(database.number("SELECT count(*) FROM numbers"), 0);
@@ -165,20 +162,17 @@ fn a_postgres_database_that_is_read_only() {
 }
 
 #[test]
-fn a_sqlite_file_that_may_not_be_written() {
+fn a_sqlite_file_is_not_writable() {
     let site = Site::new();
-    let share = site.share(&[&source(&site)]);
+    let share = site.share(&[&create_source(&site)]);
     let folder = site.path("closed");
     std::fs::create_dir(&folder).unwrap();
     let file = format!("{folder}/target.db");
     Sqlite::script(&file, TABLE);
     let before = std::fs::read(&file).unwrap();
     let (url, code) = (share.url.as_str(), share.code.as_str());
-    let allow = |path: &str, mode| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    };
-    allow(&file, 0o444);
-    allow(&folder, 0o555);
+    set_mode(&file, 0o444);
+    set_mode(&folder, 0o555);
     let command = site.command_of_nobody(&["pull", "--json", url, code, "--into", &file]);
     let outcome = Running::start(command).wait();
     outcome
@@ -186,16 +180,16 @@ fn a_sqlite_file_that_may_not_be_written() {
         .names(&["cannot be written"])
         .has_hint();
     assert_eq!(std::fs::read(&file).unwrap(), before);
-    allow(&folder, 0o755);
+    set_mode(&folder, 0o755);
 }
 
-/// A small disk; unmounted with the value.
+/// A small file system in memory; unmounted when dropped.
 struct Disk {
     folder: String,
 }
 
 impl Disk {
-    /// None where nothing may be mounted, which is said.
+    /// Mounts one; returns `None` and says so where mounting is not allowed.
     fn mount(site: &Site) -> Option<Self> {
         let folder = site.path("disk");
         std::fs::create_dir(&folder).unwrap();
@@ -203,7 +197,7 @@ impl Disk {
         if disk.resize("8m", &[]) {
             return Some(disk);
         }
-        skip("full_disk", "mounting a small disk is not allowed here");
+        skip("full_disk", "mounting a small disk needs root");
         None
     }
 
@@ -236,9 +230,9 @@ fn a_full_disk_under_sqlite() {
     let Some(disk) = Disk::mount(&site) else {
         return;
     };
-    let target = Store::Sqlite(format!("{}/target.db", disk.folder));
+    let target = AnyDatabase::Sqlite(format!("{}/target.db", disk.folder));
     target.run(TABLE);
-    interrupted(&target, &target.location(), |_| {}, "full", || disk.grow());
+    check_interrupted(&target, &target.location(), |_| {}, "full", || disk.grow());
 }
 
 #[test]
@@ -252,15 +246,15 @@ fn a_full_disk_under_postgres() {
         .unwrap()
         .uid();
     chown(&disk.folder, Some(owner), None).unwrap();
-    std::fs::set_permissions(site.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    set_mode(site.path(""), 0o755);
     let space = database.role("disk");
     database.run(&format!(
         "CREATE TABLESPACE {space} LOCATION '{}'",
         disk.folder
     ));
     database.run(&format!("{TABLE} TABLESPACE {space}"));
-    let target = Store::Postgres(database);
-    interrupted(&target, &target.location(), |_| {}, "53100", || disk.grow());
+    let target = AnyDatabase::Postgres(database);
+    check_interrupted(&target, &target.location(), |_| {}, "53100", || disk.grow());
     target.run("DROP TABLE numbers");
     target.run(&format!("DROP TABLESPACE {space}"));
 }

@@ -1,29 +1,30 @@
-//! Components that misbehave: a typed error within the limits, nothing written, and a host that goes on serving.
+//! Plugins that misbehave: the call fails with an error code within its limits, nothing is written, and the host keeps
+//! serving.
 
 use std::time::{Duration, Instant};
 
 use crate::support::guests::hostile;
+use crate::support::http;
 use crate::support::outcome::{Counts, Failure};
-use crate::support::peer;
 use crate::support::site::Site;
 use crate::support::sqlite::Sqlite;
 
-/// A call has 5 s; the rest is for a busy machine.
-const WITHIN: Duration = Duration::from_secs(25);
+/// The limit of a call is 5 s; the rest is for a busy machine.
+const LIMIT: Duration = Duration::from_secs(25);
 
 const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);";
 
-/// Pulls one table by a strategy of the hostile component; then pulls it with the same code by a good one.
-fn pull_by(strategy: &str) -> Failure {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+/// Pulls a table with a strategy of the hostile plugin, which fails; then pulls it with the same code and a standard
+/// strategy.
+fn pull_with(strategy: &str) -> Failure {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         &format!("{TABLE} INSERT INTO t VALUES (1, 'in'), (2, 'in'), (3, 'in');"),
     );
     Sqlite::script(
         &target,
-        &format!("{TABLE} INSERT INTO t VALUES (1, 'here'), (3, 'here');"),
+        &format!("{TABLE} INSERT INTO t VALUES (1, 'local'), (3, 'local');"),
     );
     let before = Sqlite::open(&target).table("t");
     let plugin = hostile().pinned("conflicts");
@@ -39,7 +40,7 @@ fn pull_by(strategy: &str) -> Failure {
     ];
     let failure = site.pull(&share, &arguments).error("plugin");
     assert!(
-        began.elapsed() < WITHIN,
+        began.elapsed() < LIMIT,
         "{strategy} took {:?}",
         began.elapsed()
     );
@@ -61,19 +62,19 @@ fn pull_by(strategy: &str) -> Failure {
     failure
 }
 
-/// Whose fault it is: the plugin by its digest.
+/// Checks that the message names the plugin by its digest.
 fn names_the_plugin(failure: Failure) -> Failure {
     failure.names(&[&hostile().digest[..8]])
 }
 
 #[test]
 fn a_strategy_that_loops() {
-    names_the_plugin(pull_by("loop"));
+    names_the_plugin(pull_with("loop"));
 }
 
 #[test]
 fn a_strategy_that_allocates() {
-    let failure = names_the_plugin(pull_by("allocate"));
+    let failure = names_the_plugin(pull_with("allocate"));
     assert!(
         failure.message.to_lowercase().contains("memory"),
         "{failure:?}"
@@ -82,41 +83,40 @@ fn a_strategy_that_allocates() {
 
 #[test]
 fn a_strategy_that_panics() {
-    // The guest's last words, without its terminal escapes.
-    names_the_plugin(pull_by("panic")).names(&["panicked on purpose"]);
+    // The panic message of the guest, without its terminal escapes.
+    names_the_plugin(pull_with("panic")).names(&["panicked on purpose"]);
 }
 
 #[test]
 fn a_strategy_that_recurses() {
-    names_the_plugin(pull_by("recurse"));
+    names_the_plugin(pull_with("recurse"));
 }
 
 #[test]
-fn a_strategy_with_a_huge_plan() {
-    pull_by("huge");
+fn a_strategy_that_returns_a_huge_plan() {
+    pull_with("huge");
 }
 
 #[test]
-fn a_strategy_that_decides_more_than_it_was_asked() {
-    pull_by("lie").names(&["lie"]);
+fn a_strategy_that_returns_too_many_decisions() {
+    pull_with("extra-decision").names(&["extra-decision"]);
 }
 
 #[test]
 fn a_strategy_that_changes_keys() {
-    pull_by("change-key").names(&["change-key"]);
+    pull_with("change-key").names(&["change-key"]);
 }
 
 #[test]
-fn a_hostile_component_that_behaves_is_used_like_any_other() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn a_well_behaved_strategy_of_the_hostile_plugin_is_used() {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         &format!("{TABLE} INSERT INTO t VALUES (1, 'in'), (2, 'in');"),
     );
     Sqlite::script(
         &target,
-        &format!("{TABLE} INSERT INTO t VALUES (1, 'here');"),
+        &format!("{TABLE} INSERT INTO t VALUES (1, 'local');"),
     );
     let plugin = hostile().pinned("conflicts");
     let report = site.transfer(
@@ -135,7 +135,7 @@ fn a_hostile_component_that_behaves_is_used_like_any_other() {
 }
 
 #[test]
-fn a_claim_that_is_judged_forever_stops_nobody_else() {
+fn an_endless_decision_on_a_claim_delays_no_other_request() {
     let site = Site::new();
     let source = site.path("source.db");
     Sqlite::script(&source, TABLE);
@@ -154,13 +154,13 @@ fn a_claim_that_is_judged_forever_stops_nobody_else() {
     let claims: Vec<_> = (0..3)
         .map(|claimer| {
             let (url, code) = (share.url.clone(), share.code.clone());
-            std::thread::spawn(move || peer::claim(&url, &code, &format!("claimer {claimer}")))
+            std::thread::spawn(move || http::claim(&url, &code, &format!("claimer {claimer}")))
         })
         .collect();
     let mut answered = 0;
     while claims.iter().any(|claim| !claim.is_finished()) && answered < 1_000 {
         let asked = Instant::now();
-        let answer = peer::tables(&share.url, "no token of anybody");
+        let answer = http::tables(&share.url, "an unknown token");
         assert_eq!(answer.error(), "unauthorized");
         assert!(
             asked.elapsed() < Duration::from_secs(5),
@@ -170,24 +170,20 @@ fn a_claim_that_is_judged_forever_stops_nobody_else() {
         answered += 1;
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(
-        answered > 0,
-        "the claims were over before anybody else could ask"
-    );
+    assert!(answered > 0, "the claims ended before another request");
     for claim in claims {
         let answer = claim.join().unwrap();
         assert_eq!(answer.error(), "plugin", "{answer:?}");
         let text = String::from_utf8(answer.body).unwrap();
         assert!(text.contains(&hostile().digest[..8]), "{text}");
     }
-    assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
+    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
     assert!(share.running.is_running(), "{:?}", share.running);
 }
 
-/// Pulls a table with the hostile component as `ddl`: its statements are refused.
-fn create_by_hostile_ddl(table: &str) {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+/// Pulls a table with the DDL of the hostile plugin, which is refused.
+fn check_ddl_is_refused(table: &str) {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         &format!(
@@ -196,7 +192,7 @@ fn create_by_hostile_ddl(table: &str) {
     );
     Sqlite::script(
         &target,
-        "CREATE TABLE apart (id INTEGER PRIMARY KEY); INSERT INTO apart VALUES (1);",
+        "CREATE TABLE unrelated (id INTEGER PRIMARY KEY); INSERT INTO unrelated VALUES (1);",
     );
     let plugin = hostile().pinned("ddl");
     let share = site.share(&[&source]);
@@ -205,21 +201,21 @@ fn create_by_hostile_ddl(table: &str) {
         .error("plugin");
     failure.names(&[table]);
     let mut target = Sqlite::open(&target);
-    assert_eq!(target.tables(), ["apart"]);
-    assert_eq!(target.number("SELECT count(*) FROM apart"), 1);
+    assert_eq!(target.tables(), ["unrelated"]);
+    assert_eq!(target.number("SELECT count(*) FROM unrelated"), 1);
 }
 
 #[test]
 fn ddl_that_drops() {
-    create_by_hostile_ddl("goods");
+    check_ddl_is_refused("goods");
 }
 
 #[test]
 fn ddl_with_a_second_statement() {
-    create_by_hostile_ddl("two-statements");
+    check_ddl_is_refused("two-statements");
 }
 
 #[test]
 fn ddl_for_another_table() {
-    create_by_hostile_ddl("other-object");
+    check_ddl_is_refused("other-object");
 }

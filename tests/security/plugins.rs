@@ -1,29 +1,21 @@
-//! Replacing a role: session codes of another alphabet, a strategy that judges rows, and digests that are kept.
+//! Plugins that replace the standard rules for codes and conflicts, and the digests that pin them.
 
 use std::time::{Duration, Instant};
 
-use crate::support::compare::Store;
-use crate::support::guests::{digit_codes, newest_wins};
+use crate::support::any_database::AnyDatabase;
+use crate::support::guests::{digit_codes, newest_wins, sha256};
 use crate::support::outcome::Counts;
-use crate::support::postgres::Database;
+use crate::support::postgres::databases;
+use crate::support::sample_tables::create_one_row;
 use crate::support::site::Site;
-use crate::support::sqlite::Sqlite;
+use crate::support::sqlite::{Sqlite, series};
 
 const STANDARD_ALPHABET: &str = "23456789ABCDEFGHJKMNPQRSTUVWXYZ";
 
-fn one_row(site: &Site) -> String {
-    let path = site.path("source.db");
-    Sqlite::script(
-        &path,
-        "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);",
-    );
-    path
-}
-
 #[test]
-fn the_standard_code() {
+fn a_standard_code_has_eight_characters_and_can_be_typed_in_lower_case() {
     let site = Site::new();
-    let share = site.share(&[&one_row(&site)]);
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
     assert_eq!(share.code.len(), 8, "{}", share.code);
     assert!(
         share
@@ -33,7 +25,7 @@ fn the_standard_code() {
         "{}",
         share.code
     );
-    // As people type it.
+    // With a hyphen and in lower case.
     let (one, other) = share.code.split_at(4);
     let typed = format!("{}-{}", one.to_lowercase(), other.to_lowercase());
     site.pull_from(&share.url, &typed, &["--into", &site.path("target.db")])
@@ -41,10 +33,10 @@ fn the_standard_code() {
 }
 
 #[test]
-fn session_rules_with_another_alphabet_change_the_code() {
+fn session_rules_of_a_plugin_make_codes_of_digits() {
     let site = Site::new();
     let rules = digit_codes().pinned("sessions");
-    let share = site.share(&[&one_row(&site), "--plugin", &rules]);
+    let share = site.share(&[&create_one_row(&site, "source.db"), "--plugin", &rules]);
     assert_eq!(share.code.len(), 10, "{}", share.code);
     assert!(
         share
@@ -61,8 +53,8 @@ fn session_rules_with_another_alphabet_change_the_code() {
     share.running.wait().expect_exit(0);
 }
 
-/// Four rows on both sides: the incoming one newer, older, as old but different, and equal; and one new row.
-fn newest_wins_decides(source: &Store, target: &Store) {
+/// Pulls four rows that are on both sides (newer, older, different with the same date, and equal) and one new row.
+fn check_newest_wins(source: &AnyDatabase, target: &AnyDatabase) {
     let site = Site::new();
     let schema = "CREATE TABLE notes (id bigint PRIMARY KEY, body text, updated_at text);
                   CREATE TABLE plain (id bigint PRIMARY KEY, body text);";
@@ -74,9 +66,9 @@ fn newest_wins_decides(source: &Store, target: &Store) {
          INSERT INTO plain VALUES (1, 'in');",
     );
     target.run(
-        "INSERT INTO notes VALUES (1, 'here', '2024-01-01'), (2, 'here', '2024-02-01'), (3, 'here', '2024-01-01'), (4, 'x', '2024-01-01'),
-            (6, 'here', NULL);
-         INSERT INTO plain VALUES (1, 'here');",
+        "INSERT INTO notes VALUES (1, 'local', '2024-01-01'), (2, 'local', '2024-02-01'), (3, 'local', '2024-01-01'), (4, 'x', '2024-01-01'),
+            (6, 'local', NULL);
+         INSERT INTO plain VALUES (1, 'local');",
     );
     let plugin = newest_wins().pinned("conflicts");
     let share = site.share(&[&source.location()]);
@@ -99,14 +91,11 @@ fn newest_wins_decides(source: &Store, target: &Store) {
         failed: 0,
     };
     assert_eq!(report.counts("notes"), expected);
-    let standard = Counts {
-        updated: 1,
-        ..Counts::default()
-    };
+    let standard = Counts::updated(1);
     assert_eq!(
         report.counts("plain"),
         standard,
-        "the standard strategies stay available"
+        "the standard strategies are available too"
     );
     let bodies: Vec<String> = target
         .rows("SELECT body FROM notes ORDER BY id")
@@ -114,39 +103,40 @@ fn newest_wins_decides(source: &Store, target: &Store) {
         .flatten()
         .flatten()
         .collect();
-    assert_eq!(bodies, ["in", "here", "here", "x", "in", "here"]);
+    assert_eq!(bodies, ["in", "local", "local", "x", "in", "local"]);
 }
 
 #[test]
 fn a_row_by_row_strategy_decides_conflicts() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    newest_wins_decides(&Store::Sqlite(source), &Store::Sqlite(target));
+    let (_site, source, target) = Site::with_files();
+    check_newest_wins(&AnyDatabase::Sqlite(source), &AnyDatabase::Sqlite(target));
 }
 
 #[test]
 fn a_row_by_row_strategy_decides_conflicts_in_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+    let Some([source, target]) = databases() else {
         return;
     };
-    newest_wins_decides(&Store::Postgres(source), &Store::Postgres(target));
+    check_newest_wins(
+        &AnyDatabase::Postgres(source),
+        &AnyDatabase::Postgres(target),
+    );
 }
 
 #[test]
-fn a_row_by_row_strategy_sees_every_page() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn a_row_by_row_strategy_decides_conflicts_on_every_page() {
+    let (site, source, target) = Site::with_files();
     // Every third incoming row is newer, the others are older.
     for (path, body, age) in [
         (&source, "in", "CASE WHEN i % 3 = 0 THEN 9 ELSE 1 END"),
-        (&target, "here", "5"),
+        (&target, "local", "5"),
     ] {
         Sqlite::script(
             path,
             &format!(
                 "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, updated_at INTEGER);
-                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2100)
-                 INSERT INTO notes SELECT i, '{body}', {age} FROM n;"
+                 {} INSERT INTO notes SELECT i, '{body}', {age} FROM n;",
+                series(2_100)
             ),
         );
     }
@@ -170,15 +160,15 @@ fn a_row_by_row_strategy_sees_every_page() {
         700
     );
     assert_eq!(
-        stored.number("SELECT count(*) FROM notes WHERE body = 'here' AND id % 3 <> 0"),
+        stored.number("SELECT count(*) FROM notes WHERE body = 'local' AND id % 3 <> 0"),
         1_400
     );
 }
 
 #[test]
-fn an_unknown_strategy_lists_all_names() {
+fn an_unknown_strategy_is_refused_with_the_names_of_all() {
     let site = Site::new();
-    let source = one_row(&site);
+    let source = create_one_row(&site, "source.db");
     let target = site.path("target.db");
     let share = site.share(&[&source]);
     let plugin = newest_wins().pinned("conflicts");
@@ -197,7 +187,7 @@ fn an_unknown_strategy_lists_all_names() {
     for name in ["newest-wins", "skip", "overwrite", "merge", "append"] {
         assert!(
             failure.hint.contains(name),
-            "{name} is not listed: {failure:?}"
+            "{name} is not in the hint: {failure:?}"
         );
     }
     assert!(!std::fs::exists(&target).unwrap() || Sqlite::open(&target).tables().is_empty());
@@ -206,7 +196,7 @@ fn an_unknown_strategy_lists_all_names() {
 #[test]
 fn a_wrong_digest_is_refused_before_compiling() {
     let site = Site::new();
-    let source = one_row(&site);
+    let source = create_one_row(&site, "source.db");
     let guest = digit_codes();
     let wrong = "0".repeat(64);
     let plugin = guest.pinned_as("sessions", &wrong);
@@ -215,7 +205,7 @@ fn a_wrong_digest_is_refused_before_compiling() {
         .error("plugin-digest");
     failure.names(&["digit_codes.wasm"]).has_hint();
 
-    // Bytes that no compiler would take are refused for their digest, too: nothing looked at them.
+    // Invalid bytes are refused for their digest as well, so they were not compiled.
     let garbage = site.path("garbage.wasm");
     std::fs::write(&garbage, b"\0asm garbage").unwrap();
     let plugin = format!("sessions={garbage}@sha256:{wrong}");
@@ -224,24 +214,19 @@ fn a_wrong_digest_is_refused_before_compiling() {
 }
 
 #[test]
-fn a_file_that_is_no_component() {
-    use sha2::{Digest as _, Sha256};
-
+fn a_file_that_is_not_a_component_is_refused() {
     let site = Site::new();
-    let source = one_row(&site);
+    let source = create_one_row(&site, "source.db");
     let garbage = site.path("garbage.wasm");
     std::fs::write(&garbage, b"\0asm garbage").unwrap();
-    let digest: String = Sha256::digest(b"\0asm garbage")
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = sha256(b"\0asm garbage");
     let plugin = format!("sessions={garbage}@sha256:{digest}");
     let failure = site
         .run(&["share", "--json", &source, "--plugin", &plugin])
         .error("plugin");
     failure.names(&["garbage.wasm"]).has_hint();
 
-    // Nor does a component fill a role that it does not export.
+    // A component cannot fill a role that it does not export.
     let plugin = newest_wins().pinned("sessions");
     site.run(&["share", "--json", &source, "--plugin", &plugin])
         .error("plugin")
@@ -251,7 +236,7 @@ fn a_file_that_is_no_component() {
 #[test]
 fn an_unpinned_plugin_is_a_usage_error() {
     let site = Site::new();
-    let source = one_row(&site);
+    let source = create_one_row(&site, "source.db");
     let file = digit_codes().file;
     for plugin in [
         format!("sessions={}", file.display()),

@@ -1,17 +1,16 @@
-//! A source is never written: logins and files without the right to write are enough.
+//! Sources with read-only files and logins: a source is never written.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::support::SECRET;
 use crate::support::outcome::Counts;
 use crate::support::postgres::Database;
 use crate::support::site::{Share, Site};
 use crate::support::sqlite::{Sqlite, quote};
+use crate::support::{SECRET, set_mode};
 
-/// What a folder holds: names, bytes and times of change.
+/// The files of a folder with their bytes and modification times.
 type Listing = BTreeMap<String, (Vec<u8>, SystemTime)>;
 
 fn listing(folder: &Path) -> Listing {
@@ -24,16 +23,12 @@ fn listing(folder: &Path) -> Listing {
     std::fs::read_dir(folder).unwrap().map(entry).collect()
 }
 
-fn allow(path: impl AsRef<Path>, mode: u32) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// Shares a file of a folder as somebody who may read both and write neither.
+/// Shares a file as a user who can read it and its folder but write neither.
 fn share_without_write_permission(site: &Site, folder: &Path, file: &Path) -> Share {
     for entry in std::fs::read_dir(folder).unwrap() {
-        allow(entry.unwrap().path(), 0o444);
+        set_mode(entry.unwrap().path(), 0o444);
     }
-    allow(folder, 0o555);
+    set_mode(folder, 0o555);
     Share::start(site.command_of_nobody(&[
         "share",
         "--json",
@@ -43,7 +38,7 @@ fn share_without_write_permission(site: &Site, folder: &Path, file: &Path) -> Sh
     ]))
 }
 
-/// Pulls from a file that cannot be written, and checks that nothing at all happened to it.
+/// Pulls from a read-only file, and checks that nothing in its folder changed.
 fn pull_from_read_only(prepare: impl FnOnce(&str) -> Option<Sqlite>) {
     let site = Site::new();
     let folder = site.path("source");
@@ -57,13 +52,7 @@ fn pull_from_read_only(prepare: impl FnOnce(&str) -> Option<Sqlite>) {
     let target = site.path("target.db");
     let report = site.pull(&share, &["--into", &target]).done();
     share.running.wait().expect_exit(0);
-    assert_eq!(
-        report.counts("t"),
-        Counts {
-            created: 3,
-            ..Counts::default()
-        }
-    );
+    assert_eq!(report.counts("t"), Counts::created(3));
     assert_eq!(
         Sqlite::open(&target).number(&format!("SELECT sum(id) FROM {}", quote("t"))),
         6
@@ -77,7 +66,7 @@ fn pull_from_read_only(prepare: impl FnOnce(&str) -> Option<Sqlite>) {
         "bytes or times of {:?} changed",
         names(&before)
     );
-    allow(folder, 0o755);
+    set_mode(folder, 0o755);
     drop(writer);
 }
 
@@ -111,7 +100,7 @@ fn a_file_whose_write_ahead_log_is_in_use() {
 }
 
 #[test]
-fn a_postgres_login_that_may_only_select() {
+fn a_postgres_login_with_select_only() {
     let Some(database) = Database::new() else {
         return;
     };
@@ -131,22 +120,19 @@ fn a_postgres_login_that_may_only_select() {
     let share = site.share(&[&database.url_of(&role), "--tables", "shown"]);
     let report = site.pull(&share, &["--into", &target]).done();
     share.running.wait().expect_exit(0);
-    assert_eq!(
-        report.counts("shown"),
-        Counts {
-            created: 2,
-            ..Counts::default()
-        }
-    );
+    assert_eq!(report.counts("shown"), Counts::created(2));
     assert_eq!(report.tables(), ["shown"]);
     assert_eq!(
         database.number(objects),
         before,
-        "nothing was made in the source"
+        "nothing was created in the source"
     );
     let writes =
         "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'shown'";
-    assert!(database.number(writes) <= 2, "only the test's own rows");
+    assert!(
+        database.number(writes) <= 2,
+        "only the rows that the test inserted"
+    );
     database.run(&format!(
         "DROP OWNED BY {role}; DROP ROLE {role};",
         role = quote(&role)

@@ -1,4 +1,4 @@
-//! Sessions through the library: they live as long as their owners, their time, and nobody deletes them.
+//! Sessions end with their owner's lease, at their expiry, and when they are deleted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,21 +12,22 @@ use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::server::Server;
 use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
 
-use super::sessions::one_table;
 use crate::support::block_on;
-use crate::support::peer::{self, Answer, claim, token};
+use crate::support::http::{self, Answer, claim, token};
+use crate::support::sample_tables::create_one_row;
 use crate::support::site::Site;
 
-/// A site in this process: a tenant, its server, an owner, and one session.
-struct Library {
+/// A site in this process, with a server, an owner and one session.
+struct InProcessShare {
     tenant: Arc<Tenant>,
     server: Server,
-    owner: Owner,
+    /// Dropped to lose the owner without ending it.
+    owner: Option<Owner>,
     session: Session,
 }
 
-impl Library {
-    async fn share(source: &str, expires_in: Duration) -> Self {
+impl InProcessShare {
+    async fn new(source: &str, expires_in: Duration) -> Self {
         let database = open(&source.parse().unwrap(), false).await.unwrap();
         let granted = GrantedDatabase::new(
             database.into(),
@@ -57,7 +58,7 @@ impl Library {
         Self {
             tenant,
             server,
-            owner,
+            owner: Some(owner),
             session,
         }
     }
@@ -66,7 +67,7 @@ impl Library {
         format!("http://{}", self.server.address())
     }
 
-    /// Claims, from a thread of its own: the client blocks.
+    /// Claims on another thread, because the client blocks.
     async fn claim(&self, secret: &'static str) -> Answer {
         let (url, code) = (self.url(), self.session.code.clone());
         tokio::task::spawn_blocking(move || claim(&url, &code, secret))
@@ -76,7 +77,7 @@ impl Library {
 
     async fn tables(&self, token: &str) -> Answer {
         let (url, token) = (self.url(), token.to_owned());
-        tokio::task::spawn_blocking(move || peer::tables(&url, &token))
+        tokio::task::spawn_blocking(move || http::tables(&url, &token))
             .await
             .unwrap()
     }
@@ -87,130 +88,96 @@ impl Library {
 }
 
 #[test]
-fn a_session_whose_owner_is_gone_is_dead_within_ten_seconds() {
+fn a_session_ends_within_ten_seconds_after_its_owner_is_lost() {
     let site = Site::new();
-    let source = one_table(&site);
+    let source = create_one_row(&site, "source.db");
     block_on(async {
-        let claimed = Library::share(&source, Duration::from_secs(600)).await;
+        let mut claimed = InProcessShare::new(&source, Duration::from_secs(600)).await;
         let token = token(&claimed.claim("a secret").await);
         assert_eq!(claimed.tables(&token).await.status, 200);
         assert_eq!(claimed.state().await, SessionState::Claimed);
-        let unclaimed = Library::share(&source, Duration::from_secs(600)).await;
+        let mut unclaimed = InProcessShare::new(&source, Duration::from_secs(600)).await;
 
-        // As with a process that was killed: nobody renews the leases any more.
-        let Library {
-            tenant,
-            server,
-            owner,
-            session,
-        } = claimed;
-        drop(owner);
-        let Library {
-            tenant: other_tenant,
-            server: other_server,
-            owner: other_owner,
-            session: other_session,
-        } = unclaimed;
-        drop(other_owner);
-        let gone = Instant::now();
-        let url = format!("http://{}", server.address());
-        let other_url = format!("http://{}", other_server.address());
+        // As in a killed process, nothing renews the leases.
+        claimed.owner = None;
+        unclaimed.owner = None;
+        let dropped = Instant::now();
         let orphaned = async {
             loop {
-                let answer = {
-                    let (url, token) = (url.clone(), token.clone());
-                    tokio::task::spawn_blocking(move || peer::tables(&url, &token))
-                        .await
-                        .unwrap()
-                };
-                let one = tenant.session(&session.code).await.unwrap().state;
-                let other = other_tenant
-                    .session(&other_session.code)
-                    .await
-                    .unwrap()
-                    .state;
-                if answer.status != 200
-                    && one == SessionState::Orphaned
-                    && other == SessionState::Orphaned
-                {
+                let answer = claimed.tables(&token).await;
+                let states = [claimed.state().await, unclaimed.state().await];
+                if answer.status != 200 && states == [SessionState::Orphaned; 2] {
                     return answer;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        let dead = tokio::time::timeout(Duration::from_secs(10), orphaned).await;
-        let dead = dead.expect("both sessions are dead within 10 s");
-        assert_eq!(dead.error(), "unauthorized");
+        let ended = tokio::time::timeout(Duration::from_secs(10), orphaned).await;
+        let ended = ended.expect("both sessions end within 10 s");
+        assert_eq!(ended.error(), "unauthorized");
         assert!(
-            gone.elapsed() > Duration::from_secs(2),
-            "a lease is not lost at once"
+            dropped.elapsed() > Duration::from_secs(2),
+            "a lease does not end at once"
         );
-
-        let claims = tokio::task::spawn_blocking(move || {
-            let same = claim(&url, &session.code, "a secret");
-            let first = claim(&other_url, &other_session.code, "a secret");
-            (same, first)
-        });
-        let (same, first) = claims.await.unwrap();
-        assert_eq!(same.error(), "owner-gone");
-        assert_eq!(first.error(), "owner-gone");
+        assert_eq!(claimed.claim("a secret").await.error(), "owner-gone");
+        assert_eq!(unclaimed.claim("a secret").await.error(), "owner-gone");
     });
 }
 
 #[test]
-fn an_owner_that_lives_keeps_its_session() {
+fn a_session_lives_as_long_as_its_owner() {
     let site = Site::new();
-    let source = one_table(&site);
+    let source = create_one_row(&site, "source.db");
     block_on(async {
-        let library = Library::share(&source, Duration::from_secs(600)).await;
-        let token = token(&library.claim("a secret").await);
+        let mut share = InProcessShare::new(&source, Duration::from_secs(600)).await;
+        let token = token(&share.claim("a secret").await);
         // Longer than a lease.
         tokio::time::sleep(Duration::from_secs(7)).await;
-        assert_eq!(library.tables(&token).await.status, 200);
-        library.owner.end().await.unwrap();
-        let ended = library.tables(&token).await;
-        assert_eq!(ended.error(), "unauthorized", "an end is an end at once");
-        assert_eq!(library.claim("a secret").await.error(), "owner-gone");
+        assert_eq!(share.tables(&token).await.status, 200);
+        share.owner.take().unwrap().end().await.unwrap();
+        let ended = share.tables(&token).await;
+        assert_eq!(ended.error(), "unauthorized", "the session ends at once");
+        assert_eq!(share.claim("a secret").await.error(), "owner-gone");
     });
 }
 
 #[test]
-fn a_code_whose_time_is_over() {
+fn an_expired_code_is_refused() {
     let site = Site::new();
-    let source = one_table(&site);
+    let source = create_one_row(&site, "source.db");
     block_on(async {
-        let library = Library::share(&source, Duration::from_millis(500)).await;
+        let share = InProcessShare::new(&source, Duration::from_millis(500)).await;
         tokio::time::sleep(Duration::from_millis(600)).await;
-        assert_eq!(library.claim("a secret").await.error(), "expired");
-        assert_eq!(library.state().await, SessionState::Expired);
+        assert_eq!(share.claim("a secret").await.error(), "expired");
+        assert_eq!(share.state().await, SessionState::Expired);
     });
 }
 
 #[test]
-fn a_deleted_session_is_over() {
+fn a_deleted_session_ends() {
     let site = Site::new();
-    let source = one_table(&site);
+    let source = create_one_row(&site, "source.db");
     block_on(async {
-        let library = Library::share(&source, Duration::from_secs(600)).await;
-        let code = library.session.code.clone();
-        let token = token(&library.claim("a secret").await);
-        assert_eq!(library.tables(&token).await.status, 200);
-        let listed = library.tenant.list_sessions().await.unwrap();
+        let share = InProcessShare::new(&source, Duration::from_secs(600)).await;
+        let code = share.session.code.clone();
+        let token = token(&share.claim("a secret").await);
+        assert_eq!(share.tables(&token).await.status, 200);
+        let listed = share.tenant.list_sessions().await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].claimer.as_deref(), Some("a test"));
 
-        assert!(library.tenant.delete_session(&code).await.unwrap());
-        let dead = library.tables(&token).await;
-        assert_eq!(dead.error(), "unauthorized");
-        assert_eq!(library.claim("a secret").await.error(), "no-such-code");
+        assert!(share.tenant.delete_session(&code).await.unwrap());
+        let ended = share.tables(&token).await;
+        assert_eq!(ended.error(), "unauthorized");
+        assert_eq!(share.claim("a secret").await.error(), "no-such-code");
         assert_eq!(
-            library.tenant.session(&code).await.unwrap_err().code,
+            share.tenant.session(&code).await.unwrap_err().code,
             "no-such-code"
         );
-        assert!(library.tenant.list_sessions().await.unwrap().is_empty());
+        assert!(share.tenant.list_sessions().await.unwrap().is_empty());
         assert!(
-            !library.tenant.delete_session(&code).await.unwrap(),
-            "there is none any more"
+            !share.tenant.delete_session(&code).await.unwrap(),
+            "it is already deleted"
         );
     });
 }

@@ -1,4 +1,4 @@
-//! One code, one winner: claims, races, time limits, and the end of a session.
+//! Session codes: claims, races between claimers, time limits and the end of a session.
 
 use std::time::{Duration, Instant};
 
@@ -7,23 +7,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::support::block_on;
-use crate::support::peer::{self, authority, claim, claim_body, encode, token};
-use crate::support::sample_tables::numbers;
+use crate::support::http::{self, authority, claim, claim_body, encode_request, token};
+use crate::support::sample_tables::{create_numbers, create_one_row};
 use crate::support::site::Site;
 use crate::support::sqlite::Sqlite;
 
-/// A file with one table of one row.
-pub fn one_table(site: &Site) -> String {
-    let path = site.path("source.db");
-    Sqlite::script(
-        &path,
-        "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);",
-    );
-    path
-}
-
-/// One of many clients: connects, waits for the gate, claims, and reads the answer.
-async fn race(
+/// Connects, waits for the gate, claims, and reads the answer.
+async fn claim_behind_gate(
     url: String,
     code: String,
     number: u32,
@@ -32,14 +22,14 @@ async fn race(
     let mut socket = loop {
         match TcpStream::connect(authority(&url)).await {
             Ok(socket) => break socket,
-            // Out of descriptors or of room in the queue: others will finish.
+            // No file descriptor or place in the queue is free until other clients finish.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
     gate.wait_for(|open| *open).await.unwrap();
     let body = claim_body(&code, &format!("claimer {number}"));
     socket
-        .write_all(&encode("POST", "/sync/v1/claim", None, &body))
+        .write_all(&encode_request("POST", "/sync/v1/claim", None, &body))
         .await
         .unwrap();
     let mut answer = String::new();
@@ -61,12 +51,12 @@ async fn race(
 fn of_a_thousand_claimers_one_wins() {
     const CLAIMERS: u32 = 1_000;
     let site = Site::new();
-    let share = site.share(&[&one_table(&site)]);
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
     let answers = block_on(async {
         let (open, gate) = watch::channel(false);
         let claimers: Vec<_> = (0..CLAIMERS)
             .map(|number| {
-                tokio::spawn(race(
+                tokio::spawn(claim_behind_gate(
                     share.url.clone(),
                     share.code.clone(),
                     number,
@@ -74,7 +64,7 @@ fn of_a_thousand_claimers_one_wins() {
                 ))
             })
             .collect();
-        // All that have a connection by then claim at once; the others as soon as they have one.
+        // Clients that are connected by then claim at the same time, the others as soon as they are connected.
         tokio::time::sleep(Duration::from_secs(2)).await;
         open.send_replace(true);
         let mut answers = Vec::new();
@@ -99,29 +89,29 @@ fn of_a_thousand_claimers_one_wins() {
 }
 
 #[test]
-fn the_same_claimer_may_come_again_for_a_new_token() {
+fn the_same_claimer_can_claim_again_for_a_new_token() {
     let site = Site::new();
-    let share = site.share(&[&one_table(&site)]);
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
     let first = token(&claim(&share.url, &share.code, "the secret of one claimer"));
-    assert_eq!(peer::tables(&share.url, &first).status, 200);
+    assert_eq!(http::tables(&share.url, &first).status, 200);
     let second = token(&claim(&share.url, &share.code, "the secret of one claimer"));
     assert_ne!(first, second);
-    let old = peer::tables(&share.url, &first);
-    assert_eq!(old.error(), "unauthorized", "the old token is dead");
-    assert_eq!(peer::tables(&share.url, &second).status, 200);
-    let other = claim(&share.url, &share.code, "the secret of somebody else");
+    let old = http::tables(&share.url, &first);
+    assert_eq!(old.error(), "unauthorized", "the old token is invalid");
+    assert_eq!(http::tables(&share.url, &second).status, 200);
+    let other = claim(&share.url, &share.code, "the secret of another claimer");
     assert_eq!(other.error(), "already-used");
     assert_eq!(
-        peer::tables(&share.url, &second).status,
+        http::tables(&share.url, &second).status,
         200,
-        "nobody else took it away"
+        "the refused claim changed nothing"
     );
 }
 
 #[test]
-fn a_wrong_code() {
+fn a_wrong_code_is_refused() {
     let site = Site::new();
-    let share = site.share(&[&one_table(&site)]);
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
     for code in [
         "22222222",
         "A7X9K2M",
@@ -138,13 +128,13 @@ fn a_wrong_code() {
     let outcome = site.pull_from(&share.url, "22222222", &["--into", &site.path("target.db")]);
     outcome.error("no-such-code").has_hint();
     let still = token(&claim(&share.url, &share.code, "a secret"));
-    assert_eq!(peer::tables(&share.url, &still).status, 200);
+    assert_eq!(http::tables(&share.url, &still).status, 200);
 }
 
 #[test]
-fn claims_that_make_no_sense() {
+fn invalid_claims_are_refused() {
     let site = Site::new();
-    let share = site.share(&[&one_table(&site)]);
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
     let code = &share.code;
     for body in [
         String::new(),
@@ -155,30 +145,30 @@ fn claims_that_make_no_sense() {
             "{{\"code\":\"{code}\",\"claimer_secret\":7,\"claimer\":\"x\",\"protocol\":1,\"row_format\":1}}"
         ),
     ] {
-        let answer = peer::request(&share.url, "POST", "/sync/v1/claim", None, body.as_bytes());
+        let answer = http::request(&share.url, "POST", "/sync/v1/claim", None, body.as_bytes());
         assert_eq!(answer.error(), "bad-request", "{body:.80}");
     }
     let newer = format!(
         "{{\"code\":\"{code}\",\"claimer_secret\":\"{}\",\"claimer\":\"x\",\"protocol\":99,\"row_format\":1}}",
         "s".repeat(32)
     );
-    let answer = peer::request(&share.url, "POST", "/sync/v1/claim", None, newer.as_bytes());
+    let answer = http::request(&share.url, "POST", "/sync/v1/claim", None, newer.as_bytes());
     assert_eq!(answer.error(), "incompatible-peer");
     let large = vec![b' '; 2 << 20];
-    let answer = peer::request(&share.url, "POST", "/sync/v1/claim", None, &large);
+    let answer = http::request(&share.url, "POST", "/sync/v1/claim", None, &large);
     assert_eq!(answer.error(), "limit");
     assert_eq!(
-        peer::request(&share.url, "GET", "/nowhere", None, b"").error(),
+        http::request(&share.url, "GET", "/nowhere", None, b"").error(),
         "not-found"
     );
     token(&claim(&share.url, code, "a secret"));
 }
 
 #[test]
-fn a_used_code() {
+fn a_used_code_is_refused() {
     let site = Site::new();
-    let share = site.share(&[&one_table(&site)]);
-    token(&claim(&share.url, &share.code, "somebody was faster"));
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
+    token(&claim(&share.url, &share.code, "another claimer"));
     let target = site.path("target.db");
     let outcome = site.pull(&share, &["--into", &target]);
     outcome.error("already-used").has_hint();
@@ -186,9 +176,9 @@ fn a_used_code() {
 }
 
 #[test]
-fn share_ends_when_nobody_came_in_time() {
+fn share_ends_without_a_claim_in_time() {
     let site = Site::new();
-    let source = one_table(&site);
+    let source = create_one_row(&site, "source.db");
     let began = Instant::now();
     let share = site.share(&[&source, "--expires", "1s"]);
     share.running.wait().error("expired").has_hint();
@@ -200,19 +190,19 @@ fn share_ends_when_nobody_came_in_time() {
 }
 
 #[test]
-fn the_time_limit_ends_with_the_first_claim() {
+fn the_time_limit_does_not_apply_after_a_claim() {
     let site = Site::new();
-    let mut share = site.share(&[&one_table(&site), "--expires", "2s"]);
+    let mut share = site.share(&[&create_one_row(&site, "source.db"), "--expires", "2s"]);
     let token = token(&claim(&share.url, &share.code, "a secret"));
     std::thread::sleep(Duration::from_secs(4));
     assert!(share.running.is_running(), "{:?}", share.running);
-    assert_eq!(peer::tables(&share.url, &token).status, 200);
+    assert_eq!(http::tables(&share.url, &token).status, 200);
 }
 
 #[test]
-fn a_killed_share_is_unreachable() {
+fn pulling_from_a_killed_share_is_refused_as_unreachable() {
     let site = Site::new();
-    let share = site.share(&[&one_table(&site)]);
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
     share.running.signal("KILL");
     share.running.wait();
     let outcome = site.pull_from(
@@ -227,7 +217,7 @@ fn a_killed_share_is_unreachable() {
 fn a_complete_pull_ends_the_session() {
     let site = Site::new();
     let source = site.path("source.db");
-    numbers(&source, 7_000);
+    create_numbers(&source, 7_000);
     let share = site.share(&[&source]);
     site.pull(&share, &["--into", &site.path("target.db")])
         .done();

@@ -1,46 +1,29 @@
-//! Row streams taken apart into frames, and damaged.
+//! Corruptions of an encoded row stream.
 
+use super::frames::{STREAM_START, frames};
 use super::random::Random;
 
-/// Bytes before the first frame.
-pub const START: usize = 5;
-
-/// A frame's kind, flags, length and checksum.
-pub const PREFIX: usize = 14;
-
-/// The frames of a true stream: where each begins, and its kind.
-pub fn frames(stream: &[u8]) -> Vec<(usize, u8)> {
-    let (mut at, mut found) = (START, Vec::new());
-    while at < stream.len() {
-        let length = u32::from_be_bytes(stream[at + 2..at + 6].try_into().unwrap());
-        found.push((at, stream[at]));
-        at += PREFIX + length as usize;
-    }
-    assert_eq!(at, stream.len(), "a true stream consists of whole frames");
-    found
-}
-
-/// What happens to a stream on its way.
+/// A kind of corruption.
 #[derive(Clone, Copy, Debug)]
-pub enum Damage {
+pub enum Corruption {
     FlippedBit,
     LostFrame,
-    DoubledFrame,
+    DuplicatedFrame,
     SwappedFrames,
     Truncated,
 }
 
-impl Damage {
+impl Corruption {
     pub const ALL: [Self; 5] = [
         Self::FlippedBit,
         Self::LostFrame,
-        Self::DoubledFrame,
+        Self::DuplicatedFrame,
         Self::SwappedFrames,
         Self::Truncated,
     ];
 
-    /// The damaged stream, different from the true one.
-    pub fn inflict(self, stream: &[u8], random: &mut Random) -> Vec<u8> {
+    /// Returns a corrupted stream, different from the undamaged one.
+    pub fn apply(self, stream: &[u8], random: &mut Random) -> Vec<u8> {
         let starts: Vec<usize> = frames(stream).into_iter().map(|(at, _)| at).collect();
         let ends = starts.iter().skip(1).copied().chain([stream.len()]);
         let parts: Vec<&[u8]> = starts
@@ -48,26 +31,26 @@ impl Damage {
             .zip(ends)
             .map(|(at, end)| &stream[*at..end])
             .collect();
-        let mut order: Vec<usize> = (0..parts.len()).collect();
+        let mut sequence: Vec<usize> = (0..parts.len()).collect();
         let one = random.below(parts.len());
         match self {
             Self::FlippedBit => {
-                let mut damaged = stream.to_vec();
-                damaged[random.below(stream.len())] ^= 1 << random.below(8);
-                return damaged;
+                let mut corrupted = stream.to_vec();
+                corrupted[random.below(stream.len())] ^= 1 << random.below(8);
+                return corrupted;
             }
             Self::Truncated => return stream[..random.below(stream.len())].to_vec(),
             Self::LostFrame => {
-                order.remove(one);
+                sequence.remove(one);
             }
-            // Not the last one: what comes behind the end is not read any more.
-            Self::DoubledFrame => order.insert(one, one.min(parts.len() - 2)),
+            // Not the last frame: nothing behind the end is read.
+            Self::DuplicatedFrame => sequence.insert(one, one.min(parts.len() - 2)),
             Self::SwappedFrames => {
                 let distance = 1 + random.below(parts.len() - 1);
-                order.swap(one, (one + distance) % parts.len());
+                sequence.swap(one, (one + distance) % parts.len());
             }
         }
-        let parts: Vec<&[u8]> = order.iter().map(|part| parts[*part]).collect();
-        [&stream[..START], &parts.concat()].concat()
+        let parts: Vec<&[u8]> = sequence.iter().map(|part| parts[*part]).collect();
+        [&stream[..STREAM_START], &parts.concat()].concat()
     }
 }

@@ -1,12 +1,13 @@
-//! A transfer that is killed again and again: two databases with known rows, and what must be in the target at the end.
+//! The databases of a transfer that is killed, and the rows that its target must contain at the end.
 
 use std::collections::BTreeMap;
 
 use super::killable_server::KillableServer;
 use super::postgres::query_at;
+use super::site::Site;
 use super::sqlite::Sqlite;
 
-/// How many rows the source has: some eight frames.
+/// Rows of the source, which make about eight frames.
 pub const ROWS: usize = 4_000;
 
 /// One row without its key.
@@ -15,15 +16,16 @@ pub type Content = (Option<String>, Option<String>);
 /// One table by key.
 pub type Rows = BTreeMap<i64, Content>;
 
-/// A database of either kind that may be killed.
-pub enum Place {
+/// The source or the target; its server may be killed.
+pub enum Endpoint {
+    /// The path of a file.
     Sqlite(String),
-    /// An address.
+    /// A database of a [`KillableServer`].
     Postgres(String),
 }
 
-impl Place {
-    /// How it is named on the command line.
+impl Endpoint {
+    /// The argument that names it on the command line.
     pub fn location(&self) -> &str {
         match self {
             Self::Sqlite(location) | Self::Postgres(location) => location,
@@ -42,15 +44,15 @@ impl Place {
         }
     }
 
-    /// Rows of a query, if it can be asked now and the table is there.
+    /// Returns the rows of a query, if the database can be read now and has the table.
     pub fn rows(&self, sql: &str) -> Option<Vec<Vec<Option<String>>>> {
         match self {
-            Self::Sqlite(path) => Sqlite::rows_now(path, sql),
+            Self::Sqlite(path) => Sqlite::try_rows(path, sql),
             Self::Postgres(url) => query_at(url, sql).ok(),
         }
     }
 
-    /// The rows of the table; none where there is none.
+    /// Returns the rows of the table, if there is one.
     pub fn items(&self) -> Option<Vec<(i64, Content)>> {
         let rows = self.rows("SELECT CAST(id AS TEXT), name, note FROM items ORDER BY items.id")?;
         let row = |row: Vec<Option<String>>| match <[Option<String>; 3]>::try_from(row) {
@@ -60,7 +62,7 @@ impl Place {
         Some(rows.into_iter().map(row).collect())
     }
 
-    /// How many rows the table has, if that can be asked now.
+    /// Returns the number of rows of the table, if it can be read now.
     pub fn count(&self) -> Option<usize> {
         let rows = self.rows("SELECT CAST(count(*) AS TEXT) FROM items")?;
         rows[0][0].as_deref()?.parse().ok()
@@ -76,8 +78,8 @@ impl Place {
         ));
     }
 
-    /// Fills it with rows of this kind, which [`Self::items`] then gives.
-    fn fill(&self, from: usize, to: usize, step: usize, whose: &str) {
+    /// Inserts rows with the ids `from`, `from + step`, …, `to`.
+    fn fill(&self, from: usize, to: usize, step: usize, name: &str) {
         let (series, text) = match self {
             Self::Sqlite(_) => (
                 format!(
@@ -91,7 +93,7 @@ impl Place {
             ),
         };
         self.run(&format!(
-            "INSERT INTO items {series} SELECT i, '{whose} ' || i, CASE WHEN i % 3 <> 0 THEN {text} || i END FROM n"
+            "INSERT INTO items {series} SELECT i, '{name} ' || i, CASE WHEN i % 3 <> 0 THEN {text} || i END FROM n"
         ));
         if let Self::Postgres(_) = self {
             self.run(
@@ -100,32 +102,32 @@ impl Place {
         }
     }
 
-    /// Makes the source.
-    pub fn make_source(&self) {
+    /// Creates the table of the source.
+    pub fn create_source(&self) {
         self.create();
-        self.fill(1, ROWS, 1, "there");
+        self.fill(1, ROWS, 1, "source");
     }
 
-    /// Makes a target with half of the rows, and some of its own.
-    pub fn make_target(&self) {
+    /// Creates the table of the target with half of the source's ids and some others.
+    pub fn create_target(&self) {
         self.create();
-        self.fill(2, ROWS + 100, 2, "here");
+        self.fill(2, ROWS + 100, 2, "target");
     }
 }
 
-/// What the target has to hold at the end, computed from what both sides held before.
+/// Computes the rows of the target at the end from the rows of both sides before.
 pub fn expected(strategy: &str, source: &Rows, target: &Rows) -> Rows {
     let mut rows = target.clone();
-    for (id, there) in source {
+    for (id, incoming) in source {
         match (rows.get_mut(id), strategy) {
             (None, _) => {
-                rows.insert(*id, there.clone());
+                rows.insert(*id, incoming.clone());
             }
             (Some(_), "skip") => {}
-            (Some(here), "overwrite") => *here = there.clone(),
-            (Some(here), "merge") => {
-                let (name, note) = there.clone();
-                *here = (name.or(here.0.take()), note.or(here.1.take()));
+            (Some(row), "overwrite") => *row = incoming.clone(),
+            (Some(row), "merge") => {
+                let (name, note) = incoming.clone();
+                *row = (name.or(row.0.take()), note.or(row.1.take()));
             }
             (Some(_), other) => panic!("{other}"),
         }
@@ -133,7 +135,7 @@ pub fn expected(strategy: &str, source: &Rows, target: &Rows) -> Rows {
     rows
 }
 
-/// Checks the target's rows against what it has to hold.
+/// Checks the rows of the target at the end.
 pub fn check(
     strategy: &str,
     source: &Rows,
@@ -150,12 +152,12 @@ pub fn check(
         assert!(expected == *found, "{first:?}; {context}");
         return;
     }
-    // Keys are new: what was there stands as it was, and every row arrived once.
+    // Incoming rows get new ids: the old rows are unchanged, and each incoming row is there once.
     let mut contents: BTreeMap<&Content, usize> = BTreeMap::new();
     let mut kept = 0;
     for (id, content) in found {
         match before.get(id) {
-            Some(here) if here == content => kept += 1,
+            Some(old) if old == content => kept += 1,
             _ => *contents.entry(content).or_default() += 1,
         }
     }
@@ -165,24 +167,24 @@ pub fn check(
     }
     assert!(
         contents.is_empty(),
-        "{} rows of nobody; {context}",
+        "{} rows of neither side; {context}",
         contents.len()
     );
 }
 
-/// The places of one transfer.
-pub fn places(
+/// Creates the empty databases of transfer `number`; the bits of `pair` say which of them are PostgreSQL's.
+pub fn endpoints(
     server: Option<&KillableServer>,
-    folder: impl Fn(&str) -> String,
+    site: &Site,
     number: usize,
     pair: usize,
-) -> (Place, Place) {
-    let place = |side: &str, postgres: bool| match server {
-        Some(server) if postgres => Place::Postgres(server.create(&format!("{side}_{number}"))),
-        _ => Place::Sqlite(folder(&format!("{side}.db"))),
+) -> (Endpoint, Endpoint) {
+    let endpoint = |side: &str, postgres: bool| match server {
+        Some(server) if postgres => Endpoint::Postgres(server.create(&format!("{side}_{number}"))),
+        _ => Endpoint::Sqlite(site.path(&format!("{side}.db"))),
     };
     (
-        place("source", pair & 1 == 1),
-        place("target", pair & 2 == 2),
+        endpoint("source", pair & 1 == 1),
+        endpoint("target", pair & 2 == 2),
     )
 }

@@ -1,11 +1,11 @@
-//! Tables of PostgreSQL as its own binary COPY gives them: what no printing can hide.
+//! The bytes of PostgreSQL tables as binary COPY returns them, which show differences that text can hide.
 
 use std::process::Command;
 
 use super::postgres::Database;
 use super::sqlite::{literal, quote};
 
-/// The header of a binary COPY.
+/// Bytes before the first row of a binary COPY.
 const HEADER: usize = 19;
 
 /// The columns' types and the bytes of each cell of a table.
@@ -13,13 +13,13 @@ const HEADER: usize = 19;
 pub struct Image {
     /// Name, type and NOT NULL of each column.
     pub columns: Vec<[String; 3]>,
-    /// What each cell of a row is.
+    /// The selected expressions, of which a column may have two.
     cells: Vec<String>,
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
 }
 
 impl Image {
-    /// Of a table in the order of its first column, without its children.
+    /// Reads a table in the order of its first column, without its child tables.
     pub fn of(database: &Database, table: &str) -> Self {
         let oid = format!("{}::regclass", literal(&quote(table)));
         let described = database.rows(&format!(
@@ -31,12 +31,12 @@ impl Image {
         let mut columns = Vec::new();
         let mut cells = Vec::new();
         for row in described {
-            let [name, kind, required, printed] = <[Option<String>; 4]>::try_from(row)
+            let [name, kind, required, as_text] = <[Option<String>; 4]>::try_from(row)
                 .unwrap()
                 .map(Option::unwrap_or_default);
             let quoted = quote(&name);
-            match printed.as_str() {
-                // The binary forms of these hold numbers of the database's own catalog; that of xml leaves its declaration out.
+            match as_text.as_str() {
+                // The binary form of these contains ids of the database's catalog; that of xml drops the XML declaration.
                 "true" if kind == "xml[]" => cells.push(format!("{quoted}::text[]")),
                 "true" => cells.extend([
                     format!("{quoted}::text"),
@@ -75,7 +75,7 @@ impl Image {
         }
     }
 
-    /// Where two images differ, in words.
+    /// Describes the differences between two images.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let columns = self.columns.iter().zip(&other.columns);
         let mut differences: Vec<String> = columns
@@ -103,12 +103,12 @@ impl Image {
         }
         differences
     }
+}
 
-    /// Checks that columns and rows are the same.
-    pub fn assert_same(&self, other: &Self) {
-        let differences = self.differences(other);
-        assert!(differences.is_empty(), "{differences:#?}");
-    }
+/// Checks that a table has the same columns and the same bytes in two databases.
+pub fn assert_same_image(one: &Database, other: &Database, table: &str) {
+    let differences = Image::of(one, table).differences(&Image::of(other, table));
+    assert!(differences.is_empty(), "{differences:#?}");
 }
 
 fn rows(mut bytes: &[u8]) -> Vec<Vec<Option<Vec<u8>>>> {

@@ -1,4 +1,4 @@
-//! PostgreSQL's built-in types with values that are easily changed on the way.
+//! The built-in types of PostgreSQL, with values that a transfer could easily change.
 
 mod values;
 
@@ -6,10 +6,10 @@ use self::values::{ARRAYS, PLAIN, PRINTED, TIMES};
 use super::postgres::Database;
 use super::sqlite::{literal, quote};
 
-/// One type as it is declared, and literals of it; a row with NULL comes with each.
+/// A declared type and literals of it; a row with NULL is added.
 pub type Kind = (&'static str, &'static [&'static str]);
 
-/// A table for each kind of types, and the types: a column for each.
+/// The tables, each with a column for every type of one group.
 pub const TABLES: [(&str, &[Kind]); 4] = [
     ("Größe \"plain\"", PLAIN),
     ("select", TIMES),
@@ -17,7 +17,7 @@ pub const TABLES: [(&str, &[Kind]); 4] = [
     ("列表", ARRAYS),
 ];
 
-/// Makes these tables, with the values.
+/// Creates these tables with the values.
 pub fn fill(database: &Database) {
     for (table, kinds) in TABLES {
         database.run(&create(table, kinds));
@@ -25,7 +25,7 @@ pub fn fill(database: &Database) {
     }
 }
 
-/// The statement that makes such a table; a column is called like its type.
+/// The statement that creates such a table; a column is named after its type.
 pub fn create(table: &str, kinds: &[Kind]) -> String {
     let columns = kinds
         .iter()

@@ -1,8 +1,8 @@
-//! The real binary as a child process, with time limits and with its output in every panic.
+//! The folder of a test, and the real binary run in it with time limits and with its output in every panic.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::SECRET;
 use super::outcome::{Outcome, Report, parse, show};
+use super::{SECRET, set_mode};
 
-/// Nothing in these tests takes longer, not even on a busy machine.
+/// The longest time that any process may take, also on a busy machine.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// `nobody` of most systems; a number no login has does as well.
+/// The id of `nobody` on most systems; an id without a login works as well.
 const NOBODY: u32 = 65_534;
 
-/// One test's folder: its databases, and the data folders of its sites. Removed at the end.
+/// The folder of a test with its databases and the data folders of its sites; removed at the end.
 pub struct Site {
     folder: TempDir,
 }
@@ -36,18 +36,32 @@ impl Site {
         Self { folder }
     }
 
+    /// A folder with the paths of two files, `source.db` and `target.db`, that do not exist yet.
+    pub fn with_files() -> (Self, String, String) {
+        let site = Self::new();
+        let (source, target) = (site.path("source.db"), site.path("target.db"));
+        (site, source, target)
+    }
+
     /// A path in the folder, as an argument.
     pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// The binary with arguments, in an environment of its own; `data` names its data folder.
+    /// The binary with arguments and without the environment's settings; `data` names its data folder.
     pub fn command(&self, data: &str, arguments: &[&str]) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_tombolo"), data, arguments)
     }
 
+    /// The same with every frame as a chunk of its own.
+    pub fn command_with_small_chunks(&self, data: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(data, arguments);
+        command.env("TOMBOLO_CHUNK_ROWS", "1");
+        command
+    }
+
     /// The same with another copy of the binary.
-    pub fn command_of(&self, binary: &str, data: &str, arguments: &[&str]) -> Command {
+    fn command_of(&self, binary: &str, data: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TOMBOLO_") {
@@ -57,7 +71,7 @@ impl Site {
         command
             .args(arguments)
             .env("TOMBOLO_DATA", self.folder.path().join(data))
-            // Compiled once for all tests.
+            // Shared, so that plugins are compiled once for all tests.
             .env(
                 "TOMBOLO_CACHE",
                 concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
@@ -66,50 +80,72 @@ impl Site {
         command
     }
 
-    /// A copy of the binary as somebody who owns nothing but a data folder; permissions mean nothing to root.
+    /// The binary as a user who owns only a data folder, because permissions do not limit root.
     pub fn command_of_nobody(&self, arguments: &[&str]) -> Command {
         let (inside, data) = (self.path(""), self.path("data-of-nobody"));
         let binary = copy_of_binary(&inside);
         std::fs::create_dir(&data).unwrap();
         let mut command = self.command_of(&binary, "data-of-nobody", arguments);
         if std::fs::metadata(&inside).unwrap().uid() == 0 {
-            std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o755)).unwrap();
+            set_mode(&inside, 0o755);
             chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
             command.uid(NOBODY).gid(NOBODY);
         }
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary until it ends.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         Running::start(self.command("pull-data", arguments)).wait()
     }
 
-    /// Runs `share` on a free port until its code is printed.
+    /// Starts `share` on a free port and waits until its code is printed.
     pub fn share(&self, arguments: &[&str]) -> Share {
         let mut all = vec!["share", "--json", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
         Share::start(self.command("share-data", &all))
     }
 
-    /// Pulls what a share offers, to the end.
+    /// Runs a pull from a share until it ends.
     pub fn pull(&self, share: &Share, arguments: &[&str]) -> Outcome {
         self.pull_from(&share.url, &share.code, arguments)
     }
 
-    /// Pulls from an address with a code, to the end.
+    /// Runs a pull from an address with a code until it ends.
     pub fn pull_from(&self, url: &str, code: &str, arguments: &[&str]) -> Outcome {
         self.start_pull(url, code, arguments).wait()
     }
 
     /// Starts a pull.
     pub fn start_pull(&self, url: &str, code: &str, arguments: &[&str]) -> Running {
-        let mut all = vec!["pull", "--json", url, code];
-        all.extend(arguments);
-        Running::start(self.command("pull-data", &all))
+        Running::start(self.command("pull-data", &pull_arguments(url, code, arguments)))
     }
 
-    /// Shares one database and pulls it into another: the usual case, to a good end on both sides.
+    /// Starts a pull that commits every frame as a chunk.
+    pub fn start_pull_with_small_chunks(
+        &self,
+        url: &str,
+        code: &str,
+        arguments: &[&str],
+    ) -> Running {
+        let all = pull_arguments(url, code, arguments);
+        Running::start(self.command_with_small_chunks("pull-data", &all))
+    }
+
+    /// Compares what a share offers with a database.
+    pub fn diff(&self, share: &Share, arguments: &[&str]) -> Outcome {
+        let mut all = vec!["diff", "--json", &share.url, &share.code];
+        all.extend(arguments);
+        self.run(&all)
+    }
+
+    /// Returns the `rejected` events of the rows that a database rejected.
+    pub fn rejects(&self, database: &str) -> Vec<Value> {
+        let listed = self.run(&["rejects", "--json", database]).expect_exit(0);
+        listed.events_of("rejected")
+    }
+
+    /// Shares one database and pulls it into another; both processes succeed.
     pub fn transfer(&self, source: &str, target: &str, arguments: &[&str]) -> Report {
         let share = self.share(&[source]);
         let mut all = vec!["--into", target];
@@ -120,7 +156,11 @@ impl Site {
     }
 }
 
-/// A `share` whose code is known.
+fn pull_arguments<'a>(url: &'a str, code: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["pull", "--json", url, code], arguments].concat()
+}
+
+/// A running `share` with its code.
 pub struct Share {
     pub code: String,
     pub url: String,
@@ -160,6 +200,7 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a command.
     pub fn start(mut command: Command) -> Self {
         command
             .stdin(Stdio::null())
@@ -200,8 +241,8 @@ impl Running {
         parse(&self.output.0.lock().unwrap().stdout)
     }
 
-    /// Whether this text stands in its output so far.
-    pub fn said(&self, text: &str) -> bool {
+    /// Whether its output so far contains a text.
+    pub fn has_printed(&self, text: &str) -> bool {
         let output = self.output.0.lock().unwrap();
         output.stdout.iter().any(|line| line.contains(text)) || output.stderr.contains(text)
     }
@@ -212,7 +253,7 @@ impl Running {
             .unwrap_or_else(|| panic!("no event {event:?} from {self:?}"))
     }
 
-    /// Waits for the first event that is as asked; none when the output ends or the time is over.
+    /// Waits for the first event that matches; returns `None` when the output ends or the time limit is reached.
     pub fn wait_until(&self, mut wanted: impl FnMut(&Value) -> bool) -> Option<Value> {
         let deadline = Instant::now() + LIMIT;
         let (output, changed) = &*self.output;
@@ -239,19 +280,19 @@ impl Running {
         assert!(status.success(), "kill -s {name} of {self:?}");
     }
 
-    /// Whether it has not ended yet.
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for the end.
+    /// Waits until it ends.
     pub fn wait(mut self) -> Outcome {
         let deadline = Instant::now() + LIMIT;
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,
                 None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
-                None => panic!("not ended after {LIMIT:?}: {self:?}"),
+                None => panic!("still running after {LIMIT:?}: {self:?}"),
             }
         };
         for reader in self.readers.drain(..) {
@@ -291,7 +332,7 @@ impl fmt::Debug for Running {
     }
 }
 
-/// The binary as another user can run it: a copy in a folder that everybody may read.
+/// Copies the binary to a folder that every user may read, and returns its path.
 fn copy_of_binary(folder: &str) -> String {
     let copy = PathBuf::from(folder).join("tombolo");
     let original = env!("CARGO_BIN_EXE_tombolo");

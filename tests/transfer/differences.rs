@@ -1,20 +1,14 @@
-//! Differences between two sites: `diff`, `pull --dry-run`, and pulls that move only what differs.
+//! `diff`, `pull --dry-run`, and pulls that transfer only the rows that differ.
 
 use crate::support::outcome::{Counts, Outcome};
 use crate::support::postgres::Database;
-use crate::support::sample_tables::numbers;
-use crate::support::site::{Running, Share, Site};
+use crate::support::sample_tables::create_numbers;
+use crate::support::site::Site;
 use crate::support::sqlite::Sqlite;
 
 const ROWS: u32 = 20_000;
 
-fn diff(site: &Site, share: &Share, arguments: &[&str]) -> Outcome {
-    let mut all = vec!["diff", "--json", &share.url, &share.code];
-    all.extend(arguments);
-    Running::start(site.command("pull-data", &all)).wait()
-}
-
-/// What `diff` says about the table `numbers`: there, here, new, changed, same, gone.
+/// The counts of `diff` for the table `numbers`: remote, local, new, changed, same, local only.
 fn numbers_of(outcome: &Outcome) -> [u64; 6] {
     let event = outcome.events_of("differences").remove(0);
     let table = &event["tables"][0];
@@ -23,11 +17,12 @@ fn numbers_of(outcome: &Outcome) -> [u64; 6] {
         .map(|name| table[name].as_u64().unwrap())
 }
 
-/// Changes 3 rows, drops 2 and adds 1.
+/// Changes 3 rows, deletes 2 and inserts 1.
 const CHANGES: &str = "UPDATE numbers SET text = 'changed' WHERE id IN (7, 8, 19999);
      DELETE FROM numbers WHERE id IN (100, 20000);
      INSERT INTO numbers (id, text) VALUES (30000, 'only here');";
 
+/// The keys of the differences of one kind.
 fn keys(outcome: &Outcome, kind: &str) -> Vec<u64> {
     let events = outcome.events_of("difference");
     let wanted = events.iter().filter(|event| event["kind"] == kind);
@@ -38,22 +33,24 @@ fn keys(outcome: &Outcome, kind: &str) -> Vec<u64> {
     keys
 }
 
-fn find_every_difference(site: &Site, source: &str, target: &str, change: impl Fn(&str)) {
+fn check_every_difference_is_found(site: &Site, source: &str, target: &str, change: impl Fn(&str)) {
     site.transfer(source, target, &[]);
     let share = site.share(&[source]);
     let all = u64::from(ROWS);
-    let equal = diff(site, &share, &["--with", target]).expect_exit(0);
+    let equal = site.diff(&share, &["--with", target]).expect_exit(0);
     assert_eq!(numbers_of(&equal), [all, all, 0, 0, all, 0]);
     assert!(equal.events_of("difference").is_empty());
 
     change(CHANGES);
-    let differs = diff(site, &share, &["--with", target, "--rows"]).expect_exit(3);
+    let differs = site
+        .diff(&share, &["--with", target, "--rows"])
+        .expect_exit(3);
     assert_eq!(numbers_of(&differs), [all, all - 1, 2, 3, all - 5, 1]);
     assert_eq!(keys(&differs, "new"), [100, 20_000]);
     assert_eq!(keys(&differs, "changed"), [7, 8, 19_999]);
     assert_eq!(keys(&differs, "local_only"), [30_000]);
 
-    // The same code still pulls, and moves little.
+    // The same code can still pull, and few bytes are transferred.
     let report = site
         .pull(&share, &["--into", target, "--strategy", "overwrite"])
         .done();
@@ -66,20 +63,21 @@ fn find_every_difference(site: &Site, source: &str, target: &str, change: impl F
             ..Counts::default()
         }
     );
-    let bytes = report.0["tables"][0]["bytes"].as_u64().unwrap();
+    let bytes = report.bytes("numbers");
     assert!(bytes < 130_000, "{bytes} bytes for 5 rows");
     share.running.wait().expect_exit(0);
     let share = site.share(&[source]);
-    let rest = diff(site, &share, &["numbers", "--with", target]).expect_exit(3);
+    let rest = site
+        .diff(&share, &["numbers", "--with", target])
+        .expect_exit(3);
     assert_eq!(numbers_of(&rest), [all, all + 1, 0, 0, all, 1]);
 }
 
 #[test]
 fn diff_finds_every_difference_between_sqlite_files() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, ROWS);
-    find_every_difference(&site, &source, &target, |sql| Sqlite::script(&target, sql));
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, ROWS);
+    check_every_difference_is_found(&site, &source, &target, |sql| Sqlite::script(&target, sql));
 }
 
 #[test]
@@ -89,14 +87,13 @@ fn diff_finds_every_difference_between_sqlite_and_postgres() {
     };
     let site = Site::new();
     let source = site.path("source.db");
-    numbers(&source, ROWS);
-    find_every_difference(&site, &source, &database.url(), |sql| database.run(sql));
+    create_numbers(&source, ROWS);
+    check_every_difference_is_found(&site, &source, &database.url(), |sql| database.run(sql));
 }
 
 #[test]
-fn diff_compares_rows_without_a_key_as_a_whole() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn diff_compares_whole_rows_of_a_table_without_a_key() {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE numbers (a, b); INSERT INTO numbers VALUES (1, 'x'), (1, 'x'), (2, 'y');",
@@ -106,15 +103,14 @@ fn diff_compares_rows_without_a_key_as_a_whole() {
         "CREATE TABLE numbers (a, b); INSERT INTO numbers VALUES (1, 'x'), (2, 'y'), (3, 'z');",
     );
     let share = site.share(&[&source]);
-    let outcome = diff(&site, &share, &["--with", &target]).expect_exit(3);
+    let outcome = site.diff(&share, &["--with", &target]).expect_exit(3);
     assert_eq!(numbers_of(&outcome), [3, 3, 1, 0, 2, 1]);
 }
 
 #[test]
 fn diff_and_dry_run_write_nothing() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 100);
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 100);
     Sqlite::script(
         &source,
         "CREATE TABLE other (id INTEGER PRIMARY KEY, name VARCHAR(20));",
@@ -125,7 +121,7 @@ fn diff_and_dry_run_write_nothing() {
     );
     let before = std::fs::read(&target).unwrap();
     let share = site.share(&[&source]);
-    diff(&site, &share, &["--with", &target]).expect_exit(3);
+    site.diff(&share, &["--with", &target]).expect_exit(3);
     let dry = site
         .pull(&share, &["--into", &target, "--dry-run"])
         .expect_exit(0);
@@ -148,24 +144,23 @@ fn diff_and_dry_run_write_nothing() {
 }
 
 #[test]
-fn a_dry_run_leaves_no_new_file() {
+fn a_dry_run_creates_no_file() {
     let site = Site::new();
     let (source, missing) = (site.path("source.db"), site.path("missing.db"));
-    numbers(&source, 100);
+    create_numbers(&source, 100);
     let share = site.share(&[&source]);
     let dry = site
         .pull(&share, &["--into", &missing, "--dry-run"])
         .expect_exit(0);
     assert_eq!(numbers_of(&dry), [100, 0, 100, 0, 0, 0]);
     assert!(!std::path::Path::new(&missing).exists());
-    diff(&site, &share, &["--with", &missing]).expect_exit(1);
+    site.diff(&share, &["--with", &missing]).expect_exit(1);
 }
 
 #[test]
-fn an_unchanged_table_moves_next_to_nothing() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, ROWS);
+fn few_bytes_are_transferred_for_an_unchanged_table() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, ROWS);
     site.transfer(&source, &target, &[]);
     for (strategy, same, skipped) in [
         ("overwrite", ROWS, 0),
@@ -182,16 +177,15 @@ fn an_unchanged_table_moves_next_to_nothing() {
             },
             "{strategy}"
         );
-        let bytes = report.0["tables"][0]["bytes"].as_u64().unwrap();
+        let bytes = report.bytes("numbers");
         assert!(bytes < 8_000, "{strategy}: {bytes} bytes");
     }
 }
 
 #[test]
-fn clean_removes_what_tombolo_keeps() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 10);
+fn clean_removes_the_tables_of_tombolo() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 10);
     site.transfer(&source, &target, &[]);
     let own = "SELECT name FROM sqlite_schema WHERE name LIKE 'tombolo%'";
     assert_eq!(Sqlite::open(&target).rows(own).len(), 3);

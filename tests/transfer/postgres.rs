@@ -1,13 +1,13 @@
-//! PostgreSQL as source, as target, and between two SQLite files.
+//! Transfers from and to PostgreSQL, and through PostgreSQL or SQLite and back.
 
 use super::sqlite::CHINOOK;
 use crate::support::outcome::Counts;
-use crate::support::postgres::Database;
+use crate::support::postgres::{Database, databases};
 use crate::support::shared_data;
 use crate::support::site::Site;
 use crate::support::sqlite::{Sqlite, quote};
 
-/// The tables of Sakila whose columns have built-in types. `payment` has children and rewrite rules.
+/// The tables of Sakila with columns of built-in types; `payment` has child tables and rewrite rules.
 const SAKILA: [&str; 13] = [
     "actor",
     "address",
@@ -24,6 +24,7 @@ const SAKILA: [&str; 13] = [
     "store",
 ];
 
+/// Creates a database with the tables of Sakila.
 fn sakila(with_data: bool) -> Option<Database> {
     let schema = shared_data("sakila", "sakila-postgres-schema.sql")?;
     let data = shared_data("sakila", "sakila-postgres-data.sql")?;
@@ -36,7 +37,7 @@ fn sakila(with_data: bool) -> Option<Database> {
 }
 
 #[test]
-fn chinook_through_postgres_comes_back_as_it_was() {
+fn chinook_comes_back_unchanged_from_postgres() {
     let Some(chinook) = shared_data("chinook", "chinook.sqlite") else {
         return;
     };
@@ -51,14 +52,11 @@ fn chinook_through_postgres_comes_back_as_it_was() {
     let mut original = Sqlite::open(source);
     for table in CHINOOK {
         let rows = original.table(table).len();
-        let created = Counts {
-            created: rows as u64,
-            ..Counts::default()
-        };
+        let created = Counts::created(rows as u64);
         assert_eq!(report.counts(table), created, "{table}");
         assert_eq!(database.table(table).len(), rows, "{table}");
     }
-    // What PostgreSQL holds is the same text and numbers, not only something that comes back well.
+    // PostgreSQL stores the same texts and numbers, not only values that come back unchanged.
     let names = "SELECT \"Name\" || '/' || coalesce(\"Composer\", 'nobody') || '/' || \"Milliseconds\" FROM \"Track\" ORDER BY \"TrackId\"";
     assert_eq!(original.rows(names), database.rows(names));
     let total = "SELECT CAST(CAST(round(sum(\"Total\") * 100) AS BIGINT) AS TEXT) FROM \"Invoice\"";
@@ -75,7 +73,7 @@ fn chinook_through_postgres_comes_back_as_it_was() {
 }
 
 #[test]
-fn sakila_through_sqlite_comes_back_to_postgres_as_it_was() {
+fn sakila_comes_back_unchanged_from_sqlite_to_postgres() {
     let (Some(source), Some(target)) = (sakila(true), Database::new()) else {
         return;
     };
@@ -86,13 +84,13 @@ fn sakila_through_sqlite_comes_back_to_postgres_as_it_was() {
     for table in SAKILA {
         source.table(table).assert_same(&target.table(table));
     }
-    // An enum, a domain, an array and a search vector: the values, whatever became of the types.
+    // The values of an enum, a domain, an array and a search vector, whatever types they have now.
     let films = "SELECT film::text FROM film ORDER BY film_id";
     assert_eq!(source.rows(films), target.rows(films));
 }
 
 #[test]
-fn sakila_arrives_whole_in_an_empty_postgres_database() {
+fn sakila_is_copied_to_an_empty_postgres_database() {
     let (Some(source), Some(target)) = (sakila(true), Database::new()) else {
         return;
     };
@@ -102,7 +100,7 @@ fn sakila_arrives_whole_in_an_empty_postgres_database() {
     assert_eq!(
         target.tables(),
         SAKILA,
-        "neither children nor other tables came along"
+        "neither child tables nor other tables were copied"
     );
     let mut reported = report.tables();
     reported.sort();
@@ -112,14 +110,7 @@ fn sakila_arrives_whole_in_an_empty_postgres_database() {
         sent.assert_same(&target.table(table));
         let created = sent.len() as u64;
         assert!(created > 0, "{table} is empty at the source");
-        assert_eq!(
-            report.counts(table),
-            Counts {
-                created,
-                ..Counts::default()
-            },
-            "{table}"
-        );
+        assert_eq!(report.counts(table), Counts::created(created), "{table}");
     }
     assert_eq!(
         target.number("SELECT count(*) FROM pg_rules WHERE schemaname = 'public'"),
@@ -134,12 +125,12 @@ fn sakila_arrives_whole_in_an_empty_postgres_database() {
 }
 
 #[test]
-fn sakila_fills_existing_postgres_tables_in_the_order_of_their_keys() {
+fn sakila_is_loaded_into_existing_postgres_tables_in_foreign_key_order() {
     let (Some(source), Some(target)) = (sakila(true), sakila(false)) else {
         return;
     };
     let site = Site::new();
-    // Asked for with the children first.
+    // The command names referencing tables first.
     let tables = [
         "address", "city", "country", "language", "category", "actor",
     ];
@@ -153,13 +144,10 @@ fn sakila_fills_existing_postgres_tables_in_the_order_of_their_keys() {
     for table in tables {
         let sent = source.table(table);
         sent.assert_same(&target.table(table));
-        let created = Counts {
-            created: sent.len() as u64,
-            ..Counts::default()
-        };
+        let created = Counts::created(sent.len() as u64);
         assert_eq!(report.counts(table), created, "{table}");
     }
-    // The numbering goes on behind what arrived.
+    // The next number is behind those that arrived.
     target.run("INSERT INTO country (country) VALUES ('Tombolo')");
     assert_eq!(
         target.number("SELECT max(country_id) FROM country"),
@@ -168,7 +156,7 @@ fn sakila_fills_existing_postgres_tables_in_the_order_of_their_keys() {
 }
 
 #[test]
-fn sakila_payment_with_rewrite_rules_is_no_postgres_target() {
+fn sakila_payment_with_rewrite_rules_is_refused_as_postgres_target() {
     let (Some(source), Some(target)) = (sakila(true), sakila(false)) else {
         return;
     };
@@ -182,8 +170,8 @@ fn sakila_payment_with_rewrite_rules_is_no_postgres_target() {
 }
 
 #[test]
-fn common_types_survive_postgres_to_sqlite_and_back() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn common_types_come_back_unchanged_from_sqlite_to_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(
@@ -215,8 +203,8 @@ fn common_types_survive_postgres_to_sqlite_and_back() {
 }
 
 #[test]
-fn postgres_to_postgres_keeps_types_and_images() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn types_and_values_are_the_same_from_postgres_to_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(
@@ -238,8 +226,8 @@ fn postgres_to_postgres_keeps_types_and_images() {
 }
 
 #[test]
-fn postgres_inheritance_sends_the_parent_only() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn only_rows_of_the_parent_table_are_sent_with_postgres_inheritance() {
+    let Some([source, target]) = databases() else {
         return;
     };
     source.run(

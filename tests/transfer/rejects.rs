@@ -1,15 +1,15 @@
-//! Rows that a target does not take: counted, listed, tried again.
+//! Rows that a target rejects: they are counted, listed and retried.
 
-use crate::support::compare::Store;
+use crate::support::any_database::AnyDatabase;
 use crate::support::outcome::Counts;
 use crate::support::postgres::Database;
 use crate::support::site::Site;
-use crate::support::sqlite::Sqlite;
+use crate::support::sqlite::{Sqlite, series};
 
-/// A target of each kind that is there.
-fn stores(site: &Site) -> Vec<Store> {
-    let file = Store::Sqlite(site.path("target.db"));
-    let database = Database::new().map(Store::Postgres);
+/// A target of each kind of database that is available.
+fn targets(site: &Site) -> Vec<AnyDatabase> {
+    let file = AnyDatabase::file(&site, "target.db");
+    let database = Database::new().map(AnyDatabase::Postgres);
     std::iter::once(file).chain(database).collect()
 }
 
@@ -17,11 +17,10 @@ const TARGET: &str = "CREATE TABLE city (id INTEGER PRIMARY KEY, name VARCHAR(10
      CREATE TABLE home (id INTEGER PRIMARY KEY, city INTEGER REFERENCES city (id), number INTEGER CHECK (number < 100), name TEXT UNIQUE);
      INSERT INTO city VALUES (1, 'one');";
 
-/// Keys and reasons of rejected rows.
+/// The keys and reasons of the rejected rows.
 fn rejected(site: &Site, target: &str) -> Vec<(String, String)> {
-    let listed = site.run(&["rejects", "--json", target]).expect_exit(0);
-    let mut rows: Vec<(String, String)> = listed
-        .events_of("rejected")
+    let mut rows: Vec<(String, String)> = site
+        .rejects(target)
         .iter()
         .map(|row| {
             let text = |name: &str| row[name].as_str().unwrap().to_owned();
@@ -33,19 +32,21 @@ fn rejected(site: &Site, target: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn each_reason_takes_out_its_row_only_and_the_rest_is_retried() {
+fn a_reject_affects_only_its_row_and_can_be_retried_in_sqlite_and_postgres() {
     let site = Site::new();
-    for (number, target) in stores(&site).into_iter().enumerate() {
+    for (number, target) in targets(&site).into_iter().enumerate() {
         let source = site.path(&format!("source-{number}.db"));
         Sqlite::script(
             &source,
-            "CREATE TABLE home (id INTEGER PRIMARY KEY, city INTEGER, number INTEGER, name TEXT);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
-             INSERT INTO home SELECT i, 1, i % 100, 'home ' || i FROM n;
+            &format!(
+                "CREATE TABLE home (id INTEGER PRIMARY KEY, city INTEGER, number INTEGER, name TEXT);
+             {} INSERT INTO home SELECT i, 1, i % 100, 'home ' || i FROM n;
              UPDATE home SET city = 2 WHERE id = 10;
              UPDATE home SET number = 100 WHERE id = 6000;
              UPDATE home SET name = 'home 1' WHERE id = 7000;
              UPDATE home SET number = 'many' WHERE id = 12000;",
+                series(12_000)
+            ),
         );
         target.run(TARGET);
         let location = target.location();
@@ -65,10 +66,8 @@ fn each_reason_takes_out_its_row_only_and_the_rest_is_retried() {
         assert_eq!(keys, ["10", "12000", "6000", "7000"], "{rows:?}");
 
         target.run("INSERT INTO city VALUES (2, 'two')");
-        let run = site
-            .run(&["rejects", "--json", &location])
-            .events_of("rejected");
-        let run = run[0]["run"].as_str().unwrap().to_owned();
+        let run = site.rejects(&location)[0]["run"].clone();
+        let run = run.as_str().unwrap();
         let again = site
             .run(&["rejects", "--json", &location, "--retry", &run[..8]])
             .done();
@@ -81,15 +80,17 @@ fn each_reason_takes_out_its_row_only_and_the_rest_is_retried() {
 }
 
 #[test]
-fn too_many_rejects_end_the_pull() {
+fn too_many_rejects_end_a_pull_into_sqlite_and_postgres() {
     let site = Site::new();
-    for (number, target) in stores(&site).into_iter().enumerate() {
+    for (number, target) in targets(&site).into_iter().enumerate() {
         let source = site.path(&format!("source-{number}.db"));
         Sqlite::script(
             &source,
-            "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
-             WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-             INSERT INTO city SELECT i, CASE i % 100 WHEN 7 THEN NULL ELSE 'c ' || i END FROM n;",
+            &format!(
+                "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
+             {} INSERT INTO city SELECT i, CASE i % 100 WHEN 7 THEN NULL ELSE 'c ' || i END FROM n WHERE i > 1;",
+                series(5_000)
+            ),
         );
         target.run(TARGET);
         let location = target.location();
@@ -107,16 +108,19 @@ fn too_many_rejects_end_the_pull() {
 }
 
 #[test]
-fn a_table_that_was_read_back_stays_verified_when_its_run_goes_on() {
+fn a_verified_table_stays_verified_when_its_run_resumes_in_sqlite_and_postgres() {
     let site = Site::new();
     let source = site.path("source.db");
     Sqlite::script(
         &source,
-        "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO city SELECT i, 'city ' || i FROM n;
+        &format!(
+            "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
+         {} INSERT INTO city SELECT i, 'city ' || i FROM n;
          CREATE TABLE home (id INTEGER PRIMARY KEY, number INTEGER); INSERT INTO home VALUES (1, 1), (2, 100);",
+            series(3_000)
+        ),
     );
-    for target in stores(&site) {
+    for target in targets(&site) {
         target.run(
             "CREATE TABLE home (id INTEGER PRIMARY KEY, number INTEGER CHECK (number < 100));",
         );
@@ -124,8 +128,8 @@ fn a_table_that_was_read_back_stays_verified_when_its_run_goes_on() {
         let share = site.share(&[&source]);
         let few = ["--into", location.as_str(), "--reject-limit", "0"];
         site.pull(&share, &few).error("too-many-rejects");
-        // Whoever uses it meanwhile does not make the run fail.
-        target.run("UPDATE city SET name = 'changed here' WHERE id = 7;");
+        // A change of another program between the attempts does not fail the run.
+        target.run("UPDATE city SET name = 'changed locally' WHERE id = 7;");
         let report = site.pull(&share, &["--into", &location]).done();
         assert_eq!(report.tables(), ["city", "home"]);
         for table in report.0["tables"].as_array().unwrap() {
@@ -133,7 +137,7 @@ fn a_table_that_was_read_back_stays_verified_when_its_run_goes_on() {
         }
         assert_eq!(
             target.rows("SELECT name FROM city WHERE id = 7"),
-            [[Some("changed here".to_owned())]]
+            [[Some("changed locally".to_owned())]]
         );
     }
 }

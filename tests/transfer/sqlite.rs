@@ -1,12 +1,12 @@
-//! SQLite to SQLite.
+//! Transfers from SQLite to SQLite.
 
 use crate::support::outcome::Counts;
-use crate::support::sample_tables::numbers;
+use crate::support::sample_tables::create_numbers;
 use crate::support::shared_data;
 use crate::support::site::Site;
-use crate::support::sqlite::{Sqlite, quote};
+use crate::support::sqlite::{Sqlite, assert_same_table, quote};
 
-/// Chinook's tables.
+/// The tables of Chinook.
 pub const CHINOOK: [&str; 11] = [
     "Album",
     "Artist",
@@ -22,7 +22,7 @@ pub const CHINOOK: [&str; 11] = [
 ];
 
 #[test]
-fn chinook_arrives_whole_in_a_new_file() {
+fn chinook_is_copied_to_a_new_file() {
     let Some(chinook) = shared_data("chinook", "chinook.sqlite") else {
         return;
     };
@@ -34,7 +34,7 @@ fn chinook_arrives_whole_in_a_new_file() {
     assert_eq!(one.tables(), CHINOOK);
     assert_eq!(other.tables(), CHINOOK);
     let mut reported = report.tables();
-    // Parents come before their children.
+    // A referenced table comes before the tables that refer to it.
     let place = |table: &str| reported.iter().position(|name| name == table);
     assert!(
         place("Artist") < place("Album") && place("Album") < place("Track"),
@@ -48,19 +48,12 @@ fn chinook_arrives_whole_in_a_new_file() {
         sent.assert_same(&stored);
         let created = sent.len() as u64;
         assert!(created > 0);
-        assert_eq!(
-            report.counts(table),
-            Counts {
-                created,
-                ..Counts::default()
-            },
-            "{table}"
-        );
+        assert_eq!(report.counts(table), Counts::created(created), "{table}");
     }
 }
 
 #[test]
-fn chinook_pulled_again_changes_nothing() {
+fn a_second_pull_of_chinook_changes_nothing() {
     let Some(chinook) = shared_data("chinook", "chinook.sqlite") else {
         return;
     };
@@ -74,29 +67,14 @@ fn chinook_pulled_again_changes_nothing() {
         let sent = one.table(table);
         sent.assert_same(&other.table(table));
         let rows = sent.len() as u64;
-        assert_eq!(
-            overwrite.counts(table),
-            Counts {
-                same: rows,
-                ..Counts::default()
-            },
-            "{table}"
-        );
-        assert_eq!(
-            skip.counts(table),
-            Counts {
-                skipped: rows,
-                ..Counts::default()
-            },
-            "{table}"
-        );
+        assert_eq!(overwrite.counts(table), Counts::same(rows), "{table}");
+        assert_eq!(skip.counts(table), Counts::skipped(rows), "{table}");
     }
 }
 
 #[test]
 fn values_keep_storage_class_and_bytes() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE \"Größe & \"\"Maß\"\"\" (\"the key\" INTEGER PRIMARY KEY, \"select\" BLOB, \"Ünïcode\" TEXT);
@@ -121,68 +99,52 @@ fn values_keep_storage_class_and_bytes() {
     assert_eq!(
         default,
         [[Some("nobody".to_owned())]],
-        "the literal default is carried"
+        "the literal default is copied"
     );
 }
 
 #[test]
 fn a_row_larger_than_a_frame_arrives() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE large (id INTEGER PRIMARY KEY, body BLOB, text TEXT);
          INSERT INTO large VALUES (1, randomblob(5000000), 'a'), (2, x'', hex(zeroblob(1500000))), (3, randomblob(10), 'c');",
     );
     site.transfer(&source, &target, &[]);
-    Sqlite::open(&source)
-        .table("large")
-        .assert_same(&Sqlite::open(&target).table("large"));
+    assert_same_table(&source, &target, "large");
 }
 
 #[test]
 fn many_rows_arrive_in_many_frames() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
-    numbers(&source, 20_001);
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 20_001);
     let report = site.transfer(&source, &target, &[]);
-    assert_eq!(
-        report.counts("numbers"),
-        Counts {
-            created: 20_001,
-            ..Counts::default()
-        }
-    );
-    Sqlite::open(&source)
-        .table("numbers")
-        .assert_same(&Sqlite::open(&target).table("numbers"));
+    assert_eq!(report.counts("numbers"), Counts::created(20_001));
+    assert_same_table(&source, &target, "numbers");
 }
 
 #[test]
 fn a_table_without_a_key_is_created_and_filled() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE log (at TEXT, what TEXT); INSERT INTO log VALUES ('1', 'a'), ('1', 'a'), (NULL, NULL);",
     );
     site.transfer(&source, &target, &["--strategy", "append"]);
-    Sqlite::open(&source)
-        .table("log")
-        .assert_same(&Sqlite::open(&target).table("log"));
+    assert_same_table(&source, &target, "log");
 }
 
 #[test]
-fn a_write_ahead_log_is_a_source_like_any_other() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn rows_in_a_write_ahead_log_are_sent() {
+    let (site, source, target) = Site::with_files();
     let mut writer = Sqlite::create(&source);
     writer.run("PRAGMA journal_mode = WAL; CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2);");
     let report = site.transfer(&source, &target, &[]);
     assert_eq!(
         report.counts("t").created,
         2,
-        "rows that are in the log only"
+        "rows that are only in the log"
     );
     writer.run("INSERT INTO t VALUES (3)");
     let report = site.transfer(&source, &target, &[]);
@@ -199,9 +161,8 @@ fn a_write_ahead_log_is_a_source_like_any_other() {
 }
 
 #[test]
-fn only_what_is_named_is_pulled() {
-    let site = Site::new();
-    let (source, target) = (site.path("source.db"), site.path("target.db"));
+fn only_named_tables_are_pulled() {
+    let (site, source, target) = Site::with_files();
     Sqlite::script(
         &source,
         "CREATE TABLE orders (id INTEGER PRIMARY KEY); CREATE TABLE order_items (id INTEGER PRIMARY KEY);

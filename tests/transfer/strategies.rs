@@ -1,12 +1,12 @@
-//! Each strategy against a half-filled target, with the counts, for every pair of databases.
+//! The result and the counts of each conflict strategy, for every pair of databases.
 
-use crate::support::compare::Store;
+use crate::support::any_database::AnyDatabase;
 use crate::support::outcome::Counts;
-use crate::support::postgres::Database;
-use crate::support::sample_tables::{Item, fill, items, owned};
+use crate::support::postgres::{Database, databases};
+use crate::support::sample_tables::{Item, create_items, items, owned};
 use crate::support::site::Site;
 
-/// What is shared: ten rows.
+/// The ten rows of the source.
 const SOURCE: [Item<'static>; 10] = [
     (1, "one", Some("a")),
     (2, "two", None),
@@ -20,7 +20,7 @@ const SOURCE: [Item<'static>; 10] = [
     (10, "ten", Some("j")),
 ];
 
-/// What stands in the target: three rows alike, three that differ, two of its own.
+/// The rows of the target: three are the same in the source, three differ, two are only here.
 const TARGET: [Item<'static>; 8] = [
     (1, "one", Some("a")),
     (2, "two", None),
@@ -32,21 +32,13 @@ const TARGET: [Item<'static>; 8] = [
     (21, "twenty-one", None),
 ];
 
-const NONE: Counts = Counts {
-    created: 0,
-    updated: 0,
-    same: 0,
-    skipped: 0,
-    failed: 0,
-};
-
-/// One table a strategy, so that one run shows them all; skip is the default.
+/// The strategies, each tested with a table of its own in one run; `skip` is the default.
 const STRATEGIES: [&str; 4] = ["skip", "overwrite", "merge", "append"];
 
-fn all_strategies(site: &Site, source: &Store, target: &Store) {
+fn check_all_strategies(site: &Site, source: &AnyDatabase, target: &AnyDatabase) {
     for strategy in STRATEGIES {
-        fill(source, &format!("items_{strategy}"), &SOURCE);
-        fill(target, &format!("items_{strategy}"), &TARGET);
+        create_items(source, &format!("items_{strategy}"), &SOURCE);
+        create_items(target, &format!("items_{strategy}"), &TARGET);
     }
     let report = site.transfer(
         &source.location(),
@@ -68,7 +60,7 @@ fn all_strategies(site: &Site, source: &Store, target: &Store) {
     let skip = Counts {
         created: 4,
         skipped: 6,
-        ..NONE
+        ..Counts::default()
     };
     assert_eq!(report.counts("items_skip"), skip);
     assert_eq!(items(target, "items_skip"), target_with(&SOURCE[6..]));
@@ -77,7 +69,7 @@ fn all_strategies(site: &Site, source: &Store, target: &Store) {
         created: 4,
         updated: 3,
         same: 3,
-        ..NONE
+        ..Counts::default()
     };
     assert_eq!(report.counts("items_overwrite"), overwrite);
     assert_eq!(items(target, "items_overwrite"), target_with(&SOURCE));
@@ -86,18 +78,15 @@ fn all_strategies(site: &Site, source: &Store, target: &Store) {
         created: 4,
         updated: 2,
         same: 4,
-        ..NONE
+        ..Counts::default()
     };
     assert_eq!(report.counts("items_merge"), merge);
     let mut merged = SOURCE;
-    // The incoming NULL leaves what stands here.
+    // An incoming NULL does not replace a value.
     merged[4].2 = Some("local");
     assert_eq!(items(target, "items_merge"), target_with(&merged));
 
-    let append = Counts {
-        created: 10,
-        ..NONE
-    };
+    let append = Counts::created(10);
     assert_eq!(report.counts("items_append"), append);
     let mut appended: Vec<Item<'static>> = TARGET.to_vec();
     appended.extend(
@@ -108,17 +97,18 @@ fn all_strategies(site: &Site, source: &Store, target: &Store) {
     assert_eq!(items(target, "items_append"), owned(&appended));
     target.run("INSERT INTO items_append (name) VALUES ('next')");
     let last = items(target, "items_append").pop().unwrap();
-    assert_eq!(last, (32, "next".to_owned(), None), "the numbering goes on");
+    assert_eq!(
+        last,
+        (32, "next".to_owned(), None),
+        "the numbering continues"
+    );
 
     let again = ["items_overwrite", "--strategy", "overwrite"];
     let report = site.transfer(&source.location(), &target.location(), &again);
-    assert_eq!(
-        report.counts("items_overwrite"),
-        Counts { same: 10, ..NONE }
-    );
+    assert_eq!(report.counts("items_overwrite"), Counts::same(10));
 }
 
-/// The target's rows, with these instead of its own or beside them.
+/// The rows of the target after these were written.
 fn target_with(changes: &[Item<'static>]) -> Vec<(i64, String, Option<String>)> {
     let mut rows = TARGET.to_vec();
     rows.retain(|(id, ..)| changes.iter().all(|(changed, ..)| changed != id));
@@ -128,61 +118,61 @@ fn target_with(changes: &[Item<'static>]) -> Vec<(i64, String, Option<String>)> 
 }
 
 #[test]
-fn from_sqlite_to_sqlite() {
+fn all_strategies_from_sqlite_to_sqlite() {
     let site = Site::new();
-    let source = Store::Sqlite(site.path("source.db"));
-    let target = Store::Sqlite(site.path("target.db"));
-    all_strategies(&site, &source, &target);
+    let source = AnyDatabase::file(&site, "source.db");
+    let target = AnyDatabase::file(&site, "target.db");
+    check_all_strategies(&site, &source, &target);
 }
 
 #[test]
-fn from_sqlite_to_postgres() {
+fn all_strategies_from_sqlite_to_postgres() {
     let Some(target) = Database::new() else {
         return;
     };
     let site = Site::new();
-    let source = Store::Sqlite(site.path("source.db"));
-    all_strategies(&site, &source, &Store::Postgres(target));
+    let source = AnyDatabase::file(&site, "source.db");
+    check_all_strategies(&site, &source, &AnyDatabase::Postgres(target));
 }
 
 #[test]
-fn from_postgres_to_sqlite() {
+fn all_strategies_from_postgres_to_sqlite() {
     let Some(source) = Database::new() else {
         return;
     };
     let site = Site::new();
-    let target = Store::Sqlite(site.path("target.db"));
-    all_strategies(&site, &Store::Postgres(source), &target);
+    let target = AnyDatabase::file(&site, "target.db");
+    check_all_strategies(&site, &AnyDatabase::Postgres(source), &target);
 }
 
 #[test]
-fn from_postgres_to_postgres() {
-    let (Some(source), Some(target)) = (Database::new(), Database::new()) else {
+fn all_strategies_from_postgres_to_postgres() {
+    let Some([source, target]) = databases() else {
         return;
     };
-    all_strategies(
+    check_all_strategies(
         &Site::new(),
-        &Store::Postgres(source),
-        &Store::Postgres(target),
+        &AnyDatabase::Postgres(source),
+        &AnyDatabase::Postgres(target),
     );
 }
 
 #[test]
-fn a_table_may_have_a_strategy_of_its_own() {
+fn a_table_can_have_its_own_strategy() {
     let site = Site::new();
     let (source, target) = (
-        Store::Sqlite(site.path("source.db")),
-        Store::Sqlite(site.path("target.db")),
+        AnyDatabase::file(&site, "source.db"),
+        AnyDatabase::file(&site, "target.db"),
     );
-    for store in [&source, &target] {
-        fill(store, "items", &SOURCE[..3]);
-        store.run("CREATE TABLE others (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO others VALUES (1, 'x'), (2, 'y');");
+    for database in [&source, &target] {
+        create_items(database, "items", &SOURCE[..3]);
+        database.run("CREATE TABLE others (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO others VALUES (1, 'x'), (2, 'y');");
     }
     source.run("UPDATE items SET note = 'new'; UPDATE others SET name = 'new';");
     let arguments = ["--strategy", "items=overwrite", "--strategy", "skip"];
     let report = site.transfer(&source.location(), &target.location(), &arguments);
-    assert_eq!(report.counts("items"), Counts { updated: 3, ..NONE });
-    assert_eq!(report.counts("others"), Counts { skipped: 2, ..NONE });
+    assert_eq!(report.counts("items"), Counts::updated(3));
+    assert_eq!(report.counts("others"), Counts::skipped(2));
     let others = target.rows("SELECT name FROM others ORDER BY id");
     assert_eq!(others, [[Some("x".to_owned())], [Some("y".to_owned())]]);
     assert!(
@@ -192,21 +182,21 @@ fn a_table_may_have_a_strategy_of_its_own() {
     );
 }
 
-/// Two tables that append cannot number.
+/// Tables whose keys append cannot number, their columns, and a part of the reason.
 const UNNUMBERED: [(&str, &str, &str); 2] = [
     ("pairs", "a TEXT, b BIGINT, PRIMARY KEY (a, b)", "2 columns"),
     ("named", "a TEXT PRIMARY KEY, b BIGINT", "integer"),
 ];
 
-fn append_refuses(target: &Store) {
+fn check_append_refuses(target: &AnyDatabase) {
     let site = Site::new();
-    let source = Store::Sqlite(site.path("source.db"));
+    let source = AnyDatabase::file(&site, "source.db");
     for (table, columns, _) in UNNUMBERED {
         source.run(&format!(
             "CREATE TABLE {table} ({columns}); INSERT INTO {table} VALUES ('a', 1), ('b', 2);"
         ));
     }
-    target.run("CREATE TABLE apart (id INTEGER PRIMARY KEY)");
+    target.run("CREATE TABLE unrelated (id INTEGER PRIMARY KEY)");
     let share = site.share(&[&source.location()]);
     for (table, columns, reason) in UNNUMBERED {
         let pull = || {
@@ -217,12 +207,12 @@ fn append_refuses(target: &Store) {
                 .names(&[table, reason])
                 .has_hint();
         };
-        // The table is missing in the target: it is not created.
+        // A table that is missing in the target is not created.
         let before = target.tables();
         pull();
         assert_eq!(target.tables(), before);
 
-        // The table exists: no row is added.
+        // No row is added to an existing table.
         target.run(&format!(
             "CREATE TABLE {table} ({columns}); INSERT INTO {table} VALUES ('c', 3);"
         ));
@@ -235,13 +225,13 @@ fn append_refuses(target: &Store) {
 #[test]
 fn append_refuses_composite_and_text_keys() {
     let site = Site::new();
-    append_refuses(&Store::Sqlite(site.path("target.db")));
+    check_append_refuses(&AnyDatabase::file(&site, "target.db"));
 }
 
 #[test]
 fn append_refuses_composite_and_text_keys_in_postgres() {
     if let Some(database) = Database::new() {
-        append_refuses(&Store::Postgres(database));
+        check_append_refuses(&AnyDatabase::Postgres(database));
     }
 }
 
@@ -249,11 +239,11 @@ fn append_refuses_composite_and_text_keys_in_postgres() {
 fn a_table_without_a_key_needs_append() {
     let site = Site::new();
     let (source, target) = (
-        Store::Sqlite(site.path("source.db")),
-        Store::Sqlite(site.path("target.db")),
+        AnyDatabase::file(&site, "source.db"),
+        AnyDatabase::file(&site, "target.db"),
     );
-    for store in [&source, &target] {
-        store.run("CREATE TABLE log (at TEXT, what TEXT); INSERT INTO log VALUES ('1', 'a');");
+    for database in [&source, &target] {
+        database.run("CREATE TABLE log (at TEXT, what TEXT); INSERT INTO log VALUES ('1', 'a');");
     }
     let share = site.share(&[&source.location()]);
     let outcome = site.pull(
@@ -271,6 +261,6 @@ fn a_table_without_a_key_needs_append() {
         &target.location(),
         &["--strategy", "append"],
     );
-    assert_eq!(report.counts("log"), Counts { created: 1, ..NONE });
+    assert_eq!(report.counts("log"), Counts::created(1));
     assert_eq!(target.rows("SELECT at FROM log").len(), 2);
 }

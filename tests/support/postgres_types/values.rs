@@ -1,8 +1,8 @@
-//! Types by what they hold, each with values that are easily changed on the way.
+//! The types in groups, each with its values.
 
 use super::Kind;
 
-/// Numbers, truth values, texts and bytes.
+/// Numbers, booleans, texts and bytes.
 pub const PLAIN: &[Kind] = &[
     ("boolean", &["true", "false"]),
     ("smallint", &["-32768", "0", "32767"]),
@@ -221,7 +221,7 @@ pub const TIMES: &[Kind] = &[
     ("interval day to second(3)", &["1 day 00:00:01.123"]),
 ];
 
-/// What has a text form only.
+/// Types that are transferred in their text form.
 pub const PRINTED: &[Kind] = &[
     (
         "inet",
@@ -300,7 +300,7 @@ pub const PRINTED: &[Kind] = &[
     ("refcursor", &["", "a b"]),
 ];
 
-/// Arrays: with NULLs, nested, empty, with bounds of their own, and of types that have to be quoted in them.
+/// Arrays: with NULLs, nested, empty, with other bounds, and of types whose elements need quotes.
 pub const ARRAYS: &[Kind] = &[
     (
         "integer[]",
