@@ -51,4 +51,4 @@ fuzz TARGET SECONDS="600":
 
 # Kills the sender, the receiver or the database server in the middle of a run, 400 times (docs/testing.md).
 torture KILLS="400":
-    TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- kills:: --nocapture
+    TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- reliability::kills:: --nocapture
