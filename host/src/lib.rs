@@ -48,10 +48,10 @@ pub mod failure;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod host;
-pub mod job;
 pub mod refusal;
 pub mod resources;
 pub mod rows;
+pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod state;

@@ -20,8 +20,8 @@ use crate::bindings::transfers::RunEvent as EngineEvent;
 use crate::bindings::types::{Failure, TableReport};
 use crate::capability::StartRun as _;
 use crate::failure::{ErrorCode, failure};
-use crate::job;
 use crate::resources::{Follower, Owner, Resources, RunEvent};
+use crate::run;
 use crate::sandbox::Sandbox;
 use crate::state::StateError;
 use events::{EventQueues, topic_of};
@@ -94,7 +94,7 @@ impl Tenant {
             let message = format!("no database is called {database:?}");
             failure(ErrorCode::NotFound, message, "")
         })?;
-        job::retry_rejects(self.runs.strategies(), granted.database(), run).await
+        run::retry_rejects(self.runs.strategies(), granted.database(), run).await
     }
 
     /// Returns what the tenant's calls may reach.

@@ -11,8 +11,8 @@ use crate::bindings::events::{Compared, Event, Finished, Trouble};
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::Error;
 use crate::capability::StartRun;
-use crate::job::{self, JobError};
 use crate::resources::Resources;
+use crate::run::{self, RunError};
 use crate::sandbox::ConflictStrategies;
 
 /// The runs of one tenant.
@@ -58,7 +58,7 @@ impl Runs {
         work: impl FnOnce(Arc<Self>, CopyInstruction, watch::Receiver<bool>) -> F,
     ) -> Result<String, Error>
     where
-        F: Future<Output = Result<Event, JobError>> + Send + 'static,
+        F: Future<Output = Result<Event, RunError>> + Send + 'static,
     {
         let run = instruction.run.clone();
         let (cancel, cancelled) = watch::channel(false);
@@ -98,7 +98,7 @@ impl StartRun for Runs {
         self.start(instruction, |runs, instruction, cancelled| async move {
             let run = instruction.run.clone();
             let (resources, strategies) = (&runs.resources, &runs.strategies);
-            let reports = job::pull(resources, strategies, instruction, cancelled).await?;
+            let reports = run::pull(resources, strategies, instruction, cancelled).await?;
             Ok(Event::Finished(Finished { run, reports }))
         })
     }
@@ -106,7 +106,7 @@ impl StartRun for Runs {
     fn compare(self: Arc<Self>, instruction: CopyInstruction) -> Result<String, Error> {
         self.start(instruction, |runs, instruction, cancelled| async move {
             let run = instruction.run.clone();
-            let tables = job::compare(&runs.resources, instruction, cancelled).await?;
+            let tables = run::compare(&runs.resources, instruction, cancelled).await?;
             Ok(Event::Compared(Compared { run, tables }))
         })
     }

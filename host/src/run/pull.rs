@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::PreparedTable;
 use super::chunk::{Chunk, MAX_ROWS};
 use super::conflicts::ResolveError;
+use super::context::RunContext;
 use super::differences::{self, Differences};
-use super::fetch::{FetchError, Wanted};
+use super::peer::{PeerError, Wanted};
 use super::retry::Retries;
-use super::run::Run;
 use crate::bindings::types::{Failure, TableReport, TableSchema};
 use crate::database::{DatabaseError, LedgerEntry, Loaded, TableLoad, Target};
 use crate::failure::{ErrorCode, failure};
@@ -32,10 +32,10 @@ impl<E: Into<Failure>> From<E> for Stop {
     }
 }
 
-fn fetched(error: FetchError) -> Stop {
+fn fetched(error: PeerError) -> Stop {
     match error {
-        FetchError::Broken(failure) => Stop::Broken(failure),
-        FetchError::Refused(failure) => Stop::Failed(failure),
+        PeerError::Broken(failure) => Stop::Broken(failure),
+        PeerError::Refused(failure) => Stop::Failed(failure),
     }
 }
 
@@ -56,8 +56,8 @@ fn unresolved(error: ResolveError) -> Stop {
 }
 
 /// One table on its way.
-pub struct Loading<'a> {
-    run: Run<'a>,
+pub struct TablePull<'a> {
+    run: RunContext<'a>,
     table: &'a PreparedTable,
     direct: bool,
     begun: bool,
@@ -66,9 +66,9 @@ pub struct Loading<'a> {
     told: Instant,
 }
 
-impl<'a> Loading<'a> {
+impl<'a> TablePull<'a> {
     /// Begins or continues.
-    pub fn new(run: Run<'a>, table: &'a PreparedTable) -> Self {
+    pub fn new(run: RunContext<'a>, table: &'a PreparedTable) -> Self {
         Self {
             run,
             table,
@@ -206,7 +206,7 @@ impl<'a> Loading<'a> {
     async fn frames(
         &mut self,
         target: &mut dyn Target,
-        incoming: &mut super::fetch::Incoming,
+        incoming: &mut super::peer::Incoming,
         mut received: u64,
     ) -> Result<(), Stop> {
         let divisible = self.is_divisible();
@@ -238,7 +238,7 @@ impl<'a> Loading<'a> {
                 }
                 Some(Err(error)) => {
                     // What arrived is whole and in order: it need not come again.
-                    if divisible && chunk.rows() > 0 && matches!(error, FetchError::Broken(_)) {
+                    if divisible && chunk.rows() > 0 && matches!(error, PeerError::Broken(_)) {
                         self.commit(target).await?;
                     }
                     return Err(fetched(error));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::description::Description;
+use super::retry_context::RetryContext;
 use super::strategy;
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Failure, TableReport};
@@ -88,7 +88,7 @@ async fn retry_table(
         )
     };
     let entry = target.ledger_entry(run, table).await?.ok_or_else(lost)?;
-    let kept: Description = serde_json::from_str(&entry.description).map_err(|_| lost())?;
+    let kept: RetryContext = serde_json::from_str(&entry.description).map_err(|_| lost())?;
     let local = database.describe(table).await?;
     let instruction = TableInstruction {
         incoming: kept.incoming,

@@ -3,15 +3,15 @@
 mod chunk;
 mod compare;
 mod conflicts;
-mod description;
+mod context;
+mod ddl;
 mod differences;
-mod fetch;
-mod load;
+mod peer;
+mod pull;
 mod rejects;
 mod retry;
-mod run;
-mod schedule;
-mod statement;
+mod retry_context;
+mod scheduler;
 mod strategy;
 mod verify;
 
@@ -25,8 +25,8 @@ use crate::database::{CheckedStatement, Database, DatabaseError};
 use crate::failure::{ErrorCode, failure};
 use crate::resources::Resources;
 use crate::sandbox::ConflictStrategies;
-use description::Description;
-use run::Run;
+use context::RunContext;
+use retry_context::RetryContext;
 use strategy::Strategy;
 
 pub use rejects::retry as retry_rejects;
@@ -34,12 +34,12 @@ pub use rejects::retry as retry_rejects;
 /// Why a job ended early.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", failure.message)]
-pub struct JobError {
+pub struct RunError {
     table: Option<String>,
     failure: Failure,
 }
 
-impl JobError {
+impl RunError {
     fn at(table: &str) -> impl FnOnce(Failure) -> Self {
         let table = table.to_owned();
         move |failure| Self {
@@ -61,7 +61,7 @@ impl JobError {
     }
 }
 
-impl From<DatabaseError> for JobError {
+impl From<DatabaseError> for RunError {
     fn from(error: DatabaseError) -> Self {
         Self {
             table: None,
@@ -108,21 +108,21 @@ pub async fn pull(
     strategies: &[ConflictStrategies],
     instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
-) -> Result<Vec<TableReport>, JobError> {
+) -> Result<Vec<TableReport>, RunError> {
     let database = database(resources, &instruction)?;
     let mut prepared = Vec::with_capacity(instruction.tables.len());
     for table in &instruction.tables {
         let name = table.incoming.table.clone();
         let table = prepare(strategies, database.as_ref(), table.clone()).await;
-        prepared.push(table.map_err(JobError::at(&name))?);
+        prepared.push(table.map_err(RunError::at(&name))?);
     }
-    let run = Run {
+    let run = RunContext {
         resources,
         database: &database,
         instruction: &instruction,
         cancelled: &cancelled,
     };
-    schedule::all(run, &prepared).await
+    scheduler::all(run, &prepared).await
 }
 
 /// Compares all tables of an order with what is here. Nothing is written.
@@ -130,9 +130,9 @@ pub async fn compare(
     resources: &Arc<Resources>,
     instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
-) -> Result<Vec<TableComparison>, JobError> {
+) -> Result<Vec<TableComparison>, RunError> {
     let database = database(resources, &instruction)?;
-    let run = Run {
+    let run = RunContext {
         resources,
         database: &database,
         instruction: &instruction,
@@ -143,7 +143,7 @@ pub async fn compare(
         let mut table = table.clone();
         table.incoming = without_computed(table.incoming);
         let compared = compare::table(run, &table).await;
-        comparisons.push(compared.map_err(JobError::at(&table.incoming.table))?);
+        comparisons.push(compared.map_err(RunError::at(&table.incoming.table))?);
     }
     Ok(comparisons)
 }
@@ -151,9 +151,9 @@ pub async fn compare(
 fn database(
     resources: &Resources,
     instruction: &CopyInstruction,
-) -> Result<Arc<dyn Database>, JobError> {
+) -> Result<Arc<dyn Database>, RunError> {
     let granted = resources.database(&instruction.database);
-    let granted = granted.ok_or_else(|| JobError {
+    let granted = granted.ok_or_else(|| RunError {
         table: None,
         failure: failure(
             ErrorCode::NotFound,
@@ -175,7 +175,7 @@ async fn prepare(
     let check = |statements: &[_]| -> Result<Vec<CheckedStatement>, Failure> {
         Ok(statements
             .iter()
-            .map(|one| statement::check(&dialect, &instruction.incoming, one))
+            .map(|one| ddl::check(&dialect, &instruction.incoming, one))
             .collect::<Result<_, _>>()?)
     };
     let before = check(&instruction.before)?;
@@ -192,7 +192,7 @@ async fn prepare(
         .iter()
         .chain(&local.foreign_keys);
     let parents = keys.map(|key| key.referenced_table.clone()).collect();
-    let description = Description::of(&instruction).to_json()?;
+    let description = RetryContext::of(&instruction).to_json()?;
     Ok(PreparedTable {
         instruction,
         strategy,

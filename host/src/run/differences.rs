@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use tokio::sync::mpsc;
 
 use super::PreparedTable;
-use super::fetch::{FetchError, Wanted};
+use super::context::RunContext;
+use super::peer::{PeerError, Wanted};
 use super::retry::Retries;
-use super::run::Run;
 use crate::bindings::types::{Failure, LogicalType, TableSchema, UpdateRule};
 use crate::database::{ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
 use crate::rows::{BUCKETS, BucketDigest, BucketSet, Buckets, Frame, RowBlock};
@@ -55,7 +55,10 @@ impl Differences {
 }
 
 /// Looks for differences, unless a sample says that nearly all rows differ. None: all rows have to be moved.
-pub async fn find(run: Run<'_>, table: &PreparedTable) -> Result<Option<Differences>, Failure> {
+pub async fn find(
+    run: RunContext<'_>,
+    table: &PreparedTable,
+) -> Result<Option<Differences>, Failure> {
     let incoming = &table.instruction.incoming;
     let local = run.database.snapshot().await?;
     let mut bytes = 0;
@@ -75,7 +78,7 @@ pub async fn find(run: Run<'_>, table: &PreparedTable) -> Result<Option<Differen
 }
 
 /// Looks for differences in any case; rows that cannot be compared differ.
-pub async fn find_all(run: Run<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
+pub async fn find_all(run: RunContext<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
     let incoming = &table.instruction.incoming;
     let local = run.database.snapshot().await?;
     match totals(run, incoming, local.as_ref()).await? {
@@ -99,7 +102,7 @@ struct Totals {
 
 /// None: rows here cannot be read as the incoming ones.
 async fn totals(
-    run: Run<'_>,
+    run: RunContext<'_>,
     incoming: &TableSchema,
     local: &dyn Snapshot,
 ) -> Result<Option<Totals>, Failure> {
@@ -116,7 +119,7 @@ async fn totals(
 }
 
 async fn refine(
-    run: Run<'_>,
+    run: RunContext<'_>,
     incoming: &TableSchema,
     totals: Totals,
 ) -> Result<Differences, Failure> {
@@ -138,14 +141,14 @@ async fn refine(
 
 /// Asks for digests, again if the line breaks.
 pub async fn digest(
-    run: Run<'_>,
+    run: RunContext<'_>,
     table: &str,
     buckets: u32,
 ) -> Result<(bytes::Bytes, u64), Failure> {
     let mut retries = Retries::default();
     loop {
         match run.source().digest(table, buckets).await {
-            Err(FetchError::Broken(failure)) => retries.wait(&run, table, failure).await?,
+            Err(PeerError::Broken(failure)) => retries.wait(&run, table, failure).await?,
             result => return Ok(result?),
         }
     }
@@ -164,7 +167,7 @@ fn sorts_alike(table: &TableSchema) -> bool {
 
 /// Whether any of the first rows is equal on both sides, and the bytes received to know it.
 async fn sample_is_alike(
-    run: Run<'_>,
+    run: RunContext<'_>,
     table: &TableSchema,
     local: &dyn Snapshot,
 ) -> Result<(bool, u64), Failure> {

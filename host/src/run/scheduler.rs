@@ -6,9 +6,9 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 
-use super::load::Loading;
-use super::run::Run;
-use super::{JobError, PreparedTable, verify};
+use super::context::RunContext;
+use super::pull::TablePull;
+use super::{PreparedTable, RunError, verify};
 use crate::bindings::types::{Dialect, Failure, Stored, TableReport};
 use crate::database::Target;
 use crate::resources::RunEvent;
@@ -20,7 +20,10 @@ const MAX_JOBS: usize = 16;
 type Done = (usize, Box<dyn Target>, Result<TableReport, Failure>);
 
 /// Loads all tables, then brings all of them to the state of one snapshot.
-pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableReport>, JobError> {
+pub async fn all(
+    run: RunContext<'_>,
+    tables: &[PreparedTable],
+) -> Result<Vec<TableReport>, RunError> {
     let mut target = run.database.target().await?;
     target.prepare().await?;
     let mut idle = vec![target];
@@ -46,7 +49,7 @@ pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableRepo
         };
         idle.push(target);
         let name = tables.get(number).map_or("", PreparedTable::name);
-        let report = report.map_err(JobError::at(name))?;
+        let report = report.map_err(RunError::at(name))?;
         run.publish(RunEvent::TableDone(report.clone()));
         reports.insert(number, report);
     }
@@ -57,7 +60,7 @@ pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableRepo
     Ok(reports.into_values().collect())
 }
 
-fn jobs(run: Run<'_>) -> usize {
+fn jobs(run: RunContext<'_>) -> usize {
     match run.database.dialect() {
         // Only one connection can write.
         Dialect::Sqlite => 1,
@@ -95,11 +98,11 @@ fn next(
 }
 
 async fn load(
-    run: Run<'_>,
+    run: RunContext<'_>,
     table: &PreparedTable,
     target: &mut dyn Target,
 ) -> Result<TableReport, Failure> {
-    let (mut report, digest) = Loading::new(run, table).all(target).await?;
+    let (mut report, digest) = TablePull::new(run, table).all(target).await?;
     if let Some(digest) = digest {
         let rows = report.created;
         let database = run.database.as_ref();
@@ -116,11 +119,11 @@ async fn load(
 /// fetched from the last one. Rows that are added with new keys cannot be told from others; the report says that there
 /// were several snapshots.
 async fn close_gaps(
-    run: Run<'_>,
+    run: RunContext<'_>,
     tables: &[PreparedTable],
     target: &mut dyn Target,
     reports: &mut BTreeMap<usize, TableReport>,
-) -> Result<(), JobError> {
+) -> Result<(), RunError> {
     let mut snapshots = BTreeSet::new();
     let mut several = false;
     for table in tables {
@@ -139,8 +142,8 @@ async fn close_gaps(
         if !table.is_keyed() {
             continue;
         }
-        let report = Loading::new(run, table).differences(target).await;
-        let report = report.map_err(JobError::at(table.name()))?;
+        let report = TablePull::new(run, table).differences(target).await;
+        let report = report.map_err(RunError::at(table.name()))?;
         reports.insert(number, report);
     }
     Ok(())
