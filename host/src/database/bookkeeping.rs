@@ -347,7 +347,7 @@ impl Bookkeeping {
         if is_only_writer {
             return Evidence::Direct {
                 digest: facts.digest,
-                followed: None,
+                readback: None,
             };
         }
         Evidence::Known(match facts.verification {
@@ -595,7 +595,7 @@ mod tests {
     fn rows_behind_direct_ones_are_not_theirs_alone() {
         let direct = Evidence::Direct {
             digest: Some(block(&[1]).digest()),
-            followed: None,
+            readback: None,
         };
         let mut books = books(0);
         books.arrived(&block(&[1]));

@@ -21,8 +21,8 @@ pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
 pub use model::{
-    CheckedStatement, ChunkCounts, Evidence, Followed, LedgerEntry, LoadMode, Read, Reject,
-    Resolution, StagedConflict, Step, TableWrite, WriteOutcome,
+    CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
+    Resolution, StagedConflict, Step, TableWrite, WriteOutcome, without_computed,
 };
 pub use origin::Origin;
 pub use sql::{quote, value_expression};

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::bindings::transfers::{CopyInstruction, TableComparison, TableInstruction};
-use crate::bindings::types::{Failure, Generation, TableReport, TableSchema};
-use crate::database::{CheckedStatement, Database, DatabaseError};
+use crate::bindings::types::{Failure, TableReport};
+use crate::database::{CheckedStatement, Database, DatabaseError, without_computed};
 use crate::failure::{ErrorCode, failure};
 use crate::resources::Resources;
 use crate::sandbox::ConflictStrategies;
@@ -201,12 +201,4 @@ async fn prepare(
         parents,
         retry_context,
     })
-}
-
-/// The table as its rows arrive: computed columns are never sent.
-fn without_computed(mut table: TableSchema) -> TableSchema {
-    table
-        .columns
-        .retain(|column| column.generation != Generation::Computed);
-    table
 }
