@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::types::Scope;
 use tombolo::database::open;
-use tombolo::owner::Owner;
+use tombolo::host::Host;
+use tombolo::resources::{GrantedDatabase, Owner, Patterns};
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::server::Server;
-use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
+use tombolo::tenant::Tenant;
 
 use crate::support::block_on;
 use crate::support::http::{self, Answer, claim, token};
@@ -40,9 +41,8 @@ impl InProcessShare {
             .await
             .unwrap();
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(Arc::clone(&tenant), address, false)
-            .await
-            .unwrap();
+        let host = Host::new(tenant.sandbox().clone()).with_tenant("local", Arc::clone(&tenant));
+        let server = Server::bind(Arc::new(host), address, false).await.unwrap();
         let owner = tenant.open_owner().await.unwrap();
         let request = ShareRequest {
             direction: Direction::Send,
@@ -53,7 +53,7 @@ impl InProcessShare {
             owner: owner.id().to_owned(),
             expires_in: u64::try_from(expires_in.as_millis()).unwrap(),
         };
-        let session = tenant.create_session(&request).await.unwrap();
+        let session = tenant.engine().create_session(&request).await.unwrap();
         assert_eq!(session.state, SessionState::Pending);
         Self {
             tenant,
@@ -83,7 +83,12 @@ impl InProcessShare {
     }
 
     async fn state(&self) -> SessionState {
-        self.tenant.session(&self.session.code).await.unwrap().state
+        self.tenant
+            .engine()
+            .session(&self.session.code)
+            .await
+            .unwrap()
+            .state
     }
 }
 
@@ -162,21 +167,29 @@ fn a_deleted_session_ends() {
         let code = share.session.code.clone();
         let token = token(&share.claim("a secret").await);
         assert_eq!(share.tables(&token).await.status, 200);
-        let listed = share.tenant.list_sessions().await.unwrap();
+        let listed = share.tenant.engine().list_sessions().await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].claimer.as_deref(), Some("a test"));
 
-        assert!(share.tenant.delete_session(&code).await.unwrap());
+        assert!(share.tenant.engine().delete_session(&code).await.unwrap());
         let ended = share.tables(&token).await;
         assert_eq!(ended.error(), "unauthorized");
         assert_eq!(share.claim("a secret").await.error(), "no-such-code");
         assert_eq!(
-            share.tenant.session(&code).await.unwrap_err().code,
+            share.tenant.engine().session(&code).await.unwrap_err().code,
             "no-such-code"
         );
-        assert!(share.tenant.list_sessions().await.unwrap().is_empty());
         assert!(
-            !share.tenant.delete_session(&code).await.unwrap(),
+            share
+                .tenant
+                .engine()
+                .list_sessions()
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            !share.tenant.engine().delete_session(&code).await.unwrap(),
             "it is already deleted"
         );
     });
