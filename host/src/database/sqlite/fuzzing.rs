@@ -3,10 +3,10 @@
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
 
-use super::decimal;
+use super::codec::decimal;
+use super::codec::storage::{LocalColumn, SqliteValueRef, to_cell, to_storage};
+use super::codec::types::Affinity;
 use super::raw::{RawConnection, RawError};
-use super::storage::{LocalColumn, StoredRef, to_cell, to_storage};
-use super::types::Affinity;
 use crate::bindings::types::{Cell, LogicalType};
 use crate::rows::CellRef;
 
@@ -81,7 +81,7 @@ fn keep(
     connection: &RawConnection<'_>,
     number: usize,
     logical: &LogicalType,
-    value: StoredRef<'_>,
+    value: SqliteValueRef<'_>,
 ) -> Result<Kept, RawError> {
     connection.execute(&format!("INSERT INTO t{number} VALUES (?)"), &[value])?;
     let kept = {

@@ -15,8 +15,8 @@ use libsqlite3_sys as ffi;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::LockedSqliteHandle;
 
+use super::codec::storage::SqliteValueRef;
 use super::error::{interrupted, refused};
-use super::storage::StoredRef;
 use crate::database::DatabaseError;
 
 /// What SQLite refused.
@@ -125,16 +125,24 @@ impl<'c> RawConnection<'c> {
     }
 
     /// Runs a statement without rows; gives the number of rows that it changed itself, without those of triggers.
-    pub(super) fn execute(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<u64, RawError> {
+    pub(super) fn execute(
+        &self,
+        sql: &str,
+        values: &[SqliteValueRef<'_>],
+    ) -> Result<u64, RawError> {
         self.prepare(sql)?.run(values.iter().copied())?;
         Ok(self.changes())
     }
 
     /// The first column of a query's first row, which is an integer.
-    pub(super) fn integer(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<i64, RawError> {
+    pub(super) fn integer(
+        &self,
+        sql: &str,
+        values: &[SqliteValueRef<'_>],
+    ) -> Result<i64, RawError> {
         let mut statement = self.prepare(sql)?;
         match statement.query(values)?.next()?.map(|row| row.get(0)) {
-            Some(Ok(StoredRef::Integer(value))) => Ok(value),
+            Some(Ok(SqliteValueRef::Integer(value))) => Ok(value),
             _ => Err(misuse("the statement gives no integer")),
         }
     }
@@ -189,7 +197,7 @@ impl<'c> Statement<'c> {
     /// Runs the statement to its end with exactly these values for its parameters.
     pub(super) fn run<'v>(
         &mut self,
-        values: impl IntoIterator<Item = StoredRef<'v>>,
+        values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
         let done = self.bind(values).and_then(|()| {
             while self.step()? {}
@@ -202,7 +210,7 @@ impl<'c> Statement<'c> {
     /// Starts the statement with exactly these values for its parameters; what it gives ends with the rows.
     pub(super) fn query<'s>(
         &'s mut self,
-        values: &'s [StoredRef<'s>],
+        values: &'s [SqliteValueRef<'s>],
     ) -> Result<Rows<'s, 'c>, RawError> {
         if let Err(error) = self.bind(values.iter().copied()) {
             self.reset();
@@ -218,7 +226,7 @@ impl<'c> Statement<'c> {
     /// resets before the first of them dies: values of an earlier call are never read, because all are replaced.
     fn bind<'v>(
         &mut self,
-        values: impl IntoIterator<Item = StoredRef<'v>>,
+        values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
         // A statement that somebody forgot halfway takes no values.
         self.reset();
@@ -237,17 +245,17 @@ impl<'c> Statement<'c> {
         }
     }
 
-    fn bind_one(&mut self, index: c_int, value: StoredRef<'_>) -> c_int {
+    fn bind_one(&mut self, index: c_int, value: SqliteValueRef<'_>) -> c_int {
         let statement = self.statement.as_ptr();
         // SAFETY: the statement is prepared and its connection ours; SQLite refuses an index that is out of range. Text
         // and blobs have the length that is given, and SQLite_STATIC lets SQLite read them until other values take
         // their place, which `bind` sees to.
         unsafe {
             match value {
-                StoredRef::Null => ffi::sqlite3_bind_null(statement, index),
-                StoredRef::Integer(value) => ffi::sqlite3_bind_int64(statement, index, value),
-                StoredRef::Real(value) => ffi::sqlite3_bind_double(statement, index, value),
-                StoredRef::Text(text) => ffi::sqlite3_bind_text64(
+                SqliteValueRef::Null => ffi::sqlite3_bind_null(statement, index),
+                SqliteValueRef::Integer(value) => ffi::sqlite3_bind_int64(statement, index, value),
+                SqliteValueRef::Real(value) => ffi::sqlite3_bind_double(statement, index, value),
+                SqliteValueRef::Text(text) => ffi::sqlite3_bind_text64(
                     statement,
                     index,
                     text.as_ptr().cast(),
@@ -255,7 +263,7 @@ impl<'c> Statement<'c> {
                     ffi::SQLITE_STATIC(),
                     ffi::SQLITE_UTF8 as u8,
                 ),
-                StoredRef::Blob(bytes) => ffi::sqlite3_bind_blob64(
+                SqliteValueRef::Blob(bytes) => ffi::sqlite3_bind_blob64(
                     statement,
                     index,
                     bytes.as_ptr().cast(),
@@ -297,7 +305,7 @@ impl Drop for Statement<'_> {
 pub(super) struct Rows<'s, 'c> {
     statement: &'s mut Statement<'c>,
     /// The statement's values, which SQLite reads while it steps.
-    values: PhantomData<&'s [StoredRef<'s>]>,
+    values: PhantomData<&'s [SqliteValueRef<'s>]>,
 }
 
 impl Rows<'_, '_> {
@@ -324,7 +332,7 @@ pub(super) struct Row<'r> {
 
 impl<'r> Row<'r> {
     /// One value in its storage class; the error says why it cannot be had.
-    pub(super) fn get(self, index: usize) -> Result<StoredRef<'r>, &'static str> {
+    pub(super) fn get(self, index: usize) -> Result<SqliteValueRef<'r>, &'static str> {
         const NO_MEMORY: &str = "there is no memory for the value";
         let statement = self.statement.statement.as_ptr();
         let index = c_int::try_from(index).map_err(|_| "there is no such column")?;
@@ -334,16 +342,16 @@ impl<'r> Row<'r> {
         }
         // SAFETY: as before, and the column exists.
         match unsafe { ffi::sqlite3_column_type(statement, index) } {
-            ffi::SQLITE_NULL => Ok(StoredRef::Null),
+            ffi::SQLITE_NULL => Ok(SqliteValueRef::Null),
             ffi::SQLITE_INTEGER => {
                 // SAFETY: as before.
-                Ok(StoredRef::Integer(unsafe {
+                Ok(SqliteValueRef::Integer(unsafe {
                     ffi::sqlite3_column_int64(statement, index)
                 }))
             }
             ffi::SQLITE_FLOAT => {
                 // SAFETY: as before.
-                Ok(StoredRef::Real(unsafe {
+                Ok(SqliteValueRef::Real(unsafe {
                     ffi::sqlite3_column_double(statement, index)
                 }))
             }
@@ -360,7 +368,7 @@ impl<'r> Row<'r> {
                     true => Ok(unsafe { std::str::from_utf8_unchecked(bytes) }),
                     false => std::str::from_utf8(bytes),
                 };
-                text.map(StoredRef::Text)
+                text.map(SqliteValueRef::Text)
                     .map_err(|_| "the text is not valid UTF-8")
             }
             _ => {
@@ -371,7 +379,7 @@ impl<'r> Row<'r> {
                     (slice(blob.cast(), length), length)
                 };
                 let bytes = bytes.or((length == 0).then_some(&[]));
-                bytes.map(StoredRef::Blob).ok_or(NO_MEMORY)
+                bytes.map(SqliteValueRef::Blob).ok_or(NO_MEMORY)
             }
         }
     }

@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
-use super::checks;
-use super::ledger::{self, Ledger, execute};
-use super::load::Load;
-use super::merge::Merge;
-use super::origins;
+use super::catalog::origins;
+use super::catalog::{self, Table};
+use super::codec::encode::RowLayout;
+use super::meta::ledger::{self, Ledger};
+use super::meta::tables::{self, execute};
 use super::raw::{self, RawConnection};
-use super::row_layout::RowLayout;
-use super::schema::{self, Table};
-use super::staging;
+use super::write::foreign_keys;
+use super::write::merge_sql::Merge;
+use super::write::staging;
+use super::write::table_writer::Load;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
     TableLoad, Target,
@@ -77,7 +78,7 @@ impl Target for SqliteTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
         let mut connection = self.connection.lock().await;
         begin(&mut connection).await?;
-        let made = ledger::create(&mut connection).await;
+        let made = tables::create(&mut connection).await;
         end(&mut connection, made).await
     }
 
@@ -103,7 +104,7 @@ impl Target for SqliteTarget {
             .map(|column| column.name.clone())
             .collect();
         let foreign_keys =
-            checks::foreign_keys(&mut connection, &self.database, &local, &arriving, &merge)
+            foreign_keys::foreign_keys(&mut connection, &self.database, &local, &arriving, &merge)
                 .await?;
         drop(connection);
         let layout = RowLayout::new(load.incoming.clone(), &local);
@@ -186,10 +187,10 @@ async fn enter(
         && let Some(statements) = &load.create
     {
         run_all(connection, statements).await?;
-        let made = schema::table(connection, database, name).await?;
+        let made = catalog::table(connection, database, name).await?;
         origins::keep(connection, &made, &load.incoming).await?;
     }
-    let local = schema::table(connection, database, name).await?;
+    let local = catalog::table(connection, database, name).await?;
     let ledger = Ledger::enter(connection, load, &local.schema.table).await?;
     Ok((local, ledger))
 }

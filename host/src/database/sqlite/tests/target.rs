@@ -353,10 +353,12 @@ async fn a_match_looks_keys_up_and_never_scans_the_table() {
     let pair = database.describe("pair").await.unwrap();
     for table in [table, pair] {
         let mut connection = connect(&folder.file("goods.db")).await;
-        let local = super::super::schema::table(&mut connection, "", &table.table)
+        let local = crate::database::sqlite::catalog::table(&mut connection, "", &table.table)
             .await
             .unwrap();
-        let merge = super::super::merge::Merge::new(&table, &local, &newer(&table)).unwrap();
+        let merge =
+            crate::database::sqlite::write::merge_sql::Merge::new(&table, &local, &newer(&table))
+                .unwrap();
         connection
             .execute(AssertSqlSafe(merge.create_staging()))
             .await

@@ -1,13 +1,17 @@
 //! Rows that the table does not take, kept with the reason.
 
-use super::raw::{RawConnection, RawError};
-use super::row_layout::RowLayout;
-use super::storage::StoredRef;
-use crate::database::DatabaseError;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::tables::own_tables;
+use crate::database::sqlite::codec::encode::RowLayout;
+use crate::database::sqlite::codec::storage::SqliteValueRef;
+use crate::database::sqlite::error::refused;
+use crate::database::sqlite::raw::{RawConnection, RawError};
+use crate::database::{DatabaseError, Reject};
 
 /// The rejects of one table in one run.
 #[derive(Debug)]
-pub(super) struct Rejects {
+pub struct Rejects {
     run: String,
     table: String,
     limit: u64,
@@ -23,7 +27,7 @@ pub(super) struct Rejects {
 
 impl Rejects {
     /// `before` rows are rejected already, and at most `limit` may be.
-    pub(super) fn new(run: &str, table: &str, limit: u64, before: u64, retry: bool) -> Self {
+    pub fn new(run: &str, table: &str, limit: u64, before: u64, retry: bool) -> Self {
         Self {
             run: run.to_owned(),
             table: table.to_owned(),
@@ -36,37 +40,40 @@ impl Rejects {
     }
 
     /// Rows rejected in the chunk under way.
-    pub(super) fn in_chunk(&self) -> u64 {
+    pub fn in_chunk(&self) -> u64 {
         self.chunk
     }
 
     /// Of the rows rejected in the chunk under way only the first ones are; the others are undone.
-    pub(super) fn back_to(&mut self, rejected: u64) {
+    pub fn back_to(&mut self, rejected: u64) {
         self.chunk = rejected;
     }
 
     /// Rejects of earlier chunks that the chunk under way removed.
-    pub(super) fn retried(&self) -> u64 {
+    pub fn retried(&self) -> u64 {
         self.retried
     }
 
     /// Whether the rows that arrive are rejects of earlier chunks.
-    pub(super) fn are_retried(&self) -> bool {
+    pub fn are_retried(&self) -> bool {
         self.retry
     }
 
     /// How many more rows may be rejected.
-    pub(super) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.limit
             .saturating_sub((self.before - self.retried) + self.chunk)
     }
 
     /// Begins a chunk, inside of its transaction: rows that arrive again are no rejects any more.
-    pub(super) fn begin(&mut self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+    pub fn begin(&mut self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
         if self.retry {
             let retried = connection.execute(
                 "DELETE FROM main.tombolo_rejects WHERE run = ? AND table_name = ?",
-                &[StoredRef::Text(&self.run), StoredRef::Text(&self.table)],
+                &[
+                    SqliteValueRef::Text(&self.run),
+                    SqliteValueRef::Text(&self.table),
+                ],
             )?;
             self.retried = retried.min(self.before);
         }
@@ -74,7 +81,7 @@ impl Rejects {
     }
 
     /// The chunk under way is committed.
-    pub(super) fn committed(&mut self) {
+    pub fn committed(&mut self) {
         self.before = self.before - self.retried + self.chunk;
         // What is kept from now on is not what arrives.
         self.retry = false;
@@ -82,13 +89,13 @@ impl Rejects {
     }
 
     /// The chunk under way is gone.
-    pub(super) fn rolled_back(&mut self) {
+    pub fn rolled_back(&mut self) {
         self.retried = 0;
         self.chunk = 0;
     }
 
     /// Keeps one row, by its number in the order of arrival; an error if there are too many.
-    pub(super) fn keep(
+    pub fn keep(
         &mut self,
         connection: &RawConnection<'_>,
         layout: &RowLayout,
@@ -108,12 +115,12 @@ impl Rejects {
             "INSERT INTO main.tombolo_rejects (run, table_name, row, key, reason, cells, rejected_at)
              VALUES (?, ?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ'))",
             &[
-                StoredRef::Text(&self.run),
-                StoredRef::Text(&self.table),
-                StoredRef::Integer(number),
-                StoredRef::Text(&key),
-                StoredRef::Text(reason),
-                StoredRef::Blob(cells),
+                SqliteValueRef::Text(&self.run),
+                SqliteValueRef::Text(&self.table),
+                SqliteValueRef::Integer(number),
+                SqliteValueRef::Text(&key),
+                SqliteValueRef::Text(reason),
+                SqliteValueRef::Blob(cells),
             ],
         )?;
         self.chunk += 1;
@@ -122,7 +129,40 @@ impl Rejects {
 }
 
 /// Why SQLite did not take a row; none where the row is not to blame, or where the whole transaction is lost with it.
-pub(super) fn fault_of_row(connection: &RawConnection<'_>, error: &RawError) -> Option<String> {
+pub fn fault_of_row(connection: &RawConnection<'_>, error: &RawError) -> Option<String> {
     (error.is_about_values() && connection.in_transaction())
         .then(|| DatabaseError::from(error.clone()).to_string())
+}
+
+/// Rejected rows, oldest first.
+pub async fn list(
+    connection: &mut SqliteConnection,
+    limit: u32,
+) -> Result<Vec<Reject>, DatabaseError> {
+    let own = own_tables(connection).await?;
+    if !own.iter().any(|table| table == "tombolo_rejects") {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "SELECT run, table_name, row, key, reason, cells FROM main.tombolo_rejects
+         ORDER BY rejected_at, run, table_name, row LIMIT ?",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await
+    .map_err(|error| refused(&error))?;
+    rows.iter()
+        .map(|row| {
+            let number: i64 = row.try_get(2)?;
+            Ok(Reject {
+                run: row.try_get(0)?,
+                table: row.try_get(1)?,
+                row: u64::try_from(number).unwrap_or_default(),
+                key: row.try_get(3)?,
+                reason: row.try_get(4)?,
+                cells: row.try_get(5)?,
+            })
+        })
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(|error| refused(&error))
 }

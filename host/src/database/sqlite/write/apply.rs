@@ -2,11 +2,11 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::load::{Load, position};
-use super::raw::{RawConnection, Row, Statement};
-use super::rejects::fault_of_row;
 use super::staging;
-use super::storage::StoredRef;
+use super::table_writer::{Load, position};
+use crate::database::sqlite::codec::storage::SqliteValueRef;
+use crate::database::sqlite::meta::rejects::fault_of_row;
+use crate::database::sqlite::raw::{RawConnection, Row, Statement};
 use crate::database::{ChunkCounts, DatabaseError};
 
 /// Staged rows that one statement writes. A row that SQLite refuses is looked for among so many.
@@ -14,10 +14,7 @@ const RANGE: i64 = 10_000;
 
 impl Load {
     /// Takes the staged rows into the table, inside of the chunk's transaction.
-    pub(super) fn apply(
-        &mut self,
-        connection: &RawConnection<'_>,
-    ) -> Result<ChunkCounts, DatabaseError> {
+    pub fn apply(&mut self, connection: &RawConnection<'_>) -> Result<ChunkCounts, DatabaseError> {
         if self.merge.has_key() && self.chunk.may_repeat() {
             let sql = self.merge.repeated();
             self.reject_found(connection, &sql, "its key arrived before in the same chunk")?;
@@ -83,7 +80,7 @@ impl Load {
     }
 
     /// The numbers of staged rows that a query finds.
-    pub(super) fn find(
+    pub fn find(
         &self,
         connection: &RawConnection<'_>,
         sql: &str,
@@ -91,19 +88,19 @@ impl Load {
         let mut numbers = Vec::new();
         let mut select = connection.prepare(sql)?;
         // One more than may be, to notice.
-        let limit = [StoredRef::Integer(position(
+        let limit = [SqliteValueRef::Integer(position(
             self.rejects.left().saturating_add(1),
         ))];
         let mut rows = select.query(&limit)?;
         while let Some(row) = rows.next()? {
-            if let Ok(StoredRef::Integer(number)) = row.get(0) {
+            if let Ok(SqliteValueRef::Integer(number)) = row.get(0) {
                 numbers.push(number);
             }
         }
         Ok(numbers)
     }
 
-    pub(super) fn reject_staged(
+    pub fn reject_staged(
         &mut self,
         connection: &RawConnection<'_>,
         number: i64,
@@ -144,7 +141,10 @@ impl Load {
     ) -> Result<u64, DatabaseError> {
         // A statement undoes itself, but not what a trigger's RAISE(FAIL) leaves.
         connection.execute("SAVEPOINT tombolo_range", &[])?;
-        let range = [StoredRef::Integer(first), StoredRef::Integer(last)];
+        let range = [
+            SqliteValueRef::Integer(first),
+            SqliteValueRef::Integer(last),
+        ];
         let Err(error) = statement.run(range) else {
             let changed = connection.changes();
             connection.execute("RELEASE tombolo_range", &[])?;
@@ -239,7 +239,7 @@ impl Load {
                 self.merge.table()
             ),
             names.len(),
-            &[StoredRef::Integer(last_rowid)],
+            &[SqliteValueRef::Integer(last_rowid)],
         )?;
         Ok(match staged == there && there.0 == created {
             true => 0,
@@ -259,9 +259,9 @@ fn other_images(
     let mut rows = select.query(&[])?;
     let mut others = 0;
     while let Some(row) = rows.next()? {
-        let same = row.get(0) == Ok(StoredRef::Integer(1))
+        let same = row.get(0) == Ok(SqliteValueRef::Integer(1))
             && (1..=width).all(|index| match (row.get(index), row.get(index + width)) {
-                (Ok(StoredRef::Real(one)), Ok(StoredRef::Real(other))) => {
+                (Ok(SqliteValueRef::Real(one)), Ok(SqliteValueRef::Real(other))) => {
                     one.to_bits() == other.to_bits()
                 }
                 (Ok(one), Ok(other)) => one == other,
@@ -285,7 +285,7 @@ fn images(
     connection: &RawConnection<'_>,
     sql: &str,
     width: usize,
-    values: &[StoredRef<'_>],
+    values: &[SqliteValueRef<'_>],
 ) -> Result<(u64, u128), DatabaseError> {
     let mut select = connection.prepare(sql)?;
     let mut rows = select.query(values)?;
@@ -306,20 +306,20 @@ fn add_value(image: &mut Vec<u8>, row: Row<'_>, index: usize) {
     let (class, length) = (image.len(), image.len() + 1);
     image.extend_from_slice(&[0; 9]);
     let tag = match row.get(index) {
-        Ok(StoredRef::Null) => 0,
-        Ok(StoredRef::Integer(value)) => {
+        Ok(SqliteValueRef::Null) => 0,
+        Ok(SqliteValueRef::Integer(value)) => {
             image.extend_from_slice(&value.to_be_bytes());
             1
         }
-        Ok(StoredRef::Real(value)) => {
+        Ok(SqliteValueRef::Real(value)) => {
             image.extend_from_slice(&value.to_bits().to_be_bytes());
             2
         }
-        Ok(StoredRef::Text(text)) => {
+        Ok(SqliteValueRef::Text(text)) => {
             image.extend_from_slice(text.as_bytes());
             3
         }
-        Ok(StoredRef::Blob(bytes)) => {
+        Ok(SqliteValueRef::Blob(bytes)) => {
             image.extend_from_slice(bytes);
             4
         }

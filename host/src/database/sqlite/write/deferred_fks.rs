@@ -4,19 +4,19 @@
 //! A staged parent may have been rejected, a parent may have been changed, or a trigger may have had a say. SQLite does not
 //! tell which row it was, but keeps the transaction open.
 
-use super::checks::ForeignKeyCheck;
-use super::ledger::RowsSoFar;
-use super::load::Load;
-use super::raw::{RawConnection, RawError};
+use super::foreign_keys::ForeignKeyCheck;
+use super::table_writer::Load;
 use crate::database::DatabaseError;
+use crate::database::sqlite::meta::ledger::RowsSoFar;
+use crate::database::sqlite::raw::{RawConnection, RawError};
 
 /// Foreign keys that can be broken by a chunk that is written.
 #[derive(Debug, Default)]
-pub(super) struct Deferred {
+pub struct Deferred {
     /// Staged rows whose row in the table refers to nothing.
-    pub(super) children: Vec<ForeignKeyCheck>,
+    pub children: Vec<ForeignKeyCheck>,
     /// Staged rows that, before they are written, would take away what others refer to.
-    pub(super) parents: Vec<ForeignKeyCheck>,
+    pub parents: Vec<ForeignKeyCheck>,
 }
 
 impl Deferred {
@@ -27,7 +27,7 @@ impl Deferred {
 
 /// What is known of a chunk that is staged and not yet applied.
 #[derive(Debug)]
-pub(super) struct Staged {
+pub struct Staged {
     held: u64,
     skipped: u64,
     rejected: u64,
@@ -36,7 +36,7 @@ pub(super) struct Staged {
 
 impl Load {
     /// Remembers the chunk as it is staged, to come back to.
-    pub(super) fn remember(&self, connection: &RawConnection<'_>) -> Result<Staged, DatabaseError> {
+    pub fn remember(&self, connection: &RawConnection<'_>) -> Result<Staged, DatabaseError> {
         if self.can_go_back() {
             connection.execute("SAVEPOINT tombolo_staged", &[])?;
         }
@@ -49,7 +49,7 @@ impl Load {
     }
 
     /// The chunk is applied; what follows can be undone alone.
-    pub(super) fn applied(&self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+    pub fn applied(&self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
         if self.can_go_back() {
             connection.execute("SAVEPOINT tombolo_applied", &[])?;
         }
@@ -58,7 +58,7 @@ impl Load {
 
     /// Goes back to the chunk as it was staged and rejects the rows for which it could not be committed; the error where
     /// no such row is found.
-    pub(super) fn reject_unresolved(
+    pub fn reject_unresolved(
         &mut self,
         connection: &RawConnection<'_>,
         staged: &Staged,

@@ -1,29 +1,29 @@
 //! The rows of one table into it, chunk by chunk, each chunk one transaction with its step in the ledger.
 
-use super::checks::{ForeignKeyCheck, ForeignKeys};
-use super::deferred::Deferred;
-use super::ledger::Ledger;
-use super::merge::Merge;
-use super::raw::RawConnection;
-use super::rejects::{Rejects, fault_of_row};
-use super::row_layout::RowLayout;
+use super::deferred_fks::Deferred;
+use super::foreign_keys::{ForeignKeyCheck, ForeignKeys};
+use super::merge_sql::Merge;
 use super::staging;
-use super::storage::{Stored, StoredRef};
+use crate::database::sqlite::codec::encode::RowLayout;
+use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
+use crate::database::sqlite::meta::ledger::Ledger;
+use crate::database::sqlite::meta::rejects::{Rejects, fault_of_row};
+use crate::database::sqlite::raw::RawConnection;
 use crate::database::{ChunkCounts, DatabaseError, Decision, Loaded, StagedConflict, TableLoad};
 use crate::rows::{RowBlock, RowRef};
 
 /// The table under way.
-pub(super) struct Load {
-    pub(super) layout: RowLayout,
-    pub(super) merge: Merge,
-    pub(super) foreign_keys: Vec<ForeignKeyCheck>,
-    pub(super) deferred: Deferred,
-    pub(super) triggers: Vec<String>,
-    pub(super) rejects: Rejects,
-    pub(super) ledger: Ledger,
-    pub(super) chunk: Chunk,
+pub struct Load {
+    pub layout: RowLayout,
+    pub merge: Merge,
+    pub foreign_keys: Vec<ForeignKeyCheck>,
+    pub deferred: Deferred,
+    pub triggers: Vec<String>,
+    pub rejects: Rejects,
+    pub ledger: Ledger,
+    pub chunk: Chunk,
     /// Whether rows go into the table as they come.
-    pub(super) direct: bool,
+    pub direct: bool,
     /// Whether nobody else put rows into the table.
     alone: bool,
     /// Whether a chunk's transaction is open.
@@ -32,14 +32,14 @@ pub(super) struct Load {
 
 /// The rows of the chunk under way.
 #[derive(Debug)]
-pub(super) struct Chunk {
+pub struct Chunk {
     /// The number of the last row before it, and of the last row that arrived: both from the run's first row on.
-    pub(super) before: u64,
-    pub(super) arrived: u64,
+    pub before: u64,
+    pub arrived: u64,
     /// Rows that are in the staging, or directly in the table.
-    pub(super) held: u64,
+    pub held: u64,
     /// Rows that stay as they are here.
-    pub(super) skipped: u64,
+    pub skipped: u64,
     /// The last row that was shown as a conflict.
     shown: u64,
     last_key: Option<Vec<u8>>,
@@ -61,14 +61,14 @@ impl Chunk {
     }
 
     /// Whether a key may have arrived twice.
-    pub(super) fn may_repeat(&self) -> bool {
+    pub fn may_repeat(&self) -> bool {
         self.ascending.is_none()
     }
 }
 
 impl Load {
     /// Begins or goes on with a table whose ledger row is there.
-    pub(super) fn begin(
+    pub fn begin(
         connection: &RawConnection<'_>,
         load: &TableLoad,
         ledger: Ledger,
@@ -108,7 +108,7 @@ impl Load {
     }
 
     /// Adds a block to the chunk under way, and begins it with the first.
-    pub(super) fn stage(
+    pub fn stage(
         &mut self,
         connection: &RawConnection<'_>,
         block: &RowBlock,
@@ -143,12 +143,12 @@ impl Load {
                     continue;
                 }
             };
-            let stored = values.iter().map(Stored::borrow);
+            let stored = values.iter().map(SqliteValue::borrow);
             if !self.direct {
-                let number = StoredRef::Integer(position(self.chunk.arrived));
+                let number = SqliteValueRef::Integer(position(self.chunk.arrived));
                 let cells = match exact {
-                    true => StoredRef::Null,
-                    false => StoredRef::Blob(row.bytes()),
+                    true => SqliteValueRef::Null,
+                    false => SqliteValueRef::Blob(row.bytes()),
                 };
                 insert.run([number, cells].into_iter().chain(stored))?;
                 self.note_key(&values);
@@ -189,20 +189,20 @@ impl Load {
         Ok(())
     }
 
-    fn note_key(&mut self, values: &[Stored<'_>]) {
+    fn note_key(&mut self, values: &[SqliteValue<'_>]) {
         let mut key = self.merge.key_positions();
         let key = match (key.next(), key.next()) {
             (Some(index), None) => values.get(index),
             _ => None,
         };
         self.chunk.ascending = match (self.chunk.ascending, key) {
-            (Some(last), Some(Stored::Integer(key))) if *key > last => Some(*key),
+            (Some(last), Some(SqliteValue::Integer(key))) if *key > last => Some(*key),
             _ => None,
         };
     }
 
     /// The next page of staged rows that exist with another image.
-    pub(super) fn conflicts(
+    pub fn conflicts(
         &mut self,
         connection: &RawConnection<'_>,
         limit: u32,
@@ -219,7 +219,7 @@ impl Load {
     }
 
     /// Settles staged rows singly.
-    pub(super) fn resolve(
+    pub fn resolve(
         &mut self,
         connection: &RawConnection<'_>,
         decisions: &[(u64, Decision)],
@@ -235,7 +235,7 @@ impl Load {
     }
 
     /// Takes the chunk into the table and commits it.
-    pub(super) fn commit_chunk(
+    pub fn commit_chunk(
         &mut self,
         connection: &RawConnection<'_>,
     ) -> Result<ChunkCounts, DatabaseError> {
@@ -279,7 +279,7 @@ impl Load {
     }
 
     /// Forgets the chunk under way, whose transaction is no more.
-    pub(super) fn forget_chunk(&mut self) {
+    pub fn forget_chunk(&mut self) {
         self.ledger.rolled_back();
         self.rejects.rolled_back();
         self.open = false;
@@ -287,16 +287,16 @@ impl Load {
     }
 
     /// Whether a chunk is under way.
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.open
     }
 
     /// What is known of the table.
-    pub(super) fn loaded(&self) -> Loaded {
+    pub fn loaded(&self) -> Loaded {
         self.ledger.loaded(&self.triggers, self.alone)
     }
 
-    pub(super) fn unsuitable(&self, reason: &str) -> DatabaseError {
+    pub fn unsuitable(&self, reason: &str) -> DatabaseError {
         staging::unsuitable(&self.layout, reason)
     }
 
@@ -308,7 +308,7 @@ impl Load {
 }
 
 /// No run has 2^63 rows.
-pub(super) fn position(row: u64) -> i64 {
+pub fn position(row: u64) -> i64 {
     i64::try_from(row).unwrap_or(i64::MAX)
 }
 
@@ -316,11 +316,11 @@ fn triggers(connection: &RawConnection<'_>, table: &str) -> Result<Vec<String>, 
     let mut select = connection.prepare(
         "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name",
     )?;
-    let table = [StoredRef::Text(table)];
+    let table = [SqliteValueRef::Text(table)];
     let mut rows = select.query(&table)?;
     let mut names = Vec::new();
     while let Some(row) = rows.next()? {
-        if let Ok(StoredRef::Text(name)) = row.get(0) {
+        if let Ok(SqliteValueRef::Text(name)) = row.get(0) {
             names.push(name.to_owned());
         }
     }

@@ -3,52 +3,16 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-use super::error::refused;
-use super::raw::RawConnection;
-use super::storage::StoredRef;
+use super::tables::NOW;
 use crate::bindings::types::Stored;
+use crate::database::sqlite::codec::storage::SqliteValueRef;
+use crate::database::sqlite::error::refused;
+use crate::database::sqlite::raw::RawConnection;
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
 use crate::rows::RowBlock;
 
-/// Times are ISO 8601 in UTC.
-const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ')";
-
-/// All of Tombolo's own tables, with what makes them.
-pub(super) const OWN_TABLES: [(&str, &str); 3] = [
-    (
-        "tombolo_ledger",
-        "CREATE TABLE IF NOT EXISTS main.tombolo_ledger (
-            run TEXT NOT NULL, table_name TEXT NOT NULL, next_seq INTEGER NOT NULL DEFAULT 0, last_key BLOB,
-            created INTEGER NOT NULL DEFAULT 0, updated INTEGER NOT NULL DEFAULT 0, same INTEGER NOT NULL DEFAULT 0,
-            skipped INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
-            digest BLOB NOT NULL, unread INTEGER NOT NULL DEFAULT FALSE, altered INTEGER NOT NULL DEFAULT FALSE, snapshot TEXT, snapshots INTEGER NOT NULL DEFAULT 0,
-            made INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT FALSE, description TEXT NOT NULL, updated_at TEXT NOT NULL,
-            PRIMARY KEY (run, table_name))",
-    ),
-    (
-        "tombolo_rejects",
-        "CREATE TABLE IF NOT EXISTS main.tombolo_rejects (
-            run TEXT NOT NULL, table_name TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL,
-            cells BLOB NOT NULL, rejected_at TEXT NOT NULL, PRIMARY KEY (run, table_name, row))",
-    ),
-    (
-        "tombolo_columns",
-        "CREATE TABLE IF NOT EXISTS main.tombolo_columns (
-            table_name TEXT NOT NULL, column_name TEXT NOT NULL, origin TEXT NOT NULL, numbered INTEGER NOT NULL,
-            PRIMARY KEY (table_name, column_name))",
-    ),
-];
-
-/// Makes all of Tombolo's own tables that are missing.
-pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
-    for (_, statement) in OWN_TABLES {
-        execute(connection, statement.to_owned()).await?;
-    }
-    Ok(())
-}
-
 /// How far a run is with a table.
-pub(super) async fn entry(
+pub async fn entry(
     connection: &mut SqliteConnection,
     run: &str,
     table: &str,
@@ -57,7 +21,7 @@ pub(super) async fn entry(
 }
 
 /// Keeps that a complete table holds what went directly into it.
-pub(super) async fn read_back(
+pub async fn read_back(
     connection: &mut SqliteConnection,
     run: &str,
     table: &str,
@@ -82,7 +46,7 @@ struct LedgerRow {
 
 /// What is known of the rows that were taken in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct RowsSoFar {
+pub struct RowsSoFar {
     /// The sum of their digests; none when the table would give back others.
     digest: Option<u128>,
     /// Whether some went directly into the table, and were not looked at there.
@@ -143,7 +107,7 @@ fn read(row: &SqliteRow) -> Result<LedgerRow, sqlx::Error> {
 
 /// One table of one run.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub struct Ledger {
     run: String,
     table: String,
     next_seq: i64,
@@ -162,7 +126,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Finds the row or makes it, inside of a transaction.
-    pub(super) async fn enter(
+    pub async fn enter(
         connection: &mut SqliteConnection,
         load: &TableLoad,
         table: &str,
@@ -197,33 +161,33 @@ impl Ledger {
     }
 
     /// The rows that are staged from now on come from this snapshot.
-    pub(super) fn read_from(&mut self, snapshot: &str) {
+    pub fn read_from(&mut self, snapshot: &str) {
         let another = self.snapshot.as_deref() != Some(snapshot);
         self.new_snapshot = another.then(|| snapshot.to_owned());
     }
 
     /// The table's name.
-    pub(super) fn table(&self) -> &str {
+    pub fn table(&self) -> &str {
         &self.table
     }
 
     /// The run's id.
-    pub(super) fn run(&self) -> &str {
+    pub fn run(&self) -> &str {
         &self.run
     }
 
     /// What became of the committed rows.
-    pub(super) fn counts(&self) -> ChunkCounts {
+    pub fn counts(&self) -> ChunkCounts {
         self.counts
     }
 
     /// Whether only this run put rows into the table, which it made and has not completed.
-    pub(super) fn is_filling(&self) -> bool {
+    pub fn is_filling(&self) -> bool {
         self.made && !self.done
     }
 
     /// Notes that a block arrived.
-    pub(super) fn arrived(&mut self, block: &RowBlock) {
+    pub fn arrived(&mut self, block: &RowBlock) {
         self.new_rows.digest = self
             .new_rows
             .digest
@@ -231,28 +195,28 @@ impl Ledger {
     }
 
     /// Notes that a row of those does not go into the table.
-    pub(super) fn rejected(&mut self, digest: u128) {
+    pub fn rejected(&mut self, digest: u128) {
         self.new_rows.digest = self.new_rows.digest.map(|sum| sum.wrapping_sub(digest));
     }
 
     /// Notes that the table will give back other cells, although they are worth the same.
-    pub(super) fn inexact(&mut self) {
+    pub fn inexact(&mut self) {
         self.new_rows.digest = None;
     }
 
     /// Notes that rows are not looked at after they were written.
-    pub(super) fn unread(&mut self) {
+    pub fn unread(&mut self) {
         self.new_rows.unread = true;
     }
 
     /// Notes that triggers made something else of some rows.
-    pub(super) fn altered(&mut self) {
+    pub fn altered(&mut self) {
         self.new_rows.altered = true;
     }
 
     /// Counts a chunk, inside of its transaction, unless somebody else did; `retried` rows of earlier chunks are no
     /// rejects any more. [`Self::committed`] follows its commit.
-    pub(super) fn advance(
+    pub fn advance(
         &self,
         connection: &RawConnection<'_>,
         counts: ChunkCounts,
@@ -260,8 +224,8 @@ impl Ledger {
         last_key: Option<&[u8]>,
     ) -> Result<(), DatabaseError> {
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let number = |number: u64| StoredRef::Integer(count(number));
-        let flag = |flag: bool| StoredRef::Integer(flag.into());
+        let number = |number: u64| SqliteValueRef::Integer(count(number));
+        let flag = |flag: bool| SqliteValueRef::Integer(flag.into());
         let digest = self.new_rows.digest.map(u128::to_be_bytes);
         let advanced = connection.execute(
             &format!(
@@ -271,20 +235,20 @@ impl Ledger {
                  WHERE run = ? AND table_name = ? AND next_seq = ?"
             ),
             &[
-                last_key.map_or(StoredRef::Null, StoredRef::Blob),
+                last_key.map_or(SqliteValueRef::Null, SqliteValueRef::Blob),
                 number(counts.created),
                 number(counts.updated),
                 number(counts.same),
                 number(counts.skipped),
-                StoredRef::Integer(count(counts.failed) - count(retried)),
-                StoredRef::Blob(digest.as_ref().map_or(&[], |digest| digest)),
+                SqliteValueRef::Integer(count(counts.failed) - count(retried)),
+                SqliteValueRef::Blob(digest.as_ref().map_or(&[], |digest| digest)),
                 flag(self.new_rows.unread),
                 flag(self.new_rows.altered),
-                self.new_snapshot.as_deref().map_or(StoredRef::Null, StoredRef::Text),
+                self.new_snapshot.as_deref().map_or(SqliteValueRef::Null, SqliteValueRef::Text),
                 flag(self.new_snapshot.is_some()),
-                StoredRef::Text(&self.run),
-                StoredRef::Text(&self.table),
-                StoredRef::Integer(self.next_seq),
+                SqliteValueRef::Text(&self.run),
+                SqliteValueRef::Text(&self.table),
+                SqliteValueRef::Integer(self.next_seq),
             ],
         )?;
         match advanced {
@@ -294,7 +258,7 @@ impl Ledger {
     }
 
     /// The chunk that was counted is committed.
-    pub(super) fn committed(&mut self, counts: ChunkCounts, retried: u64) {
+    pub fn committed(&mut self, counts: ChunkCounts, retried: u64) {
         self.next_seq += 1;
         self.counts += counts;
         self.counts.failed = self.counts.failed.saturating_sub(retried);
@@ -306,25 +270,22 @@ impl Ledger {
     }
 
     /// What is known of the rows, those of the chunk under way included.
-    pub(super) fn new_rows(&self) -> RowsSoFar {
+    pub fn new_rows(&self) -> RowsSoFar {
         self.new_rows
     }
 
     /// What became known since is undone.
-    pub(super) fn back_to(&mut self, rows: RowsSoFar) {
+    pub fn back_to(&mut self, rows: RowsSoFar) {
         self.new_rows = rows;
     }
 
     /// The chunk is gone.
-    pub(super) fn rolled_back(&mut self) {
+    pub fn rolled_back(&mut self) {
         self.new_rows = self.rows;
     }
 
     /// Marks the table as complete, unless somebody else has the run.
-    pub(super) async fn finish(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), DatabaseError> {
+    pub async fn finish(&self, connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
         let finished = sqlx::query(AssertSqlSafe(format!(
             "UPDATE main.tombolo_ledger SET done = TRUE, updated_at = {NOW}
              WHERE run = ? AND table_name = ? AND next_seq = ?"
@@ -342,7 +303,7 @@ impl Ledger {
     }
 
     /// What is known of the complete table, which has these triggers; `alone`: nobody else put rows into it.
-    pub(super) fn loaded(&self, triggers: &[String], alone: bool) -> Loaded {
+    pub fn loaded(&self, triggers: &[String], alone: bool) -> Loaded {
         let counts = self.counts;
         let only_created = counts.updated + counts.same + counts.skipped == 0;
         let digest = self.rows.digest.filter(|_| {
@@ -366,18 +327,6 @@ impl Ledger {
             changed: Vec::new(),
         }
     }
-}
-
-/// Runs statements without parameters.
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    sql: String,
-) -> Result<(), DatabaseError> {
-    sqlx::query(AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    Ok(())
 }
 
 fn taken(table: &str) -> DatabaseError {

@@ -1,10 +1,10 @@
 //! Rows on their way into a table: converted, numbered and kept in a temporary table.
 
-use super::merge::Merge;
-use super::raw::{RawConnection, Row};
-use super::row_layout::RowLayout;
-use super::storage::{Stored, StoredRef};
+use super::merge_sql::Merge;
 use crate::bindings::types::Cell;
+use crate::database::sqlite::codec::encode::RowLayout;
+use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
+use crate::database::sqlite::raw::{RawConnection, Row};
 use crate::database::{DatabaseError, Decision, StagedConflict};
 use crate::rows::{CellRef, RowBlock};
 
@@ -12,46 +12,46 @@ use crate::rows::{CellRef, RowBlock};
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Makes the empty staging of a table.
-pub(super) fn create(connection: &RawConnection<'_>, merge: &Merge) -> Result<(), DatabaseError> {
+pub fn create(connection: &RawConnection<'_>, merge: &Merge) -> Result<(), DatabaseError> {
     remove(connection)?;
     connection.execute(&merge.create_staging(), &[])?;
     Ok(())
 }
 
 /// Removes the staging, if there is one.
-pub(super) fn remove(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+pub fn remove(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
     connection.execute("DROP TABLE IF EXISTS temp.tombolo_staging", &[])?;
     Ok(())
 }
 
 /// Empties the staging.
-pub(super) fn clear(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+pub fn clear(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
     connection.execute("DELETE FROM temp.tombolo_staging", &[])?;
     Ok(())
 }
 
 /// Takes one row out; false if it is not staged.
-pub(super) fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, DatabaseError> {
+pub fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, DatabaseError> {
     let taken = connection.execute(
         "DELETE FROM temp.tombolo_staging WHERE row = ?",
-        &[StoredRef::Integer(number)],
+        &[SqliteValueRef::Integer(number)],
     )?;
     Ok(taken == 1)
 }
 
 /// The canonical cells of a staged row, as one encoded row.
-pub(super) fn encoded(
+pub fn encoded(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
     number: i64,
 ) -> Result<Vec<u8>, DatabaseError> {
     let mut select = connection.prepare("SELECT * FROM temp.tombolo_staging WHERE row = ?")?;
-    let values = [StoredRef::Integer(number)];
+    let values = [SqliteValueRef::Integer(number)];
     let mut rows = select.query(&values)?;
     let row = rows
         .next()?
         .ok_or_else(|| unsuitable(layout, "a row was decided that is not staged"))?;
-    if let Ok(StoredRef::Blob(cells)) = row.get(1) {
+    if let Ok(SqliteValueRef::Blob(cells)) = row.get(1) {
         return Ok(cells.to_vec());
     }
     let cells = layout
@@ -61,7 +61,7 @@ pub(super) fn encoded(
 }
 
 /// Staged rows behind a position that exist with another image.
-pub(super) fn conflicts(
+pub fn conflicts(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
     merge: &Merge,
@@ -69,14 +69,17 @@ pub(super) fn conflicts(
     limit: u32,
 ) -> Result<Vec<StagedConflict>, DatabaseError> {
     let mut statement = connection.prepare(&merge.conflicts())?;
-    let values = [StoredRef::Integer(after), StoredRef::Integer(limit.into())];
+    let values = [
+        SqliteValueRef::Integer(after),
+        SqliteValueRef::Integer(limit.into()),
+    ];
     let mut rows = statement.query(&values)?;
     let mut conflicts = Vec::new();
     let mut size = 0;
     while size < PAGE_BYTES
         && let Some(row) = rows.next()?
     {
-        let Ok(StoredRef::Integer(number)) = row.get(0) else {
+        let Ok(SqliteValueRef::Integer(number)) = row.get(0) else {
             break;
         };
         let read = |row: Row<'_>, first| {
@@ -85,7 +88,7 @@ pub(super) fn conflicts(
                 .map_err(|reason| unsuitable(layout, &format!("row {number}, {reason}")))
         };
         let incoming = match row.get(1) {
-            Ok(StoredRef::Blob(cells)) => RowBlock::parse_row(cells).unwrap_or_default(),
+            Ok(SqliteValueRef::Blob(cells)) => RowBlock::parse_row(cells).unwrap_or_default(),
             _ => read(row, 2)?,
         };
         let local = read(row, 2 + layout.width())?;
@@ -108,7 +111,7 @@ fn cell_size(cell: &Cell) -> usize {
 }
 
 /// Settles one staged row; true if it stays in the staging.
-pub(super) fn resolve(
+pub fn resolve(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
     merge: &Merge,
@@ -141,9 +144,9 @@ pub(super) fn resolve(
                     unsuitable(layout, &format!("a row that is to be written: {reason}"))
                 })?;
             let encoded = RowBlock::encode_row(cells);
-            let mut parameters = vec![StoredRef::Blob(&encoded)];
-            parameters.extend(values.iter().map(Stored::borrow));
-            parameters.push(StoredRef::Integer(number));
+            let mut parameters = vec![SqliteValueRef::Blob(&encoded)];
+            parameters.extend(values.iter().map(SqliteValue::borrow));
+            parameters.push(SqliteValueRef::Integer(number));
             match connection.execute(&merge.restage(), &parameters)? {
                 1 => Ok(true),
                 _ => Err(twice()),
@@ -152,7 +155,7 @@ pub(super) fn resolve(
     }
 }
 
-pub(super) fn unsuitable(layout: &RowLayout, reason: &str) -> DatabaseError {
+pub fn unsuitable(layout: &RowLayout, reason: &str) -> DatabaseError {
     DatabaseError::Unsuitable {
         table: layout.table().to_owned(),
         reason: reason.to_owned(),

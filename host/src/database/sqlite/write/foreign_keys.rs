@@ -2,31 +2,31 @@
 
 use sqlx::SqliteConnection;
 
-use super::deferred::Deferred;
-use super::merge::Merge;
-use super::schema::{self, Table};
+use super::deferred_fks::Deferred;
+use super::merge_sql::Merge;
+use crate::database::sqlite::catalog::{self, Table, constraints};
 use crate::database::{DatabaseError, quote};
 
 /// A foreign key whose columns arrive.
 #[derive(Debug)]
-pub(super) struct ForeignKeyCheck {
+pub struct ForeignKeyCheck {
     /// Why a row that fails is rejected.
-    pub(super) reason: String,
+    pub reason: String,
     /// The query for such rows, at most so many.
-    pub(super) sql: String,
+    pub sql: String,
 }
 
 /// The checks of one table's foreign keys, and of those that refer to it.
 #[derive(Debug, Default)]
-pub(super) struct ForeignKeys {
+pub struct ForeignKeys {
     /// Of rows that are staged.
-    pub(super) staged: Vec<ForeignKeyCheck>,
+    pub staged: Vec<ForeignKeyCheck>,
     /// Of rows for which the chunk could not be committed.
-    pub(super) deferred: Deferred,
+    pub deferred: Deferred,
 }
 
 /// The foreign keys of a table that can be checked.
-pub(super) async fn foreign_keys(
+pub async fn foreign_keys(
     connection: &mut SqliteConnection,
     database: &str,
     local: &Table,
@@ -39,7 +39,7 @@ pub(super) async fn foreign_keys(
         let own = parent.eq_ignore_ascii_case(&local.schema.table);
         let mut referenced = key.referenced_columns.clone();
         if referenced.is_empty() {
-            referenced = match schema::table(connection, database, parent).await {
+            referenced = match catalog::table(connection, database, parent).await {
                 Ok(parent) => parent.schema.primary_key,
                 // SQLite itself says what is wrong with such a parent.
                 Err(DatabaseError::NotFound { .. } | DatabaseError::View { .. }) => continue,
@@ -90,7 +90,7 @@ async fn referring(
     merge: &Merge,
 ) -> Result<Vec<ForeignKeyCheck>, DatabaseError> {
     let mut checks = Vec::new();
-    for (child, key) in schema::referring(connection, &local.schema.table).await? {
+    for (child, key) in constraints::referring(connection, &local.schema.table).await? {
         let mut referenced = key.referenced_columns;
         if referenced.is_empty() {
             referenced.clone_from(&local.schema.primary_key);
