@@ -45,10 +45,10 @@ pub mod egress;
 pub mod failure;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
-pub mod job;
 pub mod owner;
 pub mod refusal;
 pub mod rows;
+pub mod run;
 pub mod run_events;
 pub mod sandbox;
 pub mod server;

@@ -20,8 +20,8 @@ use crate::bindings::types::{Error, Failure, TableReport};
 use crate::capability::Capabilities;
 use crate::egress::Egress;
 use crate::failure::{ErrorCode, failure};
-use crate::job::{self, JobError};
 use crate::owner::{self, Owner};
+use crate::run::{self, RunError};
 use crate::run_events::{RunEvent, RunEvents};
 use crate::sandbox::{ConflictStrategies, EngineComponent, Sandbox, SchemaDdl, SessionRules};
 use crate::snapshots::Snapshots;
@@ -123,7 +123,7 @@ impl Tenant {
     pub(crate) fn start_pull(&self, instruction: CopyInstruction) -> Result<String, Error> {
         self.start_job(instruction, |tenant, instruction, cancelled| async move {
             let run = instruction.run.clone();
-            let reports = job::pull(&tenant, instruction, cancelled).await?;
+            let reports = run::pull(&tenant, instruction, cancelled).await?;
             Ok(Event::Finished(Finished { run, reports }))
         })
     }
@@ -132,7 +132,7 @@ impl Tenant {
     pub(crate) fn start_comparison(&self, instruction: CopyInstruction) -> Result<String, Error> {
         self.start_job(instruction, |tenant, instruction, cancelled| async move {
             let run = instruction.run.clone();
-            let tables = job::compare(&tenant, instruction, cancelled).await?;
+            let tables = run::compare(&tenant, instruction, cancelled).await?;
             Ok(Event::Compared(Compared { run, tables }))
         })
     }
@@ -143,7 +143,7 @@ impl Tenant {
         work: impl FnOnce(Arc<Self>, CopyInstruction, watch::Receiver<bool>) -> F,
     ) -> Result<String, Error>
     where
-        F: Future<Output = Result<Event, JobError>> + Send + 'static,
+        F: Future<Output = Result<Event, RunError>> + Send + 'static,
     {
         let tenant = self
             .this
@@ -189,7 +189,7 @@ impl Tenant {
         let granted = self
             .database(database)
             .ok_or_else(|| failure(ErrorCode::NotFound, format!("no database {database:?}"), ""))?;
-        job::retry_rejects(self, granted.database(), run).await
+        run::retry_rejects(self, granted.database(), run).await
     }
 
     pub(crate) fn cancel_job(&self, run: &str) {

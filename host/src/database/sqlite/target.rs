@@ -17,8 +17,8 @@ use super::write::merge_sql::Merge;
 use super::write::staging;
 use super::write::table_writer::Load;
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
-    TableLoad, Target,
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, OldTarget,
+    StagedConflict, TableLoad,
 };
 use crate::rows::RowBlock;
 
@@ -74,7 +74,7 @@ impl SqliteTarget {
 }
 
 #[async_trait]
-impl Target for SqliteTarget {
+impl OldTarget for SqliteTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
         let mut connection = self.connection.lock().await;
         begin(&mut connection).await?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::run::Run;
+use super::context::RunContext;
 use crate::bindings::types::Failure;
 use crate::run_events::{Interruption, RunEvent};
 
@@ -40,7 +40,7 @@ impl Retries {
     /// operator ended the run.
     pub async fn wait(
         &mut self,
-        run: &Run<'_>,
+        run: &RunContext<'_>,
         table: &str,
         failure: Failure,
     ) -> Result<(), Failure> {

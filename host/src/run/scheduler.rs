@@ -6,10 +6,10 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 
-use super::load::Loading;
-use super::run::Run;
-use super::{JobError, PreparedTable, verify};
-use crate::bindings::types::{Dialect, Failure, Stored, TableReport};
+use super::context::RunContext;
+use super::pull::TablePull;
+use super::{PreparedTable, RunError};
+use crate::bindings::types::{Dialect, Failure, TableReport};
 use crate::database::Target;
 
 /// The most tables at a time.
@@ -19,7 +19,10 @@ const MAX_JOBS: usize = 16;
 type Done = (usize, Box<dyn Target>, Result<TableReport, Failure>);
 
 /// Loads all tables, then brings all of them to the state of one snapshot.
-pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableReport>, JobError> {
+pub async fn all(
+    run: RunContext<'_>,
+    tables: &[PreparedTable],
+) -> Result<Vec<TableReport>, RunError> {
     let mut target = run.database.target().await?;
     target.prepare().await?;
     let mut idle = vec![target];
@@ -36,7 +39,7 @@ pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableRepo
                 None => run.database.target().await?,
             };
             under_way.push(Box::pin(async move {
-                let report = load(run, table, target.as_mut()).await;
+                let report = TablePull::new(run, table).all(target.as_mut()).await;
                 (next, target, report)
             }));
         }
@@ -45,7 +48,7 @@ pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableRepo
         };
         idle.push(target);
         let name = tables.get(number).map_or("", PreparedTable::name);
-        let report = report.map_err(JobError::at(name))?;
+        let report = report.map_err(RunError::at(name))?;
         run.tenant.table_done(&run.instruction.run, report.clone());
         reports.insert(number, report);
     }
@@ -56,7 +59,7 @@ pub async fn all(run: Run<'_>, tables: &[PreparedTable]) -> Result<Vec<TableRepo
     Ok(reports.into_values().collect())
 }
 
-fn jobs(run: Run<'_>) -> usize {
+fn jobs(run: RunContext<'_>) -> usize {
     match run.database.dialect() {
         // Only one connection can write.
         Dialect::Sqlite => 1,
@@ -93,33 +96,15 @@ fn next(
     Some(waiting.remove(position))
 }
 
-async fn load(
-    run: Run<'_>,
-    table: &PreparedTable,
-    target: &mut dyn Target,
-) -> Result<TableReport, Failure> {
-    let (mut report, digest) = Loading::new(run, table).all(target).await?;
-    if let Some(digest) = digest {
-        let rows = report.created;
-        let database = run.database.as_ref();
-        verify::read_back(database, &table.instruction.incoming, rows, digest).await?;
-        target
-            .read_back(&run.instruction.ledger, table.name())
-            .await?;
-        report.stored = Stored::Verified;
-    }
-    Ok(report)
-}
-
 /// After a lost snapshot, tables come from different ones: a child could miss its parent. What changed between them is
 /// fetched from the last one. Rows that are added with new keys cannot be told from others; the report says that there
 /// were several snapshots.
 async fn close_gaps(
-    run: Run<'_>,
+    run: RunContext<'_>,
     tables: &[PreparedTable],
     target: &mut dyn Target,
     reports: &mut BTreeMap<usize, TableReport>,
-) -> Result<(), JobError> {
+) -> Result<(), RunError> {
     let mut snapshots = BTreeSet::new();
     let mut several = false;
     for table in tables {
@@ -138,8 +123,8 @@ async fn close_gaps(
         if !table.is_keyed() {
             continue;
         }
-        let report = Loading::new(run, table).differences(target).await;
-        let report = report.map_err(JobError::at(table.name()))?;
+        let report = TablePull::new(run, table).differences(target).await;
+        let report = report.map_err(RunError::at(table.name()))?;
         reports.insert(number, report);
     }
     Ok(())

@@ -3,15 +3,15 @@
 mod chunk;
 mod compare;
 mod conflicts;
-mod description;
+mod context;
+mod ddl;
 mod differences;
-mod fetch;
-mod load;
+mod peer;
+mod pull;
 mod rejects;
 mod retry;
-mod run;
-mod schedule;
-mod statement;
+mod retry_context;
+mod scheduler;
 mod strategy;
 mod verify;
 
@@ -24,8 +24,8 @@ use crate::bindings::types::{Failure, Generation, TableReport, TableSchema};
 use crate::database::{CheckedStatement, Database, DatabaseError};
 use crate::failure::{ErrorCode, failure};
 use crate::tenant::Tenant;
-use description::Description;
-use run::Run;
+use context::RunContext;
+use retry_context::RetryContext;
 use strategy::Strategy;
 
 pub use rejects::retry as retry_rejects;
@@ -33,12 +33,12 @@ pub use rejects::retry as retry_rejects;
 /// Why a job ended early.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", failure.message)]
-pub struct JobError {
+pub struct RunError {
     table: Option<String>,
     failure: Failure,
 }
 
-impl JobError {
+impl RunError {
     fn at(table: &str) -> impl FnOnce(Failure) -> Self {
         let table = table.to_owned();
         move |failure| Self {
@@ -60,7 +60,7 @@ impl JobError {
     }
 }
 
-impl From<DatabaseError> for JobError {
+impl From<DatabaseError> for RunError {
     fn from(error: DatabaseError) -> Self {
         Self {
             table: None,
@@ -78,7 +78,7 @@ struct PreparedTable {
     /// The tables that its rows may refer to.
     parents: Vec<String>,
     /// What a retry of its rejects has to know.
-    description: String,
+    retry_context: String,
 }
 
 impl PreparedTable {
@@ -106,21 +106,21 @@ pub async fn pull(
     tenant: &Arc<Tenant>,
     instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
-) -> Result<Vec<TableReport>, JobError> {
+) -> Result<Vec<TableReport>, RunError> {
     let database = database(tenant, &instruction)?;
     let mut prepared = Vec::with_capacity(instruction.tables.len());
     for table in &instruction.tables {
         let name = table.incoming.table.clone();
         let table = prepare(tenant, database.as_ref(), table.clone()).await;
-        prepared.push(table.map_err(JobError::at(&name))?);
+        prepared.push(table.map_err(RunError::at(&name))?);
     }
-    let run = Run {
+    let run = RunContext {
         tenant,
         database: &database,
         instruction: &instruction,
         cancelled: &cancelled,
     };
-    schedule::all(run, &prepared).await
+    scheduler::all(run, &prepared).await
 }
 
 /// Compares all tables of an order with what is here. Nothing is written.
@@ -128,9 +128,9 @@ pub async fn compare(
     tenant: &Arc<Tenant>,
     instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
-) -> Result<Vec<TableComparison>, JobError> {
+) -> Result<Vec<TableComparison>, RunError> {
     let database = database(tenant, &instruction)?;
-    let run = Run {
+    let run = RunContext {
         tenant,
         database: &database,
         instruction: &instruction,
@@ -141,14 +141,14 @@ pub async fn compare(
         let mut table = table.clone();
         table.incoming = without_computed(table.incoming);
         let compared = compare::table(run, &table).await;
-        comparisons.push(compared.map_err(JobError::at(&table.incoming.table))?);
+        comparisons.push(compared.map_err(RunError::at(&table.incoming.table))?);
     }
     Ok(comparisons)
 }
 
-fn database(tenant: &Tenant, instruction: &CopyInstruction) -> Result<Arc<dyn Database>, JobError> {
+fn database(tenant: &Tenant, instruction: &CopyInstruction) -> Result<Arc<dyn Database>, RunError> {
     let granted = tenant.database(&instruction.database);
-    let granted = granted.ok_or_else(|| JobError {
+    let granted = granted.ok_or_else(|| RunError {
         table: None,
         failure: failure(
             ErrorCode::NotFound,
@@ -170,7 +170,7 @@ async fn prepare(
     let check = |statements: &[_]| -> Result<Vec<CheckedStatement>, Failure> {
         Ok(statements
             .iter()
-            .map(|one| statement::check(&dialect, &instruction.incoming, one))
+            .map(|one| ddl::check(&dialect, &instruction.incoming, one))
             .collect::<Result<_, _>>()?)
     };
     let before = check(&instruction.before)?;
@@ -187,14 +187,14 @@ async fn prepare(
         .iter()
         .chain(&local.foreign_keys);
     let parents = keys.map(|key| key.referenced_table.clone()).collect();
-    let description = Description::of(&instruction).to_json()?;
+    let retry_context = RetryContext::of(&instruction).to_json()?;
     Ok(PreparedTable {
         instruction,
         strategy,
         before,
         after,
         parents,
-        description,
+        retry_context,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::bindings::types::{Dialect, EnumType};
 use crate::database::{CheckedStatement, quote};
 
 /// Checks a statement that is said to make one of these enums, and prints it again.
-pub(super) fn check(
+pub fn check(
     dialect: &Dialect,
     grammar: &dyn Grammar,
     declared: &[EnumType],
@@ -39,7 +39,7 @@ pub(super) fn check(
     }
     // The parser's own printing gets quotes behind backslashes wrong.
     let printed = print(&made);
-    match super::parse(grammar, &printed, true) {
+    match super::check::parse(grammar, &printed, true) {
         Ok(again) if again == *tree => Ok(CheckedStatement::of_enum(printed, made)),
         _ => Err("it would not be printed as it was checked"),
     }
@@ -82,8 +82,8 @@ fn bare(printed: &str) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::super::tests::table;
-    use super::super::{StatementError, check};
+    use super::super::check::tests::table;
+    use super::super::check::{StatementError, check};
     use super::*;
     use crate::bindings::types::{Statement, StatementKind};
 

@@ -8,7 +8,7 @@ use crate::failure::{ErrorCode, failure};
 
 /// One table's order, as far as its rows are concerned.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Description {
+pub struct RetryContext {
     /// The table as its rows arrived.
     pub incoming: TableSchema,
     /// The strategy's name.
@@ -19,7 +19,7 @@ pub struct Description {
     pub conversions: Vec<(String, Conversion)>,
 }
 
-impl Description {
+impl RetryContext {
     /// Of an order.
     pub fn of(instruction: &TableInstruction) -> Self {
         Self {

@@ -5,10 +5,10 @@ use std::collections::hash_map::Entry;
 
 use tokio::sync::mpsc;
 
+use super::context::RunContext;
 use super::differences::digest;
-use super::fetch::{FetchError, Wanted};
+use super::peer::{PeerError, Wanted};
 use super::retry::Retries;
-use super::run::Run;
 use crate::bindings::transfers::{TableComparison, TableInstruction};
 use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Read, Snapshot, buckets_of};
@@ -23,7 +23,7 @@ const MAX_NAMED: u64 = 10_000;
 
 /// Compares one table.
 pub async fn table(
-    run: Run<'_>,
+    run: RunContext<'_>,
     instruction: &TableInstruction,
 ) -> Result<TableComparison, Failure> {
     let table = &instruction.incoming;
@@ -98,7 +98,7 @@ struct Unmet {
 type Rows = HashMap<u128, Unmet>;
 
 struct Pass<'a> {
-    run: Run<'a>,
+    run: RunContext<'a>,
     table: &'a TableSchema,
     key: KeyColumns,
     buckets: BucketSet,
@@ -111,7 +111,7 @@ impl Pass<'_> {
         let mut retries = Retries::default();
         loop {
             match self.fetch().await {
-                Err(FetchError::Broken(failure)) => {
+                Err(PeerError::Broken(failure)) => {
                     retries.wait(&self.run, &self.table.table, failure).await?;
                 }
                 result => return Ok(result?),
@@ -119,7 +119,7 @@ impl Pass<'_> {
         }
     }
 
-    async fn fetch(&self) -> Result<Rows, FetchError> {
+    async fn fetch(&self) -> Result<Rows, PeerError> {
         let wanted = Wanted::Buckets(&self.buckets);
         let source = self.run.source();
         let (mut incoming, _) = source.rows(&self.table.table, wanted).await?;

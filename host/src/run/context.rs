@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::fetch::Source;
+use super::peer::Source;
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::Failure;
 use crate::database::Database;
@@ -14,14 +14,14 @@ use crate::tenant::Tenant;
 
 /// One run.
 #[derive(Clone, Copy)]
-pub struct Run<'a> {
+pub struct RunContext<'a> {
     pub tenant: &'a Arc<Tenant>,
     pub database: &'a Arc<dyn Database>,
     pub instruction: &'a CopyInstruction,
     pub cancelled: &'a watch::Receiver<bool>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> RunContext<'a> {
     /// The other site.
     pub fn source(&self) -> Source<'a> {
         Source {

@@ -32,22 +32,22 @@ const WAITING_BYTES: usize = 16 << 20;
 
 /// Why there are no rows.
 #[derive(Debug)]
-pub enum FetchError {
+pub enum PeerError {
     /// The line or the other site broke: asking again may help.
     Broken(Failure),
     /// The answer is no, or not one that can be used.
     Refused(Failure),
 }
 
-impl From<FetchError> for Failure {
-    fn from(error: FetchError) -> Self {
+impl From<PeerError> for Failure {
+    fn from(error: PeerError) -> Self {
         match error {
-            FetchError::Broken(failure) | FetchError::Refused(failure) => failure,
+            PeerError::Broken(failure) | PeerError::Refused(failure) => failure,
         }
     }
 }
 
-impl From<EgressError> for FetchError {
+impl From<EgressError> for PeerError {
     fn from(error: EgressError) -> Self {
         match error {
             EgressError::Unreachable { .. } | EgressError::Timeout(_) => Self::Broken(error.into()),
@@ -56,7 +56,7 @@ impl From<EgressError> for FetchError {
     }
 }
 
-impl From<FrameError> for FetchError {
+impl From<FrameError> for PeerError {
     fn from(error: FrameError) -> Self {
         match &error {
             FrameError::Truncated | FrameError::Connection(_) => Self::Broken(error.into()),
@@ -95,7 +95,7 @@ type Waiting = (Frame, u64, OwnedSemaphorePermit);
 
 /// Frames on their way here, received while others are applied.
 pub struct Incoming {
-    frames: mpsc::Receiver<Result<Waiting, FetchError>>,
+    frames: mpsc::Receiver<Result<Waiting, PeerError>>,
     received: u64,
     /// Ends with this.
     _receiving: JoinSet<()>,
@@ -107,7 +107,7 @@ impl Source<'_> {
         &self,
         table: &str,
         wanted: Wanted<'_>,
-    ) -> Result<(Incoming, StreamHeader), FetchError> {
+    ) -> Result<(Incoming, StreamHeader), PeerError> {
         let selection = match wanted {
             Wanted::All => String::new(),
             Wanted::After(key) => format!("&after={}", hex(key)),
@@ -118,7 +118,7 @@ impl Source<'_> {
     }
 
     /// Asks for the digests of a table's rows in so many buckets, and counts the bytes received.
-    pub async fn digest(&self, table: &str, buckets: u32) -> Result<(Bytes, u64), FetchError> {
+    pub async fn digest(&self, table: &str, buckets: u32) -> Result<(Bytes, u64), PeerError> {
         let selection = format!("&buckets={buckets}");
         let (mut incoming, _) = self.open(table, "digest", &selection).await?;
         loop {
@@ -137,7 +137,7 @@ impl Source<'_> {
         table: &str,
         what: &str,
         selection: &str,
-    ) -> Result<(Incoming, StreamHeader), FetchError> {
+    ) -> Result<(Incoming, StreamHeader), PeerError> {
         let name = percent_encoding::utf8_percent_encode(table, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/sync/v1/tables/{name}/{what}?run={}{selection}", self.run);
         let bearer = self.tenant.access().credential(self.peer);
@@ -163,8 +163,8 @@ impl Source<'_> {
             let body = answer.collect(MAX_ERROR_BYTES).await?;
             let failure = peer_error(status, &body);
             return Err(match status {
-                502..=504 => FetchError::Broken(failure),
-                _ => FetchError::Refused(failure),
+                502..=504 => PeerError::Broken(failure),
+                _ => PeerError::Refused(failure),
             });
         }
         let (frames, header) = with_idle_timeout(FrameReader::open(answer.stream())).await?;
@@ -204,7 +204,7 @@ impl Incoming {
     }
 
     /// The next frame. Cancelling the wait loses nothing.
-    pub async fn next(&mut self) -> Result<Frame, FetchError> {
+    pub async fn next(&mut self) -> Result<Frame, PeerError> {
         let next = self.frames.recv().await;
         let (frame, received, _) = next.unwrap_or_else(|| Err(FrameError::Truncated.into()))?;
         self.received = received;
@@ -229,10 +229,10 @@ fn share(frame: &Frame) -> u32 {
 
 async fn with_idle_timeout<T>(
     wait: impl Future<Output = Result<T, FrameError>>,
-) -> Result<T, FetchError> {
+) -> Result<T, PeerError> {
     match tokio::time::timeout(NO_PROGRESS, wait).await {
         Ok(result) => Ok(result?),
-        Err(_) => Err(FetchError::Broken(failure(
+        Err(_) => Err(PeerError::Broken(failure(
             ErrorCode::Timeout,
             "the other site sent nothing for 25 s",
             "check the network and pull again; what is committed is complete",

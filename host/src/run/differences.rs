@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use tokio::sync::mpsc;
 
 use super::PreparedTable;
-use super::fetch::{FetchError, Wanted};
+use super::context::RunContext;
+use super::peer::{PeerError, Wanted};
 use super::retry::Retries;
-use super::run::Run;
 use crate::bindings::types::{Failure, LogicalType, TableSchema, UpdateRule};
 use crate::database::{ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
 use crate::rows::{BUCKETS, BucketDigest, BucketSet, Buckets, Frame, RowBlock};
@@ -25,7 +25,7 @@ pub struct Differences {
     /// Rows at the peer in these buckets.
     moved: u64,
     /// Rows at the peer.
-    there: u64,
+    remote: u64,
     /// Bytes received to find them.
     bytes: u64,
 }
@@ -46,16 +46,19 @@ impl Differences {
         let written = counts.created + counts.updated + counts.failed;
         match update {
             Some(rule) if rule.only_if_newer.is_none() => {
-                counts.same = self.there.saturating_sub(written + counts.skipped);
+                counts.same = self.remote.saturating_sub(written + counts.skipped);
             }
             // Rows that are equal do not pass the guard, or stay as they are anyway.
-            _ => counts.skipped = self.there.saturating_sub(written + counts.same),
+            _ => counts.skipped = self.remote.saturating_sub(written + counts.same),
         }
     }
 }
 
 /// Looks for differences, unless a sample says that nearly all rows differ. None: all rows have to be moved.
-pub async fn find(run: Run<'_>, table: &PreparedTable) -> Result<Option<Differences>, Failure> {
+pub async fn find(
+    run: RunContext<'_>,
+    table: &PreparedTable,
+) -> Result<Option<Differences>, Failure> {
     let incoming = &table.instruction.incoming;
     let local = run.database.snapshot().await?;
     let mut bytes = 0;
@@ -71,11 +74,11 @@ pub async fn find(run: Run<'_>, table: &PreparedTable) -> Result<Option<Differen
     };
     let mut found = refine(run, incoming, totals).await?;
     found.bytes += bytes;
-    Ok((found.moved * WORTHWHILE <= found.there).then_some(found))
+    Ok((found.moved * WORTHWHILE <= found.remote).then_some(found))
 }
 
 /// Looks for differences in any case; rows that cannot be compared differ.
-pub async fn find_all(run: Run<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
+pub async fn find_all(run: RunContext<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
     let incoming = &table.instruction.incoming;
     let local = run.database.snapshot().await?;
     match totals(run, incoming, local.as_ref()).await? {
@@ -83,69 +86,73 @@ pub async fn find_all(run: Run<'_>, table: &PreparedTable) -> Result<Differences
         None => Ok(Differences {
             buckets: BucketSet::all(),
             moved: 0,
-            there: 0,
+            remote: 0,
             bytes: 0,
         }),
     }
 }
 
-/// The digests of all rows here, and the sum of those at the peer.
+/// The digests of all local rows, and the sum of those at the peer.
 struct Totals {
-    here: Buckets,
-    there: BucketDigest,
+    local: Buckets,
+    remote: BucketDigest,
     /// Bytes received for it.
     bytes: u64,
 }
 
-/// None: rows here cannot be read as the incoming ones.
+/// Returns none if local rows cannot be read as the incoming ones.
 async fn totals(
-    run: Run<'_>,
+    run: RunContext<'_>,
     incoming: &TableSchema,
     local: &dyn Snapshot,
 ) -> Result<Option<Totals>, Failure> {
-    let here = async {
+    let local = async {
         match buckets_of(local, incoming).await {
             Ok(buckets) => Ok(Some(buckets)),
             Err(DatabaseError::Unrepresentable(_)) => Ok(None),
             Err(error) => Err(Failure::from(error)),
         }
     };
-    let (here, (there, bytes)) = tokio::try_join!(here, digest(run, &incoming.table, 1))?;
-    let there = Buckets::decode_total(&there)?;
-    Ok(here.map(|here| Totals { here, there, bytes }))
+    let (local, (remote, bytes)) = tokio::try_join!(local, digest(run, &incoming.table, 1))?;
+    let remote = Buckets::decode_total(&remote)?;
+    Ok(local.map(|local| Totals {
+        local,
+        remote,
+        bytes,
+    }))
 }
 
 async fn refine(
-    run: Run<'_>,
+    run: RunContext<'_>,
     incoming: &TableSchema,
     totals: Totals,
 ) -> Result<Differences, Failure> {
     let mut found = Differences {
         buckets: BucketSet::default(),
         moved: 0,
-        there: totals.there.rows,
+        remote: totals.remote.rows,
         bytes: totals.bytes,
     };
-    if totals.here.total() != totals.there {
-        let (there, bytes) = digest(run, &incoming.table, BUCKETS).await?;
+    if totals.local.total() != totals.remote {
+        let (remote, bytes) = digest(run, &incoming.table, BUCKETS).await?;
         found.bytes += bytes;
-        let there = Buckets::decode(&there)?;
-        found.buckets = totals.here.differences(&there);
-        found.moved = there.rows_in(&found.buckets);
+        let remote = Buckets::decode(&remote)?;
+        found.buckets = totals.local.differences(&remote);
+        found.moved = remote.rows_in(&found.buckets);
     }
     Ok(found)
 }
 
 /// Asks for digests, again if the line breaks.
 pub async fn digest(
-    run: Run<'_>,
+    run: RunContext<'_>,
     table: &str,
     buckets: u32,
 ) -> Result<(bytes::Bytes, u64), Failure> {
     let mut retries = Retries::default();
     loop {
         match run.source().digest(table, buckets).await {
-            Err(FetchError::Broken(failure)) => retries.wait(&run, table, failure).await?,
+            Err(PeerError::Broken(failure)) => retries.wait(&run, table, failure).await?,
             result => return Ok(result?),
         }
     }
@@ -164,11 +171,11 @@ fn sorts_alike(table: &TableSchema) -> bool {
 
 /// Whether any of the first rows is equal on both sides, and the bytes received to know it.
 async fn sample_is_alike(
-    run: Run<'_>,
+    run: RunContext<'_>,
     table: &TableSchema,
     local: &dyn Snapshot,
 ) -> Result<(bool, u64), Failure> {
-    let here = async {
+    let local = async {
         let mut digests = HashSet::new();
         let (sender, mut blocks) = mpsc::channel::<RowBlock>(2);
         let read = Read {
@@ -187,7 +194,7 @@ async fn sample_is_alike(
             Err(error) => Err(Failure::from(error)),
         }
     };
-    let there = async {
+    let remote = async {
         let wanted = Wanted::First(SAMPLE);
         let (mut incoming, _) = run.source().rows(&table.table, wanted).await?;
         let mut digests = Vec::new();
@@ -201,7 +208,7 @@ async fn sample_is_alike(
             }
         }
     };
-    let (here, (there, received)) = tokio::try_join!(here, there)?;
-    let alike = there.is_empty() || there.iter().any(|digest| here.contains(digest));
+    let (local, (remote, received)) = tokio::try_join!(local, remote)?;
+    let alike = remote.is_empty() || remote.iter().any(|digest| local.contains(digest));
     Ok((alike, received))
 }

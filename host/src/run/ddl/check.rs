@@ -1,7 +1,4 @@
-//! The wall between a component's DDL and the database: each statement is parsed, its kind, its object and everything
-//! in it is checked, and what runs is the syntax tree printed again, never the component's text.
-
-mod types;
+//! Checks one DDL statement of a component and prints it again from its syntax tree.
 
 use sqlparser::ast::{
     ColumnOption, CreateTable, DataType, Expr, GeneratedAs, ObjectName, ObjectNamePart,
@@ -10,6 +7,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};
 
+use super::enums;
 use crate::bindings::types::{Dialect, Failure, Statement, StatementKind, TableSchema};
 use crate::database::CheckedStatement;
 use crate::failure::{ErrorCode, failure, printable};
@@ -82,7 +80,7 @@ pub fn check(
             return Err(refuse("it is not the CREATE TABLE it claims to be"));
         }
         (StatementKind::CreateType, tree) => {
-            return types::check(dialect, grammar, &incoming.enums, tree).map_err(refuse);
+            return enums::check(dialect, grammar, &incoming.enums, tree).map_err(refuse);
         }
         _ => return Err(refuse("statements of this kind are not carried out")),
     }
@@ -90,7 +88,7 @@ pub fn check(
 }
 
 /// Exactly one statement. `unescape`: names and texts as they are meant, else as they are written.
-fn parse(grammar: &dyn Grammar, sql: &str, unescape: bool) -> Result<Tree, String> {
+pub(super) fn parse(grammar: &dyn Grammar, sql: &str, unescape: bool) -> Result<Tree, String> {
     let options = ParserOptions::new().with_unescape(unescape);
     let trees = Parser::new(grammar)
         .with_options(options)
@@ -230,14 +228,14 @@ fn check_literal(value: &Expr) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
     use crate::bindings::types::EnumType;
 
     /// Table `t`, as far as statements depend on it.
-    pub(super) fn table(enums: Vec<EnumType>) -> TableSchema {
+    pub(in super::super) fn table(enums: Vec<EnumType>) -> TableSchema {
         TableSchema {
             table: "t".to_owned(),
             columns: Vec::new(),
