@@ -1,7 +1,7 @@
-//! SQLite's own prepared statements, for loops over rows: through sqlx every row would pass between two threads.
+//! SQLite's own prepared statements, for loops over rows.
 #![allow(
     unsafe_code,
-    reason = "SQLite's C interface; nothing unsafe leaves this module"
+    reason = "SQLite's C interface: through sqlx each row would pass between two threads; nothing unsafe leaves this module"
 )]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
@@ -67,33 +67,53 @@ pub(super) struct RawConnection<'c> {
     locked: LockedSqliteHandle<'c>,
 }
 
-/// Works with a connection on a thread that may block. A caller that goes away does not end the work, which keeps the
-/// connection until then.
-pub(super) async fn work<G, T>(
+/// Runs work on a thread that may block. A dropped caller does not end the work, which keeps the connection until it is
+/// done. Fails as the work does, or if its thread panics.
+pub(super) async fn on_thread<G, T>(
     mut connection: G,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError>
+where
+    G: DerefMut<Target = SqliteConnection> + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::task::spawn_blocking(move || work(&mut connection))
+        .await
+        .unwrap_or_else(|_| Err(interrupted()))
+}
+
+/// Runs work as [`on_thread`] does, with SQLite's own statements.
+pub(super) async fn work<G, T>(
+    connection: G,
     work: impl FnOnce(&mut RawConnection<'_>) -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError>
 where
     G: DerefMut<Target = SqliteConnection> + Send + 'static,
     T: Send + 'static,
 {
-    tokio::task::spawn_blocking(move || {
-        let locked = block_on(RawConnection::lock(&mut connection));
-        work(&mut locked.map_err(|error| refused(&error))?)
+    on_thread(connection, move |connection| {
+        work(&mut RawConnection::lock_blocking(connection)?)
     })
     .await
-    .unwrap_or_else(|_| Err(interrupted()))
 }
 
 /// Steps of SQLite's machine between two looks at whether to go on, well below a millisecond.
 const STEPS: i32 = 10_000;
 
 impl<'c> RawConnection<'c> {
-    /// Waits until sqlx has done what it was asked for.
-    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, sqlx::Error> {
-        let mut locked = connection.lock_handle().await?;
+    /// Waits until sqlx has done what it was asked for. Fails if its thread is gone.
+    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, DatabaseError> {
+        let locked = connection.lock_handle().await;
+        let mut locked = locked.map_err(|error| refused(&error))?;
         let handle = locked.as_raw_handle();
         Ok(Self { handle, locked })
+    }
+
+    /// As [`Self::lock`], on a thread that may block.
+    pub(super) fn lock_blocking(
+        connection: &'c mut SqliteConnection,
+    ) -> Result<Self, DatabaseError> {
+        block_on(Self::lock(connection))
     }
 
     /// Ends whatever statement runs, with an error for which [`RawError::is_interrupt`] holds, as soon as this is true.
@@ -134,6 +154,16 @@ impl<'c> RawConnection<'c> {
         Ok(self.changes())
     }
 
+    /// Runs a statement without rows, with a value for each of its named parameters; returns what [`Self::execute`] does.
+    pub(super) fn execute_named(
+        &self,
+        sql: &str,
+        values: &[(&CStr, SqliteValueRef<'_>)],
+    ) -> Result<u64, RawError> {
+        self.prepare(sql)?.run_named(values)?;
+        Ok(self.changes())
+    }
+
     /// The first column of a query's first row, which is an integer.
     pub(super) fn integer(
         &self,
@@ -147,6 +177,12 @@ impl<'c> RawConnection<'c> {
         }
     }
 
+    /// The first column of a query's first row, which is a count.
+    pub(super) fn count(&self, sql: &str) -> Result<u64, DatabaseError> {
+        let count = self.integer(sql, &[])?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
     /// Whether a transaction is open; SQLite ends it itself after some errors.
     pub(super) fn in_transaction(&self) -> bool {
         // SAFETY: the handle is open and ours while `self` lives.
@@ -158,6 +194,13 @@ impl<'c> RawConnection<'c> {
         // SAFETY: the handle is open and ours while `self` lives.
         let changes = unsafe { ffi::sqlite3_changes64(self.handle.as_ptr()) };
         u64::try_from(changes).unwrap_or_default()
+    }
+
+    /// Returns why SQLite did not take a row; none if the row is not the cause, or if the whole transaction is lost with
+    /// it.
+    pub(super) fn fault_of_row(&self, error: &RawError) -> Option<String> {
+        (error.is_about_values() && self.in_transaction())
+            .then(|| DatabaseError::from(error.clone()).to_string())
     }
 
     fn check(&self, code: c_int) -> Result<(), RawError> {
@@ -205,6 +248,23 @@ impl<'c> Statement<'c> {
         });
         self.reset();
         done
+    }
+
+    /// Runs the statement to its end with these values for its named parameters, in any order.
+    fn run_named(&mut self, values: &[(&CStr, SqliteValueRef<'_>)]) -> Result<(), RawError> {
+        let mut ordered = vec![None; values.len()];
+        for (name, value) in values {
+            // SAFETY: the statement is prepared and its connection ours; the name ends with a NUL.
+            let index = unsafe {
+                ffi::sqlite3_bind_parameter_index(self.statement.as_ptr(), name.as_ptr())
+            };
+            let place = usize::try_from(index).unwrap_or(0).checked_sub(1);
+            let place = place.and_then(|place| ordered.get_mut(place));
+            *place.ok_or_else(|| misuse("the statement has no parameter of this name"))? =
+                Some(*value);
+        }
+        let ordered: Option<Vec<_>> = ordered.into_iter().collect();
+        self.run(ordered.ok_or_else(|| misuse("a parameter is named twice"))?)
     }
 
     /// Starts the statement with exactly these values for its parameters; what it gives ends with the rows.

@@ -199,6 +199,17 @@ pub async fn table(
     })
 }
 
+/// Returns the names of a table's triggers, sorted.
+pub async fn triggers(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<Vec<String>, DatabaseError> {
+    let sql = "SELECT name FROM main.sqlite_schema
+         WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name";
+    let rows = rows(connection, sql, table).await?;
+    rows.iter().map(|row| get(row, 0)).collect()
+}
+
 /// The answer to a question about one name.
 pub async fn rows(
     connection: &mut SqliteConnection,

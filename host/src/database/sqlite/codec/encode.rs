@@ -2,6 +2,7 @@
 
 use super::storage::{LocalColumn, SqliteValue, SqliteValueRef, read_cell, to_storage};
 use crate::bindings::types::{Cell, LogicalType, TableSchema};
+use crate::database::DatabaseError;
 use crate::database::sqlite::catalog::Table;
 use crate::database::sqlite::raw::Row;
 use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
@@ -32,6 +33,14 @@ impl RowLayout {
     /// The table's name.
     pub fn table(&self) -> &str {
         &self.incoming.table
+    }
+
+    /// Returns the error that says why rows cannot be written to the table.
+    pub fn unsuitable(&self, reason: &str) -> DatabaseError {
+        DatabaseError::Unsuitable {
+            table: self.table().to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 
     /// How many cells a row has.

@@ -1,17 +1,20 @@
-//! What Tombolo keeps in a target: how far each run came, what it rejected, and where columns came from.
+//! The ledger: how far each run is with each table.
 
+use futures::executor::block_on;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 
 use super::tables::NOW;
 use crate::bindings::types::Stored;
 use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::error::refused;
 use crate::database::sqlite::raw::RawConnection;
-use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, Loaded, TableLoad};
+use crate::database::{
+    ChunkCounts, DatabaseError, Evidence, LedgerEntry, TableWrite, WriteOutcome,
+};
 use crate::rows::RowBlock;
 
-/// How far a run is with a table.
+/// Returns how far a run is with a table; none if it never began the table.
 pub async fn entry(
     connection: &mut SqliteConnection,
     run: &str,
@@ -20,20 +23,20 @@ pub async fn entry(
     Ok(find(connection, run, table).await?.map(|row| row.entry))
 }
 
-/// Keeps that a complete table holds what went directly into it.
-pub async fn read_back(
-    connection: &mut SqliteConnection,
+/// Notes that a complete table was read and holds what was sent.
+pub fn mark_read_back(
+    connection: &RawConnection<'_>,
     run: &str,
     table: &str,
 ) -> Result<(), DatabaseError> {
-    sqlx::query(
-        "UPDATE main.tombolo_ledger SET unread = FALSE WHERE run = ? AND table_name = ? COLLATE NOCASE AND done",
-    )
-    .bind(run.to_owned())
-    .bind(table.to_owned())
-    .execute(connection)
-    .await
-    .map_err(|error| refused(&error))?;
+    connection.execute_named(
+        "UPDATE main.tombolo_ledger SET unread = FALSE
+         WHERE run = :run AND table_name = :table COLLATE NOCASE AND done",
+        &[
+            (c":run", SqliteValueRef::Text(run)),
+            (c":table", SqliteValueRef::Text(table)),
+        ],
+    )?;
     Ok(())
 }
 
@@ -47,11 +50,11 @@ struct LedgerRow {
 /// What is known of the rows that were taken in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowsSoFar {
-    /// The sum of their digests; none when the table would give back others.
+    /// The sum of their digests; none if the table gives some values back in another form.
     digest: Option<u128>,
-    /// Whether some went directly into the table, and were not looked at there.
+    /// Whether some went directly into the table and were not read there.
     unread: bool,
-    /// Whether triggers made something else of some.
+    /// Whether triggers changed some.
     altered: bool,
 }
 
@@ -61,8 +64,7 @@ async fn find(
     table: &str,
 ) -> Result<Option<LedgerRow>, DatabaseError> {
     let row = sqlx::query(
-        "SELECT next_seq, digest, created, updated, same, skipped, failed, last_key, snapshot, snapshots, made, done,
-         description, unread, altered FROM main.tombolo_ledger WHERE run = ? AND table_name = ? COLLATE NOCASE",
+        "SELECT * FROM main.tombolo_ledger WHERE run = ? AND table_name = ? COLLATE NOCASE",
     )
     .bind(run.to_owned())
     .bind(table.to_owned())
@@ -74,33 +76,33 @@ async fn find(
 }
 
 fn read(row: &SqliteRow) -> Result<LedgerRow, sqlx::Error> {
-    let number = |index: usize| -> Result<u64, sqlx::Error> {
-        let number: i64 = row.try_get(index)?;
+    let number = |column: &str| -> Result<u64, sqlx::Error> {
+        let number: i64 = row.try_get(column)?;
         Ok(u64::try_from(number).unwrap_or_default())
     };
-    let digest: Vec<u8> = row.try_get(1)?;
-    let last_key: Option<Vec<u8>> = row.try_get(7)?;
+    let digest: Vec<u8> = row.try_get("digest")?;
+    let last_key: Option<Vec<u8>> = row.try_get("last_key")?;
     Ok(LedgerRow {
-        next_seq: row.try_get(0)?,
+        next_seq: row.try_get("next_seq")?,
         rows: RowsSoFar {
             digest: digest.try_into().ok().map(u128::from_be_bytes),
-            unread: row.try_get(13)?,
-            altered: row.try_get(14)?,
+            unread: row.try_get("unread")?,
+            altered: row.try_get("altered")?,
         },
         entry: LedgerEntry {
             counts: ChunkCounts {
-                created: number(2)?,
-                updated: number(3)?,
-                same: number(4)?,
-                skipped: number(5)?,
-                failed: number(6)?,
+                created: number("created")?,
+                updated: number("updated")?,
+                same: number("same")?,
+                skipped: number("skipped")?,
+                failed: number("failed")?,
             },
             last_key: last_key.and_then(|key| RowBlock::parse_row(&key)),
-            snapshot: row.try_get(8)?,
-            snapshots: u32::try_from(number(9)?).unwrap_or(u32::MAX),
-            made: row.try_get(10)?,
-            done: row.try_get(11)?,
-            retry_context: row.try_get(12)?,
+            snapshot: row.try_get("snapshot")?,
+            snapshots: u32::try_from(number("snapshots")?).unwrap_or(u32::MAX),
+            made: row.try_get("made")?,
+            done: row.try_get("done")?,
+            retry_context: row.try_get("description")?,
         },
     })
 }
@@ -125,28 +127,30 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Finds the row or makes it, inside of a transaction.
-    pub async fn enter(
+    /// Finds the run's row for a table or inserts it, inside of a transaction. Fails with `LedgerTaken` if it is gone
+    /// at once.
+    pub fn enter(
         connection: &mut SqliteConnection,
-        load: &TableLoad,
+        write: &TableWrite,
         table: &str,
     ) -> Result<Self, DatabaseError> {
-        sqlx::query(AssertSqlSafe(format!(
-            "INSERT OR IGNORE INTO main.tombolo_ledger (run, table_name, digest, made, description, updated_at)
-             VALUES (?, ?, ?, ?, ?, {NOW})"
-        )))
-        .bind(load.run.clone())
-        .bind(table.to_owned())
-        .bind(0u128.to_be_bytes().to_vec())
-        .bind(load.create.is_some())
-        .bind(load.description.clone())
-        .execute(&mut *connection)
-        .await
-        .map_err(|error| refused(&error))?;
-        let row = find(connection, &load.run, table).await?;
+        RawConnection::lock_blocking(connection)?.execute_named(
+            &format!(
+                "INSERT OR IGNORE INTO main.tombolo_ledger (run, table_name, digest, made, description, updated_at)
+                 VALUES (:run, :table, :digest, :made, :description, {NOW})"
+            ),
+            &[
+                (c":run", SqliteValueRef::Text(&write.run)),
+                (c":table", SqliteValueRef::Text(table)),
+                (c":digest", SqliteValueRef::Blob(&0u128.to_be_bytes())),
+                (c":made", flag(write.create.is_some())),
+                (c":description", SqliteValueRef::Text(&write.retry_context)),
+            ],
+        )?;
+        let row = block_on(find(connection, &write.run, table))?;
         let row = row.ok_or_else(|| taken(table))?;
         Ok(Self {
-            run: load.run.clone(),
+            run: write.run.clone(),
             table: table.to_owned(),
             next_seq: row.next_seq,
             counts: row.entry.counts,
@@ -160,28 +164,28 @@ impl Ledger {
         })
     }
 
-    /// The rows that are staged from now on come from this snapshot.
-    pub fn read_from(&mut self, snapshot: &str) {
-        let another = self.snapshot.as_deref() != Some(snapshot);
-        self.new_snapshot = another.then(|| snapshot.to_owned());
+    /// Says which snapshot the rows come from that are staged from now on.
+    pub fn read_from(&mut self, snapshot: String) {
+        let another = self.snapshot.as_ref() != Some(&snapshot);
+        self.new_snapshot = another.then_some(snapshot);
     }
 
-    /// The table's name.
+    /// Returns the table's name.
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// The run's id.
+    /// Returns the run's id.
     pub fn run(&self) -> &str {
         &self.run
     }
 
-    /// What became of the committed rows.
+    /// Returns what became of the committed rows.
     pub fn counts(&self) -> ChunkCounts {
         self.counts
     }
 
-    /// Whether only this run put rows into the table, which it made and has not completed.
+    /// Returns true if the run made the table and has not completed it.
     pub fn is_filling(&self) -> bool {
         self.made && !self.done
     }
@@ -194,28 +198,28 @@ impl Ledger {
             .map(|sum| sum.wrapping_add(block.digest()));
     }
 
-    /// Notes that a row of those does not go into the table.
+    /// Notes that a row that arrived does not go into the table.
     pub fn rejected(&mut self, digest: u128) {
         self.new_rows.digest = self.new_rows.digest.map(|sum| sum.wrapping_sub(digest));
     }
 
-    /// Notes that the table will give back other cells, although they are worth the same.
+    /// Notes that the table gives some values back in another form.
     pub fn inexact(&mut self) {
         self.new_rows.digest = None;
     }
 
-    /// Notes that rows are not looked at after they were written.
+    /// Notes that rows are not read after they were written.
     pub fn unread(&mut self) {
         self.new_rows.unread = true;
     }
 
-    /// Notes that triggers made something else of some rows.
+    /// Notes that triggers changed some rows.
     pub fn altered(&mut self) {
         self.new_rows.altered = true;
     }
 
-    /// Counts a chunk, inside of its transaction, unless somebody else did; `retried` rows of earlier chunks are no
-    /// rejects any more. [`Self::committed`] follows its commit.
+    /// Adds a chunk, inside of its transaction; `retried` rows of earlier chunks are no rejects any more.
+    /// [`Self::committed`] follows its commit. Fails with `LedgerTaken` if another process advanced the row.
     pub fn advance(
         &self,
         connection: &RawConnection<'_>,
@@ -223,32 +227,32 @@ impl Ledger {
         retried: u64,
         last_key: Option<&[u8]>,
     ) -> Result<(), DatabaseError> {
-        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let number = |number: u64| SqliteValueRef::Integer(count(number));
-        let flag = |flag: bool| SqliteValueRef::Integer(flag.into());
         let digest = self.new_rows.digest.map(u128::to_be_bytes);
-        let advanced = connection.execute(
+        let failed = signed(counts.failed) - signed(retried);
+        let snapshot = self.new_snapshot.as_deref();
+        let advanced = connection.execute_named(
             &format!(
-                "UPDATE main.tombolo_ledger SET next_seq = next_seq + 1, last_key = coalesce(?, last_key), created = created + ?,
-                 updated = updated + ?, same = same + ?, skipped = skipped + ?, failed = failed + ?, digest = ?,
-                 unread = ?, altered = ?, snapshot = coalesce(?, snapshot), snapshots = snapshots + ?, updated_at = {NOW}
-                 WHERE run = ? AND table_name = ? AND next_seq = ?"
+                "UPDATE main.tombolo_ledger SET next_seq = next_seq + 1, last_key = coalesce(:last_key, last_key),
+                 created = created + :created, updated = updated + :updated, same = same + :same,
+                 skipped = skipped + :skipped, failed = failed + :failed, digest = :digest, unread = :unread,
+                 altered = :altered, snapshot = coalesce(:snapshot, snapshot), snapshots = snapshots + :new_snapshot,
+                 updated_at = {NOW} WHERE run = :run AND table_name = :table AND next_seq = :next_seq"
             ),
             &[
-                last_key.map_or(SqliteValueRef::Null, SqliteValueRef::Blob),
-                number(counts.created),
-                number(counts.updated),
-                number(counts.same),
-                number(counts.skipped),
-                SqliteValueRef::Integer(count(counts.failed) - count(retried)),
-                SqliteValueRef::Blob(digest.as_ref().map_or(&[], |digest| digest)),
-                flag(self.new_rows.unread),
-                flag(self.new_rows.altered),
-                self.new_snapshot.as_deref().map_or(SqliteValueRef::Null, SqliteValueRef::Text),
-                flag(self.new_snapshot.is_some()),
-                SqliteValueRef::Text(&self.run),
-                SqliteValueRef::Text(&self.table),
-                SqliteValueRef::Integer(self.next_seq),
+                (c":last_key", last_key.map_or(SqliteValueRef::Null, SqliteValueRef::Blob)),
+                (c":created", number(counts.created)),
+                (c":updated", number(counts.updated)),
+                (c":same", number(counts.same)),
+                (c":skipped", number(counts.skipped)),
+                (c":failed", SqliteValueRef::Integer(failed)),
+                (c":digest", SqliteValueRef::Blob(digest.as_ref().map_or(&[], |digest| digest))),
+                (c":unread", flag(self.new_rows.unread)),
+                (c":altered", flag(self.new_rows.altered)),
+                (c":snapshot", snapshot.map_or(SqliteValueRef::Null, SqliteValueRef::Text)),
+                (c":new_snapshot", flag(snapshot.is_some())),
+                (c":run", SqliteValueRef::Text(&self.run)),
+                (c":table", SqliteValueRef::Text(&self.table)),
+                (c":next_seq", SqliteValueRef::Integer(self.next_seq)),
             ],
         )?;
         match advanced {
@@ -257,7 +261,7 @@ impl Ledger {
         }
     }
 
-    /// The chunk that was counted is committed.
+    /// Notes that the chunk that was added is committed.
     pub fn committed(&mut self, counts: ChunkCounts, retried: u64) {
         self.next_seq += 1;
         self.counts += counts;
@@ -269,64 +273,85 @@ impl Ledger {
         }
     }
 
-    /// What is known of the rows, those of the chunk under way included.
+    /// Returns what is known of the rows, including those of the chunk under way.
     pub fn new_rows(&self) -> RowsSoFar {
         self.new_rows
     }
 
-    /// What became known since is undone.
+    /// Takes back what was noted since [`Self::new_rows`].
     pub fn back_to(&mut self, rows: RowsSoFar) {
         self.new_rows = rows;
     }
 
-    /// The chunk is gone.
+    /// Takes back what was noted of the chunk under way.
     pub fn rolled_back(&mut self) {
         self.new_rows = self.rows;
     }
 
-    /// Marks the table as complete, unless somebody else has the run.
-    pub async fn finish(&self, connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
-        let finished = sqlx::query(AssertSqlSafe(format!(
-            "UPDATE main.tombolo_ledger SET done = TRUE, updated_at = {NOW}
-             WHERE run = ? AND table_name = ? AND next_seq = ?"
-        )))
-        .bind(self.run.clone())
-        .bind(self.table.clone())
-        .bind(self.next_seq)
-        .execute(connection)
-        .await
-        .map_err(|error| refused(&error))?;
-        match finished.rows_affected() {
+    /// Marks the table as complete, inside of a transaction. Fails with `LedgerTaken` if another process advanced the
+    /// row.
+    pub fn finish(&self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+        let finished = connection.execute_named(
+            &format!(
+                "UPDATE main.tombolo_ledger SET done = TRUE, updated_at = {NOW}
+                 WHERE run = :run AND table_name = :table AND next_seq = :next_seq"
+            ),
+            &[
+                (c":run", SqliteValueRef::Text(&self.run)),
+                (c":table", SqliteValueRef::Text(&self.table)),
+                (c":next_seq", SqliteValueRef::Integer(self.next_seq)),
+            ],
+        )?;
+        match finished {
             0 => Err(taken(&self.table)),
             _ => Ok(()),
         }
     }
 
-    /// What is known of the complete table, which has these triggers; `alone`: nobody else put rows into it.
-    pub fn loaded(&self, triggers: &[String], alone: bool) -> Loaded {
+    /// Returns what is known of the complete table. `triggers` are the table's; `alone` is true if only this run put
+    /// rows into it.
+    pub fn outcome(&self, triggers: &[String], alone: bool) -> WriteOutcome {
         let counts = self.counts;
         let only_created = counts.updated + counts.same + counts.skipped == 0;
-        let digest = self.rows.digest.filter(|_| {
+        let direct = self.rows.digest.filter(|_| {
             self.made && alone && only_created && self.rows.unread && !self.rows.altered
         });
-        Loaded {
+        let evidence = match (direct, self.rows) {
+            (Some(digest), _) => Evidence::Direct {
+                digest: Some(digest),
+                followed: None,
+            },
+            (None, RowsSoFar { altered: true, .. }) => {
+                Evidence::Known(Stored::ChangedBy(triggers.to_vec()))
+            }
+            (None, RowsSoFar { unread: true, .. }) => {
+                let reason = match self.done {
+                    true => "an earlier attempt completed it",
+                    false => "some of its rows cannot be told from others that are there",
+                };
+                Evidence::Known(Stored::Unverified(reason.to_owned()))
+            }
+            (None, _) => Evidence::Known(Stored::Verified),
+        };
+        WriteOutcome {
             counts,
             snapshots: self.snapshots,
-            stored: match (digest, self.rows) {
-                (Some(_), _) => Stored::Unverified("it has to be read back".to_owned()),
-                (None, RowsSoFar { altered: true, .. }) => Stored::ChangedBy(triggers.to_vec()),
-                (None, RowsSoFar { unread: true, .. }) => Stored::Unverified(match self.done {
-                    true => "an earlier attempt completed it".to_owned(),
-                    false => {
-                        "some of its rows cannot be told from others that are there".to_owned()
-                    }
-                }),
-                (None, _) => Stored::Verified,
-            },
-            digest,
+            evidence,
             changed: Vec::new(),
         }
     }
+}
+
+fn number<'a>(count: u64) -> SqliteValueRef<'a> {
+    SqliteValueRef::Integer(signed(count))
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn flag<'a>(flag: bool) -> SqliteValueRef<'a> {
+    SqliteValueRef::Integer(flag.into())
 }
 
 fn taken(table: &str) -> DatabaseError {

@@ -6,7 +6,7 @@ use super::tables::own_tables;
 use crate::database::sqlite::codec::encode::RowLayout;
 use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::error::refused;
-use crate::database::sqlite::raw::{RawConnection, RawError};
+use crate::database::sqlite::raw::RawConnection;
 use crate::database::{DatabaseError, Reject};
 
 /// The rejects of one table in one run.
@@ -126,12 +126,6 @@ impl Rejects {
         self.chunk += 1;
         Ok(())
     }
-}
-
-/// Why SQLite did not take a row; none where the row is not to blame, or where the whole transaction is lost with it.
-pub fn fault_of_row(connection: &RawConnection<'_>, error: &RawError) -> Option<String> {
-    (error.is_about_values() && connection.in_transaction())
-        .then(|| DatabaseError::from(error.clone()).to_string())
 }
 
 /// Rejected rows, oldest first.

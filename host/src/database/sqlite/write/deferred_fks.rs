@@ -1,111 +1,95 @@
-//! Foreign keys that SQLite only checks when the chunk is committed: which staged rows break them, and the chunk without
-//! these.
+//! Foreign keys that SQLite checks only when a chunk is committed: the staged rows that violate them.
 //!
-//! A staged parent may have been rejected, a parent may have been changed, or a trigger may have had a say. SQLite does not
+//! A staged parent may have been rejected, a parent may have been changed, or a trigger may have acted. SQLite does not
 //! tell which row it was, but keeps the transaction open.
 
+use super::apply::Application;
 use super::foreign_keys::ForeignKeyCheck;
-use super::table_writer::Load;
 use crate::database::DatabaseError;
 use crate::database::sqlite::meta::ledger::RowsSoFar;
 use crate::database::sqlite::raw::{RawConnection, RawError};
 
-/// Foreign keys that can be broken by a chunk that is written.
-#[derive(Debug, Default)]
-pub struct Deferred {
-    /// Staged rows whose row in the table refers to nothing.
-    pub children: Vec<ForeignKeyCheck>,
-    /// Staged rows that, before they are written, would take away what others refer to.
-    pub parents: Vec<ForeignKeyCheck>,
-}
-
-impl Deferred {
-    fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.parents.is_empty()
-    }
-}
-
-/// What is known of a chunk that is staged and not yet applied.
+/// A chunk as it was staged, to which a failed commit goes back.
 #[derive(Debug)]
-pub struct Staged {
+pub struct StagedChunk {
     held: u64,
     skipped: u64,
     rejected: u64,
     rows: RowsSoFar,
+    /// Whether savepoints were set: they cost time, and without foreign keys nothing is deferred.
+    saved: bool,
 }
 
-impl Load {
-    /// Remembers the chunk as it is staged, to come back to.
-    pub fn remember(&self, connection: &RawConnection<'_>) -> Result<Staged, DatabaseError> {
-        if self.can_go_back() {
-            connection.execute("SAVEPOINT tombolo_staged", &[])?;
+impl StagedChunk {
+    /// Saves the chunk before it is applied.
+    pub fn save(application: &Application<'_>) -> Result<Self, DatabaseError> {
+        let saved = !application.plan.foreign_keys.are_never_deferred();
+        if saved {
+            application
+                .connection
+                .execute("SAVEPOINT tombolo_staged", &[])?;
         }
-        Ok(Staged {
-            held: self.chunk.held,
-            skipped: self.chunk.skipped,
-            rejected: self.rejects.in_chunk(),
-            rows: self.ledger.new_rows(),
+        Ok(Self {
+            held: application.chunk.held,
+            skipped: application.chunk.skipped,
+            rejected: application.rejects.in_chunk(),
+            rows: application.ledger.new_rows(),
+            saved,
         })
     }
 
-    /// The chunk is applied; what follows can be undone alone.
+    /// Notes that the chunk is applied; what follows can be undone alone.
     pub fn applied(&self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
-        if self.can_go_back() {
+        if self.saved {
             connection.execute("SAVEPOINT tombolo_applied", &[])?;
         }
         Ok(())
     }
 
-    /// Goes back to the chunk as it was staged and rejects the rows for which it could not be committed; the error where
-    /// no such row is found.
+    /// Goes back to the chunk as it was staged, and rejects the rows that prevented its commit. Fails with the error of
+    /// the commit if no such row is found.
     pub fn reject_unresolved(
-        &mut self,
-        connection: &RawConnection<'_>,
-        staged: &Staged,
+        self,
+        application: &mut Application<'_>,
         error: RawError,
     ) -> Result<(), DatabaseError> {
-        if !self.can_go_back() || !connection.in_transaction() {
+        let (connection, plan) = (application.connection, application.plan);
+        if !self.saved || !connection.in_transaction() {
             return Err(error.into());
         }
         connection.execute("ROLLBACK TO tombolo_applied", &[])?;
-        let mut found = self.found(connection, &self.deferred.children)?;
+        let mut found = find(application, &plan.foreign_keys.orphans)?;
         connection.execute("ROLLBACK TO tombolo_staged", &[])?;
         connection.execute("RELEASE tombolo_staged", &[])?;
-        self.chunk.held = staged.held;
-        self.chunk.skipped = staged.skipped;
-        self.rejects.back_to(staged.rejected);
-        self.ledger.back_to(staged.rows);
+        application.chunk.held = self.held;
+        application.chunk.skipped = self.skipped;
+        application.rejects.back_to(self.rejected);
+        application.ledger.back_to(self.rows);
         if found.is_empty() {
-            found = self.found(connection, &self.deferred.parents)?;
+            found = find(application, &plan.foreign_keys.abandoning)?;
         }
         if found.is_empty() {
             return Err(error.into());
         }
         for (number, reason) in found {
-            self.reject_staged(connection, number, &reason)?;
+            application.reject(number, &reason)?;
         }
         Ok(())
     }
+}
 
-    /// Savepoints cost something, and without foreign keys nothing is deferred.
-    fn can_go_back(&self) -> bool {
-        !self.direct && !self.deferred.is_empty()
-    }
-
-    /// Rows that checks find, each once, with the reason.
-    fn found(
-        &self,
-        connection: &RawConnection<'_>,
-        checks: &[ForeignKeyCheck],
-    ) -> Result<Vec<(i64, String)>, DatabaseError> {
-        let mut found: Vec<(i64, String)> = Vec::new();
-        for check in checks {
-            for number in self.find(connection, &check.sql)? {
-                found.push((number, check.reason.clone()));
-            }
+/// Returns the rows that checks find, each once, with the reason.
+fn find(
+    application: &Application<'_>,
+    checks: &[ForeignKeyCheck],
+) -> Result<Vec<(i64, String)>, DatabaseError> {
+    let mut found: Vec<(i64, String)> = Vec::new();
+    for check in checks {
+        for number in application.find(&check.sql)? {
+            found.push((number, check.reason.clone()));
         }
-        found.sort_by_key(|(number, _)| *number);
-        found.dedup_by_key(|(number, _)| *number);
-        Ok(found)
     }
+    found.sort_by_key(|(number, _)| *number);
+    found.dedup_by_key(|(number, _)| *number);
+    Ok(found)
 }

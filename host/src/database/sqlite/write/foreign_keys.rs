@@ -2,7 +2,6 @@
 
 use sqlx::SqliteConnection;
 
-use super::deferred_fks::Deferred;
 use super::merge_sql::Merge;
 use crate::database::sqlite::catalog::{self, Table, constraints};
 use crate::database::{DatabaseError, quote};
@@ -19,14 +18,23 @@ pub struct ForeignKeyCheck {
 /// The checks of one table's foreign keys, and of those that refer to it.
 #[derive(Debug, Default)]
 pub struct ForeignKeys {
-    /// Of rows that are staged.
+    /// Staged rows whose parent exists neither in the table nor in the staging.
     pub staged: Vec<ForeignKeyCheck>,
-    /// Of rows for which the chunk could not be committed.
-    pub deferred: Deferred,
+    /// For a commit that failed: staged rows whose row in the table refers to nothing.
+    pub orphans: Vec<ForeignKeyCheck>,
+    /// For a commit that failed: staged rows that, before they are written, would change what other rows refer to.
+    pub abandoning: Vec<ForeignKeyCheck>,
+}
+
+impl ForeignKeys {
+    /// Returns true if a commit never fails because of them.
+    pub fn are_never_deferred(&self) -> bool {
+        self.orphans.is_empty() && self.abandoning.is_empty()
+    }
 }
 
 /// The foreign keys of a table that can be checked.
-pub async fn foreign_keys(
+pub async fn checks(
     connection: &mut SqliteConnection,
     database: &str,
     local: &Table,
@@ -56,10 +64,7 @@ pub async fn foreign_keys(
         );
         if let Some(sql) = merge.without_parent(&key.columns, parent, &referenced) {
             let reason = reason.clone();
-            checks
-                .deferred
-                .children
-                .push(ForeignKeyCheck { reason, sql });
+            checks.orphans.push(ForeignKeyCheck { reason, sql });
         }
         let position = |name: &String| {
             incoming
@@ -78,7 +83,7 @@ pub async fn foreign_keys(
         });
     }
     if merge.updates() {
-        checks.deferred.parents = referring(connection, local, merge).await?;
+        checks.abandoning = referring(connection, local, merge).await?;
     }
     Ok(checks)
 }

@@ -5,7 +5,7 @@ use crate::bindings::types::Cell;
 use crate::database::sqlite::codec::encode::RowLayout;
 use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
 use crate::database::sqlite::raw::{RawConnection, Row};
-use crate::database::{DatabaseError, Decision, StagedConflict};
+use crate::database::{DatabaseError, Resolution, StagedConflict};
 use crate::rows::{CellRef, RowBlock};
 
 /// A page of conflicts ends when its cells reach this many bytes.
@@ -50,13 +50,13 @@ pub fn encoded(
     let mut rows = select.query(&values)?;
     let row = rows
         .next()?
-        .ok_or_else(|| unsuitable(layout, "a row was decided that is not staged"))?;
+        .ok_or_else(|| layout.unsuitable("a row was decided that is not staged"))?;
     if let Ok(SqliteValueRef::Blob(cells)) = row.get(1) {
         return Ok(cells.to_vec());
     }
     let cells = layout
         .read(row, 2)
-        .map_err(|reason| unsuitable(layout, &reason))?;
+        .map_err(|reason| layout.unsuitable(&reason))?;
     Ok(RowBlock::encode_row(&cells))
 }
 
@@ -85,7 +85,7 @@ pub fn conflicts(
         let read = |row: Row<'_>, first| {
             layout
                 .read(row, first)
-                .map_err(|reason| unsuitable(layout, &format!("row {number}, {reason}")))
+                .map_err(|reason| layout.unsuitable(&format!("row {number}, {reason}")))
         };
         let incoming = match row.get(1) {
             Ok(SqliteValueRef::Blob(cells)) => RowBlock::parse_row(cells).unwrap_or_default(),
@@ -116,32 +116,26 @@ pub fn resolve(
     layout: &RowLayout,
     merge: &Merge,
     number: i64,
-    decision: &Decision,
+    resolution: &Resolution,
 ) -> Result<bool, DatabaseError> {
-    let twice = || {
-        unsuitable(
-            layout,
-            "a row was decided that is not staged, or decided twice",
-        )
-    };
-    match decision {
-        Decision::TakeIncoming => Ok(true),
-        Decision::KeepLocal => match take_out(connection, number)? {
+    let twice = || layout.unsuitable("a row was decided that is not staged, or decided twice");
+    match resolution {
+        Resolution::TakeIncoming => Ok(true),
+        Resolution::KeepLocal => match take_out(connection, number)? {
             true => Ok(false),
             false => Err(twice()),
         },
-        Decision::Write(cells) => {
+        Resolution::Write(cells) => {
             if cells.len() != layout.width() {
-                return Err(unsuitable(
-                    layout,
-                    "a row that is to be written has another number of cells",
-                ));
+                return Err(
+                    layout.unsuitable("a row that is to be written has another number of cells")
+                );
             }
             let mut values = Vec::with_capacity(cells.len());
             layout
                 .store(cells.iter().map(CellRef::from), &mut values)
                 .map_err(|reason| {
-                    unsuitable(layout, &format!("a row that is to be written: {reason}"))
+                    layout.unsuitable(&format!("a row that is to be written: {reason}"))
                 })?;
             let encoded = RowBlock::encode_row(cells);
             let mut parameters = vec![SqliteValueRef::Blob(&encoded)];
@@ -152,12 +146,5 @@ pub fn resolve(
                 _ => Err(twice()),
             }
         }
-    }
-}
-
-pub fn unsuitable(layout: &RowLayout, reason: &str) -> DatabaseError {
-    DatabaseError::Unsuitable {
-        table: layout.table().to_owned(),
-        reason: reason.to_owned(),
     }
 }
