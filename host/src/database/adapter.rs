@@ -70,7 +70,7 @@ impl From<Loaded> for WriteOutcome {
             evidence: match loaded.digest {
                 Some(digest) => Evidence::Direct {
                     digest: Some(digest),
-                    followed: None,
+                    readback: None,
                 },
                 None => Evidence::Known(loaded.stored),
             },

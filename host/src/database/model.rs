@@ -1,7 +1,7 @@
 //! What reading and writing a table takes and gives, in words that both databases share.
 
 use crate::bindings::types::{
-    Cell, ColumnChanges, Conversion, EnumType, SetPlan, Stored, TableSchema,
+    Cell, ColumnChanges, Conversion, EnumType, Generation, SetPlan, Stored, TableSchema,
 };
 use crate::rows::BucketDigest;
 
@@ -29,6 +29,14 @@ impl<'a> Read<'a> {
             ordered: true,
         }
     }
+}
+
+/// Returns the table as its rows are sent: without computed columns.
+#[must_use]
+pub fn without_computed(mut table: TableSchema) -> TableSchema {
+    let columns = &mut table.columns;
+    columns.retain(|column| column.generation != Generation::Computed);
+    table
 }
 
 /// How rows get into a table.
@@ -127,14 +135,14 @@ pub enum Evidence {
     Direct {
         /// The sum of the digests of all rows that were sent; none if the table gives some values back in another form.
         digest: Option<u128>,
-        /// What was read behind the writing, if that came to an end.
-        followed: Option<Followed>,
+        /// What the writer read back while it wrote, if it came to the end.
+        readback: Option<Readback>,
     },
 }
 
-/// Rows as they were sent to the database and as they were read behind that, both in the database's own format.
+/// Rows as they were sent to the database and as they were read there, both in the database's own format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Followed {
+pub struct Readback {
     /// What was sent.
     pub sent: BucketDigest,
     /// What was found.

@@ -12,8 +12,8 @@ use super::retry::Retries;
 use crate::bindings::transfers::{TableComparison, TableInstruction};
 use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Read, Snapshot, buckets_of};
+use crate::resources::{Difference, DifferenceKind, RunEvent};
 use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
-use crate::run_events::{Difference, DifferenceKind, RunEvent};
 
 /// Rows that are compared at a time; each takes some 50 bytes of memory.
 const PASS_ROWS: u64 = 500_000;

@@ -9,13 +9,12 @@ use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::Failure;
 use crate::database::Database;
 use crate::failure::{ErrorCode, failure};
-use crate::run_events::{RunEvent, TableProgress};
-use crate::tenant::Tenant;
+use crate::resources::{Resources, RunEvent, TableProgress};
 
 /// One run.
 #[derive(Clone, Copy)]
 pub struct RunContext<'a> {
-    pub tenant: &'a Arc<Tenant>,
+    pub resources: &'a Arc<Resources>,
     pub database: &'a Arc<dyn Database>,
     pub instruction: &'a CopyInstruction,
     pub cancelled: &'a watch::Receiver<bool>,
@@ -25,7 +24,7 @@ impl<'a> RunContext<'a> {
     /// The other site.
     pub fn source(&self) -> Source<'a> {
         Source {
-            tenant: self.tenant,
+            resources: self.resources,
             peer: &self.instruction.peer,
             run: &self.instruction.run,
         }
@@ -42,9 +41,10 @@ impl<'a> RunContext<'a> {
 
     /// Tells the followers of the run.
     pub fn publish(&self, event: RunEvent) {
-        self.tenant
-            .run_events()
-            .publish(&self.instruction.run, event);
+        let events = self.resources.run_events();
+        if let Err(error) = events.publish(&self.instruction.run, event) {
+            tracing::warn!(run = self.instruction.run, "an event is lost: {error}");
+        }
     }
 
     /// An error if the operator ended the run.

@@ -20,10 +20,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::bindings::transfers::{CopyInstruction, TableComparison, TableInstruction};
-use crate::bindings::types::{Failure, Generation, TableReport, TableSchema};
-use crate::database::{CheckedStatement, Database, DatabaseError};
+use crate::bindings::types::{Failure, TableReport};
+use crate::database::{CheckedStatement, Database, DatabaseError, without_computed};
 use crate::failure::{ErrorCode, failure};
-use crate::tenant::Tenant;
+use crate::resources::Resources;
+use crate::sandbox::ConflictStrategies;
 use context::RunContext;
 use retry_context::RetryContext;
 use strategy::Strategy;
@@ -103,19 +104,20 @@ impl PreparedTable {
 /// Pulls all tables of an order. Every table is prepared before the first is written; a table's rows are committed in
 /// whole chunks; `cancelled` ends the job at a chunk's end.
 pub async fn pull(
-    tenant: &Arc<Tenant>,
+    resources: &Arc<Resources>,
+    strategies: &[ConflictStrategies],
     instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
 ) -> Result<Vec<TableReport>, RunError> {
-    let database = database(tenant, &instruction)?;
+    let database = database(resources, &instruction)?;
     let mut prepared = Vec::with_capacity(instruction.tables.len());
     for table in &instruction.tables {
         let name = table.incoming.table.clone();
-        let table = prepare(tenant, database.as_ref(), table.clone()).await;
+        let table = prepare(strategies, database.as_ref(), table.clone()).await;
         prepared.push(table.map_err(RunError::at(&name))?);
     }
     let run = RunContext {
-        tenant,
+        resources,
         database: &database,
         instruction: &instruction,
         cancelled: &cancelled,
@@ -125,13 +127,13 @@ pub async fn pull(
 
 /// Compares all tables of an order with what is here. Nothing is written.
 pub async fn compare(
-    tenant: &Arc<Tenant>,
+    resources: &Arc<Resources>,
     instruction: CopyInstruction,
     cancelled: watch::Receiver<bool>,
 ) -> Result<Vec<TableComparison>, RunError> {
-    let database = database(tenant, &instruction)?;
+    let database = database(resources, &instruction)?;
     let run = RunContext {
-        tenant,
+        resources,
         database: &database,
         instruction: &instruction,
         cancelled: &cancelled,
@@ -146,8 +148,11 @@ pub async fn compare(
     Ok(comparisons)
 }
 
-fn database(tenant: &Tenant, instruction: &CopyInstruction) -> Result<Arc<dyn Database>, RunError> {
-    let granted = tenant.database(&instruction.database);
+fn database(
+    resources: &Resources,
+    instruction: &CopyInstruction,
+) -> Result<Arc<dyn Database>, RunError> {
+    let granted = resources.database(&instruction.database);
     let granted = granted.ok_or_else(|| RunError {
         table: None,
         failure: failure(
@@ -160,7 +165,7 @@ fn database(tenant: &Tenant, instruction: &CopyInstruction) -> Result<Arc<dyn Da
 }
 
 async fn prepare(
-    tenant: &Tenant,
+    strategies: &[ConflictStrategies],
     database: &dyn Database,
     mut instruction: TableInstruction,
 ) -> Result<PreparedTable, Failure> {
@@ -180,7 +185,7 @@ async fn prepare(
     } else {
         database.describe(table).await?
     };
-    let strategy = strategy::resolve(tenant.conflicts(), &instruction, &local).await?;
+    let strategy = strategy::resolve(strategies, &instruction, &local).await?;
     let keys = instruction
         .incoming
         .foreign_keys
@@ -196,12 +201,4 @@ async fn prepare(
         parents,
         retry_context,
     })
-}
-
-/// The table as its rows arrive: computed columns are never sent.
-fn without_computed(mut table: TableSchema) -> TableSchema {
-    table
-        .columns
-        .retain(|column| column.generation != Generation::Computed);
-    table
 }

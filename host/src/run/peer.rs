@@ -13,10 +13,10 @@ use crate::bindings::types::{Failure, Peer};
 use crate::digest::hex;
 use crate::egress::{EgressError, Method};
 use crate::failure::{ErrorCode, failure, printable};
+use crate::resources::Resources;
 use crate::rows::{
     BucketSet, Frame, FrameError, FrameReader, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, StreamHeader,
 };
-use crate::tenant::Tenant;
 
 /// A sender that works says so every 5 s; whoever waits learns of a dead line within 30 s.
 const NO_PROGRESS: Duration = Duration::from_secs(25);
@@ -84,7 +84,7 @@ pub enum Wanted<'a> {
 /// The other site, as one run asks it.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
-    pub tenant: &'a Tenant,
+    pub resources: &'a Resources,
     pub peer: &'a Peer,
     /// The run's id: all its tables come from one snapshot.
     pub run: &'a str,
@@ -140,14 +140,15 @@ impl Source<'_> {
     ) -> Result<(Incoming, StreamHeader), PeerError> {
         let name = percent_encoding::utf8_percent_encode(table, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/sync/v1/tables/{name}/{what}?run={}{selection}", self.run);
-        let bearer = self.tenant.access().credential(self.peer);
-        let accept = if self.tenant.egress().stays_here(&self.peer.base_url) {
+        let bearer = self.resources.access().credential(self.peer).await;
+        let bearer = bearer.map_err(|error| PeerError::Refused(error.into()))?;
+        let accept = if self.resources.egress().stays_here(&self.peer.base_url) {
             MEDIA_TYPE
         } else {
             MEDIA_TYPE_COMPRESSED
         };
         let answer = self
-            .tenant
+            .resources
             .egress()
             .send(
                 &self.peer.base_url,

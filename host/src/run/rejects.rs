@@ -15,14 +15,14 @@ use crate::database::{
 };
 use crate::failure::{ErrorCode, failure};
 use crate::rows::RowBlock;
-use crate::tenant::Tenant;
+use crate::sandbox::ConflictStrategies;
 
 /// The most rejected rows that are looked through.
 const MOST: u32 = 1_000_000;
 
 /// Tries all rejected rows of a run again, by the strategy that it had. `run` may be the beginning of its name.
 pub async fn retry(
-    tenant: &Tenant,
+    strategies: &[ConflictStrategies],
     database: &Arc<dyn Database>,
     run: &str,
 ) -> Result<Vec<TableReport>, Failure> {
@@ -36,7 +36,15 @@ pub async fn retry(
     target.prepare().await?;
     let mut reports = Vec::with_capacity(tables.len());
     for (table, rejects) in tables {
-        let report = retry_table(tenant, database, target.as_mut(), &run, &table, &rejects).await;
+        let report = retry_table(
+            strategies,
+            database,
+            target.as_mut(),
+            &run,
+            &table,
+            &rejects,
+        )
+        .await;
         reports.push(report?);
     }
     Ok(reports)
@@ -63,7 +71,7 @@ fn whole_name(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
 }
 
 async fn retry_table(
-    tenant: &Tenant,
+    strategies: &[ConflictStrategies],
     database: &Arc<dyn Database>,
     target: &mut dyn Target,
     run: &str,
@@ -91,7 +99,7 @@ async fn retry_table(
         differences: false,
         conversions: kept.conversions,
     };
-    let strategy = strategy::resolve(tenant.conflicts(), &instruction, &local).await?;
+    let strategy = strategy::resolve(strategies, &instruction, &local).await?;
     let block = block(&instruction, rejects).ok_or_else(lost)?;
     let mut writer = target
         .begin_table(TableWrite {

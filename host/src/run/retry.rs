@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::context::RunContext;
 use crate::bindings::types::Failure;
-use crate::run_events::{Interruption, RunEvent};
+use crate::resources::{Interruption, RunEvent};
 
 /// The wait before each further attempt; after the last one the run ends.
 const WAITS: [Duration; 6] = [

@@ -11,6 +11,7 @@ use super::pull::TablePull;
 use super::{PreparedTable, RunError};
 use crate::bindings::types::{Dialect, Failure, TableReport};
 use crate::database::Target;
+use crate::resources::RunEvent;
 
 /// The most tables at a time.
 const MAX_JOBS: usize = 16;
@@ -49,7 +50,7 @@ pub async fn all(
         idle.push(target);
         let name = tables.get(number).map_or("", PreparedTable::name);
         let report = report.map_err(RunError::at(name))?;
-        run.tenant.table_done(&run.instruction.run, report.clone());
+        run.publish(RunEvent::TableDone(report.clone()));
         reports.insert(number, report);
     }
     drop(under_way);
