@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod cancelled;
 mod deferred;
 mod direct;
 mod merge;

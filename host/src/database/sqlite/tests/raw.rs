@@ -95,6 +95,28 @@ fn a_statement_takes_exactly_its_parameters_each_time_anew() {
 }
 
 #[test]
+fn named_parameters_are_bound_in_any_order_and_all_of_them() {
+    with_connection(|connection| {
+        connection.execute("CREATE TABLE t (a, b)", &[]).unwrap();
+        let (a, b) = (SqliteValueRef::Integer(1), SqliteValueRef::Text("x"));
+        let insert = "INSERT INTO t VALUES (:a, :b)";
+        let run = |values: &[_]| connection.execute_named(insert, values);
+        assert_eq!(run(&[(c":b", b), (c":a", a)]), Ok(1));
+        for wrong in [
+            &[(c":a", a)][..],
+            &[(c":b", b)],
+            &[(c":a", a), (c":a", a)],
+            &[(c":a", a), (c":c", b)],
+            &[(c":a", a), (c":b", b), (c":b", b)],
+        ] {
+            assert!(run(wrong).is_err(), "{wrong:?}");
+        }
+        let found = "SELECT count(*) FROM t WHERE a = 1 AND b = 'x'";
+        assert_eq!(connection.integer(found, &[]), Ok(1));
+    });
+}
+
+#[test]
 fn errors_have_the_extended_code_and_leave_the_statement_usable() {
     with_connection(|connection| {
         connection

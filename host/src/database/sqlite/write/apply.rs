@@ -1,14 +1,12 @@
 //! Applies a chunk's staged rows to their table.
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use super::chunk::{Chunk, position};
 use super::staging;
 use super::stored_rows::{self, LastRowid};
 use super::table_plan::TablePlan;
+use crate::database::bookkeeping::{Bookkeeping, Verification};
 use crate::database::sqlite::codec::storage::SqliteValueRef;
-use crate::database::sqlite::meta::ledger::Ledger;
-use crate::database::sqlite::meta::rejects::Rejects;
+use crate::database::sqlite::meta::rejects;
 use crate::database::sqlite::raw::{RawConnection, Statement};
 use crate::database::{ChunkCounts, DatabaseError};
 
@@ -20,8 +18,7 @@ pub struct Application<'a> {
     pub connection: &'a RawConnection<'a>,
     pub plan: &'a TablePlan,
     pub chunk: &'a mut Chunk,
-    pub ledger: &'a mut Ledger,
-    pub rejects: &'a mut Rejects,
+    pub books: &'a mut Bookkeeping,
 }
 
 impl<'a> Application<'a> {
@@ -88,7 +85,7 @@ impl<'a> Application<'a> {
     pub fn find(&self, sql: &str) -> Result<Vec<i64>, DatabaseError> {
         let mut numbers = Vec::new();
         let mut select = self.connection.prepare(sql)?;
-        let limit = position(self.rejects.left().saturating_add(1));
+        let limit = position(self.books.rejects_left().saturating_add(1));
         let limit = [SqliteValueRef::Integer(limit)];
         let mut rows = select.query(&limit)?;
         while let Some(row) = rows.next()? {
@@ -103,11 +100,9 @@ impl<'a> Application<'a> {
     pub fn reject(&mut self, number: i64, reason: &str) -> Result<(), DatabaseError> {
         let (connection, layout) = (self.connection, &self.plan.layout);
         let cells = staging::encoded(connection, layout, number)?;
-        self.rejects
-            .keep(connection, layout, number, &cells, reason)?;
+        rejects::keep(connection, self.books, layout, number, &cells, reason)?;
         staging::take_out(connection, number)?;
         self.chunk.held -= 1;
-        self.ledger.rejected(xxh3_128(&cells));
         Ok(())
     }
 
@@ -173,7 +168,10 @@ impl<'a> Application<'a> {
         } else if let Some(last) = last {
             last.differing(connection, merge, created)?
         } else {
-            self.ledger.unread();
+            self.books.verified(Verification {
+                unread: true,
+                altered: false,
+            });
             0
         };
         if differing == 0 {
@@ -185,7 +183,10 @@ impl<'a> Application<'a> {
                 rows: differing,
             });
         }
-        self.ledger.altered();
+        self.books.verified(Verification {
+            unread: false,
+            altered: true,
+        });
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 use super::apply::Application;
 use super::foreign_keys::ForeignKeyCheck;
 use crate::database::DatabaseError;
-use crate::database::sqlite::meta::ledger::RowsSoFar;
+use crate::database::bookkeeping::Savepoint;
 use crate::database::sqlite::raw::{RawConnection, RawError};
 
 /// A chunk as it was staged, to which a failed commit goes back.
@@ -14,8 +14,7 @@ use crate::database::sqlite::raw::{RawConnection, RawError};
 pub struct StagedChunk {
     held: u64,
     skipped: u64,
-    rejected: u64,
-    rows: RowsSoFar,
+    books: Savepoint,
     /// Whether savepoints were set: they cost time, and without foreign keys nothing is deferred.
     saved: bool,
 }
@@ -32,8 +31,7 @@ impl StagedChunk {
         Ok(Self {
             held: application.chunk.held,
             skipped: application.chunk.skipped,
-            rejected: application.rejects.in_chunk(),
-            rows: application.ledger.new_rows(),
+            books: application.books.savepoint(),
             saved,
         })
     }
@@ -63,8 +61,7 @@ impl StagedChunk {
         connection.execute("RELEASE tombolo_staged", &[])?;
         application.chunk.held = self.held;
         application.chunk.skipped = self.skipped;
-        application.rejects.back_to(self.rejected);
-        application.ledger.back_to(self.rows);
+        application.books.back_to(&self.books);
         if found.is_empty() {
             found = find(application, &plan.foreign_keys.abandoning)?;
         }

@@ -5,9 +5,9 @@ use sqlx::SqliteConnection;
 
 use super::foreign_keys::{self, ForeignKeys};
 use super::merge_sql::Merge;
+use crate::database::bookkeeping::{self, Bookkeeping, DirectFacts};
 use crate::database::sqlite::catalog::{self, Table};
 use crate::database::sqlite::codec::encode::RowLayout;
-use crate::database::sqlite::meta::ledger::Ledger;
 use crate::database::sqlite::raw::RawConnection;
 use crate::database::{DatabaseError, LoadMode, TableWrite};
 
@@ -31,7 +31,7 @@ impl TablePlan {
         database: &str,
         write: &TableWrite,
         local: &Table,
-        ledger: &Ledger,
+        books: &Bookkeeping,
     ) -> Result<Self, DatabaseError> {
         let merge = Merge::new(&write.incoming, local, &write.plan)?;
         let arriving: Vec<_> = write
@@ -42,18 +42,21 @@ impl TablePlan {
             .collect();
         let foreign_keys = foreign_keys::checks(connection, database, local, &arriving, &merge);
         let foreign_keys = block_on(foreign_keys)?;
-        let triggers = block_on(catalog::triggers(connection, ledger.table()))?;
+        let triggers = block_on(catalog::triggers(connection, books.table()))?;
         // Others may have written since the run's last chunk; rows of this writer need no count.
-        let alone = ledger.is_filling() && {
+        let alone = books.is_filling() && {
             let locked = RawConnection::lock_blocking(connection)?;
             let rows = locked.integer(&format!("SELECT count(*) FROM {}", merge.table()), &[])?;
-            u64::try_from(rows).is_ok_and(|rows| rows == ledger.counts().created)
+            u64::try_from(rows).is_ok_and(|rows| rows == books.row().counts.created)
         };
-        let direct = write.mode == LoadMode::Direct
-            && alone
-            && !write.retry
-            && triggers.is_empty()
-            && !merge.regenerates();
+        let direct = bookkeeping::is_direct(&DirectFacts {
+            mode: write.mode,
+            retry: write.retry,
+            is_only_writer: alone,
+            has_triggers: !triggers.is_empty(),
+            regenerates_key: merge.regenerates(),
+            takes_cells: true,
+        });
         Ok(Self {
             layout: RowLayout::new(write.incoming.clone(), local),
             merge,

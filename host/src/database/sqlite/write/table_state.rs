@@ -8,27 +8,32 @@ use super::chunk::{Chunk, position};
 use super::deferred_fks::StagedChunk;
 use super::staging;
 use super::table_plan::TablePlan;
+use crate::database::bookkeeping::{Bookkeeping, LedgerRow, Verification};
 use crate::database::sqlite::catalog::{self, Table, origins};
 use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
-use crate::database::sqlite::meta::ledger::{self, Ledger};
-use crate::database::sqlite::meta::rejects::Rejects;
+use crate::database::sqlite::meta::{ledger, rejects};
 use crate::database::sqlite::raw::RawConnection;
 use crate::database::sqlite::target::{run_all, transaction};
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, LoadMode, Resolution, StagedConflict, Step,
-    TableWrite, WriteOutcome,
+    CheckedStatement, ChunkCounts, DatabaseError, Evidence, LoadMode, Resolution, StagedConflict,
+    Step, TableWrite, WriteOutcome,
 };
 use crate::rows::{RowBlock, RowRef};
 
 /// A table that is written, for a thread that may block.
 pub struct TableState {
     plan: TablePlan,
-    ledger: Ledger,
-    rejects: Rejects,
+    books: Bookkeeping,
     /// The number of the last row of the committed chunks.
     arrived: u64,
     /// The chunk under way.
     chunk: Option<Chunk>,
+}
+
+/// A chunk that is in the ledger.
+struct CommittedChunk {
+    counts: ChunkCounts,
+    row: LedgerRow,
 }
 
 impl TableState {
@@ -38,29 +43,21 @@ impl TableState {
         database: &str,
         write: &TableWrite,
     ) -> Result<Self, DatabaseError> {
-        let (local, ledger) =
+        let (local, books) =
             transaction(connection, |connection| enter(connection, database, write))?;
-        let plan = TablePlan::new(connection, database, write, &local, &ledger)?;
+        let plan = TablePlan::new(connection, database, write, &local, &books)?;
         staging::create(&RawConnection::lock_blocking(connection)?, &plan.merge)?;
-        let counts = ledger.counts();
         Ok(Self {
-            rejects: Rejects::new(
-                ledger.run(),
-                ledger.table(),
-                write.reject_limit,
-                counts.failed,
-                write.retry,
-            ),
+            arrived: books.row().counts.received(),
             plan,
-            ledger,
-            arrived: counts.received(),
+            books,
             chunk: None,
         })
     }
 
     /// Says which snapshot the rows come from that are staged from now on.
-    pub fn read_from(&mut self, snapshot: String) {
-        self.ledger.read_from(snapshot);
+    pub fn read_from(&mut self, snapshot: &str) {
+        self.books.read_from(snapshot);
     }
 
     /// Adds a block to the chunk under way; the first block begins the chunk. After an error or
@@ -78,7 +75,7 @@ impl TableState {
             Some(chunk) => chunk,
             None => self.open(connection)?,
         };
-        self.ledger.arrived(block);
+        self.books.arrived(block);
         let step = self.put(connection, &mut chunk, block)?;
         if let Step::Done(()) = step {
             self.chunk = Some(chunk);
@@ -91,9 +88,12 @@ impl TableState {
         connection.execute("BEGIN IMMEDIATE", &[])?;
         // Rows may refer to others that come later in the chunk. Holds until the transaction ends.
         connection.execute("PRAGMA defer_foreign_keys = ON", &[])?;
-        self.rejects.begin(connection)?;
+        rejects::begin_retry(connection, &mut self.books)?;
         if self.plan.mode == LoadMode::Direct {
-            self.ledger.unread();
+            self.books.verified(Verification {
+                unread: true,
+                altered: false,
+            });
         }
         Ok(Chunk::after(self.arrived))
     }
@@ -146,7 +146,7 @@ impl TableState {
                     insert.run([number, cells].into_iter().chain(stored))?;
                     chunk.note_key(&self.plan.merge, &values);
                     if !exact {
-                        self.ledger.inexact();
+                        self.books.inexact();
                     }
                 }
             }
@@ -166,11 +166,15 @@ impl TableState {
         row: RowRef<'_>,
         reason: &str,
     ) -> Result<(), DatabaseError> {
-        let number = position(chunk.arrived);
-        self.rejects
-            .keep(connection, &self.plan.layout, number, row.bytes(), reason)?;
-        self.ledger.rejected(row.digest());
-        Ok(())
+        let (layout, number) = (&self.plan.layout, position(chunk.arrived));
+        rejects::keep(
+            connection,
+            &mut self.books,
+            layout,
+            number,
+            row.bytes(),
+            reason,
+        )
     }
 
     /// Returns the next page of staged rows that exist with another image.
@@ -221,17 +225,16 @@ impl TableState {
         let Some(mut chunk) = self.chunk.take() else {
             return Ok(Step::Done(ChunkCounts::default()));
         };
-        let counts = match self.plan.mode {
+        let done = match self.plan.mode {
             LoadMode::Direct => match self.commit_direct(connection, &chunk)? {
-                Step::Done(counts) => counts,
+                Step::Done(done) => done,
                 Step::NeedsStaging => return Ok(Step::NeedsStaging),
             },
             LoadMode::Staged => self.commit_staged(connection, &mut chunk)?,
         };
-        self.ledger.committed(counts, self.rejects.retried());
-        self.rejects.committed();
+        self.books.committed(done.row);
         self.arrived = chunk.arrived;
-        Ok(Step::Done(counts))
+        Ok(Step::Done(done.counts))
     }
 
     /// Commits rows that are in the table already.
@@ -239,18 +242,17 @@ impl TableState {
         &self,
         connection: &RawConnection<'_>,
         chunk: &Chunk,
-    ) -> Result<Step<ChunkCounts>, DatabaseError> {
+    ) -> Result<Step<CommittedChunk>, DatabaseError> {
         let counts = ChunkCounts {
             created: chunk.held,
-            failed: self.rejects.in_chunk(),
             ..ChunkCounts::default()
         };
-        self.advance(connection, chunk, counts)?;
+        let done = self.advance(connection, chunk, counts)?;
         match connection.execute("COMMIT", &[]) {
             // A row refers to one that did not come. Only a staging tells which.
             Err(error) if error.is_constraint() => Ok(Step::NeedsStaging),
             Err(error) => Err(error.into()),
-            Ok(_) => Ok(Step::Done(counts)),
+            Ok(_) => Ok(Step::Done(done)),
         }
     }
 
@@ -259,56 +261,53 @@ impl TableState {
         &mut self,
         connection: &RawConnection<'_>,
         chunk: &mut Chunk,
-    ) -> Result<ChunkCounts, DatabaseError> {
+    ) -> Result<CommittedChunk, DatabaseError> {
         loop {
-            let mut application = Application {
-                connection,
-                plan: &self.plan,
-                chunk,
-                ledger: &mut self.ledger,
-                rejects: &mut self.rejects,
-            };
+            let mut application = self.application(connection, chunk);
             let staged = StagedChunk::save(&application)?;
-            let mut counts = application.run()?;
+            let counts = application.run()?;
             staged.applied(connection)?;
             staging::clear(connection)?;
-            counts.failed = application.rejects.in_chunk();
-            self.advance(connection, chunk, counts)?;
+            let done = self.advance(connection, chunk, counts)?;
             match connection.execute("COMMIT", &[]) {
-                Ok(_) => return Ok(counts),
+                Ok(_) => return Ok(done),
                 Err(error) if error.is_constraint() => {
-                    let mut application = Application {
-                        connection,
-                        plan: &self.plan,
-                        chunk,
-                        ledger: &mut self.ledger,
-                        rejects: &mut self.rejects,
-                    };
-                    staged.reject_unresolved(&mut application, error)?;
+                    staged.reject_unresolved(&mut self.application(connection, chunk), error)?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Adds a chunk to the ledger.
+    fn application<'a>(
+        &'a mut self,
+        connection: &'a RawConnection<'a>,
+        chunk: &'a mut Chunk,
+    ) -> Application<'a> {
+        Application {
+            connection,
+            plan: &self.plan,
+            chunk,
+            books: &mut self.books,
+        }
+    }
+
+    /// Adds a chunk to the ledger. What it returns is true as soon as the transaction is committed.
     fn advance(
         &self,
         connection: &RawConnection<'_>,
         chunk: &Chunk,
-        counts: ChunkCounts,
-    ) -> Result<(), DatabaseError> {
-        // Rows that were rejected before do not tell how far the run is.
-        let last_key = chunk.last_key.as_deref();
-        let last_key = last_key.filter(|_| !self.rejects.are_retried());
-        self.ledger
-            .advance(connection, counts, self.rejects.retried(), last_key)
+        mut counts: ChunkCounts,
+    ) -> Result<CommittedChunk, DatabaseError> {
+        counts.failed = self.books.rejected();
+        let row = self.books.advance(counts, chunk.last_key.clone());
+        ledger::advance(connection, &self.books, &row)?;
+        Ok(CommittedChunk { counts, row })
     }
 
     /// Forgets the chunk under way, whose transaction is rolled back.
     pub fn forget_chunk(&mut self) {
-        self.ledger.rolled_back();
-        self.rejects.rolled_back();
+        self.books.rolled_back();
         self.chunk = None;
     }
 
@@ -320,12 +319,29 @@ impl TableState {
     ) -> Result<WriteOutcome, DatabaseError> {
         transaction(connection, |connection| {
             run_all(connection, after)?;
-            self.ledger
-                .finish(&RawConnection::lock_blocking(connection)?)
+            ledger::finish(&RawConnection::lock_blocking(connection)?, &self.books)
         })?;
         // SQLite itself numbers new rows past the greatest key.
         staging::remove(&RawConnection::lock_blocking(connection)?)?;
-        Ok(self.ledger.outcome(&self.plan.triggers, self.plan.alone))
+        Ok(self.books.outcome(self.evidence()))
+    }
+
+    /// Returns what is known of how the rows are stored.
+    fn evidence(&self) -> Evidence {
+        let row = self.books.row();
+        let only_created = row.counts.created == row.counts.received() - row.counts.failed;
+        let is_only_writer = row.made
+            && self.plan.alone
+            && only_created
+            && row.facts.digest.is_some()
+            && row.facts.verification.unread
+            && !row.facts.verification.altered;
+        let unread = match row.done {
+            true => "an earlier attempt completed it",
+            false => "some of its rows cannot be told from others that are there",
+        };
+        self.books
+            .evidence(is_only_writer, self.plan.triggers.clone(), unread)
     }
 }
 
@@ -334,7 +350,7 @@ fn enter(
     connection: &mut SqliteConnection,
     database: &str,
     write: &TableWrite,
-) -> Result<(Table, Ledger), DatabaseError> {
+) -> Result<(Table, Bookkeeping), DatabaseError> {
     let name = &write.incoming.table;
     let entry = block_on(ledger::entry(connection, &write.run, name))?;
     if entry.is_none()
@@ -345,6 +361,6 @@ fn enter(
         block_on(origins::keep(connection, &created, &write.incoming))?;
     }
     let local = block_on(catalog::table(connection, database, name))?;
-    let ledger = Ledger::enter(connection, write, &local.schema.table)?;
-    Ok((local, ledger))
+    let books = ledger::enter(connection, write, &local.schema.table)?;
+    Ok((local, books))
 }

@@ -118,7 +118,7 @@ impl TableWriter for SqliteTableWriter<'_> {
         let step = self
             .step(move |connection, state| {
                 if let Some(snapshot) = snapshot {
-                    state.read_from(snapshot);
+                    state.read_from(&snapshot);
                 }
                 state.stage(connection, &block)
             })
