@@ -15,15 +15,15 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
-use super::copying::{self, CopyError};
-use super::error::opening;
+use super::copy::{self, CopyError};
 use crate::database::DatabaseError;
+use crate::database::sqlite::error::opening;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a file can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub enum Access {
     /// Rollback journal: a reader's locks leave no trace.
     Journal,
     /// WAL, in use: its files are there already.
@@ -36,9 +36,9 @@ pub(super) enum Access {
 
 /// A read-only connection.
 #[derive(Debug)]
-pub(super) struct Reader {
-    pub(super) connection: SqliteConnection,
-    pub(super) access: Access,
+pub struct Reader {
+    pub connection: SqliteConnection,
+    pub access: Access,
     /// The file, and its handle from before the connection was made.
     #[cfg(unix)]
     opened: (PathBuf, Arc<File>),
@@ -50,7 +50,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Opens a file that is there; `database` is its name for people.
-    pub(super) async fn open(file: &Path, database: &str) -> Result<Self, DatabaseError> {
+    pub async fn open(file: &Path, database: &str) -> Result<Self, DatabaseError> {
         let failed = |error: io::Error| DatabaseError::Open {
             database: database.to_owned(),
             reason: error.to_string(),
@@ -95,7 +95,7 @@ impl Reader {
     }
 
     /// Opens a private copy of the file as it is now, so that nobody is locked out while it is read.
-    pub(super) async fn copy(mut self, database: &str) -> Result<Self, DatabaseError> {
+    pub async fn copy(mut self, database: &str) -> Result<Self, DatabaseError> {
         let failed = |reason: String| DatabaseError::Open {
             database: database.to_owned(),
             reason: format!(
@@ -127,13 +127,13 @@ impl Reader {
             && let (path, opened) = &self.opened
             && Arc::ptr_eq(opened, &handle(path)?)
         {
-            return copying::in_steps(&mut self.connection, opened, copy).await;
+            return copy::in_steps(&mut self.connection, opened, copy).await;
         }
-        copying::at_once(&mut self.connection, copy).await
+        copy::at_once(&mut self.connection, copy).await
     }
 
     /// Whether what was read is one state of the database.
-    pub(super) fn undisturbed(&self) -> bool {
+    pub fn undisturbed(&self) -> bool {
         match &self.stamp {
             Some((file, stamp)) => Stamp::of(file).is_ok_and(|now| now == *stamp),
             None => true,
@@ -141,7 +141,7 @@ impl Reader {
     }
 
     /// Closes the file, and says whether what was read is one state of the database.
-    pub(super) async fn close(self) -> bool {
+    pub async fn close(self) -> bool {
         let undisturbed = self.undisturbed();
         // A read-only connection has nothing to lose.
         let _ = self.connection.close().await;
@@ -150,7 +150,7 @@ impl Reader {
 }
 
 /// What all connections have in common.
-pub(super) fn options(file: &Path) -> SqliteConnectOptions {
+pub fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .busy_timeout(BUSY_TIMEOUT)
@@ -158,7 +158,7 @@ pub(super) fn options(file: &Path) -> SqliteConnectOptions {
 }
 
 /// Lets SQLite roll back the journal that an interrupted writer of a target left: only a connection that may write can.
-pub(super) async fn recover(file: &Path) {
+pub async fn recover(file: &Path) {
     if !beside(file, "-journal").exists() {
         return;
     }
@@ -216,7 +216,7 @@ fn is_wal(file: &Path) -> io::Result<bool> {
 /// A handle of a file that is never closed: closing one drops every POSIX lock that this process has on the file,
 /// SQLite's own included (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 #[cfg(unix)]
-pub(super) fn handle(file: &Path) -> io::Result<Arc<File>> {
+pub fn handle(file: &Path) -> io::Result<Arc<File>> {
     use std::os::unix::fs::MetadataExt as _;
 
     /// By device and inode.

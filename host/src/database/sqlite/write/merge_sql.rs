@@ -4,18 +4,16 @@
 //! statements `s` is the staging, with the columns `row`, `cells` (the row as it arrived, where the values do not tell),
 //! `c0`, `c1`, …, and `t` the table. Statements that change the table do so for a range of staged rows.
 
-mod staged;
-
-use super::schema::Table;
 use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
+use crate::database::sqlite::catalog::Table;
 use crate::database::{DatabaseError, quote, value_expression};
 
 /// The statements for one table and one plan.
 #[derive(Debug)]
-pub(super) struct Merge {
+pub struct Merge {
     table: String,
     /// The columns' quoted names; the position is that in the staging.
-    pub(super) columns: Vec<String>,
+    pub columns: Vec<String>,
     /// Whether a row exists already; empty: no row does.
     key: Vec<KeyColumn>,
     /// Positions of the columns that new rows get.
@@ -44,7 +42,7 @@ struct Update {
 
 impl Merge {
     /// Checks that the rows and the plan fit the table.
-    pub(super) fn new(
+    pub fn new(
         incoming: &TableSchema,
         local: &Table,
         plan: &SetPlan,
@@ -200,32 +198,32 @@ impl Merge {
     }
 
     /// A name for the rowid that SQLite gives to new rows; none where it gives none.
-    pub(super) fn rowid(&self) -> Option<&'static str> {
+    pub fn rowid(&self) -> Option<&'static str> {
         self.rowid
     }
 
     /// Whether rows get other keys than they bring.
-    pub(super) fn regenerates(&self) -> bool {
+    pub fn regenerates(&self) -> bool {
         self.regenerates
     }
 
     /// Whether rows can exist already.
-    pub(super) fn has_key(&self) -> bool {
+    pub fn has_key(&self) -> bool {
         !self.key.is_empty()
     }
 
     /// Positions of the key's columns.
-    pub(super) fn key_positions(&self) -> impl Iterator<Item = usize> {
+    pub fn key_positions(&self) -> impl Iterator<Item = usize> {
         self.key.iter().map(|key| key.position)
     }
 
     /// Whether rows that exist may change.
-    pub(super) fn updates(&self) -> bool {
+    pub fn updates(&self) -> bool {
         self.update.is_some()
     }
 
     /// Puts a row directly into the table: its values.
-    pub(super) fn direct(&self) -> String {
+    pub fn direct(&self) -> String {
         format!(
             "INSERT OR ABORT INTO {} ({}) VALUES ({})",
             self.table,
@@ -235,12 +233,12 @@ impl Merge {
     }
 
     /// Whether the table has no row.
-    pub(super) fn is_empty(&self) -> String {
+    pub fn is_empty(&self) -> String {
         format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
     }
 
     /// Changes the rows that exist and would be another image. None if no column ever changes.
-    pub(super) fn update(&self) -> Option<String> {
+    pub fn update(&self) -> Option<String> {
         let update = self.update.as_ref()?;
         let mut values = Vec::with_capacity(update.columns.len());
         for (index, expression) in &update.columns {
@@ -267,7 +265,7 @@ impl Merge {
     }
 
     /// Inserts all rows, or those that do not exist.
-    pub(super) fn insert(&self, only_new: bool) -> String {
+    pub fn insert(&self, only_new: bool) -> String {
         let mut names: Vec<&str> = self
             .inserted
             .iter()
@@ -301,15 +299,249 @@ impl Merge {
     }
 
     /// The columns that new rows get values in: quoted, and as they are staged.
-    pub(super) fn inserted(&self) -> impl Iterator<Item = (&str, String)> {
+    pub fn inserted(&self) -> impl Iterator<Item = (&str, String)> {
         self.inserted
             .iter()
             .filter_map(|index| Some((self.columns.get(*index)?.as_str(), format!("s.c{index}"))))
     }
 
     /// The table's qualified name.
-    pub(super) fn table(&self) -> &str {
+    pub fn table(&self) -> &str {
         &self.table
+    }
+
+    /// Makes the staging.
+    pub fn create_staging(&self) -> String {
+        format!(
+            "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, cells, {})",
+            self.staged("")
+        )
+    }
+
+    /// Stages a row: its number, its cells and its values.
+    pub fn stage(&self) -> String {
+        format!(
+            "INSERT INTO temp.tombolo_staging (row, cells, {}) VALUES ({})",
+            self.staged(""),
+            vec!["?"; self.columns.len() + 2].join(", ")
+        )
+    }
+
+    /// Stages other values for one row: its cells, its values and its number.
+    pub fn restage(&self) -> String {
+        let values: Vec<_> = (0..self.columns.len())
+            .map(|index| format!("c{index} = ?"))
+            .collect();
+        format!(
+            "UPDATE temp.tombolo_staging SET cells = ?, {} WHERE row = ?",
+            values.join(", ")
+        )
+    }
+
+    /// Staged rows whose key was staged before, at most so many; NULL is no key.
+    pub fn repeated(&self) -> String {
+        let key: Vec<_> = self
+            .key
+            .iter()
+            .map(|key| format!("s.c{}{}", key.position, key.collate()))
+            .collect();
+        format!(
+            "SELECT row FROM (SELECT s.row AS row, row_number() OVER (PARTITION BY {} ORDER BY s.row) AS nth \
+             FROM temp.tombolo_staging AS s WHERE {}) WHERE nth > 1 ORDER BY row LIMIT ?",
+            key.join(", "),
+            self.given()
+        )
+    }
+
+    /// Takes those rows out of the staging that exist and stay as they are, whatever arrives; none if none does.
+    pub fn leave_existing(&self) -> Option<String> {
+        let older = match &self.update {
+            _ if !self.has_key() => return None,
+            None => String::new(),
+            Some(update) => format!(" AND ({}) IS NOT TRUE", self.newer(update)?),
+        };
+        Some(format!(
+            "DELETE FROM temp.tombolo_staging AS s WHERE EXISTS (SELECT 1 FROM {} AS t WHERE {}{older})",
+            self.table,
+            self.matches()
+        ))
+    }
+
+    /// What tells that a staged row is new, where rows that exist keep their values of these columns.
+    pub fn new_only(&self, columns: &[usize]) -> Option<String> {
+        let update = self.update.as_ref()?;
+        let changes = update
+            .columns
+            .iter()
+            .any(|(index, _)| columns.contains(index));
+        (!changes).then(|| {
+            format!(
+                "NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+                self.table,
+                self.matches()
+            )
+        })
+    }
+
+    /// Staged rows whose row in the table refers to none in another, at most so many; none where they cannot be told.
+    pub fn without_parent(
+        &self,
+        child: &[String],
+        parent: &str,
+        referenced: &[String],
+    ) -> Option<String> {
+        let child: Vec<String> = match self.has_key() {
+            true => child
+                .iter()
+                .map(|name| format!("t.{}", quote(name)))
+                .collect(),
+            // New rows have what they bring.
+            false => child
+                .iter()
+                .map(|name| {
+                    let name = quote(name);
+                    let mut inserted = self.inserted();
+                    let found = inserted.find(|(column, _)| column.eq_ignore_ascii_case(&name));
+                    found.map(|(_, staged)| staged)
+                })
+                .collect::<Option<_>>()?,
+        };
+        let table = match self.has_key() {
+            true => format!(" CROSS JOIN {} AS t ON {}", self.table, self.matches()),
+            false => String::new(),
+        };
+        let given: Vec<_> = child
+            .iter()
+            .map(|value| format!("{value} IS NOT NULL"))
+            .collect();
+        let same: Vec<_> = referenced
+            .iter()
+            .zip(&child)
+            .map(|(name, value)| format!("p.{} = {value}", quote(name)))
+            .collect();
+        Some(format!(
+            "SELECT s.row FROM temp.tombolo_staging AS s{table} WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM main.{} AS p WHERE {}) ORDER BY s.row LIMIT ?",
+            given.join(" AND "),
+            quote(parent),
+            same.join(" AND ")
+        ))
+    }
+
+    /// Staged rows that would change what rows of a table refer to, at most so many; none if the plan changes no such
+    /// column.
+    pub fn takes_away(
+        &self,
+        child: &str,
+        referring: &[String],
+        referenced: &[String],
+    ) -> Option<String> {
+        let update = self.update.as_ref()?;
+        let is_referenced = |column: &String| {
+            referenced
+                .iter()
+                .any(|name| quote(name).eq_ignore_ascii_case(column))
+        };
+        let changes: Vec<_> = update
+            .columns
+            .iter()
+            .filter_map(|(index, value)| Some((self.columns.get(*index)?, value)))
+            .filter(|(column, _)| is_referenced(column))
+            .map(|(column, value)| format!("t.{column} IS NOT ({value})"))
+            .collect();
+        if changes.is_empty() || referring.len() != referenced.len() {
+            return None;
+        }
+        let newer = self.newer(update).unwrap_or_else(|| "TRUE".to_owned());
+        let refer: Vec<_> = referring
+            .iter()
+            .zip(referenced)
+            .map(|(name, referenced)| format!("t.{} = c.{}", quote(referenced), quote(name)))
+            .collect();
+        Some(format!(
+            "SELECT s.row FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} WHERE ({}) AND {newer} \
+             AND EXISTS (SELECT 1 FROM main.{} AS c WHERE {}) ORDER BY s.row LIMIT ?",
+            self.table,
+            self.matches(),
+            changes.join(" OR "),
+            quote(child),
+            refer.join(" AND ")
+        ))
+    }
+
+    /// Counts the staged rows that the plan would still change, or that are not in the table; NULL is no key.
+    pub fn unstored(&self) -> String {
+        let changing = self
+            .update
+            .as_ref()
+            .and_then(|update| self.differences(update));
+        let done = changing.map_or(String::new(), |changing| format!(" AND NOT ({changing})"));
+        format!(
+            "SELECT count(*) FROM temp.tombolo_staging AS s WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {}{done})",
+            self.given(),
+            self.table,
+            self.matches()
+        )
+    }
+
+    /// Where all staged rows with a key must be in the table as they are staged: for each whether it is there, its
+    /// values but the key as staged, and the same columns there; with the number of these columns. `filled`: all of the
+    /// rows were new.
+    pub fn images(&self, filled: bool) -> Option<(String, usize)> {
+        let others: Vec<_> = (0..self.columns.len())
+            .filter(|index| self.key_positions().all(|key| key != *index))
+            .collect();
+        let taken = |index: &usize, update: &Update| {
+            let staged = format!("s.c{index}");
+            update
+                .columns
+                .iter()
+                .any(|column| *column == (*index, staged.clone()))
+        };
+        let as_staged = match &self.update {
+            // Rows that existed left the staging.
+            None => true,
+            Some(update) => filled || others.iter().all(|index| taken(index, update)),
+        };
+        if !as_staged {
+            return None;
+        }
+        let staged = others.iter().map(|index| format!("s.c{index}"));
+        let there = others
+            .iter()
+            .filter_map(|index| Some(format!("t.{}", self.columns.get(*index)?)));
+        let key = self.columns.get(self.key_positions().next()?)?;
+        let columns: Vec<_> = std::iter::once(format!("t.{key} IS NOT NULL"))
+            .chain(staged)
+            .chain(there)
+            .collect();
+        let sql = format!(
+            "SELECT {} FROM temp.tombolo_staging AS s LEFT JOIN {} AS t ON {} WHERE {}",
+            columns.join(", "),
+            self.table,
+            self.matches(),
+            self.given()
+        );
+        Some((sql, others.len()))
+    }
+
+    /// Staged rows behind a position that exist with another image: position, incoming cells, their values, local values.
+    pub fn conflicts(&self) -> String {
+        let local: Vec<_> = self
+            .columns
+            .iter()
+            .map(|name| format!("t.{name}"))
+            .collect();
+        let differences = self.image_differs().unwrap_or_else(|| "FALSE".to_owned());
+        format!(
+            "SELECT s.row, s.cells, {}, {} FROM temp.tombolo_staging AS s CROSS JOIN {} AS t ON {} \
+             WHERE s.row > ? AND ({differences}) ORDER BY s.row LIMIT ?",
+            self.staged("s."),
+            local.join(", "),
+            self.table,
+            self.matches()
+        )
     }
 
     fn staged(&self, prefix: &str) -> String {

@@ -9,14 +9,13 @@ use crate::bindings::types::{Column, LogicalType};
 use crate::rows::{CellRef, temporal};
 
 /// PostgreSQL's limits, which every value printed here has to respect to be readable again.
-pub(super) const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
-pub(super) const MOMENTS: std::ops::Range<i64> =
-    -211_813_488_000_000_000..9_223_371_331_200_000_000;
+pub const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
+pub const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 const TIMES: std::ops::RangeInclusive<i64> = 0..=86_400_000_000;
 
 /// A value as SQLite stores it, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum StoredRef<'a> {
+pub enum SqliteValueRef<'a> {
     Null,
     Integer(i64),
     Real(f64),
@@ -24,9 +23,9 @@ pub(super) enum StoredRef<'a> {
     Blob(&'a [u8]),
 }
 
-impl StoredRef<'_> {
+impl SqliteValueRef<'_> {
     /// At least the bytes of the encoded cell.
-    pub(super) fn size(self) -> usize {
+    pub fn size(self) -> usize {
         13 + match self {
             Self::Text(text) => text.len(),
             Self::Blob(bytes) => bytes.len(),
@@ -37,7 +36,7 @@ impl StoredRef<'_> {
 
 /// A value as SQLite stores it, with its text where that had to be made.
 #[derive(Clone, Debug)]
-pub(super) enum Stored<'a> {
+pub enum SqliteValue<'a> {
     Null,
     Integer(i64),
     Real(f64),
@@ -47,37 +46,37 @@ pub(super) enum Stored<'a> {
     Bits([u8; 8]),
 }
 
-impl Stored<'_> {
-    pub(super) fn borrow(&self) -> StoredRef<'_> {
+impl SqliteValue<'_> {
+    pub fn borrow(&self) -> SqliteValueRef<'_> {
         match self {
-            Self::Null => StoredRef::Null,
-            Self::Integer(value) => StoredRef::Integer(*value),
-            Self::Real(value) => StoredRef::Real(*value),
-            Self::Text(value) => StoredRef::Text(value),
-            Self::Blob(value) => StoredRef::Blob(value),
-            Self::Bits(bits) => StoredRef::Blob(bits),
+            Self::Null => SqliteValueRef::Null,
+            Self::Integer(value) => SqliteValueRef::Integer(*value),
+            Self::Real(value) => SqliteValueRef::Real(*value),
+            Self::Text(value) => SqliteValueRef::Text(value),
+            Self::Blob(value) => SqliteValueRef::Blob(value),
+            Self::Bits(bits) => SqliteValueRef::Blob(bits),
         }
     }
 }
 
 /// A column that values are written to.
 #[derive(Clone, Debug)]
-pub(super) struct LocalColumn {
-    pub(super) name: String,
-    pub(super) affinity: Affinity,
+pub struct LocalColumn {
+    pub name: String,
+    pub affinity: Affinity,
     /// The column is the rowid under another name.
-    pub(super) rowid: bool,
+    pub rowid: bool,
     /// The column was made for PostgreSQL's floats: one that REAL cannot hold is kept as the blob of its bits.
-    pub(super) keeps_float_bits: bool,
+    pub keeps_float_bits: bool,
 }
 
 /// The canonical cell of a value in a column; the error says what does not fit, without the value.
-pub(super) fn read_cell<'a>(
-    value: StoredRef<'a>,
+pub fn read_cell<'a>(
+    value: SqliteValueRef<'a>,
     column: &Column,
     scratch: &'a mut [u8; 16],
 ) -> Result<CellRef<'a>, String> {
-    if let StoredRef::Blob(bits) = value
+    if let SqliteValueRef::Blob(bits) = value
         && column.logical == LogicalType::Float
         && column.origin.starts_with("pg:")
         && let Ok(bits) = bits.try_into()
@@ -95,21 +94,25 @@ fn fits_real(value: f64) -> bool {
 }
 
 /// The canonical cell of a stored value; the error says what does not fit, without the value.
-pub(super) fn to_cell<'a>(
-    value: StoredRef<'a>,
+pub fn to_cell<'a>(
+    value: SqliteValueRef<'a>,
     logical: &LogicalType,
     scratch: &'a mut [u8; 16],
 ) -> Result<CellRef<'a>, String> {
     let parsed = match (logical, value) {
-        (_, StoredRef::Null) => return Ok(CellRef::Null),
-        (LogicalType::Boolean, StoredRef::Integer(value @ (0 | 1))) => {
+        (_, SqliteValueRef::Null) => return Ok(CellRef::Null),
+        (LogicalType::Boolean, SqliteValueRef::Integer(value @ (0 | 1))) => {
             return Ok(CellRef::Boolean(value == 1));
         }
-        (LogicalType::Date, StoredRef::Text(text)) => temporal::parse_date(text),
-        (LogicalType::Time, StoredRef::Text(text)) => temporal::parse_time(text),
-        (LogicalType::Timestamp, StoredRef::Text(text)) => temporal::parse_timestamp(text, false),
-        (LogicalType::Timestamptz, StoredRef::Text(text)) => temporal::parse_timestamp(text, true),
-        (LogicalType::Uuid, StoredRef::Text(text)) => {
+        (LogicalType::Date, SqliteValueRef::Text(text)) => temporal::parse_date(text),
+        (LogicalType::Time, SqliteValueRef::Text(text)) => temporal::parse_time(text),
+        (LogicalType::Timestamp, SqliteValueRef::Text(text)) => {
+            temporal::parse_timestamp(text, false)
+        }
+        (LogicalType::Timestamptz, SqliteValueRef::Text(text)) => {
+            temporal::parse_timestamp(text, true)
+        }
+        (LogicalType::Uuid, SqliteValueRef::Text(text)) => {
             *scratch = parse_uuid(text).ok_or_else(|| not_a(logical))?;
             return Ok(CellRef::Bytes(scratch));
         }
@@ -121,24 +124,24 @@ pub(super) fn to_cell<'a>(
             | LogicalType::Uuid,
             _,
         ) => None,
-        (_, StoredRef::Integer(value)) => return Ok(CellRef::Integer(value)),
-        (_, StoredRef::Real(value)) => return Ok(CellRef::Real(value)),
-        (_, StoredRef::Text(value)) => return Ok(CellRef::Text(value)),
-        (_, StoredRef::Blob(value)) => return Ok(CellRef::Bytes(value)),
+        (_, SqliteValueRef::Integer(value)) => return Ok(CellRef::Integer(value)),
+        (_, SqliteValueRef::Real(value)) => return Ok(CellRef::Real(value)),
+        (_, SqliteValueRef::Text(value)) => return Ok(CellRef::Text(value)),
+        (_, SqliteValueRef::Blob(value)) => return Ok(CellRef::Bytes(value)),
     };
     parsed.map(CellRef::Integer).ok_or_else(|| not_a(logical))
 }
 
 /// What to store for a cell so that it comes back from the column unchanged; the error says what does not fit,
 /// without the value.
-pub(super) fn to_storage<'a>(
+pub fn to_storage<'a>(
     cell: CellRef<'a>,
     logical: &LogicalType,
     column: &LocalColumn,
-) -> Result<Stored<'a>, String> {
+) -> Result<SqliteValue<'a>, String> {
     let value = match (logical, cell) {
-        (_, CellRef::Null) => Stored::Null,
-        (LogicalType::Boolean, CellRef::Boolean(value)) => Stored::Integer(value.into()),
+        (_, CellRef::Null) => SqliteValue::Null,
+        (LogicalType::Boolean, CellRef::Boolean(value)) => SqliteValue::Integer(value.into()),
         // It would come back as true or false.
         (LogicalType::Boolean, CellRef::Integer(0 | 1)) => {
             return Err("a boolean is sent as true or false, not as an integer".to_owned());
@@ -164,7 +167,7 @@ pub(super) fn to_storage<'a>(
         }
         (LogicalType::Uuid, CellRef::Bytes(bytes)) => {
             let bytes = bytes.try_into().map_err(|_| not_a(logical))?;
-            Stored::Text(format_uuid(bytes).into())
+            SqliteValue::Text(format_uuid(bytes).into())
         }
         (
             LogicalType::Date
@@ -178,7 +181,7 @@ pub(super) fn to_storage<'a>(
         (LogicalType::Float, CellRef::Real(value))
             if column.keeps_float_bits && !fits_real(value) =>
         {
-            Stored::Bits(value.to_bits().to_be_bytes())
+            SqliteValue::Bits(value.to_bits().to_be_bytes())
         }
         (_, cell) => plain(cell),
     };
@@ -190,9 +193,9 @@ fn printed(
     fits: bool,
     logical: &LogicalType,
     print: impl FnOnce() -> String,
-) -> Result<Stored<'static>, String> {
+) -> Result<SqliteValue<'static>, String> {
     if fits {
-        Ok(Stored::Text(print().into()))
+        Ok(SqliteValue::Text(print().into()))
     } else {
         Err(format!("it is outside the range of a {}", name(logical)))
     }
@@ -203,7 +206,7 @@ fn is_infinite(value: i64) -> bool {
 }
 
 /// A decimal in the form its column holds, where that is exactly the same number.
-fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> Stored<'_> {
+fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> SqliteValue<'_> {
     let number = match cell {
         CellRef::Text(text) if affinity.is_numeric() => decimal::exact(text),
         CellRef::Integer(value) if affinity != Affinity::Blob => Some(Number::Integer(value)),
@@ -214,60 +217,62 @@ fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> Stored<'_> {
     };
     match (number, affinity) {
         (None, _) => plain(cell),
-        (Some(Number::Integer(value)), Affinity::Text) => Stored::Text(value.to_string().into()),
+        (Some(Number::Integer(value)), Affinity::Text) => {
+            SqliteValue::Text(value.to_string().into())
+        }
         (Some(Number::Real(value)), Affinity::Text) => {
-            Stored::Text((value + 0.0).to_string().into())
+            SqliteValue::Text((value + 0.0).to_string().into())
         }
         (Some(Number::Integer(value)), Affinity::Real) => {
-            decimal::integer_as_real(value).map_or(plain(cell), Stored::Real)
+            decimal::integer_as_real(value).map_or(plain(cell), SqliteValue::Real)
         }
         // Here and above, adding 0.0 drops the sign of -0.0, which no decimal has.
-        (Some(Number::Real(value)), Affinity::Real) => Stored::Real(value + 0.0),
+        (Some(Number::Real(value)), Affinity::Real) => SqliteValue::Real(value + 0.0),
         (Some(Number::Real(value)), _) => {
-            decimal::real_as_integer(value).map_or(Stored::Real(value), Stored::Integer)
+            decimal::real_as_integer(value).map_or(SqliteValue::Real(value), SqliteValue::Integer)
         }
-        (Some(Number::Integer(value)), _) => Stored::Integer(value),
+        (Some(Number::Integer(value)), _) => SqliteValue::Integer(value),
     }
 }
 
 /// The storage class that the carrier names.
-fn plain(cell: CellRef<'_>) -> Stored<'_> {
+fn plain(cell: CellRef<'_>) -> SqliteValue<'_> {
     match cell {
-        CellRef::Null => Stored::Null,
-        CellRef::Boolean(value) => Stored::Integer(value.into()),
-        CellRef::Integer(value) => Stored::Integer(value),
-        CellRef::Real(value) => Stored::Real(value),
-        CellRef::Text(value) => Stored::Text(value.into()),
-        CellRef::Bytes(value) => Stored::Blob(value),
+        CellRef::Null => SqliteValue::Null,
+        CellRef::Boolean(value) => SqliteValue::Integer(value.into()),
+        CellRef::Integer(value) => SqliteValue::Integer(value),
+        CellRef::Real(value) => SqliteValue::Real(value),
+        CellRef::Text(value) => SqliteValue::Text(value.into()),
+        CellRef::Bytes(value) => SqliteValue::Blob(value),
     }
 }
 
 /// Refuses what SQLite would change on the way in.
-fn check(value: &Stored<'_>, column: &LocalColumn) -> Result<(), String> {
+fn check(value: &SqliteValue<'_>, column: &LocalColumn) -> Result<(), String> {
     if column.rowid {
         return match value {
-            Stored::Integer(_) => Ok(()),
-            Stored::Null => Err("SQLite would put a number in the place of NULL".to_owned()),
+            SqliteValue::Integer(_) => Ok(()),
+            SqliteValue::Null => Err("SQLite would put a number in the place of NULL".to_owned()),
             _ => Err("an INTEGER PRIMARY KEY takes only integers".to_owned()),
         };
     }
     let change = match (value, column.affinity) {
-        (Stored::Real(value), _) if value.is_nan() => "SQLite has no NaN and would store NULL",
-        (Stored::Integer(_) | Stored::Real(_), Affinity::Text) => {
+        (SqliteValue::Real(value), _) if value.is_nan() => "SQLite has no NaN and would store NULL",
+        (SqliteValue::Integer(_) | SqliteValue::Real(_), Affinity::Text) => {
             "SQLite would turn the number into text"
         }
-        (Stored::Integer(_), Affinity::Real) => {
+        (SqliteValue::Integer(_), Affinity::Real) => {
             "SQLite would turn the integer into a floating-point number"
         }
-        (Stored::Real(value), Affinity::Integer | Affinity::Numeric)
+        (SqliteValue::Real(value), Affinity::Integer | Affinity::Numeric)
             if decimal::is_integral(*value) =>
         {
             "SQLite would turn the floating-point number into an integer"
         }
-        (Stored::Real(value), Affinity::Real) if *value == 0.0 && value.is_sign_negative() => {
+        (SqliteValue::Real(value), Affinity::Real) if *value == 0.0 && value.is_sign_negative() => {
             "SQLite would drop the sign of negative zero"
         }
-        (Stored::Text(text), affinity)
+        (SqliteValue::Text(text), affinity)
             if affinity.is_numeric() && decimal::looks_like_number(text) =>
         {
             "SQLite would turn the text into a number that does not keep all of it"

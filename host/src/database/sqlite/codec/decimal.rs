@@ -2,13 +2,13 @@
 
 /// A number of SQLite.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
+pub enum Number {
     Integer(i64),
     Real(f64),
 }
 
 /// The number that a plain decimal is exactly: an integer, or the double whose shortest form has the same digits.
-pub(super) fn exact(text: &str) -> Option<Number> {
+pub fn exact(text: &str) -> Option<Number> {
     let decimal = Digits::of_plain(text)?;
     if decimal.exponent >= 0 {
         // The fraction, if there is one, is all zeros.
@@ -23,7 +23,7 @@ pub(super) fn exact(text: &str) -> Option<Number> {
 
 /// The double whose shortest form has the same digits as the integer, if there is one. From 2^53 on a double may be exactly
 /// the integer and yet be printed as another.
-pub(super) fn integer_as_real(integer: i64) -> Option<f64> {
+pub fn integer_as_real(integer: i64) -> Option<f64> {
     let real = integer as f64;
     if integer.unsigned_abs() <= 1 << 53 {
         return Some(real);
@@ -33,19 +33,19 @@ pub(super) fn integer_as_real(integer: i64) -> Option<f64> {
 }
 
 /// The same the other way round.
-pub(super) fn real_as_integer(real: f64) -> Option<i64> {
+pub fn real_as_integer(real: f64) -> Option<i64> {
     let integer = is_integral(real).then_some(real as i64)?;
     integer_as_real(integer).map(|_| integer)
 }
 
 /// Whether SQLite would store the double as an integer in a column of numeric affinity: `sqlite3VdbeIntegerAffinity`.
-pub(super) fn is_integral(real: f64) -> bool {
+pub fn is_integral(real: f64) -> bool {
     let integer = real as i64;
     integer as f64 == real && integer != i64::MIN && integer != i64::MAX
 }
 
 /// Whether SQLite takes a text for a number (`sqlite3AtoF`): white space around one number, hexadecimal excluded.
-pub(super) fn looks_like_number(text: &str) -> bool {
+pub fn looks_like_number(text: &str) -> bool {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r');
     let bytes = text.as_bytes();
     let start = bytes.iter().take_while(|byte| space(byte)).count();

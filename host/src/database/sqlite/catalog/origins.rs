@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 
-use super::error::refused;
-use super::schema::{Table, get, rows};
 use crate::bindings::types::{Generation, TableSchema};
 use crate::database::DatabaseError;
+use crate::database::sqlite::catalog::{Table, get, rows};
+use crate::database::sqlite::error::refused;
 
 /// Keeps the origins of a new table's columns, where they are not simply the types they now have, and whether they were
 /// numbered there.
-pub(super) async fn keep(
+pub async fn keep(
     connection: &mut SqliteConnection,
     made: &Table,
     incoming: &TableSchema,
@@ -49,15 +49,15 @@ pub(super) async fn keep(
 }
 
 /// What a column was where it comes from.
-pub(super) struct Kept {
+pub struct Kept {
     /// Its type, with its database.
-    pub(super) origin: String,
+    pub origin: String,
     /// Whether its database numbered it.
-    pub(super) numbered: bool,
+    pub numbered: bool,
 }
 
 /// What Tombolo kept about where the columns of a table come from.
-pub(super) async fn of_table(
+pub async fn of_table(
     connection: &mut SqliteConnection,
     table: &str,
 ) -> Result<HashMap<String, Kept>, DatabaseError> {

@@ -1,67 +1,67 @@
 //! Rows on their way into a table: converted, numbered and kept in a temporary table.
 
-use super::merge::Merge;
-use super::raw::{RawConnection, Row};
-use super::row_layout::RowLayout;
-use super::storage::{Stored, StoredRef};
+use super::merge_sql::Merge;
 use crate::bindings::types::Cell;
-use crate::database::{DatabaseError, Decision, StagedConflict};
+use crate::database::sqlite::codec::encode::RowLayout;
+use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
+use crate::database::sqlite::raw::{RawConnection, Row};
+use crate::database::{DatabaseError, Resolution, StagedConflict};
 use crate::rows::{CellRef, RowBlock};
 
 /// A page of conflicts ends when its cells reach this many bytes.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Makes the empty staging of a table.
-pub(super) fn create(connection: &RawConnection<'_>, merge: &Merge) -> Result<(), DatabaseError> {
+pub fn create(connection: &RawConnection<'_>, merge: &Merge) -> Result<(), DatabaseError> {
     remove(connection)?;
     connection.execute(&merge.create_staging(), &[])?;
     Ok(())
 }
 
 /// Removes the staging, if there is one.
-pub(super) fn remove(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+pub fn remove(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
     connection.execute("DROP TABLE IF EXISTS temp.tombolo_staging", &[])?;
     Ok(())
 }
 
 /// Empties the staging.
-pub(super) fn clear(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+pub fn clear(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
     connection.execute("DELETE FROM temp.tombolo_staging", &[])?;
     Ok(())
 }
 
 /// Takes one row out; false if it is not staged.
-pub(super) fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, DatabaseError> {
+pub fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, DatabaseError> {
     let taken = connection.execute(
         "DELETE FROM temp.tombolo_staging WHERE row = ?",
-        &[StoredRef::Integer(number)],
+        &[SqliteValueRef::Integer(number)],
     )?;
     Ok(taken == 1)
 }
 
 /// The canonical cells of a staged row, as one encoded row.
-pub(super) fn encoded(
+pub fn encoded(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
     number: i64,
 ) -> Result<Vec<u8>, DatabaseError> {
     let mut select = connection.prepare("SELECT * FROM temp.tombolo_staging WHERE row = ?")?;
-    let values = [StoredRef::Integer(number)];
+    let values = [SqliteValueRef::Integer(number)];
     let mut rows = select.query(&values)?;
     let row = rows
         .next()?
-        .ok_or_else(|| unsuitable(layout, "a row was decided that is not staged"))?;
-    if let Ok(StoredRef::Blob(cells)) = row.get(1) {
+        .ok_or_else(|| layout.unsuitable("a row was decided that is not staged"))?;
+    if let Ok(SqliteValueRef::Blob(cells)) = row.get(1) {
         return Ok(cells.to_vec());
     }
     let cells = layout
         .read(row, 2)
-        .map_err(|reason| unsuitable(layout, &reason))?;
+        .map_err(|reason| layout.unsuitable(&reason))?;
     Ok(RowBlock::encode_row(&cells))
 }
 
 /// Staged rows behind a position that exist with another image.
-pub(super) fn conflicts(
+pub fn conflicts(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
     merge: &Merge,
@@ -69,23 +69,26 @@ pub(super) fn conflicts(
     limit: u32,
 ) -> Result<Vec<StagedConflict>, DatabaseError> {
     let mut statement = connection.prepare(&merge.conflicts())?;
-    let values = [StoredRef::Integer(after), StoredRef::Integer(limit.into())];
+    let values = [
+        SqliteValueRef::Integer(after),
+        SqliteValueRef::Integer(limit.into()),
+    ];
     let mut rows = statement.query(&values)?;
     let mut conflicts = Vec::new();
     let mut size = 0;
     while size < PAGE_BYTES
         && let Some(row) = rows.next()?
     {
-        let Ok(StoredRef::Integer(number)) = row.get(0) else {
+        let Ok(SqliteValueRef::Integer(number)) = row.get(0) else {
             break;
         };
         let read = |row: Row<'_>, first| {
             layout
                 .read(row, first)
-                .map_err(|reason| unsuitable(layout, &format!("row {number}, {reason}")))
+                .map_err(|reason| layout.unsuitable(&format!("row {number}, {reason}")))
         };
         let incoming = match row.get(1) {
-            Ok(StoredRef::Blob(cells)) => RowBlock::parse_row(cells).unwrap_or_default(),
+            Ok(SqliteValueRef::Blob(cells)) => RowBlock::parse_row(cells).unwrap_or_default(),
             _ => read(row, 2)?,
         };
         let local = read(row, 2 + layout.width())?;
@@ -108,53 +111,40 @@ fn cell_size(cell: &Cell) -> usize {
 }
 
 /// Settles one staged row; true if it stays in the staging.
-pub(super) fn resolve(
+pub fn resolve(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
     merge: &Merge,
     number: i64,
-    decision: &Decision,
+    resolution: &Resolution,
 ) -> Result<bool, DatabaseError> {
-    let twice = || {
-        unsuitable(
-            layout,
-            "a row was decided that is not staged, or decided twice",
-        )
-    };
-    match decision {
-        Decision::TakeIncoming => Ok(true),
-        Decision::KeepLocal => match take_out(connection, number)? {
+    let twice = || layout.unsuitable("a row was decided that is not staged, or decided twice");
+    match resolution {
+        Resolution::TakeIncoming => Ok(true),
+        Resolution::KeepLocal => match take_out(connection, number)? {
             true => Ok(false),
             false => Err(twice()),
         },
-        Decision::Write(cells) => {
+        Resolution::Write(cells) => {
             if cells.len() != layout.width() {
-                return Err(unsuitable(
-                    layout,
-                    "a row that is to be written has another number of cells",
-                ));
+                return Err(
+                    layout.unsuitable("a row that is to be written has another number of cells")
+                );
             }
             let mut values = Vec::with_capacity(cells.len());
             layout
                 .store(cells.iter().map(CellRef::from), &mut values)
                 .map_err(|reason| {
-                    unsuitable(layout, &format!("a row that is to be written: {reason}"))
+                    layout.unsuitable(&format!("a row that is to be written: {reason}"))
                 })?;
             let encoded = RowBlock::encode_row(cells);
-            let mut parameters = vec![StoredRef::Blob(&encoded)];
-            parameters.extend(values.iter().map(Stored::borrow));
-            parameters.push(StoredRef::Integer(number));
+            let mut parameters = vec![SqliteValueRef::Blob(&encoded)];
+            parameters.extend(values.iter().map(SqliteValue::borrow));
+            parameters.push(SqliteValueRef::Integer(number));
             match connection.execute(&merge.restage(), &parameters)? {
                 1 => Ok(true),
                 _ => Err(twice()),
             }
         }
-    }
-}
-
-pub(super) fn unsuitable(layout: &RowLayout, reason: &str) -> DatabaseError {
-    DatabaseError::Unsuitable {
-        table: layout.table().to_owned(),
-        reason: reason.to_owned(),
     }
 }

@@ -2,31 +2,39 @@
 
 use sqlx::SqliteConnection;
 
-use super::deferred::Deferred;
-use super::merge::Merge;
-use super::schema::{self, Table};
+use super::merge_sql::Merge;
+use crate::database::sqlite::catalog::{self, Table, constraints};
 use crate::database::{DatabaseError, quote};
 
 /// A foreign key whose columns arrive.
 #[derive(Debug)]
-pub(super) struct ForeignKeyCheck {
+pub struct ForeignKeyCheck {
     /// Why a row that fails is rejected.
-    pub(super) reason: String,
+    pub reason: String,
     /// The query for such rows, at most so many.
-    pub(super) sql: String,
+    pub sql: String,
 }
 
 /// The checks of one table's foreign keys, and of those that refer to it.
 #[derive(Debug, Default)]
-pub(super) struct ForeignKeys {
-    /// Of rows that are staged.
-    pub(super) staged: Vec<ForeignKeyCheck>,
-    /// Of rows for which the chunk could not be committed.
-    pub(super) deferred: Deferred,
+pub struct ForeignKeys {
+    /// Staged rows whose parent exists neither in the table nor in the staging.
+    pub staged: Vec<ForeignKeyCheck>,
+    /// For a commit that failed: staged rows whose row in the table refers to nothing.
+    pub orphans: Vec<ForeignKeyCheck>,
+    /// For a commit that failed: staged rows that, before they are written, would change what other rows refer to.
+    pub abandoning: Vec<ForeignKeyCheck>,
+}
+
+impl ForeignKeys {
+    /// Returns true if a commit never fails because of them.
+    pub fn are_never_deferred(&self) -> bool {
+        self.orphans.is_empty() && self.abandoning.is_empty()
+    }
 }
 
 /// The foreign keys of a table that can be checked.
-pub(super) async fn foreign_keys(
+pub async fn checks(
     connection: &mut SqliteConnection,
     database: &str,
     local: &Table,
@@ -39,7 +47,7 @@ pub(super) async fn foreign_keys(
         let own = parent.eq_ignore_ascii_case(&local.schema.table);
         let mut referenced = key.referenced_columns.clone();
         if referenced.is_empty() {
-            referenced = match schema::table(connection, database, parent).await {
+            referenced = match catalog::table(connection, database, parent).await {
                 Ok(parent) => parent.schema.primary_key,
                 // SQLite itself says what is wrong with such a parent.
                 Err(DatabaseError::NotFound { .. } | DatabaseError::View { .. }) => continue,
@@ -56,10 +64,7 @@ pub(super) async fn foreign_keys(
         );
         if let Some(sql) = merge.without_parent(&key.columns, parent, &referenced) {
             let reason = reason.clone();
-            checks
-                .deferred
-                .children
-                .push(ForeignKeyCheck { reason, sql });
+            checks.orphans.push(ForeignKeyCheck { reason, sql });
         }
         let position = |name: &String| {
             incoming
@@ -78,7 +83,7 @@ pub(super) async fn foreign_keys(
         });
     }
     if merge.updates() {
-        checks.deferred.parents = referring(connection, local, merge).await?;
+        checks.abandoning = referring(connection, local, merge).await?;
     }
     Ok(checks)
 }
@@ -90,7 +95,7 @@ async fn referring(
     merge: &Merge,
 ) -> Result<Vec<ForeignKeyCheck>, DatabaseError> {
     let mut checks = Vec::new();
-    for (child, key) in schema::referring(connection, &local.schema.table).await? {
+    for (child, key) in constraints::referring(connection, &local.schema.table).await? {
         let mut referenced = key.referenced_columns;
         if referenced.is_empty() {
             referenced.clone_from(&local.schema.primary_key);

@@ -1,9 +1,10 @@
 //! Arriving rows as a table stores them, and back.
 
-use super::raw::Row;
-use super::schema::Table;
-use super::storage::{LocalColumn, Stored, StoredRef, read_cell, to_storage};
+use super::storage::{LocalColumn, SqliteValue, SqliteValueRef, read_cell, to_storage};
 use crate::bindings::types::{Cell, LogicalType, TableSchema};
+use crate::database::DatabaseError;
+use crate::database::sqlite::catalog::Table;
+use crate::database::sqlite::raw::Row;
 use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
 
 /// The most characters of a key that people are shown.
@@ -11,7 +12,7 @@ const KEY_CHARACTERS: usize = 100;
 
 /// The columns that arrive, and those they go to.
 #[derive(Debug)]
-pub(super) struct RowLayout {
+pub struct RowLayout {
     incoming: TableSchema,
     /// In the order of the incoming columns.
     columns: Vec<LocalColumn>,
@@ -19,7 +20,7 @@ pub(super) struct RowLayout {
 
 impl RowLayout {
     /// For a table that has all columns that arrive.
-    pub(super) fn new(incoming: TableSchema, local: &Table) -> Self {
+    pub fn new(incoming: TableSchema, local: &Table) -> Self {
         let here = |name: &str| local.storage.iter().find(|here| here.name == name).cloned();
         let columns = incoming
             .columns
@@ -30,21 +31,29 @@ impl RowLayout {
     }
 
     /// The table's name.
-    pub(super) fn table(&self) -> &str {
+    pub fn table(&self) -> &str {
         &self.incoming.table
     }
 
+    /// Returns the error that says why rows cannot be written to the table.
+    pub fn unsuitable(&self, reason: &str) -> DatabaseError {
+        DatabaseError::Unsuitable {
+            table: self.table().to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
     /// How many cells a row has.
-    pub(super) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.columns.len()
     }
 
     /// Replaces `values` by what is stored for a row. False: read again, some cells are others of the same worth. The
     /// error says which column cannot hold its cell, and why, without the value.
-    pub(super) fn store<'a>(
+    pub fn store<'a>(
         &self,
         row: impl Iterator<Item = CellRef<'a>>,
-        values: &mut Vec<Stored<'a>>,
+        values: &mut Vec<SqliteValue<'a>>,
     ) -> Result<bool, String> {
         values.clear();
         let mut exact = true;
@@ -62,7 +71,7 @@ impl RowLayout {
     }
 
     /// The cells of a row that is stored, from a column of the result on; the error as with [`Self::store`].
-    pub(super) fn read(&self, row: Row<'_>, first: usize) -> Result<Vec<Cell>, String> {
+    pub fn read(&self, row: Row<'_>, first: usize) -> Result<Vec<Cell>, String> {
         let mut cells = Vec::with_capacity(self.columns.len());
         for (index, column) in self.incoming.columns.iter().enumerate() {
             let unreadable = |reason: &str| format!("column {:?}: {reason}", column.name);
@@ -76,7 +85,7 @@ impl RowLayout {
     }
 
     /// A row's primary key as one encoded row; none without one.
-    pub(super) fn primary_key(&self, row: RowRef<'_>) -> Option<Vec<u8>> {
+    pub fn primary_key(&self, row: RowRef<'_>) -> Option<Vec<u8>> {
         let cells: Vec<_> = row.collect();
         let mut builder = BlockBuilder::new(self.incoming.primary_key.len());
         for index in self.key_positions() {
@@ -87,7 +96,7 @@ impl RowLayout {
     }
 
     /// A row's primary key for people, shortened; empty without one.
-    pub(super) fn shown_key(&self, row: &[u8]) -> String {
+    pub fn shown_key(&self, row: &[u8]) -> String {
         let cells = RowBlock::parse_row(row).unwrap_or_default();
         let parts: Vec<_> = self
             .key_positions()
@@ -110,7 +119,7 @@ impl RowLayout {
             .zip(self.columns.get(index))
             .and_then(|(column, local)| to_storage(cell.into(), &column.logical, local).ok());
         match (stored, cell) {
-            (Some(Stored::Text(text)), _) => text.into_owned(),
+            (Some(SqliteValue::Text(text)), _) => text.into_owned(),
             (_, Cell::Null) => "NULL".to_owned(),
             (_, Cell::Boolean(value)) => value.to_string(),
             (_, Cell::Integer(value)) => value.to_string(),
@@ -135,13 +144,13 @@ impl RowLayout {
 }
 
 /// Whether a value is stored in the form it came in, bit by bit.
-fn is_carried(cell: CellRef<'_>, value: StoredRef<'_>) -> bool {
+fn is_carried(cell: CellRef<'_>, value: SqliteValueRef<'_>) -> bool {
     match (cell, value) {
-        (CellRef::Real(cell), StoredRef::Real(value)) => cell.to_bits() == value.to_bits(),
-        (CellRef::Null, StoredRef::Null) => true,
-        (CellRef::Integer(cell), StoredRef::Integer(value)) => cell == value,
-        (CellRef::Text(cell), StoredRef::Text(value)) => cell == value,
-        (CellRef::Bytes(cell), StoredRef::Blob(value)) => cell == value,
+        (CellRef::Real(cell), SqliteValueRef::Real(value)) => cell.to_bits() == value.to_bits(),
+        (CellRef::Null, SqliteValueRef::Null) => true,
+        (CellRef::Integer(cell), SqliteValueRef::Integer(value)) => cell == value,
+        (CellRef::Text(cell), SqliteValueRef::Text(value)) => cell == value,
+        (CellRef::Bytes(cell), SqliteValueRef::Blob(value)) => cell == value,
         _ => false,
     }
 }

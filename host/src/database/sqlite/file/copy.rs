@@ -6,14 +6,14 @@ use std::path::Path;
 
 use sqlx::SqliteConnection;
 
-use super::error::refused;
 use crate::database::DatabaseError;
+use crate::database::sqlite::error::refused;
 
 #[cfg(unix)]
-pub(super) use self::steps::in_steps;
+pub use self::steps::in_steps;
 
 /// Why there is no copy.
-pub(super) enum CopyError {
+pub enum CopyError {
     /// The file cannot be read, or the copy not written.
     Io(io::Error),
     /// The database cannot be locked, or not be copied.
@@ -27,7 +27,7 @@ impl From<io::Error> for CopyError {
 }
 
 /// Copies the database under one lock, where it has any.
-pub(super) async fn at_once(connection: &mut SqliteConnection, to: &Path) -> Result<(), CopyError> {
+pub async fn at_once(connection: &mut SqliteConnection, to: &Path) -> Result<(), CopyError> {
     let path = to
         .to_str()
         .ok_or_else(|| io::Error::other("its name is not valid UTF-8"))?;
@@ -89,7 +89,7 @@ mod steps {
     }
 
     /// Copies one state of the file that the connection has open, by a handle of it.
-    pub(in crate::database::sqlite) async fn in_steps(
+    pub async fn in_steps(
         connection: &mut SqliteConnection,
         file: &Arc<File>,
         to: &Path,

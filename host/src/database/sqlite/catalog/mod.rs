@@ -1,38 +1,35 @@
 //! What a SQLite database says about its tables, by its pragma functions.
 
+pub mod constraints;
+pub mod origins;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::error::refused;
-use super::origins;
-use super::storage::LocalColumn;
-use super::types::{Affinity, logical_of};
+use self::constraints::Key;
 use crate::bindings::database::{TableKind, TableSummary};
-use crate::bindings::types::{Column, ForeignKey, Generation, LogicalType, TableSchema};
+use crate::bindings::types::{Column, Generation, LogicalType, TableSchema};
 use crate::database::DatabaseError;
+use crate::database::sqlite::codec::storage::LocalColumn;
+use crate::database::sqlite::codec::types::{Affinity, logical_of};
+use crate::database::sqlite::error::refused;
 
 /// A table with what only SQLite needs to know about it.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
-    pub(super) schema: TableSchema,
+pub struct Table {
+    pub schema: TableSchema,
     /// For each column of `schema` how values are stored in it.
-    pub(super) storage: Vec<LocalColumn>,
+    pub storage: Vec<LocalColumn>,
     /// The declared types of the same columns.
-    pub(super) declared: Vec<String>,
+    pub declared: Vec<String>,
     /// Sets of columns that no two rows share, the primary key first.
-    pub(super) keys: Vec<Key>,
-    pub(super) without_rowid: bool,
-}
-
-/// Columns that no two rows share, with the collations that say so; none for the rowid, which has none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) columns: Vec<(String, Option<String>)>,
+    pub keys: Vec<Key>,
+    pub without_rowid: bool,
 }
 
 impl Table {
     /// A name that stands for the rowid, unless columns took all three or there is none.
-    pub(super) fn rowid(&self) -> Option<&'static str> {
+    pub fn rowid(&self) -> Option<&'static str> {
         let taken = |name: &str| {
             self.storage
                 .iter()
@@ -49,9 +46,7 @@ const VISIBLE: &str = r"schema = 'main' AND type <> 'shadow'
     AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'tombolo\_%' ESCAPE '\'";
 
 /// All tables and views, sorted by name.
-pub(super) async fn tables(
-    connection: &mut SqliteConnection,
-) -> Result<Vec<TableSummary>, DatabaseError> {
+pub async fn tables(connection: &mut SqliteConnection) -> Result<Vec<TableSummary>, DatabaseError> {
     let sql = format!("SELECT name, type FROM pragma_table_list WHERE {VISIBLE} ORDER BY name");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .fetch_all(connection)
@@ -72,7 +67,7 @@ pub(super) async fn tables(
 }
 
 /// One table; `database` is its name for people.
-pub(super) async fn table(
+pub async fn table(
     connection: &mut SqliteConnection,
     database: &str,
     name: &str,
@@ -100,7 +95,7 @@ pub(super) async fn table(
     let without_rowid: bool = get(&found, 1)?;
     let strict: bool = get(&found, 2)?;
 
-    let indexes = indexes(connection, name).await?;
+    let indexes = constraints::indexes(connection, name).await?;
     let origins = origins::of_table(connection, name).await?;
     let rows = rows(
         connection,
@@ -194,7 +189,7 @@ pub(super) async fn table(
             columns,
             primary_key,
             unique_keys,
-            foreign_keys: foreign_keys(connection, name).await?,
+            foreign_keys: constraints::foreign_keys(connection, name).await?,
             enums: Vec::new(),
         },
         storage,
@@ -204,108 +199,19 @@ pub(super) async fn table(
     })
 }
 
-struct UniqueIndex {
-    primary: bool,
-    key: Key,
-}
-
-/// Full unique indexes over plain columns, in the order they were made.
-async fn indexes(
+/// Returns the names of a table's triggers, sorted.
+pub async fn triggers(
     connection: &mut SqliteConnection,
     table: &str,
-) -> Result<Vec<UniqueIndex>, DatabaseError> {
-    let list = rows(
-        connection,
-        "SELECT name, origin = 'pk' FROM pragma_index_list(?, 'main') WHERE \"unique\" AND NOT partial ORDER BY seq DESC",
-        table,
-    )
-    .await?;
-    let mut indexes = Vec::with_capacity(list.len());
-    for row in list {
-        let name: String = get(&row, 0)?;
-        let parts = rows(
-            connection,
-            "SELECT name, coll FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno",
-            &name,
-        )
-        .await?;
-        let mut columns = Vec::with_capacity(parts.len());
-        for part in &parts {
-            // An expression has no name.
-            if let Some(column) = get::<Option<String>>(part, 0)? {
-                columns.push((column, get(part, 1)?));
-            }
-        }
-        if columns.len() == parts.len() {
-            indexes.push(UniqueIndex {
-                primary: get(&row, 1)?,
-                key: Key { columns },
-            });
-        }
-    }
-    Ok(indexes)
-}
-
-/// Foreign keys in the order of their declaration, with the tables' names as their owners spell them.
-async fn foreign_keys(
-    connection: &mut SqliteConnection,
-    table: &str,
-) -> Result<Vec<ForeignKey>, DatabaseError> {
-    let parts = rows(
-        connection,
-        "SELECT f.id, coalesce(l.name, f.\"table\"), f.\"from\", f.\"to\"
-         FROM pragma_foreign_key_list(?, 'main') AS f
-         LEFT JOIN pragma_table_list AS l ON l.schema = 'main' AND l.name = f.\"table\" COLLATE NOCASE
-         ORDER BY f.id DESC, f.seq",
-        table,
-    )
-    .await?;
-    let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
-    for part in &parts {
-        let id = get(part, 0)?;
-        if keys.last().map(|(last, _)| *last) != Some(id) {
-            let key = ForeignKey {
-                columns: Vec::new(),
-                referenced_table: get(part, 1)?,
-                referenced_columns: Vec::new(),
-            };
-            keys.push((id, key));
-        }
-        if let Some((_, key)) = keys.last_mut() {
-            key.columns.push(get(part, 2)?);
-            key.referenced_columns
-                .extend(get::<Option<String>>(part, 3)?);
-        }
-    }
-    Ok(keys.into_iter().map(|(_, key)| key).collect())
-}
-
-/// The foreign keys of all tables that refer to one and do nothing when it changes, each with its table.
-pub(super) async fn referring(
-    connection: &mut SqliteConnection,
-    table: &str,
-) -> Result<Vec<(String, ForeignKey)>, DatabaseError> {
-    let tables = rows(
-        connection,
-        "SELECT DISTINCT l.name FROM pragma_table_list AS l, pragma_foreign_key_list(l.name, 'main') AS f
-         WHERE l.schema = 'main' AND l.type = 'table' AND f.\"table\" = ? COLLATE NOCASE AND f.on_update = 'NO ACTION'",
-        table,
-    )
-    .await?;
-    let mut keys = Vec::new();
-    for row in &tables {
-        let child: String = get(row, 0)?;
-        for key in foreign_keys(connection, &child).await? {
-            if key.referenced_table.eq_ignore_ascii_case(table) {
-                keys.push((child.clone(), key));
-            }
-        }
-    }
-    Ok(keys)
+) -> Result<Vec<String>, DatabaseError> {
+    let sql = "SELECT name FROM main.sqlite_schema
+         WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name";
+    let rows = rows(connection, sql, table).await?;
+    rows.iter().map(|row| get(row, 0)).collect()
 }
 
 /// The answer to a question about one name.
-pub(super) async fn rows(
+pub async fn rows(
     connection: &mut SqliteConnection,
     sql: &'static str,
     name: &str,
@@ -318,7 +224,7 @@ pub(super) async fn rows(
 }
 
 /// One value; names that are no UTF-8 end here.
-pub(super) fn get<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, DatabaseError>
+pub fn get<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, DatabaseError>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {

@@ -4,7 +4,7 @@ use crate::bindings::types::LogicalType;
 
 /// How SQLite treats values on their way into a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Affinity {
+pub enum Affinity {
     /// Nothing is converted.
     Blob,
     /// Numbers become text.
@@ -19,7 +19,7 @@ pub(super) enum Affinity {
 
 impl Affinity {
     /// The rules of <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
-    pub(super) fn of(declared: &str, strict: bool) -> Self {
+    pub fn of(declared: &str, strict: bool) -> Self {
         let declared = declared.to_ascii_uppercase();
         let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
         if strict && declared == "ANY" {
@@ -38,13 +38,13 @@ impl Affinity {
     }
 
     /// Whether text that looks like a number becomes one.
-    pub(super) fn is_numeric(self) -> bool {
+    pub fn is_numeric(self) -> bool {
         matches!(self, Self::Numeric | Self::Integer | Self::Real)
     }
 }
 
 /// How the cells of a column with this origin are to be read.
-pub(in crate::database) fn logical_of(origin: &str) -> LogicalType {
+pub fn logical_of(origin: &str) -> LogicalType {
     match origin.split_once(':') {
         Some(("pg", name)) => postgres(name),
         Some(("sqlite", declared)) => declared_type(declared),
