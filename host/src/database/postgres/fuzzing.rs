@@ -2,11 +2,11 @@
 
 use bytes::BytesMut;
 
-use super::decode::{self, CopyReader};
-use super::encode::{ColumnEncoding, end_copy, start_copy};
-use super::numeric::{self, Decimal};
-use super::types::{CatalogType, ColumnType};
-use super::widened::Scratch;
+use super::codec::decode::{self, CopyReader};
+use super::codec::encode::{ColumnEncoding, end_copy, start_copy};
+use super::codec::numeric::{self, Decimal};
+use super::codec::types::{CatalogType, ColumnType};
+use super::codec::wide_text::Scratch;
 use crate::bindings::types::{Cell, LogicalType};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
