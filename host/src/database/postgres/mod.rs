@@ -11,8 +11,6 @@ mod read;
 mod snapshot;
 mod target;
 #[cfg(test)]
-mod test_cluster;
-#[cfg(test)]
 mod tests;
 mod write;
 
