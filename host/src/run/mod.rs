@@ -79,7 +79,7 @@ struct PreparedTable {
     /// The tables that its rows may refer to.
     parents: Vec<String>,
     /// What a retry of its rejects has to know.
-    description: String,
+    retry_context: String,
 }
 
 impl PreparedTable {
@@ -192,14 +192,14 @@ async fn prepare(
         .iter()
         .chain(&local.foreign_keys);
     let parents = keys.map(|key| key.referenced_table.clone()).collect();
-    let description = RetryContext::of(&instruction).to_json()?;
+    let retry_context = RetryContext::of(&instruction).to_json()?;
     Ok(PreparedTable {
         instruction,
         strategy,
         before,
         after,
         parents,
-        description,
+        retry_context,
     })
 }
 

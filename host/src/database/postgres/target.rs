@@ -19,8 +19,8 @@ use super::write::readback::ReadingBack;
 use super::write::staging::{EXISTING, STAGING};
 use super::write::table_writer::Loading;
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
-    TableLoad, Target,
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, OldTarget,
+    StagedConflict, TableLoad,
 };
 use crate::rows::RowBlock;
 
@@ -175,7 +175,7 @@ fn chunk_open() -> DatabaseError {
 }
 
 #[async_trait]
-impl Target for PostgresTarget {
+impl OldTarget for PostgresTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
         let prepared = tables::prepare(free(&mut self.session)?).await;
         if prepared.is_err() {
