@@ -7,7 +7,7 @@ pub(super) mod sequences;
 
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
-use crate::database::postgres::codec::types::{Carrier, CatalogType, ColumnType};
+use crate::database::postgres::codec::types::{PhysicalType, CatalogType, ColumnType};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::{DatabaseError, quote};
 
@@ -57,7 +57,7 @@ impl Description {
     pub(in crate::database::postgres) fn widened(&self) -> Vec<String> {
         let columns = self.schema.columns.iter().zip(&self.types);
         columns
-            .filter(|(_, kind)| matches!(kind.carrier, Carrier::Widened(_)))
+            .filter(|(_, kind)| matches!(kind.physical, PhysicalType::WideText(_)))
             .map(|(column, _)| column.name.clone())
             .collect()
     }

@@ -3,7 +3,7 @@
 use bytes::{Buf, BytesMut};
 
 use super::numeric;
-use super::types::Carrier;
+use super::types::PhysicalType;
 use super::wide_text::Scratch;
 use crate::rows::{BlockBuilder, CellRef, MAX_ROW_BYTES, is_utf8};
 
@@ -27,7 +27,7 @@ pub(in crate::database::postgres) enum DecodeError {
 
 /// Reads rows from pieces of a COPY stream; holds one row and what came with it.
 pub(in crate::database::postgres) struct CopyReader {
-    carriers: Vec<Carrier>,
+    types: Vec<PhysicalType>,
     buffer: BytesMut,
     started: bool,
     ended: bool,
@@ -35,9 +35,9 @@ pub(in crate::database::postgres) struct CopyReader {
 }
 
 impl CopyReader {
-    pub(in crate::database::postgres) fn new(carriers: Vec<Carrier>) -> Self {
+    pub(in crate::database::postgres) fn new(types: Vec<PhysicalType>) -> Self {
         Self {
-            carriers,
+            types,
             buffer: BytesMut::new(),
             started: false,
             ended: false,
@@ -62,18 +62,18 @@ impl CopyReader {
         };
         let mut rest = self.buffer.get(2..length).ok_or(DecodeError::Format)?;
         let before = rows.byte_count();
-        for (position, carrier) in self.carriers.iter().enumerate() {
+        for (position, physical) in self.types.iter().enumerate() {
             let (field, after) = split_field(rest).ok_or(DecodeError::Format)?;
             rest = after;
-            match (field, carrier) {
+            match (field, physical) {
                 (None, _) => rows.push(CellRef::Null),
                 // Without a look at each character of what is ASCII, as nearly all texts are.
                 (
                     Some(data),
-                    Carrier::Text(_) | Carrier::Json | Carrier::Jsonb | Carrier::ByText,
+                    PhysicalType::Text(_) | PhysicalType::Json | PhysicalType::Jsonb | PhysicalType::ByText,
                 ) => {
-                    let text = match carrier {
-                        Carrier::Jsonb => document(data).ok_or(DecodeError::Value(position + 1))?,
+                    let text = match physical {
+                        PhysicalType::Jsonb => document(data).ok_or(DecodeError::Value(position + 1))?,
                         _ => data,
                     };
                     if !is_utf8(text) {
@@ -81,8 +81,8 @@ impl CopyReader {
                     }
                     rows.push_text(text);
                 }
-                (Some(data), carrier) => {
-                    rows.push(cell(*carrier, data, &mut self.scratch, position + 1)?);
+                (Some(data), physical) => {
+                    rows.push(cell(*physical, data, &mut self.scratch, position + 1)?);
                 }
             }
             // A few bytes of `numeric` can be a hundred thousand digits.
@@ -145,7 +145,7 @@ impl CopyReader {
             self.ended = true;
             return Ok(None);
         }
-        if usize::try_from(count) != Ok(self.carriers.len()) {
+        if usize::try_from(count) != Ok(self.types.len()) {
             return Err(DecodeError::Format);
         }
         let mut length = 2;
@@ -183,42 +183,42 @@ fn split_field(data: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 
 /// One value as a canonical cell; `scratch` is where numbers are printed to.
 pub(in crate::database::postgres) fn cell<'a>(
-    carrier: Carrier,
+    physical: PhysicalType,
     data: &'a [u8],
     scratch: &'a mut Scratch,
     position: usize,
 ) -> Result<CellRef<'a>, DecodeError> {
-    let value = match carrier {
-        Carrier::Bool => match data {
+    let value = match physical {
+        PhysicalType::Bool => match data {
             [0] => Some(CellRef::Boolean(false)),
             [1] => Some(CellRef::Boolean(true)),
             _ => None,
         },
-        Carrier::Int2 => {
+        PhysicalType::Int2 => {
             array(data).map(|bytes| CellRef::Integer(i16::from_be_bytes(bytes).into()))
         }
-        Carrier::Int4 => {
+        PhysicalType::Int4 => {
             array(data).map(|bytes| CellRef::Integer(i32::from_be_bytes(bytes).into()))
         }
         // The canonical epoch is PostgreSQL's.
-        Carrier::Int8 | Carrier::Time(_) | Carrier::Timestamp(_) | Carrier::Timestamptz(_) => {
+        PhysicalType::Int8 | PhysicalType::Time(_) | PhysicalType::Timestamp(_) | PhysicalType::Timestamptz(_) => {
             array(data).map(|bytes| CellRef::Integer(i64::from_be_bytes(bytes)))
         }
-        Carrier::Float4 => array(data).map(|bytes| CellRef::Real(f32::from_be_bytes(bytes).into())),
-        Carrier::Float8 => array(data).map(|bytes| CellRef::Real(f64::from_be_bytes(bytes))),
-        Carrier::Date => array(data).map(|bytes| CellRef::Integer(days(i32::from_be_bytes(bytes)))),
-        Carrier::Numeric(_) => {
+        PhysicalType::Float4 => array(data).map(|bytes| CellRef::Real(f32::from_be_bytes(bytes).into())),
+        PhysicalType::Float8 => array(data).map(|bytes| CellRef::Real(f64::from_be_bytes(bytes))),
+        PhysicalType::Date => array(data).map(|bytes| CellRef::Integer(days(i32::from_be_bytes(bytes)))),
+        PhysicalType::Numeric(_) => {
             scratch.text.clear();
             numeric::decode(data, &mut scratch.text).map(|()| CellRef::Text(&scratch.text))
         }
-        Carrier::Uuid => (data.len() == 16).then_some(CellRef::Bytes(data)),
-        Carrier::Bytea => Some(CellRef::Bytes(data)),
-        Carrier::Widened(form) => match utf8(data, position)? {
+        PhysicalType::Uuid => (data.len() == 16).then_some(CellRef::Bytes(data)),
+        PhysicalType::Bytea => Some(CellRef::Bytes(data)),
+        PhysicalType::WideText(form) => match utf8(data, position)? {
             CellRef::Text(text) => Some(form.read(text, scratch)),
             _ => None,
         },
-        Carrier::Text(_) | Carrier::Json | Carrier::ByText => return utf8(data, position),
-        Carrier::Jsonb => match document(data) {
+        PhysicalType::Text(_) | PhysicalType::Json | PhysicalType::ByText => return utf8(data, position),
+        PhysicalType::Jsonb => match document(data) {
             Some(document) => return utf8(document, position),
             None => None,
         },
@@ -261,7 +261,7 @@ mod tests {
     use crate::database::postgres::codec::types::TextLimit;
     use proptest::prelude::*;
 
-    const CARRIERS: [Carrier; 2] = [Carrier::Int4, Carrier::Text(TextLimit::None)];
+    const TYPES: [PhysicalType; 2] = [PhysicalType::Int4, PhysicalType::Text(TextLimit::None)];
 
     fn stream() -> Vec<u8> {
         let mut data = SIGNATURE.to_vec();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     fn read(pieces: &[&[u8]]) -> Result<(Vec<Vec<Cell>>, bool), DecodeError> {
-        let mut reader = CopyReader::new(CARRIERS.to_vec());
+        let mut reader = CopyReader::new(TYPES.to_vec());
         let mut rows = BlockBuilder::new(2);
         for piece in pieces {
             reader.push(piece);
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn rows_that_grow_beyond_the_limit_are_refused() {
         let columns = 300;
-        let mut reader = CopyReader::new(vec![Carrier::Numeric(None); columns]);
+        let mut reader = CopyReader::new(vec![PhysicalType::Numeric(None); columns]);
         let mut row = u16::try_from(columns).unwrap().to_be_bytes().to_vec();
         for _ in 0..columns {
             // 10^131071.

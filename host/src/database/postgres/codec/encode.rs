@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::decode::SIGNATURE;
 use super::numeric::Decimal;
-use super::types::{Carrier, TextLimit};
+use super::types::{PhysicalType, TextLimit};
 use super::value::{
     Value, boolean, date, double, in_range, integer, mismatch, moment, parse_uuid, ranged, rounded,
     single, text, value, with_digits, within_a_day, without_nul,
@@ -17,7 +17,7 @@ use crate::rows::{CellRef, EncodedCell, temporal};
 pub(in crate::database::postgres) struct ColumnEncoding {
     pub incoming: LogicalType,
     pub local: LogicalType,
-    pub carrier: Carrier,
+    pub physical: PhysicalType,
     /// Whether documents have to be looked at before PostgreSQL does: those of PostgreSQL itself are well formed.
     pub check_documents: bool,
 }
@@ -29,22 +29,22 @@ impl ColumnEncoding {
         cell: EncodedCell<'_>,
         out: &mut BytesMut,
     ) -> Result<(), String> {
-        match (&self.incoming, self.carrier) {
-            (LogicalType::Integer, Carrier::Int8) => {
+        match (&self.incoming, self.physical) {
+            (LogicalType::Integer, PhysicalType::Int8) => {
                 if let Some(bytes) = cell.integer() {
                     out.put_i32(8);
                     out.put_slice(&bytes);
                     return Ok(());
                 }
             }
-            (LogicalType::Text, Carrier::Text(TextLimit::None)) => {
+            (LogicalType::Text, PhysicalType::Text(TextLimit::None)) => {
                 if let Some(text) = cell.text().and_then(storable) {
                     out.put_i32(text.length);
                     out.put_slice(text.bytes);
                     return Ok(());
                 }
             }
-            (LogicalType::Json, Carrier::Jsonb) if !self.check_documents => {
+            (LogicalType::Json, PhysicalType::Jsonb) if !self.check_documents => {
                 if let Some(text) = cell.text().and_then(storable) {
                     out.put_i32(text.length + 1);
                     out.put_u8(1);
@@ -64,7 +64,7 @@ impl ColumnEncoding {
         cell: CellRef<'_>,
         out: &mut BytesMut,
     ) -> Result<(), String> {
-        if let Carrier::Widened(form) = self.carrier {
+        if let PhysicalType::WideText(form) = self.physical {
             let text = form.print(cell)?;
             return match text {
                 Some(text) => Self::field(out, |out| {
@@ -106,14 +106,14 @@ impl ColumnEncoding {
             (Value::Printed(text), LogicalType::Other(_)) => Value::Text(text),
             (value, _) => value,
         };
-        match self.carrier {
-            Carrier::Bool => out.put_u8(u8::from(boolean(value)?)),
-            Carrier::Int2 => out.put_i16(ranged(integer(value)?)?),
-            Carrier::Int4 => out.put_i32(ranged(integer(value)?)?),
-            Carrier::Int8 => out.put_i64(integer(value)?),
-            Carrier::Float4 => out.put_f32(single(value)?),
-            Carrier::Float8 => out.put_f64(double(value)?),
-            Carrier::Numeric(limit) => with_digits(value, |digits| {
+        match self.physical {
+            PhysicalType::Bool => out.put_u8(u8::from(boolean(value)?)),
+            PhysicalType::Int2 => out.put_i16(ranged(integer(value)?)?),
+            PhysicalType::Int4 => out.put_i32(ranged(integer(value)?)?),
+            PhysicalType::Int8 => out.put_i64(integer(value)?),
+            PhysicalType::Float4 => out.put_f32(single(value)?),
+            PhysicalType::Float8 => out.put_f64(double(value)?),
+            PhysicalType::Numeric(limit) => with_digits(value, |digits| {
                 let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
                 match number.unrepresentable(limit) {
                     Some(reason) => Err(reason),
@@ -123,43 +123,43 @@ impl ColumnEncoding {
                     }
                 }
             })?,
-            Carrier::Text(limit) => out.put_slice(text(value, limit)?.as_bytes()),
-            Carrier::Bytea => match value {
+            PhysicalType::Text(limit) => out.put_slice(text(value, limit)?.as_bytes()),
+            PhysicalType::Bytea => match value {
                 Value::Bytes(bytes) => out.put_slice(bytes),
                 other => return Err(mismatch(other, "bytea")),
             },
-            Carrier::Date => out.put_i32(date(value)?),
-            Carrier::Time(digits) => {
+            PhysicalType::Date => out.put_i32(date(value)?),
+            PhysicalType::Time(digits) => {
                 let at = moment(value, "time", temporal::parse_time)?;
                 out.put_i64(rounded(within_a_day(at)?, digits)?);
             }
-            Carrier::Timestamp(digits) => {
+            PhysicalType::Timestamp(digits) => {
                 let at = moment(value, "timestamp", |text| {
                     temporal::parse_timestamp(text, false)
                 })?;
                 out.put_i64(rounded(in_range(at)?, digits)?);
             }
-            Carrier::Timestamptz(digits) => {
+            PhysicalType::Timestamptz(digits) => {
                 let at = moment(value, "timestamptz", |text| {
                     temporal::parse_timestamp(text, true)
                 })?;
                 out.put_i64(rounded(in_range(at)?, digits)?);
             }
-            Carrier::Uuid => match value {
+            PhysicalType::Uuid => match value {
                 Value::Uuid(bytes) => out.put_slice(bytes),
                 Value::Text(text) => {
                     out.put_slice(&parse_uuid(text).ok_or("the text is not a uuid as printed")?);
                 }
                 other => return Err(mismatch(other, "uuid")),
             },
-            Carrier::Json => out.put_slice(self.document(value)?.as_bytes()),
-            Carrier::Jsonb => {
+            PhysicalType::Json => out.put_slice(self.document(value)?.as_bytes()),
+            PhysicalType::Jsonb => {
                 out.put_u8(1);
                 out.put_slice(self.document(value)?.as_bytes());
             }
             // Any cell has a form there, whatever its column announces.
-            Carrier::Widened(_) => return Err(mismatch(value, "a wider column")),
-            Carrier::ByText => match (value, &self.incoming) {
+            PhysicalType::WideText(_) => return Err(mismatch(value, "a wider column")),
+            PhysicalType::ByText => match (value, &self.incoming) {
                 (Value::Text(text), _) => out.put_slice(without_nul(text)?.as_bytes()),
                 (Value::Printed(text), incoming) if *incoming == self.local => {
                     out.put_slice(without_nul(text)?.as_bytes());
@@ -226,75 +226,75 @@ mod tests {
     use crate::database::postgres::codec::wide_text::Scratch;
     use proptest::prelude::*;
 
-    fn encoding(incoming: LogicalType, carrier: Carrier) -> ColumnEncoding {
+    fn encoding(incoming: LogicalType, physical: PhysicalType) -> ColumnEncoding {
         ColumnEncoding {
             local: incoming.clone(),
             incoming,
-            carrier,
+            physical,
             check_documents: true,
         }
     }
 
     /// Types that both sides have, with cells that they can hold.
-    fn native() -> impl Strategy<Value = (LogicalType, Carrier, Cell)> {
+    fn native() -> impl Strategy<Value = (LogicalType, PhysicalType, Cell)> {
         use LogicalType as L;
-        let integer = |logical: L, carrier, range: std::ops::Range<i64>| {
-            (Just(logical), Just(carrier), range.prop_map(Cell::Integer))
+        let integer = |logical: L, physical, range: std::ops::Range<i64>| {
+            (Just(logical), Just(physical), range.prop_map(Cell::Integer))
         };
         prop_oneof![
             (
                 Just(L::Boolean),
-                Just(Carrier::Bool),
+                Just(PhysicalType::Bool),
                 any::<bool>().prop_map(Cell::Boolean)
             ),
-            integer(L::Integer, Carrier::Int2, -32_768..32_768),
-            integer(L::Integer, Carrier::Int4, -2_147_483_648..2_147_483_648),
+            integer(L::Integer, PhysicalType::Int2, -32_768..32_768),
+            integer(L::Integer, PhysicalType::Int4, -2_147_483_648..2_147_483_648),
             (
                 Just(L::Integer),
-                Just(Carrier::Int8),
+                Just(PhysicalType::Int8),
                 any::<i64>().prop_map(Cell::Integer)
             ),
-            integer(L::Date, Carrier::Date, -2_451_545..2_145_031_949),
-            integer(L::Time, Carrier::Time(6), 0..86_400_000_001),
-            integer(L::Timestamp, Carrier::Timestamp(6), -1_000_000..1_000_000),
+            integer(L::Date, PhysicalType::Date, -2_451_545..2_145_031_949),
+            integer(L::Time, PhysicalType::Time(6), 0..86_400_000_001),
+            integer(L::Timestamp, PhysicalType::Timestamp(6), -1_000_000..1_000_000),
             integer(
                 L::Timestamptz,
-                Carrier::Timestamptz(6),
+                PhysicalType::Timestamptz(6),
                 -211_813_488_000_000_000..9_223_371_331_200_000_000
             ),
             (
                 Just(L::Float),
-                Just(Carrier::Float8),
+                Just(PhysicalType::Float8),
                 any::<u64>().prop_map(|bits| Cell::Real(f64::from_bits(bits)))
             ),
             (
                 Just(L::Float),
-                Just(Carrier::Float4),
+                Just(PhysicalType::Float4),
                 any::<f32>().prop_map(|single| Cell::Real(single.into()))
             ),
             (
                 Just(L::Text),
-                Just(Carrier::Text(TextLimit::None)),
+                Just(PhysicalType::Text(TextLimit::None)),
                 "[^\0]{0,20}".prop_map(Cell::Text)
             ),
             (
                 Just(L::Decimal),
-                Just(Carrier::Numeric(None)),
+                Just(PhysicalType::Numeric(None)),
                 "(0|-?[1-9][0-9]{0,20})(\\.[0-9]{0,9}[1-9])?".prop_map(Cell::Text)
             ),
             (
                 Just(L::Bytes),
-                Just(Carrier::Bytea),
+                Just(PhysicalType::Bytea),
                 proptest::collection::vec(any::<u8>(), 0..20).prop_map(Cell::Bytes)
             ),
             (
                 Just(L::Uuid),
-                Just(Carrier::Uuid),
+                Just(PhysicalType::Uuid),
                 proptest::collection::vec(any::<u8>(), 16).prop_map(Cell::Bytes)
             ),
             (
                 Just(L::Json),
-                Just(Carrier::Jsonb),
+                Just(PhysicalType::Jsonb),
                 Just(Cell::Text("[1]".to_owned()))
             ),
         ]
@@ -302,16 +302,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out((logical, carrier, cell) in native()) {
+        fn what_goes_in_comes_out((logical, physical, cell) in native()) {
             for incoming in [logical.clone(), LogicalType::Any] {
                 let mut out = BytesMut::new();
-                let encoded = encoding(incoming.clone(), carrier).encode((&cell).into(), &mut out);
+                let encoded = encoding(incoming.clone(), physical).encode((&cell).into(), &mut out);
                 if incoming == LogicalType::Any && encoded.is_err() {
                     continue;
                 }
                 prop_assert_eq!(encoded, Ok(()));
                 let mut scratch = Scratch::default();
-                let back = decode::cell(carrier, &out[4..], &mut scratch, 1).unwrap().to_cell();
+                let back = decode::cell(physical, &out[4..], &mut scratch, 1).unwrap().to_cell();
                 match (&back, &cell) {
                     (Cell::Real(back), Cell::Real(cell)) => prop_assert_eq!(back.to_bits(), cell.to_bits()),
                     _ => prop_assert_eq!(&back, &cell),
@@ -320,7 +320,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_fits_or_not_without_panic((_, carrier, _) in native(), text: String, number: i64) {
+        fn any_text_fits_or_not_without_panic((_, physical, _) in native(), text: String, number: i64) {
             for incoming in [
                 LogicalType::Any,
                 LogicalType::Text,
@@ -330,7 +330,7 @@ mod tests {
                 LogicalType::Date,
                 LogicalType::Time,
             ] {
-                let encoding = encoding(incoming, carrier);
+                let encoding = encoding(incoming, physical);
                 let _ = encoding.encode(CellRef::Text(&text), &mut BytesMut::new());
                 let _ = encoding.encode(CellRef::Integer(number), &mut BytesMut::new());
             }
@@ -339,44 +339,44 @@ mod tests {
 
     #[test]
     fn forms_that_would_come_back_as_others_are_refused() {
-        let text = Carrier::Text(TextLimit::None);
-        for (incoming, carrier, cell) in [
+        let text = PhysicalType::Text(TextLimit::None);
+        for (incoming, physical, cell) in [
             (
                 LogicalType::Decimal,
-                Carrier::Numeric(None),
+                PhysicalType::Numeric(None),
                 CellRef::Text("007"),
             ),
             (
                 LogicalType::Decimal,
-                Carrier::Numeric(None),
+                PhysicalType::Numeric(None),
                 CellRef::Text("-0.0"),
             ),
             (LogicalType::Time, text, CellRef::Integer(-1)),
             (LogicalType::Time, text, CellRef::Integer(86_400_000_001)),
         ] {
-            let encoded = encoding(incoming, carrier).encode(cell, &mut BytesMut::new());
+            let encoded = encoding(incoming, physical).encode(cell, &mut BytesMut::new());
             assert!(encoded.is_err(), "{cell:?}");
         }
     }
 
     #[test]
     fn reasons_never_show_the_value() {
-        for (incoming, carrier, cell) in [
-            (LogicalType::Text, Carrier::Date, CellRef::Text("secret")),
+        for (incoming, physical, cell) in [
+            (LogicalType::Text, PhysicalType::Date, CellRef::Text("secret")),
             (
                 LogicalType::Text,
-                Carrier::Text(TextLimit::Characters(2)),
+                PhysicalType::Text(TextLimit::Characters(2)),
                 CellRef::Text("secret"),
             ),
             (
                 LogicalType::Decimal,
-                Carrier::Numeric(None),
+                PhysicalType::Numeric(None),
                 CellRef::Text("secret"),
             ),
-            (LogicalType::Integer, Carrier::Int2, CellRef::Text("secret")),
-            (LogicalType::Json, Carrier::Json, CellRef::Text("secret")),
+            (LogicalType::Integer, PhysicalType::Int2, CellRef::Text("secret")),
+            (LogicalType::Json, PhysicalType::Json, CellRef::Text("secret")),
         ] {
-            let reason = encoding(incoming, carrier)
+            let reason = encoding(incoming, physical)
                 .encode(cell, &mut BytesMut::new())
                 .unwrap_err();
             assert!(!reason.contains("secret"), "{reason}");

@@ -2,7 +2,7 @@
 //! `docs/row-format.md` specifies it.
 
 use super::numeric::Decimal;
-use super::types::{Carrier, TextLimit};
+use super::types::{PhysicalType, TextLimit};
 use super::wide_text::print_real;
 use crate::bindings::types::{Cell, LogicalType};
 use crate::rows::CellRef;
@@ -12,7 +12,7 @@ use crate::rows::CellRef;
 pub(in crate::database::postgres) fn nearest(
     cell: CellRef<'_>,
     incoming: &LogicalType,
-    carrier: Carrier,
+    physical: PhysicalType,
 ) -> Option<(LogicalType, Cell)> {
     let counted = matches!(
         incoming,
@@ -26,16 +26,16 @@ pub(in crate::database::postgres) fn nearest(
     if counted && !matches!(cell, CellRef::Text(_)) {
         return None;
     }
-    match carrier {
-        Carrier::Text(limit) => Some((LogicalType::Text, Cell::Text(cut(&text(cell)?, limit)))),
-        Carrier::Bytea => Some((LogicalType::Bytes, Cell::Bytes(bytes(cell)?))),
-        Carrier::Int2 | Carrier::Int4 | Carrier::Int8 => {
+    match physical {
+        PhysicalType::Text(limit) => Some((LogicalType::Text, Cell::Text(cut(&text(cell)?, limit)))),
+        PhysicalType::Bytea => Some((LogicalType::Bytes, Cell::Bytes(bytes(cell)?))),
+        PhysicalType::Int2 | PhysicalType::Int4 | PhysicalType::Int8 => {
             Some((LogicalType::Integer, Cell::Integer(integer(cell)?)))
         }
-        Carrier::Float8 => Some((LogicalType::Float, Cell::Real(real(cell)?))),
+        PhysicalType::Float8 => Some((LogicalType::Float, Cell::Real(real(cell)?))),
         #[allow(clippy::cast_possible_truncation, reason = "the nearest is asked for")]
-        Carrier::Float4 => Some((LogicalType::Float, Cell::Real((real(cell)? as f32).into()))),
-        Carrier::Numeric(_) => Some((LogicalType::Decimal, Cell::Text(decimal(cell)?))),
+        PhysicalType::Float4 => Some((LogicalType::Float, Cell::Real((real(cell)? as f32).into()))),
+        PhysicalType::Numeric(_) => Some((LogicalType::Decimal, Cell::Text(decimal(cell)?))),
         _ => None,
     }
     .filter(|(_, cell)| !matches!(cell, Cell::Real(real) if !real.is_finite()))
@@ -130,8 +130,8 @@ mod tests {
     use super::*;
     use crate::database::postgres::codec::types::NumericLimit;
 
-    fn near(cell: CellRef<'_>, carrier: Carrier) -> Option<Cell> {
-        nearest(cell, &LogicalType::Any, carrier).map(|(_, cell)| cell)
+    fn near(cell: CellRef<'_>, physical: PhysicalType) -> Option<Cell> {
+        nearest(cell, &LogicalType::Any, physical).map(|(_, cell)| cell)
     }
 
     fn text(text: &str) -> Option<Cell> {
@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn texts_lose_what_cannot_be_held() {
-        let plain = Carrier::Text(TextLimit::None);
-        let short = Carrier::Text(TextLimit::Characters(2));
-        let name = Carrier::Text(TextLimit::Bytes(5));
-        for (cell, carrier, expected) in [
+        let plain = PhysicalType::Text(TextLimit::None);
+        let short = PhysicalType::Text(TextLimit::Characters(2));
+        let name = PhysicalType::Text(TextLimit::Bytes(5));
+        for (cell, physical, expected) in [
             (CellRef::Text("a\0b\0"), plain, "ab"),
             (CellRef::Text("größer"), short, "gr"),
             (CellRef::Text("\0ö🏝ab"), short, "ö🏝"),
@@ -153,7 +153,7 @@ mod tests {
             (CellRef::Real(1.0), plain, "1.0"),
             (CellRef::Real(f64::INFINITY), short, "In"),
         ] {
-            assert_eq!(near(cell, carrier), text(expected), "{cell:?}");
+            assert_eq!(near(cell, physical), text(expected), "{cell:?}");
         }
     }
 
@@ -174,7 +174,7 @@ mod tests {
             (CellRef::Bytes(b"7"), None),
         ] {
             let expected = expected.map(Cell::Integer);
-            assert_eq!(near(cell, Carrier::Int8), expected, "{cell:?}");
+            assert_eq!(near(cell, PhysicalType::Int8), expected, "{cell:?}");
         }
     }
 
@@ -182,20 +182,20 @@ mod tests {
     fn floats_take_the_nearest_and_decimals_the_same_number() {
         let big = CellRef::Integer(9_007_199_254_740_993);
         assert_eq!(
-            near(big, Carrier::Float8),
+            near(big, PhysicalType::Float8),
             Some(Cell::Real(9_007_199_254_740_992.0))
         );
         let single = f64::from(0.1_f32);
         assert_eq!(
-            near(CellRef::Real(0.1), Carrier::Float4),
+            near(CellRef::Real(0.1), PhysicalType::Float4),
             Some(Cell::Real(single))
         );
-        assert_eq!(near(CellRef::Real(1e300), Carrier::Float4), None);
+        assert_eq!(near(CellRef::Real(1e300), PhysicalType::Float4), None);
         assert_eq!(
-            near(CellRef::Text(" 1.50 "), Carrier::Float8),
+            near(CellRef::Text(" 1.50 "), PhysicalType::Float8),
             Some(Cell::Real(1.5))
         );
-        assert_eq!(near(CellRef::Text("many"), Carrier::Float8), None);
+        assert_eq!(near(CellRef::Text("many"), PhysicalType::Float8), None);
         let limit = Some(NumericLimit {
             precision: 4,
             scale: 2,
@@ -208,7 +208,7 @@ mod tests {
                 (CellRef::Text("abc"), None),
                 (CellRef::Real(f64::NEG_INFINITY), None),
             ] {
-                assert_eq!(near(cell, Carrier::Numeric(limit)), expected, "{cell:?}");
+                assert_eq!(near(cell, PhysicalType::Numeric(limit)), expected, "{cell:?}");
             }
         }
     }
@@ -217,23 +217,23 @@ mod tests {
     fn bytes_take_the_bytes_of_a_text_and_the_rest_has_nothing_near() {
         let bytes = |text: &[u8]| Some(Cell::Bytes(text.to_vec()));
         assert_eq!(
-            near(CellRef::Text("a\0ö"), Carrier::Bytea),
+            near(CellRef::Text("a\0ö"), PhysicalType::Bytea),
             bytes("a\0ö".as_bytes())
         );
-        assert_eq!(near(CellRef::Integer(7), Carrier::Bytea), bytes(b"7"));
-        for carrier in [
-            Carrier::Bool,
-            Carrier::Date,
-            Carrier::Uuid,
-            Carrier::Json,
-            Carrier::ByText,
+        assert_eq!(near(CellRef::Integer(7), PhysicalType::Bytea), bytes(b"7"));
+        for physical in [
+            PhysicalType::Bool,
+            PhysicalType::Date,
+            PhysicalType::Uuid,
+            PhysicalType::Json,
+            PhysicalType::ByText,
         ] {
-            assert_eq!(near(CellRef::Text("x"), carrier), None);
+            assert_eq!(near(CellRef::Text("x"), physical), None);
         }
         let day = nearest(
             CellRef::Integer(i64::MAX - 1),
             &LogicalType::Date,
-            Carrier::Text(TextLimit::None),
+            PhysicalType::Text(TextLimit::None),
         );
         assert_eq!(day, None, "a date is not the number that carries it");
     }

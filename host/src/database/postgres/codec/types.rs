@@ -56,7 +56,7 @@ pub(in crate::database::postgres) enum TextLimit {
 
 /// What carries a column's values in PostgreSQL's binary format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::database::postgres) enum Carrier {
+pub(in crate::database::postgres) enum PhysicalType {
     Bool,
     Int2,
     Int4,
@@ -77,12 +77,12 @@ pub(in crate::database::postgres) enum Carrier {
     Json,
     Jsonb,
     /// A text column that was made wide enough for every value of SQLite.
-    Widened(Form),
+    WideText(Form),
     /// Every other type: its text form, made and read by the type's own functions.
     ByText,
 }
 
-impl Carrier {
+impl PhysicalType {
     /// Whether two values are compared in no time: they have a fixed width.
     pub(in crate::database::postgres) fn is_compared_quickly(self) -> bool {
         !matches!(
@@ -92,7 +92,7 @@ impl Carrier {
                 | Self::Bytea
                 | Self::Json
                 | Self::Jsonb
-                | Self::Widened(_)
+                | Self::WideText(_)
                 | Self::ByText
         )
     }
@@ -120,7 +120,7 @@ pub(in crate::database::postgres) struct CatalogType {
 /// A column's type, as far as reading and writing need it.
 #[derive(Clone, Debug)]
 pub(in crate::database::postgres) struct ColumnType {
-    pub carrier: Carrier,
+    pub physical: PhysicalType,
     pub logical: LogicalType,
     /// The column's own type as PostgreSQL prints it.
     pub declared: String,
@@ -140,12 +140,12 @@ pub(in crate::database::postgres) struct ColumnType {
 
 impl ColumnType {
     pub(in crate::database::postgres) fn new(catalog: CatalogType) -> Self {
-        let carrier = carrier(catalog.oid, catalog.modifier);
-        let lossy_modifier = carrier == Carrier::ByText
+        let physical = physical_type(catalog.oid, catalog.modifier);
+        let lossy_modifier = physical == PhysicalType::ByText
             && catalog.modifier != -1
             && (has_lossy_modifier(catalog.oid) || has_lossy_modifier(catalog.element));
         Self {
-            carrier,
+            physical,
             logical: logical(catalog.oid, &catalog.declared),
             declared: catalog.declared,
             base: catalog.base,
@@ -165,20 +165,20 @@ impl ColumnType {
 
     /// Whether a column of this type can be read as one that holds every value of SQLite.
     pub(in crate::database::postgres) fn can_be_wide(&self) -> bool {
-        self.carrier == Carrier::Text(TextLimit::None) && self.declared == "text"
+        self.physical == PhysicalType::Text(TextLimit::None) && self.declared == "text"
     }
 
     /// The same type, in the form for every value of a SQLite column of this origin.
     pub(in crate::database::postgres) fn widen(&mut self, origin: &str) {
-        self.carrier = Carrier::Widened(Form::of(origin));
+        self.physical = PhysicalType::WideText(Form::of(origin));
         self.logical = logical_of(origin);
     }
 
-    /// The expression that gives a column's value in its carrier's binary form.
+    /// The expression that gives a column's value in its physical type's binary form.
     pub(in crate::database::postgres) fn read_expression(&self, column: &str) -> String {
-        match self.carrier {
+        match self.physical {
             // `format` keeps the padding of char(n) and turns NULL into '', and IS NULL confuses a null composite.
-            Carrier::ByText => {
+            PhysicalType::ByText => {
                 let cast = self
                     .printed_as
                     .map_or_else(String::new, |name| format!("::pg_catalog.{name}"));
@@ -218,8 +218,8 @@ impl ColumnType {
 
     /// The type of the staging column: wide enough for every value that [`super::encode`] lets through.
     pub(in crate::database::postgres) fn staging_type(&self) -> &str {
-        match self.carrier {
-            Carrier::ByText | Carrier::Text(_) | Carrier::Widened(_) => "text",
+        match self.physical {
+            PhysicalType::ByText | PhysicalType::Text(_) | PhysicalType::WideText(_) => "text",
             _ => &self.bare,
         }
     }
@@ -230,7 +230,7 @@ impl ColumnType {
     }
 }
 
-fn carrier(base: i64, modifier: i32) -> Carrier {
+fn physical_type(base: i64, modifier: i32) -> PhysicalType {
     let characters = || {
         let length = modifier.checked_sub(MODIFIER_OFFSET);
         length
@@ -239,25 +239,25 @@ fn carrier(base: i64, modifier: i32) -> Carrier {
     };
     let precision = || u32::try_from(modifier).map_or(6, |digits| digits.min(6));
     match base {
-        oid::BOOL => Carrier::Bool,
-        oid::INT2 => Carrier::Int2,
-        oid::INT4 => Carrier::Int4,
-        oid::INT8 => Carrier::Int8,
-        oid::FLOAT4 => Carrier::Float4,
-        oid::FLOAT8 => Carrier::Float8,
-        oid::NUMERIC => Carrier::Numeric(numeric_limit(modifier)),
-        oid::TEXT => Carrier::Text(TextLimit::None),
-        oid::VARCHAR | oid::BPCHAR => Carrier::Text(characters()),
-        oid::NAME => Carrier::Text(TextLimit::Bytes(NAME_BYTES)),
-        oid::BYTEA => Carrier::Bytea,
-        oid::DATE => Carrier::Date,
-        oid::TIME => Carrier::Time(precision()),
-        oid::TIMESTAMP => Carrier::Timestamp(precision()),
-        oid::TIMESTAMPTZ => Carrier::Timestamptz(precision()),
-        oid::UUID => Carrier::Uuid,
-        oid::JSON => Carrier::Json,
-        oid::JSONB => Carrier::Jsonb,
-        _ => Carrier::ByText,
+        oid::BOOL => PhysicalType::Bool,
+        oid::INT2 => PhysicalType::Int2,
+        oid::INT4 => PhysicalType::Int4,
+        oid::INT8 => PhysicalType::Int8,
+        oid::FLOAT4 => PhysicalType::Float4,
+        oid::FLOAT8 => PhysicalType::Float8,
+        oid::NUMERIC => PhysicalType::Numeric(numeric_limit(modifier)),
+        oid::TEXT => PhysicalType::Text(TextLimit::None),
+        oid::VARCHAR | oid::BPCHAR => PhysicalType::Text(characters()),
+        oid::NAME => PhysicalType::Text(TextLimit::Bytes(NAME_BYTES)),
+        oid::BYTEA => PhysicalType::Bytea,
+        oid::DATE => PhysicalType::Date,
+        oid::TIME => PhysicalType::Time(precision()),
+        oid::TIMESTAMP => PhysicalType::Timestamp(precision()),
+        oid::TIMESTAMPTZ => PhysicalType::Timestamptz(precision()),
+        oid::UUID => PhysicalType::Uuid,
+        oid::JSON => PhysicalType::Json,
+        oid::JSONB => PhysicalType::Jsonb,
+        _ => PhysicalType::ByText,
     }
 }
 
@@ -318,13 +318,13 @@ mod tests {
         assert_eq!(numeric_limit((12 << 16 | 2) + 4), limit(12, 2));
         assert_eq!(numeric_limit((2 << 16 | (-3 & 0x7FF)) + 4), limit(2, -3));
         assert_eq!(
-            carrier(oid::VARCHAR, 164),
-            Carrier::Text(TextLimit::Characters(160))
+            physical_type(oid::VARCHAR, 164),
+            PhysicalType::Text(TextLimit::Characters(160))
         );
         for none in [-1, i32::MIN] {
-            assert_eq!(carrier(oid::BPCHAR, none), Carrier::Text(TextLimit::None));
+            assert_eq!(physical_type(oid::BPCHAR, none), PhysicalType::Text(TextLimit::None));
         }
-        assert_eq!(carrier(oid::TIMESTAMP, 3), Carrier::Timestamp(3));
-        assert_eq!(carrier(oid::TIMESTAMP, -1), Carrier::Timestamp(6));
+        assert_eq!(physical_type(oid::TIMESTAMP, 3), PhysicalType::Timestamp(3));
+        assert_eq!(physical_type(oid::TIMESTAMP, -1), PhysicalType::Timestamp(6));
     }
 }

@@ -27,7 +27,7 @@ pub(in crate::database::postgres) enum Value<'a> {
     Timestamptz(i64),
     Uuid(&'a [u8]),
     Json(&'a str),
-    /// The text form of a type without a carrier of its own.
+    /// The text form of a type without a physical type of its own.
     Printed(&'a str),
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use crate::bindings::types::{Cell, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::codec::decode::{CopyReader, DecodeError};
-use crate::database::postgres::codec::types::{Carrier, ColumnType};
+use crate::database::postgres::codec::types::{PhysicalType, ColumnType};
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
 use crate::database::{DatabaseError, Read, quote};
@@ -73,7 +73,7 @@ pub(in crate::database::postgres) async fn send_rows(
         table: table.to_owned(),
         reason: error.to_string(),
     };
-    let mut copy = CopyReader::new(types.iter().map(|kind| kind.carrier).collect());
+    let mut copy = CopyReader::new(types.iter().map(|kind| kind.physical).collect());
     let mut rows = BlockBuilder::new(types.len());
     let mut pieces = reader
         .raw()
@@ -123,49 +123,49 @@ fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
         let text = text.replace('\'', "''");
         (!text.contains('\0')).then(|| format!("'{text}'::{base}"))
     };
-    match (kind.carrier, cell) {
-        (Carrier::Bool, Cell::Boolean(value)) => Some(value.to_string()),
-        (Carrier::Int2 | Carrier::Int4 | Carrier::Int8, Cell::Integer(value)) => {
+    match (kind.physical, cell) {
+        (PhysicalType::Bool, Cell::Boolean(value)) => Some(value.to_string()),
+        (PhysicalType::Int2 | PhysicalType::Int4 | PhysicalType::Int8, Cell::Integer(value)) => {
             quoted(&value.to_string())
         }
-        (Carrier::Float4 | Carrier::Float8, Cell::Real(value)) => quoted(&value.to_string()),
-        (Carrier::Uuid | Carrier::Bytea, Cell::Bytes(bytes)) => {
+        (PhysicalType::Float4 | PhysicalType::Float8, Cell::Real(value)) => quoted(&value.to_string()),
+        (PhysicalType::Uuid | PhysicalType::Bytea, Cell::Bytes(bytes)) => {
             let digits = crate::digest::hex(bytes);
-            match kind.carrier {
-                Carrier::Uuid => quoted(&digits),
+            match kind.physical {
+                PhysicalType::Uuid => quoted(&digits),
                 _ => quoted(&format!("\\x{digits}")),
             }
         }
         (
-            Carrier::Date | Carrier::Timestamp(_) | Carrier::Timestamptz(_),
+            PhysicalType::Date | PhysicalType::Timestamp(_) | PhysicalType::Timestamptz(_),
             Cell::Integer(i64::MIN),
         ) => quoted("-infinity"),
         (
-            Carrier::Date | Carrier::Timestamp(_) | Carrier::Timestamptz(_),
+            PhysicalType::Date | PhysicalType::Timestamp(_) | PhysicalType::Timestamptz(_),
             Cell::Integer(i64::MAX),
         ) => quoted("infinity"),
-        (Carrier::Date, Cell::Integer(days)) => {
+        (PhysicalType::Date, Cell::Integer(days)) => {
             let days = i32::try_from(*days).ok()?;
             Some(format!("('2000-01-01'::date + '{days}'::int4)"))
         }
         // Microseconds are whole numbers in an interval, too; the day after midnight is no sum.
-        (Carrier::Time(_), Cell::Integer(86_400_000_000)) => quoted("24:00:00"),
-        (Carrier::Time(_), Cell::Integer(at)) => {
+        (PhysicalType::Time(_), Cell::Integer(86_400_000_000)) => quoted("24:00:00"),
+        (PhysicalType::Time(_), Cell::Integer(at)) => {
             Some(format!("('00:00'::time + '{at} microseconds'::interval)"))
         }
-        (Carrier::Timestamp(_), Cell::Integer(at)) => Some(format!(
+        (PhysicalType::Timestamp(_), Cell::Integer(at)) => Some(format!(
             "('2000-01-01 00:00'::timestamp + '{at} microseconds'::interval)"
         )),
-        (Carrier::Timestamptz(_), Cell::Integer(at)) => Some(format!(
+        (PhysicalType::Timestamptz(_), Cell::Integer(at)) => Some(format!(
             "('2000-01-01 00:00+00'::timestamptz + '{at} microseconds'::interval)"
         )),
-        (Carrier::Widened(form), cell) => quoted(&form.print(cell.into()).ok()??),
+        (PhysicalType::WideText(form), cell) => quoted(&form.print(cell.into()).ok()??),
         (
-            Carrier::Numeric(_)
-            | Carrier::Text(_)
-            | Carrier::Json
-            | Carrier::Jsonb
-            | Carrier::ByText,
+            PhysicalType::Numeric(_)
+            | PhysicalType::Text(_)
+            | PhysicalType::Json
+            | PhysicalType::Jsonb
+            | PhysicalType::ByText,
             Cell::Text(text),
         ) => quoted(text),
         _ => None,

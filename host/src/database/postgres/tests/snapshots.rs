@@ -101,7 +101,7 @@ async fn all_tables_are_read_as_they_were_at_one_moment() {
 }
 
 #[tokio::test]
-async fn types_without_a_carrier_are_read_as_printed() {
+async fn types_without_a_binary_form_of_their_own_are_read_as_printed() {
     let Some(source) = Site::new(
         "CREATE TYPE pair AS (a int, b text);
          CREATE TABLE t (id int PRIMARY KEY, ip inet, p pair, c char(3)[], i interval);

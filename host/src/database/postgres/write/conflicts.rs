@@ -118,7 +118,7 @@ impl Loading {
                 .map_err(|error| error::at_work(&error))?;
             let cell = match raw.as_bytes() {
                 Err(_) => CellRef::Null,
-                Ok(data) => decode::cell(column.kind.carrier, data, &mut scratch, position + 1)
+                Ok(data) => decode::cell(column.kind.physical, data, &mut scratch, position + 1)
                     .map_err(|error| self.unsuitable(error.to_string()))?,
             };
             cells.push(local_cells::reread(

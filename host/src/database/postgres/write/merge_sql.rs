@@ -337,7 +337,7 @@ impl Merge {
         let columns = self.update.as_deref().unwrap_or_default();
         let quick = columns
             .iter()
-            .filter(|(column, _)| column.kind.carrier.is_compared_quickly());
+            .filter(|(column, _)| column.kind.physical.is_compared_quickly());
         let quick = quick.map(|(column, value)| {
             format!(
                 "{} IS DISTINCT FROM {}",

@@ -5,7 +5,7 @@ use super::staging::StagedColumn;
 use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, ValueSource};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
-use crate::database::postgres::codec::types::Carrier;
+use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::{DatabaseError, value_expression};
 
 /// Resolves a plan against the table and what its rows have to keep.
@@ -132,7 +132,7 @@ impl Resolve<'_> {
                     );
                 }
                 let foreign_text =
-                    kind.carrier == Carrier::ByText && wanted.logical != kind.logical;
+                    kind.physical == PhysicalType::ByText && wanted.logical != kind.logical;
                 Ok(StagedColumn {
                     name: name.clone(),
                     kind: kind.clone(),

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::table_writer::Loading;
 use crate::database::postgres::codec::decode::{CopyReader, DecodeError};
-use crate::database::postgres::codec::types::Carrier;
+use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::postgres::connection::{Server, Session, column, query};
 use crate::database::postgres::error;
 use crate::database::{DatabaseError, quote};
@@ -40,7 +40,7 @@ struct Table {
     only: String,
     /// The sent columns in their order.
     columns: String,
-    carriers: Vec<Carrier>,
+    types: Vec<PhysicalType>,
 }
 
 impl ReadingBack {
@@ -54,7 +54,7 @@ impl ReadingBack {
             name: loading.local.relation.table.clone(),
             only: loading.local.relation.only(),
             columns: expressions.collect::<Vec<_>>().join(", "),
-            carriers: loading.columns.iter().map(|one| one.kind.carrier).collect(),
+            types: loading.columns.iter().map(|one| one.kind.physical).collect(),
         };
         let (commits, committed) = watch::channel(());
         commits.send_replace(());
@@ -134,7 +134,7 @@ impl Table {
             reason: error.to_string(),
         };
         let broken = |error| error::at_work(&error);
-        let mut copy = CopyReader::new(self.carriers.clone());
+        let mut copy = CopyReader::new(self.types.clone());
         let mut sum = BucketDigest::default();
         let mut pieces = session
             .raw()

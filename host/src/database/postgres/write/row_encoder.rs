@@ -26,7 +26,7 @@ impl Column {
     /// Puts the nearest value that the column can hold; false: there is none, not even NULL.
     fn put_nearest(&self, cell: CellRef<'_>, out: &mut BytesMut) -> bool {
         let before = out.len();
-        if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.carrier) {
+        if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.physical) {
             let encoding = ColumnEncoding {
                 incoming,
                 ..self.encoding.clone()

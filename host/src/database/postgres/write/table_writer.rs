@@ -10,7 +10,7 @@ use crate::bindings::types::{Conversion, LogicalType, Stored};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
 use crate::database::postgres::codec::encode::ColumnEncoding;
-use crate::database::postgres::codec::types::Carrier;
+use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
 use crate::database::postgres::meta::ledger::{Changed, Ledger};
@@ -78,15 +78,15 @@ impl Loading {
     ) -> Result<Self, DatabaseError> {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, &constraints)?;
         let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
-            matches!(staged.kind.carrier, Carrier::Widened(_))
-                || staged.kind.carrier != Carrier::ByText && incoming.logical == staged.kind.logical
+            matches!(staged.kind.physical, PhysicalType::WideText(_))
+                || staged.kind.physical != PhysicalType::ByText && incoming.logical == staged.kind.logical
         };
         let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
         let has_one_form =
             |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
                 incoming.logical != LogicalType::Decimal
                     || incoming.origin.starts_with("pg:")
-                    || matches!(staged.kind.carrier, Carrier::Widened(_))
+                    || matches!(staged.kind.physical, PhysicalType::WideText(_))
             };
         let has_one_form = load
             .incoming
@@ -144,7 +144,7 @@ impl Loading {
                 encoding: ColumnEncoding {
                     incoming: incoming.logical.clone(),
                     local: staged.kind.logical.clone(),
-                    carrier: staged.kind.carrier,
+                    physical: staged.kind.physical,
                     check_documents: !incoming.origin.starts_with("pg:"),
                 },
                 incoming: incoming.logical,
