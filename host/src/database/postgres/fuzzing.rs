@@ -1,9 +1,10 @@
-//! The codecs of this module for fuzz targets: thin doors, no judgement.
+//! Entry points for the fuzz targets.
 
 use bytes::BytesMut;
 
-use super::codec::decode::{self, CopyReader};
-use super::codec::encode::{ColumnEncoding, end_copy, start_copy};
+use super::codec::copy_stream::{CopyReader, end_copy, start_copy};
+use super::codec::decode;
+use super::codec::encode::ColumnEncoding;
 use super::codec::numeric::{self, Decimal};
 use super::codec::types::{CatalogType, ColumnType};
 use super::codec::wide_text::Scratch;

@@ -54,26 +54,26 @@ pub(in crate::database::postgres) struct Constraints {
 }
 
 impl Constraints {
-    pub(in crate::database::postgres) fn has_before_triggers(&self) -> bool {
+    pub fn has_before_triggers(&self) -> bool {
         self.triggers.iter().any(|trigger| trigger.before_row)
     }
 
     /// Whether triggers run when the rows are written already.
-    pub(in crate::database::postgres) fn has_after_triggers(&self) -> bool {
+    pub fn has_after_triggers(&self) -> bool {
         self.triggers.iter().any(|trigger| !trigger.before_row)
     }
 
-    pub(in crate::database::postgres) fn refers_to_itself(&self) -> bool {
+    pub fn refers_to_itself(&self) -> bool {
         self.references.iter().any(|reference| reference.own_table)
     }
 
-    pub(in crate::database::postgres) fn trigger_names(&self) -> Vec<String> {
+    pub fn trigger_names(&self) -> Vec<String> {
         let names = self.triggers.iter().map(|trigger| trigger.name.clone());
         names.collect()
     }
 
     /// Why a row is not there that was written without an error.
-    pub(in crate::database::postgres) fn left_out(&self) -> String {
+    pub fn left_out(&self) -> String {
         let names: Vec<String> = self
             .triggers
             .iter()
@@ -87,7 +87,7 @@ impl Constraints {
     }
 
     /// Whether `ON CONFLICT` may name exactly these columns.
-    pub(in crate::database::postgres) fn arbitrates(&self, key: &[&str]) -> bool {
+    pub fn arbitrates(&self, key: &[&str]) -> bool {
         self.unique.iter().any(|unique| {
             unique.immediate
                 && unique.columns.len() == key.len()

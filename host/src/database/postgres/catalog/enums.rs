@@ -2,7 +2,7 @@
 
 use super::Relation;
 use crate::bindings::types::EnumType;
-use crate::database::postgres::codec::types::{PhysicalType, ColumnType};
+use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::meta::tables;
 use crate::database::{CheckedStatement, DatabaseError};
@@ -25,7 +25,10 @@ pub(in crate::database::postgres) async fn of_table(
     relation: &Relation,
     types: &[ColumnType],
 ) -> Result<Vec<EnumType>, DatabaseError> {
-    if !types.iter().any(|kind| kind.physical == PhysicalType::ByText) {
+    if !types
+        .iter()
+        .any(|kind| kind.physical == PhysicalType::ByText)
+    {
         return Ok(Vec::new());
     }
     let rows = session

@@ -7,7 +7,7 @@ pub(super) mod sequences;
 
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
-use crate::database::postgres::codec::types::{PhysicalType, CatalogType, ColumnType};
+use crate::database::postgres::codec::types::{CatalogType, ColumnType, PhysicalType};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::{DatabaseError, quote};
 
@@ -29,12 +29,12 @@ pub(in crate::database::postgres) struct Relation {
 
 impl Relation {
     /// The name in statements.
-    pub(in crate::database::postgres) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{}.{}", quote(&self.schema), quote(&self.table))
     }
 
     /// The name where rows are read or changed: children of inheritance are tables of their own.
-    pub(in crate::database::postgres) fn only(&self) -> String {
+    pub fn only(&self) -> String {
         if self.partitioned {
             self.name()
         } else {
@@ -54,7 +54,7 @@ pub(in crate::database::postgres) struct Description {
 
 impl Description {
     /// The columns that hold every value of SQLite.
-    pub(in crate::database::postgres) fn widened(&self) -> Vec<String> {
+    pub fn widened(&self) -> Vec<String> {
         let columns = self.schema.columns.iter().zip(&self.types);
         columns
             .filter(|(_, kind)| matches!(kind.physical, PhysicalType::WideText(_)))
@@ -63,10 +63,7 @@ impl Description {
     }
 
     /// A column and its type by name.
-    pub(in crate::database::postgres) fn column(
-        &self,
-        name: &str,
-    ) -> Option<(&Column, &ColumnType)> {
+    pub fn column(&self, name: &str) -> Option<(&Column, &ColumnType)> {
         let columns = self.schema.columns.iter().zip(&self.types);
         columns.into_iter().find(|(column, _)| column.name == name)
     }

@@ -1,8 +1,7 @@
-//! Canonical cells to PostgreSQL's binary values: exactly, or not at all.
+//! Encodes canonical cells as PostgreSQL's binary values: exactly, or not at all.
 
 use bytes::{BufMut, BytesMut};
 
-use super::decode::SIGNATURE;
 use super::numeric::Decimal;
 use super::types::{PhysicalType, TextLimit};
 use super::value::{
@@ -24,11 +23,7 @@ pub(in crate::database::postgres) struct ColumnEncoding {
 
 impl ColumnEncoding {
     /// Appends a cell of a row that arrived, without a look at what both sides write alike; see [`Self::encode`].
-    pub(in crate::database::postgres) fn pass(
-        &self,
-        cell: EncodedCell<'_>,
-        out: &mut BytesMut,
-    ) -> Result<(), String> {
+    pub fn pass(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
         match (&self.incoming, self.physical) {
             (LogicalType::Integer, PhysicalType::Int8) => {
                 if let Some(bytes) = cell.integer() {
@@ -59,11 +54,7 @@ impl ColumnEncoding {
     }
 
     /// Appends a cell as a field of a COPY row; the error says why it does not fit, without the value.
-    pub(in crate::database::postgres) fn encode(
-        &self,
-        cell: CellRef<'_>,
-        out: &mut BytesMut,
-    ) -> Result<(), String> {
+    pub fn encode(&self, cell: CellRef<'_>, out: &mut BytesMut) -> Result<(), String> {
         if let PhysicalType::WideText(form) = self.physical {
             let text = form.print(cell)?;
             return match text {
@@ -204,17 +195,6 @@ fn storable(bytes: &[u8]) -> Option<Storable<'_>> {
         .then_some(Storable { bytes, length })
 }
 
-/// Begins a COPY stream in binary format.
-pub(in crate::database::postgres) fn start_copy(out: &mut BytesMut) {
-    out.put_slice(SIGNATURE);
-    out.put_u64(0);
-}
-
-/// Ends a COPY stream in binary format.
-pub(in crate::database::postgres) fn end_copy(out: &mut BytesMut) {
-    out.put_i16(-1);
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
@@ -248,7 +228,11 @@ mod tests {
                 any::<bool>().prop_map(Cell::Boolean)
             ),
             integer(L::Integer, PhysicalType::Int2, -32_768..32_768),
-            integer(L::Integer, PhysicalType::Int4, -2_147_483_648..2_147_483_648),
+            integer(
+                L::Integer,
+                PhysicalType::Int4,
+                -2_147_483_648..2_147_483_648
+            ),
             (
                 Just(L::Integer),
                 Just(PhysicalType::Int8),
@@ -256,7 +240,11 @@ mod tests {
             ),
             integer(L::Date, PhysicalType::Date, -2_451_545..2_145_031_949),
             integer(L::Time, PhysicalType::Time(6), 0..86_400_000_001),
-            integer(L::Timestamp, PhysicalType::Timestamp(6), -1_000_000..1_000_000),
+            integer(
+                L::Timestamp,
+                PhysicalType::Timestamp(6),
+                -1_000_000..1_000_000
+            ),
             integer(
                 L::Timestamptz,
                 PhysicalType::Timestamptz(6),
@@ -362,7 +350,11 @@ mod tests {
     #[test]
     fn reasons_never_show_the_value() {
         for (incoming, physical, cell) in [
-            (LogicalType::Text, PhysicalType::Date, CellRef::Text("secret")),
+            (
+                LogicalType::Text,
+                PhysicalType::Date,
+                CellRef::Text("secret"),
+            ),
             (
                 LogicalType::Text,
                 PhysicalType::Text(TextLimit::Characters(2)),
@@ -373,8 +365,16 @@ mod tests {
                 PhysicalType::Numeric(None),
                 CellRef::Text("secret"),
             ),
-            (LogicalType::Integer, PhysicalType::Int2, CellRef::Text("secret")),
-            (LogicalType::Json, PhysicalType::Json, CellRef::Text("secret")),
+            (
+                LogicalType::Integer,
+                PhysicalType::Int2,
+                CellRef::Text("secret"),
+            ),
+            (
+                LogicalType::Json,
+                PhysicalType::Json,
+                CellRef::Text("secret"),
+            ),
         ] {
             let reason = encoding(incoming, physical)
                 .encode(cell, &mut BytesMut::new())

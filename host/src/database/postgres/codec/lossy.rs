@@ -27,7 +27,9 @@ pub(in crate::database::postgres) fn nearest(
         return None;
     }
     match physical {
-        PhysicalType::Text(limit) => Some((LogicalType::Text, Cell::Text(cut(&text(cell)?, limit)))),
+        PhysicalType::Text(limit) => {
+            Some((LogicalType::Text, Cell::Text(cut(&text(cell)?, limit))))
+        }
         PhysicalType::Bytea => Some((LogicalType::Bytes, Cell::Bytes(bytes(cell)?))),
         PhysicalType::Int2 | PhysicalType::Int4 | PhysicalType::Int8 => {
             Some((LogicalType::Integer, Cell::Integer(integer(cell)?)))
@@ -208,7 +210,11 @@ mod tests {
                 (CellRef::Text("abc"), None),
                 (CellRef::Real(f64::NEG_INFINITY), None),
             ] {
-                assert_eq!(near(cell, PhysicalType::Numeric(limit)), expected, "{cell:?}");
+                assert_eq!(
+                    near(cell, PhysicalType::Numeric(limit)),
+                    expected,
+                    "{cell:?}"
+                );
             }
         }
     }

@@ -1,5 +1,6 @@
 //! PostgreSQL's binary values and rows, and the canonical cells that they stand for.
 
+pub(super) mod copy_stream;
 pub(super) mod decode;
 pub(super) mod encode;
 pub(super) mod local_cells;

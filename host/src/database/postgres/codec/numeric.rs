@@ -122,7 +122,7 @@ pub(in crate::database::postgres) enum Decimal<'a> {
 
 impl<'a> Decimal<'a> {
     /// Reads `-12.50`, `NaN`, `Infinity`, `-Infinity`; exponents, blanks and other spellings are `None`.
-    pub(in crate::database::postgres) fn parse(text: &'a str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -151,7 +151,7 @@ impl<'a> Decimal<'a> {
     }
 
     /// Whether both are the same number, whatever their scale.
-    pub(in crate::database::postgres) fn same_number(self, other: Self) -> bool {
+    pub fn same_number(self, other: Self) -> bool {
         self.trimmed() == other.trimmed()
     }
 
@@ -171,10 +171,7 @@ impl<'a> Decimal<'a> {
     }
 
     /// Why the number cannot be held exactly, if so.
-    pub(in crate::database::postgres) fn unrepresentable(
-        self,
-        limit: Option<NumericLimit>,
-    ) -> Option<String> {
+    pub fn unrepresentable(self, limit: Option<NumericLimit>) -> Option<String> {
         match (self.trimmed(), limit) {
             (Self::Finite { integer, .. }, None) if integer.len() > MAX_INTEGER_DIGITS => {
                 Some("the number has too many digits before the point".to_owned())
@@ -196,7 +193,7 @@ impl<'a> Decimal<'a> {
     }
 
     /// Appends the binary form. The caller has asked [`Self::unrepresentable`].
-    pub(in crate::database::postgres) fn encode(self, out: &mut impl BufMut) {
+    pub fn encode(self, out: &mut impl BufMut) {
         let special = |out: &mut dyn BufMut, sign| {
             out.put_u16(0);
             out.put_u16(0);

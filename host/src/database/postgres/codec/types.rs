@@ -84,7 +84,7 @@ pub(in crate::database::postgres) enum PhysicalType {
 
 impl PhysicalType {
     /// Whether two values are compared in no time: they have a fixed width.
-    pub(in crate::database::postgres) fn is_compared_quickly(self) -> bool {
+    pub fn is_compared_quickly(self) -> bool {
         !matches!(
             self,
             Self::Numeric(_)
@@ -139,7 +139,7 @@ pub(in crate::database::postgres) struct ColumnType {
 }
 
 impl ColumnType {
-    pub(in crate::database::postgres) fn new(catalog: CatalogType) -> Self {
+    pub fn new(catalog: CatalogType) -> Self {
         let physical = physical_type(catalog.oid, catalog.modifier);
         let lossy_modifier = physical == PhysicalType::ByText
             && catalog.modifier != -1
@@ -164,18 +164,18 @@ impl ColumnType {
     }
 
     /// Whether a column of this type can be read as one that holds every value of SQLite.
-    pub(in crate::database::postgres) fn can_be_wide(&self) -> bool {
+    pub fn can_be_wide(&self) -> bool {
         self.physical == PhysicalType::Text(TextLimit::None) && self.declared == "text"
     }
 
     /// The same type, in the form for every value of a SQLite column of this origin.
-    pub(in crate::database::postgres) fn widen(&mut self, origin: &str) {
+    pub fn widen(&mut self, origin: &str) {
         self.physical = PhysicalType::WideText(Form::of(origin));
         self.logical = logical_of(origin);
     }
 
     /// The expression that gives a column's value in its physical type's binary form.
-    pub(in crate::database::postgres) fn read_expression(&self, column: &str) -> String {
+    pub fn read_expression(&self, column: &str) -> String {
         match self.physical {
             // `format` keeps the padding of char(n) and turns NULL into '', and IS NULL confuses a null composite.
             PhysicalType::ByText => {
@@ -191,7 +191,7 @@ impl ColumnType {
     }
 
     /// The column's value as its base type.
-    pub(in crate::database::postgres) fn base_expression(&self, column: &str) -> String {
+    pub fn base_expression(&self, column: &str) -> String {
         if self.domain {
             format!("{column}::{}", self.base)
         } else {
@@ -200,12 +200,12 @@ impl ColumnType {
     }
 
     /// A staged value as the base type with its modifier.
-    pub(in crate::database::postgres) fn staged_expression(&self, staged: &str) -> String {
+    pub fn staged_expression(&self, staged: &str) -> String {
         self.cast(staged, &self.base)
     }
 
     /// A staged value as the base type without its modifier.
-    pub(in crate::database::postgres) fn bare_expression(&self, staged: &str) -> String {
+    pub fn bare_expression(&self, staged: &str) -> String {
         self.cast(staged, &self.bare)
     }
 
@@ -217,7 +217,7 @@ impl ColumnType {
     }
 
     /// The type of the staging column: wide enough for every value that [`super::encode`] lets through.
-    pub(in crate::database::postgres) fn staging_type(&self) -> &str {
+    pub fn staging_type(&self) -> &str {
         match self.physical {
             PhysicalType::ByText | PhysicalType::Text(_) | PhysicalType::WideText(_) => "text",
             _ => &self.bare,
@@ -225,7 +225,7 @@ impl ColumnType {
     }
 
     /// What the column is where it was made here.
-    pub(in crate::database::postgres) fn origin(&self) -> String {
+    pub fn origin(&self) -> String {
         format!("pg:{}", self.declared)
     }
 }
@@ -322,9 +322,15 @@ mod tests {
             PhysicalType::Text(TextLimit::Characters(160))
         );
         for none in [-1, i32::MIN] {
-            assert_eq!(physical_type(oid::BPCHAR, none), PhysicalType::Text(TextLimit::None));
+            assert_eq!(
+                physical_type(oid::BPCHAR, none),
+                PhysicalType::Text(TextLimit::None)
+            );
         }
         assert_eq!(physical_type(oid::TIMESTAMP, 3), PhysicalType::Timestamp(3));
-        assert_eq!(physical_type(oid::TIMESTAMP, -1), PhysicalType::Timestamp(6));
+        assert_eq!(
+            physical_type(oid::TIMESTAMP, -1),
+            PhysicalType::Timestamp(6)
+        );
     }
 }

@@ -32,7 +32,7 @@ pub(in crate::database::postgres) struct Scratch {
 
 impl Form {
     /// The form in a column of this origin.
-    pub(in crate::database::postgres) fn of(origin: &str) -> Self {
+    pub fn of(origin: &str) -> Self {
         match logical_of(origin) {
             LogicalType::Text => Self::Texts,
             LogicalType::Boolean => Self::Booleans,
@@ -41,10 +41,7 @@ impl Form {
     }
 
     /// A cell as a text, none for NULL; the error says what has no form, without the value.
-    pub(in crate::database::postgres) fn print(
-        self,
-        cell: CellRef<'_>,
-    ) -> Result<Option<Cow<'_, str>>, String> {
+    pub fn print(self, cell: CellRef<'_>) -> Result<Option<Cow<'_, str>>, String> {
         let literal = match cell {
             CellRef::Null => return Ok(None),
             CellRef::Boolean(value) => value.to_string(),
@@ -71,11 +68,7 @@ impl Form {
     }
 
     /// The cell of a text. One that nothing here has printed is taken for the text that it is.
-    pub(in crate::database::postgres) fn read<'a>(
-        self,
-        text: &'a str,
-        scratch: &'a mut Scratch,
-    ) -> CellRef<'a> {
+    pub fn read<'a>(self, text: &'a str, scratch: &'a mut Scratch) -> CellRef<'a> {
         let Some(marked) = text.strip_prefix('\\') else {
             let plain = literal(text).filter(|cell| self.is_plain(*cell));
             return plain.unwrap_or(CellRef::Text(text));

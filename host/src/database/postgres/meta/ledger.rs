@@ -147,7 +147,7 @@ pub(in crate::database::postgres) struct Ledger {
 
 impl Ledger {
     /// Finds the row or makes it.
-    pub(in crate::database::postgres) async fn enter(
+    pub async fn enter(
         session: &mut Session,
         load: &TableLoad,
         table: &str,
@@ -190,18 +190,18 @@ impl Ledger {
     }
 
     /// The rows that are staged from now on come from this snapshot.
-    pub(in crate::database::postgres) fn read_from(&mut self, snapshot: &str) {
+    pub fn read_from(&mut self, snapshot: &str) {
         let another = self.snapshot.as_deref() != Some(snapshot);
         self.new_snapshot = another.then(|| snapshot.to_owned());
     }
 
     /// Whether rows may go directly into the table.
-    pub(in crate::database::postgres) fn is_direct(&self) -> bool {
+    pub fn is_direct(&self) -> bool {
         self.direct
     }
 
     /// From now on rows go through a staging. `retry`: only the rows of now are reported.
-    pub(in crate::database::postgres) fn end_direct(&mut self, retry: bool) {
+    pub fn end_direct(&mut self, retry: bool) {
         // Nobody looked at those that went directly in, and what is there is not theirs alone any more.
         let unread = self.direct && !retry && self.counts.received() > 0;
         self.seen.unread |= unread;
@@ -210,12 +210,12 @@ impl Ledger {
     }
 
     /// What a look at rows of the chunk under way found.
-    pub(in crate::database::postgres) fn saw(&mut self, seen: Verification) {
+    pub fn saw(&mut self, seen: Verification) {
         self.seen |= seen;
     }
 
     /// Counts values that were changed to fit in rows of the chunk under way.
-    pub(in crate::database::postgres) fn changed(&mut self, changed: &Changed) {
+    pub fn changed(&mut self, changed: &Changed) {
         for (column, values) in changed {
             let counted = self.changed.entry(column.clone()).or_default();
             *counted = counted.saturating_add(*values);
@@ -223,28 +223,28 @@ impl Ledger {
     }
 
     /// Notes that a block is staged.
-    pub(in crate::database::postgres) fn staged(&mut self, block: &RowBlock) {
+    pub fn staged(&mut self, block: &RowBlock) {
         self.staged_digest = self.staged_digest.wrapping_add(block.digest());
     }
 
     /// How many rows arrived in earlier chunks.
-    pub(in crate::database::postgres) fn received(&self) -> u64 {
+    pub fn received(&self) -> u64 {
         self.counts.received()
     }
 
     /// How many of them were rejected.
-    pub(in crate::database::postgres) fn failed(&self) -> u64 {
+    pub fn failed(&self) -> u64 {
         self.counts.failed
     }
 
     /// A staged row is rejected, so it is not among those that the table holds.
-    pub(in crate::database::postgres) fn not_staged(&mut self, row: &[u8]) {
+    pub fn not_staged(&mut self, row: &[u8]) {
         self.staged_digest = self.staged_digest.wrapping_sub(xxh3_128(row));
     }
 
     /// Counts a chunk, inside of its transaction, unless somebody else did. [`Self::committed`] follows its commit.
     /// `retried`: rejects of earlier chunks that arrived again in this one.
-    pub(in crate::database::postgres) async fn advance(
+    pub async fn advance(
         &self,
         session: &mut Session,
         counts: ChunkCounts,
@@ -288,7 +288,7 @@ impl Ledger {
     }
 
     /// The chunk that was counted is committed.
-    pub(in crate::database::postgres) fn committed(&mut self, counts: ChunkCounts, retried: u64) {
+    pub fn committed(&mut self, counts: ChunkCounts, retried: u64) {
         self.next += 1;
         self.seen_before = self.seen;
         self.changed_before.clone_from(&self.changed);
@@ -304,17 +304,14 @@ impl Ledger {
     }
 
     /// The chunk is gone.
-    pub(in crate::database::postgres) fn rolled_back(&mut self) {
+    pub fn rolled_back(&mut self) {
         self.seen = self.seen_before;
         self.changed.clone_from(&self.changed_before);
         self.staged_digest = 0;
     }
 
     /// Marks the table as complete, unless somebody else has the run.
-    pub(in crate::database::postgres) async fn finish(
-        &self,
-        session: &mut Session,
-    ) -> Result<(), DatabaseError> {
+    pub async fn finish(&self, session: &mut Session) -> Result<(), DatabaseError> {
         let changed = session
             .execute(
                 query(
@@ -333,15 +330,12 @@ impl Ledger {
     }
 
     /// Keeps that the complete table holds what went directly into it.
-    pub(in crate::database::postgres) async fn was_read_back(
-        &self,
-        session: &mut Session,
-    ) -> Result<(), DatabaseError> {
+    pub async fn was_read_back(&self, session: &mut Session) -> Result<(), DatabaseError> {
         read_back(session, &self.run, &self.table).await
     }
 
     /// What is known of the complete table, which has these triggers.
-    pub(in crate::database::postgres) fn loaded(&self, triggers: Vec<String>) -> Loaded {
+    pub fn loaded(&self, triggers: Vec<String>) -> Loaded {
         let stored = if self.direct {
             Stored::Unverified("it has to be read back".to_owned())
         } else if self.seen.altered {

@@ -29,11 +29,7 @@ pub(in crate::database::postgres) struct Rejects {
 
 impl Rejects {
     /// `before` rows are rejected already.
-    pub(in crate::database::postgres) fn new(
-        load: &TableLoad,
-        key: Vec<usize>,
-        before: u64,
-    ) -> Self {
+    pub fn new(load: &TableLoad, key: Vec<usize>, before: u64) -> Self {
         Self {
             run: load.run.clone(),
             table: load.incoming.table.clone(),
@@ -47,18 +43,18 @@ impl Rejects {
     }
 
     /// Rejects of earlier chunks that the chunk under way removed.
-    pub(in crate::database::postgres) fn retried(&self) -> u64 {
+    pub fn retried(&self) -> u64 {
         self.retried
     }
 
     /// How many more rows may be rejected.
-    pub(in crate::database::postgres) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         let kept = self.before - self.retried + self.chunk;
         self.limit.saturating_sub(kept)
     }
 
     /// What to say when there are too many.
-    pub(in crate::database::postgres) fn too_many(&self, reason: &str) -> DatabaseError {
+    pub fn too_many(&self, reason: &str) -> DatabaseError {
         DatabaseError::TooManyRejects {
             table: self.table.clone(),
             limit: self.limit,
@@ -67,10 +63,7 @@ impl Rejects {
     }
 
     /// Begins to keep the chunk's rejects, inside of its transaction: rows that arrived again are no rejects any more.
-    pub(in crate::database::postgres) async fn begin(
-        &mut self,
-        session: &mut Session,
-    ) -> Result<(), DatabaseError> {
+    pub async fn begin(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
         if self.retry {
             let retried = session
                 .execute(
@@ -85,7 +78,7 @@ impl Rejects {
     }
 
     /// Keeps one row, by its number in the order of arrival; an error if there are too many.
-    pub(in crate::database::postgres) async fn keep(
+    pub async fn keep(
         &mut self,
         session: &mut Session,
         row: i64,
@@ -114,7 +107,7 @@ impl Rejects {
     }
 
     /// The chunk under way is committed.
-    pub(in crate::database::postgres) fn committed(&mut self) {
+    pub fn committed(&mut self) {
         self.before = self.before - self.retried + self.chunk;
         // What is kept from now on is not what arrives.
         self.retry = false;
@@ -122,7 +115,7 @@ impl Rejects {
     }
 
     /// The chunk under way is gone.
-    pub(in crate::database::postgres) fn rolled_back(&mut self) {
+    pub fn rolled_back(&mut self) {
         self.retried = 0;
         self.chunk = 0;
     }

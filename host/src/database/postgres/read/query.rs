@@ -5,8 +5,9 @@ use tokio::sync::mpsc;
 
 use crate::bindings::types::{Cell, TableSchema};
 use crate::database::postgres::catalog::Description;
-use crate::database::postgres::codec::decode::{CopyReader, DecodeError};
-use crate::database::postgres::codec::types::{PhysicalType, ColumnType};
+use crate::database::postgres::codec::copy_stream::CopyReader;
+use crate::database::postgres::codec::decode::DecodeError;
+use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
 use crate::database::{DatabaseError, Read, quote};
@@ -128,7 +129,9 @@ fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
         (PhysicalType::Int2 | PhysicalType::Int4 | PhysicalType::Int8, Cell::Integer(value)) => {
             quoted(&value.to_string())
         }
-        (PhysicalType::Float4 | PhysicalType::Float8, Cell::Real(value)) => quoted(&value.to_string()),
+        (PhysicalType::Float4 | PhysicalType::Float8, Cell::Real(value)) => {
+            quoted(&value.to_string())
+        }
         (PhysicalType::Uuid | PhysicalType::Bytea, Cell::Bytes(bytes)) => {
             let digits = crate::digest::hex(bytes);
             match kind.physical {

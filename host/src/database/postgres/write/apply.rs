@@ -73,10 +73,7 @@ fn add(done: &mut (ChunkCounts, Verification), (counts, seen): (ChunkCounts, Ver
 
 impl Loading {
     /// Applies the staged rows and advances the ledger; the caller commits.
-    pub(in crate::database::postgres) async fn apply(
-        &mut self,
-        session: &mut Session,
-    ) -> Result<ChunkCounts, DatabaseError> {
+    pub async fn apply(&mut self, session: &mut Session) -> Result<ChunkCounts, DatabaseError> {
         let last_key = self.chunk.last_key.clone();
         if self.is_direct() {
             let counts = ChunkCounts {

@@ -19,14 +19,14 @@ struct Rest<'a> {
 }
 
 impl<'a> Arrived<'a> {
-    pub(in crate::database::postgres) fn new(blocks: &'a [(u64, RowBlock)]) -> Self {
+    pub fn new(blocks: &'a [(u64, RowBlock)]) -> Self {
         Self {
             blocks,
             block: None,
         }
     }
 
-    pub(in crate::database::postgres) fn row(&mut self, number: u64) -> Option<RowRef<'a>> {
+    pub fn row(&mut self, number: u64) -> Option<RowRef<'a>> {
         let is_ahead = |rest: &Rest<'_>| rest.before < number && number <= rest.last;
         if !self.block.as_ref().is_some_and(is_ahead) {
             let found = self.blocks.partition_point(|(before, _)| *before < number);
@@ -43,7 +43,7 @@ impl<'a> Arrived<'a> {
         rest.rows.nth(skipped)
     }
 
-    pub(in crate::database::postgres) fn cells(&mut self, number: u64) -> Option<Vec<Cell>> {
+    pub fn cells(&mut self, number: u64) -> Option<Vec<Cell>> {
         Some(self.row(number)?.map(|cell| cell.to_cell()).collect())
     }
 }

@@ -8,8 +8,8 @@ use super::chunk_rows::Arrived;
 use super::staging::{Rows, STAGING};
 use super::table_writer::Loading;
 use crate::bindings::types::Cell;
+use crate::database::postgres::codec::copy_stream::{end_copy, start_copy};
 use crate::database::postgres::codec::decode;
-use crate::database::postgres::codec::encode::{end_copy, start_copy};
 use crate::database::postgres::codec::local_cells;
 use crate::database::postgres::codec::wide_text::Scratch;
 use crate::database::postgres::connection::{Session, column, query};
@@ -37,7 +37,7 @@ pub(in crate::database::postgres) struct Conflicts {
 
 impl Loading {
     /// The next page of the chunk's rows that exist with another image.
-    pub(in crate::database::postgres) async fn conflicts(
+    pub async fn conflicts(
         &mut self,
         session: &mut Session,
         limit: u32,
@@ -131,7 +131,7 @@ impl Loading {
     }
 
     /// Notes what becomes of rows, and stages those that were written, next to the ones that they replace.
-    pub(in crate::database::postgres) async fn resolve(
+    pub async fn resolve(
         &mut self,
         session: &mut Session,
         decisions: Vec<(u64, Decision)>,
@@ -170,10 +170,7 @@ impl Loading {
     }
 
     /// Brings the staging to what was decided.
-    pub(in crate::database::postgres) async fn carry_out(
-        &mut self,
-        session: &mut Session,
-    ) -> Result<(), DatabaseError> {
+    pub async fn carry_out(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
         let Some(conflicts) = &self.chunk.conflicts else {
             return Ok(());
         };
@@ -201,7 +198,7 @@ impl Loading {
     }
 
     /// The numbers of the only staged rows that can change existing ones, where these are known and few.
-    pub(in crate::database::postgres) fn changing(&self, session: &Session) -> Option<&[i64]> {
+    pub fn changing(&self, session: &Session) -> Option<&[i64]> {
         let shown = self.chunk.conflicts.as_ref()?.shown.as_slice();
         let few = (shown.len() as u64).saturating_mul(4) < self.chunk.rows;
         // Older servers look through the list for each row.

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::database::DatabaseError;
-use crate::database::postgres::codec::encode::{end_copy, start_copy};
+use crate::database::postgres::codec::copy_stream::{end_copy, start_copy};
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
 
@@ -26,7 +26,7 @@ pub(in crate::database::postgres) struct Copying {
 
 impl Copying {
     /// Begins; the statement is a COPY from STDIN in binary format.
-    pub(in crate::database::postgres) fn start(mut session: Session, statement: String) -> Self {
+    pub fn start(mut session: Session, statement: String) -> Self {
         let (pieces, mut waiting) = mpsc::channel(WAITING);
         let work = tokio::spawn(async move {
             let outcome = copy(&mut session, &statement, &mut waiting).await;
@@ -36,15 +36,13 @@ impl Copying {
     }
 
     /// Sends encoded rows; what goes wrong is told by [`Self::finish`].
-    pub(in crate::database::postgres) async fn send(&self, rows: BytesMut) {
+    pub async fn send(&self, rows: BytesMut) {
         // An error: the COPY has ended already.
         let _ = self.pieces.send(Piece::Rows(rows.freeze())).await;
     }
 
     /// Ends the COPY and gives the connection back, with the number of rows copied or the error; none if it is lost.
-    pub(in crate::database::postgres) async fn finish(
-        self,
-    ) -> (Option<Session>, Result<u64, DatabaseError>) {
+    pub async fn finish(self) -> (Option<Session>, Result<u64, DatabaseError>) {
         let _ = self.pieces.send(Piece::End).await;
         drop(self.pieces);
         match self.work.await {
@@ -57,7 +55,7 @@ impl Copying {
     }
 
     /// Gives the COPY up and the connection back, which then has a transaction to roll back; none if it is lost.
-    pub(in crate::database::postgres) async fn abort(self) -> Option<Session> {
+    pub async fn abort(self) -> Option<Session> {
         drop(self.pieces);
         self.work.await.ok().map(|(session, _)| session)
     }

@@ -26,12 +26,12 @@ pub(in crate::database::postgres) enum Written {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::database::postgres) struct Guess {
     all_new: bool,
-    pub(in crate::database::postgres) all_change: bool,
+    pub all_change: bool,
 }
 
 impl Loading {
     /// Writes rows; the caller has a savepoint to go back to. `guess`: act upon what a few of them look like.
-    pub(in crate::database::postgres) async fn write(
+    pub async fn write(
         &self,
         session: &mut Session,
         rows: Rows,
@@ -214,11 +214,7 @@ impl Loading {
         Ok(self.judge(counts(created, updated, same, skipped), differing, seen))
     }
 
-    pub(in crate::database::postgres) async fn look(
-        &self,
-        session: &mut Session,
-        rows: Rows,
-    ) -> Result<Guess, DatabaseError> {
+    pub async fn look(&self, session: &mut Session, rows: Rows) -> Result<Guess, DatabaseError> {
         let [seen, existing, changing] = numbers(session, self.merge.look(rows)).await?;
         Ok(Guess {
             // Rows that exist after all must not be an error then.

@@ -14,7 +14,7 @@ pub(in crate::database::postgres) struct KeyOrder {
 
 impl KeyOrder {
     /// For keys of the cells at these positions.
-    pub(in crate::database::postgres) fn new(mut positions: Vec<usize>) -> Self {
+    pub fn new(mut positions: Vec<usize>) -> Self {
         positions.sort_unstable();
         Self {
             ascends: !positions.is_empty(),
@@ -25,10 +25,7 @@ impl KeyOrder {
     }
 
     /// Looks at the next row.
-    pub(in crate::database::postgres) fn follow<'a>(
-        &mut self,
-        row: impl Iterator<Item = CellRef<'a>>,
-    ) {
+    pub fn follow<'a>(&mut self, row: impl Iterator<Item = CellRef<'a>>) {
         if !self.ascends {
             return;
         }
@@ -47,12 +44,12 @@ impl KeyOrder {
     }
 
     /// Whether every key was greater than the one before.
-    pub(in crate::database::postgres) fn ascends(&self) -> bool {
+    pub fn ascends(&self) -> bool {
         self.ascends
     }
 
     /// Begins anew.
-    pub(in crate::database::postgres) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.last.clear();
         self.ascends = !self.positions.is_empty();
     }

@@ -30,22 +30,22 @@ pub(in crate::database::postgres) struct Merge {
 
 impl Merge {
     /// Whether rows are only ever added.
-    pub(in crate::database::postgres) fn is_plain_insert(&self) -> bool {
+    pub fn is_plain_insert(&self) -> bool {
         self.key.is_empty()
     }
 
     /// Whether the plan changes rows that exist.
-    pub(in crate::database::postgres) fn updates(&self) -> bool {
+    pub fn updates(&self) -> bool {
         self.update.is_some()
     }
 
     /// Whether rows that exist have to be told from new ones before anything is written.
-    pub(in crate::database::postgres) fn sets_apart(&self) -> bool {
+    pub fn sets_apart(&self) -> bool {
         self.updates() && (self.triggered || !self.overwrites)
     }
 
     /// Makes the staging anew. It is emptied by every commit, and rolled back with its chunk.
-    pub(in crate::database::postgres) fn create_staging(&self) -> String {
+    pub fn create_staging(&self) -> String {
         let columns: String = self
             .columns
             .iter()
@@ -58,14 +58,14 @@ impl Merge {
     }
 
     /// Copies rows into the table itself.
-    pub(in crate::database::postgres) fn copy_direct(&self) -> String {
+    pub fn copy_direct(&self) -> String {
         let names = list(&self.columns, |column| quote(&column.name));
         let name = self.relation.name();
         format!("COPY {name} ({names}) FROM STDIN (FORMAT binary)")
     }
 
     /// Makes the place where rows stand that exist, for plans that need them apart. Emptied with the staging.
-    pub(in crate::database::postgres) fn create_existing() -> String {
+    pub fn create_existing() -> String {
         format!(
             "DROP TABLE IF EXISTS {EXISTING}; \
              CREATE TEMPORARY TABLE tombolo_existing (LIKE {STAGING}) ON COMMIT DELETE ROWS"
@@ -73,7 +73,7 @@ impl Merge {
     }
 
     /// Adds staged rows in their order; with `look` only those that do not exist.
-    pub(in crate::database::postgres) fn insert(&self, rows: Rows, look: bool) -> String {
+    pub fn insert(&self, rows: Rows, look: bool) -> String {
         let condition = match look {
             true => format!("{} AND NOT {}", rows.condition(), self.exists()),
             false => rows.condition(),
@@ -100,7 +100,7 @@ impl Merge {
     }
 
     /// Adds staged rows and compares them, in their order, with what is stored. Answers: created, differing.
-    pub(in crate::database::postgres) fn insert_compared(&self, rows: Rows) -> String {
+    pub fn insert_compared(&self, rows: Rows) -> String {
         let insert = self.insert(rows, false);
         if self.inserted.is_empty() {
             return format!("WITH n AS ({insert} RETURNING 1) SELECT count(*), 0::bigint FROM n");
@@ -122,7 +122,7 @@ impl Merge {
     }
 
     /// Of the first staged rows: how many there are, how many exist, how many of these would change.
-    pub(in crate::database::postgres) fn look(&self, rows: Rows) -> String {
+    pub fn look(&self, rows: Rows) -> String {
         let columns = list(&self.columns, |column| format!("t.{}", quote(&column.name)));
         let (condition, changes) = (rows.condition(), self.changes());
         // A key that is matched is not NULL.
@@ -141,7 +141,7 @@ impl Merge {
     }
 
     /// Takes rows out of the staging that exist; the number of rows changed is theirs. `keep`: they go to [`EXISTING`].
-    pub(in crate::database::postgres) fn take_existing(&self, rows: Rows, keep: bool) -> String {
+    pub fn take_existing(&self, rows: Rows, keep: bool) -> String {
         let delete = format!(
             "DELETE FROM {STAGING} AS s USING {} AS t WHERE {} AND {}",
             self.relation.only(),
@@ -155,7 +155,7 @@ impl Merge {
     }
 
     /// How many rows that exist pass the guard, and how many of them change.
-    pub(in crate::database::postgres) fn classes(&self, rows: Rows) -> String {
+    pub fn classes(&self, rows: Rows) -> String {
         let (guard, changes) = (self.guard(), self.changes());
         format!(
             "SELECT count(*) FILTER (WHERE {guard}), count(*) FILTER (WHERE {guard} AND {changes}) \
@@ -171,12 +171,7 @@ impl Merge {
     ///
     /// What is compared is that the rule has nothing left to change: the row that was there is gone by then.
     /// `numbers`: of the only rows that may change one.
-    pub(in crate::database::postgres) fn update(
-        &self,
-        source: &str,
-        rows: Rows,
-        numbers: Option<&[i64]>,
-    ) -> Option<String> {
+    pub fn update(&self, source: &str, rows: Rows, numbers: Option<&[i64]>) -> Option<String> {
         let columns = self
             .update
             .as_deref()
@@ -200,14 +195,14 @@ impl Merge {
     }
 
     /// How many staged rows are not in the table as they arrived.
-    pub(in crate::database::postgres) fn not_inserted(&self, rows: Rows) -> String {
+    pub fn not_inserted(&self, rows: Rows) -> String {
         let local = list(&self.inserted, StagedColumn::local);
         let incoming = list(&self.inserted, StagedColumn::incoming);
         self.not_stored(STAGING, rows, &image_differs(&local, &incoming))
     }
 
     /// How many rows are not in the table as the rule without its guard would leave them.
-    pub(in crate::database::postgres) fn not_updated(&self, source: &str, rows: Rows) -> String {
+    pub fn not_updated(&self, source: &str, rows: Rows) -> String {
         self.not_stored(source, rows, &self.changes())
     }
 
@@ -222,7 +217,7 @@ impl Merge {
     }
 
     /// A condition: the staged row exists.
-    pub(in crate::database::postgres) fn exists(&self) -> String {
+    pub fn exists(&self) -> String {
         format!(
             "EXISTS (SELECT 1 FROM {} AS t WHERE {})",
             self.relation.only(),
@@ -238,7 +233,7 @@ impl Merge {
     }
 
     /// Whether a key is staged twice.
-    pub(in crate::database::postgres) fn duplicates(&self) -> String {
+    pub fn duplicates(&self) -> String {
         let present = list_with(&self.key, " AND ", |column| {
             format!("s.c{} IS NOT NULL", column.position)
         });
@@ -249,13 +244,13 @@ impl Merge {
     }
 
     /// The numbers of rows whose key a row before them has.
-    pub(in crate::database::postgres) fn repeated(&self) -> String {
+    pub fn repeated(&self) -> String {
         repeated(&self.key, "true")
     }
 
     /// For each column whose cast from text is not exact by itself: its name, and the condition on `s` that its value would
     /// not be the one that was written.
-    pub(in crate::database::postgres) fn inexact_casts(&self) -> Vec<(String, String)> {
+    pub fn inexact_casts(&self) -> Vec<(String, String)> {
         let condition = |column: &StagedColumn| {
             let text = format!("s.c{}", column.position);
             let bare = column.kind.bare_expression(&text);
@@ -276,12 +271,7 @@ impl Merge {
 
     /// Those of some staged rows that exist with another image: position, local values, and with `incoming` the incoming ones.
     /// `mostly`: nearly all that exist do.
-    pub(in crate::database::postgres) fn conflicts(
-        &self,
-        condition: &str,
-        incoming: bool,
-        mostly: bool,
-    ) -> String {
+    pub fn conflicts(&self, condition: &str, incoming: bool, mostly: bool) -> String {
         let local = self.columns.iter().map(|column| {
             column
                 .kind

@@ -22,10 +22,7 @@ struct Screen {
 
 impl Loading {
     /// Takes rows out of the staging that the table would not take.
-    pub(in crate::database::postgres) async fn screen(
-        &mut self,
-        session: &mut Session,
-    ) -> Result<Vec<Refused>, DatabaseError> {
+    pub async fn screen(&mut self, session: &mut Session) -> Result<Vec<Refused>, DatabaseError> {
         let mut refused = Vec::new();
         let mut exact = true;
         for (name, differs) in self.merge.inexact_casts() {

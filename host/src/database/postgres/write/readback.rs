@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::table_writer::Loading;
-use crate::database::postgres::codec::decode::{CopyReader, DecodeError};
+use crate::database::postgres::codec::copy_stream::CopyReader;
+use crate::database::postgres::codec::decode::DecodeError;
 use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::postgres::connection::{Server, Session, column, query};
 use crate::database::postgres::error;
@@ -45,7 +46,7 @@ struct Table {
 
 impl ReadingBack {
     /// Begins with what is committed.
-    pub(in crate::database::postgres) fn start(server: Arc<Server>, loading: &Loading) -> Self {
+    pub fn start(server: Arc<Server>, loading: &Loading) -> Self {
         let expressions = loading
             .columns
             .iter()
@@ -54,7 +55,11 @@ impl ReadingBack {
             name: loading.local.relation.table.clone(),
             only: loading.local.relation.only(),
             columns: expressions.collect::<Vec<_>>().join(", "),
-            types: loading.columns.iter().map(|one| one.kind.physical).collect(),
+            types: loading
+                .columns
+                .iter()
+                .map(|one| one.kind.physical)
+                .collect(),
         };
         let (commits, committed) = watch::channel(());
         commits.send_replace(());
@@ -64,14 +69,12 @@ impl ReadingBack {
     }
 
     /// More is committed.
-    pub(in crate::database::postgres) fn go_on(&self) {
+    pub fn go_on(&self) {
         self.commits.send_replace(());
     }
 
     /// Reads the rest. Answers the sum of [`digest_of`] all rows in the table.
-    pub(in crate::database::postgres) async fn finish(
-        mut self,
-    ) -> Result<BucketDigest, DatabaseError> {
+    pub async fn finish(mut self) -> Result<BucketDigest, DatabaseError> {
         drop(self.commits);
         match self.work.join_next().await {
             Some(Ok(read)) => read,

@@ -13,13 +13,13 @@ use crate::rows::{CellRef, RowBlock, RowRef};
 
 /// One column on its way in.
 pub(in crate::database::postgres) struct Column {
-    pub(in crate::database::postgres) name: String,
-    pub(in crate::database::postgres) incoming: LogicalType,
-    pub(in crate::database::postgres) kind: ColumnType,
-    pub(in crate::database::postgres) encoding: ColumnEncoding,
+    pub name: String,
+    pub incoming: LogicalType,
+    pub kind: ColumnType,
+    pub encoding: ColumnEncoding,
     /// Whether the nearest value takes the place of one that does not fit.
-    pub(in crate::database::postgres) lossy: bool,
-    pub(in crate::database::postgres) nullable: bool,
+    pub lossy: bool,
+    pub nullable: bool,
 }
 
 impl Column {
@@ -46,10 +46,7 @@ impl Column {
 impl Loading {
     /// A block as rows of a COPY stream.
     /// Rows that do not fit are left out; the chunk rejects them.
-    pub(in crate::database::postgres) fn encode(
-        &mut self,
-        block: &RowBlock,
-    ) -> Result<BytesMut, DatabaseError> {
+    pub fn encode(&mut self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
         if block.column_count() != self.columns.len() {
             return Err(self.unsuitable(format!(
                 "its rows have {} cells instead of the announced {}",
@@ -119,7 +116,7 @@ impl Loading {
     }
 
     /// Counts what was changed in a staged row no more: the row is rejected.
-    pub(in crate::database::postgres) fn not_changed(&mut self, row: &[u8]) {
+    pub fn not_changed(&mut self, row: &[u8]) {
         if self.chunk.changed.is_empty() {
             return;
         }
@@ -160,7 +157,7 @@ impl Loading {
     }
 
     /// A row that was rewritten, staged at the negated position, next to the row that it replaces.
-    pub(in crate::database::postgres) fn encode_rewritten<'a>(
+    pub fn encode_rewritten<'a>(
         &self,
         position: u64,
         cells: impl Iterator<Item = CellRef<'a>>,

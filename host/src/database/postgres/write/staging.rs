@@ -18,7 +18,7 @@ pub(in crate::database::postgres) enum Rows {
 
 impl Rows {
     /// As a condition on the staging's rows `s`.
-    pub(in crate::database::postgres) fn condition(self) -> String {
+    pub fn condition(self) -> String {
         match self {
             Self::All => "true".to_owned(),
             Self::Between(after, last) => {
@@ -40,18 +40,18 @@ pub(in crate::database::postgres) struct StagedColumn {
 
 impl StagedColumn {
     /// The incoming value as the column's base type.
-    pub(in crate::database::postgres) fn incoming(&self) -> String {
+    pub fn incoming(&self) -> String {
         self.incoming_of("s")
     }
 
     /// The same of another alias than `s`.
-    pub(in crate::database::postgres) fn incoming_of(&self, alias: &str) -> String {
+    pub fn incoming_of(&self, alias: &str) -> String {
         self.kind
             .staged_expression(&format!("{alias}.c{}", self.position))
     }
 
     /// The local value as the column's base type.
-    pub(in crate::database::postgres) fn local(&self) -> String {
+    pub fn local(&self) -> String {
         self.kind
             .base_expression(&format!("t.{}", quote(&self.name)))
     }

@@ -24,34 +24,34 @@ const ANALYZE_ROWS: u64 = 1_000;
 /// What is staged and not yet committed.
 #[derive(Default)]
 pub(in crate::database::postgres) struct Chunk {
-    pub(in crate::database::postgres) rows: u64,
-    pub(in crate::database::postgres) skipped: u64,
+    pub rows: u64,
+    pub skipped: u64,
     /// None before they are asked for.
-    pub(in crate::database::postgres) conflicts: Option<Conflicts>,
+    pub conflicts: Option<Conflicts>,
     analyzed: bool,
-    pub(in crate::database::postgres) last_key: Option<Vec<u8>>,
+    pub last_key: Option<Vec<u8>>,
     /// The rows as they arrived, each block with the number of rows before it; only where rows can be rejected.
-    pub(in crate::database::postgres) blocks: Vec<(u64, RowBlock)>,
+    pub blocks: Vec<(u64, RowBlock)>,
     /// How many values of the other rows were changed to fit.
-    pub(in crate::database::postgres) changed: Changed,
+    pub changed: Changed,
     /// Rows that no column can hold, and why.
-    pub(in crate::database::postgres) unfit: Vec<(u64, String)>,
+    pub unfit: Vec<(u64, String)>,
     /// Whether texts are known to be what their types would print.
-    pub(in crate::database::postgres) exact_casts: bool,
+    pub exact_casts: bool,
     /// The rows as they were sent directly into the table.
-    pub(in crate::database::postgres) sent: BucketDigest,
+    pub sent: BucketDigest,
 }
 
 /// A table between `begin_table` and `finish_table`.
 pub(in crate::database::postgres) struct Loading {
-    pub(in crate::database::postgres) local: Description,
-    pub(in crate::database::postgres) merge: Merge,
-    pub(in crate::database::postgres) constraints: Constraints,
-    pub(in crate::database::postgres) columns: Vec<Column>,
+    pub local: Description,
+    pub merge: Merge,
+    pub constraints: Constraints,
+    pub columns: Vec<Column>,
     /// Where the incoming primary key's cells are in a row.
     key: Vec<usize>,
-    pub(in crate::database::postgres) ledger: Ledger,
-    pub(in crate::database::postgres) rejects: Rejects,
+    pub ledger: Ledger,
+    pub rejects: Rejects,
     /// Whether what a component saw of existing rows may not change until the commit.
     row_by_row: bool,
     /// Whether rows go into the table itself: it is this run's, and takes them as they are.
@@ -59,18 +59,18 @@ pub(in crate::database::postgres) struct Loading {
     /// Whether rows are read as they arrived: decimals of SQLite come as numbers of several kinds, and are read as texts.
     has_one_form: bool,
     /// Whether what is staged would be read as it arrived.
-    pub(in crate::database::postgres) as_it_is: bool,
+    pub as_it_is: bool,
     /// Rows committed, those of earlier attempts of the run included.
-    pub(in crate::database::postgres) received: u64,
+    pub received: u64,
     /// The rows that this attempt sent directly into the table and committed.
-    pub(in crate::database::postgres) sent: BucketDigest,
+    pub sent: BucketDigest,
     /// Of the plan's keys in the chunk.
-    pub(in crate::database::postgres) key_order: KeyOrder,
-    pub(in crate::database::postgres) chunk: Chunk,
+    pub key_order: KeyOrder,
+    pub chunk: Chunk,
 }
 
 impl Loading {
-    pub(in crate::database::postgres) fn new(
+    pub fn new(
         load: TableLoad,
         local: Description,
         constraints: Constraints,
@@ -79,7 +79,8 @@ impl Loading {
         let merge = plan::resolve(&local, &load.incoming, &load.plan, &constraints)?;
         let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
             matches!(staged.kind.physical, PhysicalType::WideText(_))
-                || staged.kind.physical != PhysicalType::ByText && incoming.logical == staged.kind.logical
+                || staged.kind.physical != PhysicalType::ByText
+                    && incoming.logical == staged.kind.logical
         };
         let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
         let has_one_form =
@@ -170,26 +171,26 @@ impl Loading {
         })
     }
 
-    pub(in crate::database::postgres) fn merge(&self) -> &Merge {
+    pub fn merge(&self) -> &Merge {
         &self.merge
     }
 
-    pub(in crate::database::postgres) fn local(&self) -> &Description {
+    pub fn local(&self) -> &Description {
         &self.local
     }
 
-    pub(in crate::database::postgres) fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
     /// The rows that are staged from now on come from this snapshot.
-    pub(in crate::database::postgres) fn read_from(&mut self, snapshot: &str) {
+    pub fn read_from(&mut self, snapshot: &str) {
         self.ledger.read_from(snapshot);
     }
 
     /// What is known of the complete table, as far as this connection can tell. `read_back`: what went directly into it
     /// was found in it.
-    pub(in crate::database::postgres) fn loaded(&self, read_back: bool) -> Loaded {
+    pub fn loaded(&self, read_back: bool) -> Loaded {
         let mut loaded = self.ledger.loaded(self.constraints.trigger_names());
         if read_back {
             loaded.stored = Stored::Verified;
@@ -204,7 +205,7 @@ impl Loading {
         loaded
     }
 
-    pub(in crate::database::postgres) fn unsuitable(&self, reason: String) -> DatabaseError {
+    pub fn unsuitable(&self, reason: String) -> DatabaseError {
         DatabaseError::Unsuitable {
             table: self.local.relation.table.clone(),
             reason,
@@ -212,7 +213,7 @@ impl Loading {
     }
 
     /// Where rows go: directly into the table, or into the staging.
-    pub(in crate::database::postgres) fn copy_statement(&self) -> String {
+    pub fn copy_statement(&self) -> String {
         if self.direct {
             self.merge.copy_direct()
         } else {
@@ -222,7 +223,7 @@ impl Loading {
 
     /// What begins a chunk's transaction. In one that is repeatable, a row that somebody else changed after it was judged
     /// ends the chunk, and it comes again.
-    pub(in crate::database::postgres) fn isolation(&self) -> &'static str {
+    pub fn isolation(&self) -> &'static str {
         match self.row_by_row {
             true => "REPEATABLE READ",
             false => "READ COMMITTED",
@@ -230,23 +231,19 @@ impl Loading {
     }
 
     /// Whether rows go directly into the table.
-    pub(in crate::database::postgres) fn is_direct(&self) -> bool {
+    pub fn is_direct(&self) -> bool {
         self.direct
     }
 
     /// The rows have to be loaded again, through a staging.
-    pub(in crate::database::postgres) fn needs_staging(&self) -> DatabaseError {
+    pub fn needs_staging(&self) -> DatabaseError {
         DatabaseError::NeedsStaging {
             table: self.local.relation.table.clone(),
         }
     }
 
     /// Sends a whole COPY stream into the staging.
-    pub(in crate::database::postgres) async fn copy(
-        &self,
-        session: &mut Session,
-        encoded: &[u8],
-    ) -> Result<(), DatabaseError> {
+    pub async fn copy(&self, session: &mut Session, encoded: &[u8]) -> Result<(), DatabaseError> {
         let statement = format!("COPY {STAGING} FROM STDIN (FORMAT binary)");
         let broken = |error| error::at_work(&error);
         let mut copy = session
@@ -260,7 +257,7 @@ impl Loading {
     }
 
     /// Notes that a block is staged.
-    pub(in crate::database::postgres) fn count_staged(&mut self, block: &RowBlock) {
+    pub fn count_staged(&mut self, block: &RowBlock) {
         self.ledger.staged(block);
         if !self.direct {
             let before = self.received + self.chunk.rows;
@@ -283,10 +280,7 @@ impl Loading {
         self.chunk.last_key = Some(builder.take().data().to_vec());
     }
 
-    pub(in crate::database::postgres) async fn analyze(
-        &mut self,
-        session: &mut Session,
-    ) -> Result<(), DatabaseError> {
+    pub async fn analyze(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
         if !self.chunk.analyzed && self.chunk.rows > ANALYZE_ROWS {
             session.run(format!("ANALYZE {STAGING}")).await?;
         }
@@ -294,7 +288,7 @@ impl Loading {
         Ok(())
     }
 
-    pub(in crate::database::postgres) fn shortfall(&self) -> DatabaseError {
+    pub fn shortfall(&self) -> DatabaseError {
         self.unsuitable(
             "other sessions keep writing the same rows; nothing of this chunk was kept; pull again when they are done"
                 .to_owned(),
@@ -302,7 +296,7 @@ impl Loading {
     }
 
     /// The chunk is in the table.
-    pub(in crate::database::postgres) fn committed(&mut self, counts: ChunkCounts) {
+    pub fn committed(&mut self, counts: ChunkCounts) {
         self.ledger.committed(counts, self.rejects.retried());
         self.rejects.committed();
         self.received += self.chunk.rows;
@@ -312,7 +306,7 @@ impl Loading {
     }
 
     /// The chunk is gone.
-    pub(in crate::database::postgres) fn rolled_back(&mut self) {
+    pub fn rolled_back(&mut self) {
         self.ledger.rolled_back();
         self.rejects.rolled_back();
         self.key_order.reset();
