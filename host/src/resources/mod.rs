@@ -11,10 +11,7 @@ use std::collections::BTreeMap;
 pub use access::{Access, Admission};
 pub use grants::{GrantedDatabase, Patterns};
 pub use owner::{LEASE, Owner, now};
-pub use run_events::{
-    Difference, DifferenceKind, Followed, Follower, Interruption, RunEvent, RunEvents,
-    TableProgress, TooManyTopics,
-};
+pub use run_events::{Followed, Follower, RunEvent, RunEvents, TooManyTopics};
 pub use snapshots::{HeldSnapshot, MAX_AGE, RunSnapshot, Snapshots};
 
 use crate::egress::Egress;
