@@ -3,12 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::component::tombolo::sync::state::Lifetime;
-use crate::component::tombolo::sync::transfers::TableInstruction;
-use crate::component::tombolo::sync::types::{Conversion, Failure, ForeignKey, Peer, Scope};
-use crate::failure::{ErrorCode, failure};
+use crate::bindings::state::Lifetime;
+use crate::bindings::transfers::TableInstruction;
+use crate::bindings::types::{Conversion, Failure, ForeignKey, Peer, Scope};
+use crate::error::{ErrorCode, failure};
 use crate::host::Host;
-use crate::protocol::{SharedTable, hex, why};
+use crate::wire::{SharedTable, hex, why};
 
 /// A session, under `session/CODE`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

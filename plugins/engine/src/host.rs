@@ -1,15 +1,15 @@
 //! What the engine asks of its host, behind one trait: the component's imports, or a site in memory in tests.
 
-use crate::component::tombolo::sync::access::{self, Admission};
-use crate::component::tombolo::sync::database::{self, DatabaseInfo, RowCount, TableSummary};
-use crate::component::tombolo::sync::http::{self, Request, Response};
-use crate::component::tombolo::sync::services::{self, Level};
-use crate::component::tombolo::sync::state::{self, Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{self, CopyInstruction, RunEvent};
-use crate::component::tombolo::sync::types::{
+use crate::bindings::access::{self, Admission};
+use crate::bindings::database::{self, DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::http::{self, Request, Response};
+use crate::bindings::services::{self, Level};
+use crate::bindings::state::{self, Entry, Lifetime};
+use crate::bindings::transfers::{self, CopyInstruction, RunEvent};
+use crate::bindings::types::{
     DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
 };
-use crate::component::tombolo::sync::{ddl, sessions};
+use crate::bindings::{ddl, sessions};
 
 /// The imports of world `engine`, one method a function; `wit/` says what each of them does.
 #[allow(missing_docs, reason = "documented in wit/")]

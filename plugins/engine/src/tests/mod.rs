@@ -7,22 +7,22 @@
     reason = "tests"
 )]
 
-mod conversions;
-mod peers;
-mod planning;
-mod resuming;
+mod conversion;
+mod plan;
+mod resume;
+mod routes;
 mod runs;
-mod sharing;
+mod sessions;
 mod site;
 
 use std::rc::Rc;
 
-use crate::client;
-use crate::component::exports::tombolo::sync::client::PullRequest;
-use crate::component::tombolo::sync::transfers::{RunEvent, TablePlan};
-use crate::component::tombolo::sync::types::{
+use crate::bindings::client::PullRequest;
+use crate::bindings::transfers::{RunEvent, TablePlan};
+use crate::bindings::types::{
     Column, Conversion, Failure, ForeignKey, Generation, LogicalType, TableSchema,
 };
+use crate::pull::run;
 use site::Site;
 
 /// The address of the peer in memory.
@@ -87,7 +87,7 @@ fn two_sites() -> (Rc<Site>, String, Site) {
 
 /// Plans a pull to its end, well or not.
 fn plan(receiver: &Site, request: PullRequest) -> (String, Result<Vec<TablePlan>, Failure>) {
-    let run = client::plan(receiver, request).unwrap();
+    let run = run::plan(receiver, request).unwrap();
     receiver.resolve();
     let outcome = match receiver.run_events_of(&run).pop() {
         Some(RunEvent::Planned(plan)) => Ok(plan),

@@ -1,9 +1,9 @@
 //! Runs after their plan: started, cancelled, ended by events that may come twice.
 
 use super::*;
-use crate::component::exports::tombolo::sync::events::{Event, Finished, TableDone, Trouble};
-use crate::component::tombolo::sync::types::{Error, Stored, TableReport};
-use crate::failure::{ErrorCode, failure};
+use crate::bindings::events::{Event, Finished, TableDone, Trouble};
+use crate::bindings::types::{Error, Stored, TableReport};
+use crate::error::{ErrorCode, failure};
 
 /// Two sites with the same three tables, one of which refers to itself, and a run that is planned.
 fn planned() -> (Rc<Site>, String, Site, String) {
@@ -62,7 +62,7 @@ fn after_the_plan(site: &Site, run: &str) -> Vec<RunEvent> {
 #[test]
 fn a_run_to_its_end() {
     let (sender, code, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     {
         let jobs = receiver.jobs.borrow();
         let instruction = jobs.first().unwrap();
@@ -106,11 +106,8 @@ fn a_run_to_its_end() {
     let last = sender.run_events_of(&code).pop().unwrap();
     assert_eq!(last, RunEvent::Finished(reports()));
     assert!(receiver.durable().is_empty());
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
-    client::cancel(&receiver, &run).unwrap();
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
+    run::cancel(&receiver, &run).unwrap();
     assert!(receiver.cancelled.borrow().is_empty());
 }
 
@@ -121,7 +118,7 @@ fn a_table_that_is_created_comes_with_its_statements() {
     sender.add(&[table("t", &["t"])]);
     let (run, plan) = plan(&receiver, request(&code));
     plan.unwrap();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     let jobs = receiver.jobs.borrow();
     let instruction = &jobs[0].tables[0];
     assert!(instruction.create && !instruction.one_chunk);
@@ -131,7 +128,7 @@ fn a_table_that_is_created_comes_with_its_statements() {
 #[test]
 fn a_peer_that_is_gone_at_the_end_spoils_nothing() {
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     let gone = Err(Error::Unavailable("gone".to_owned()));
     receiver.answers.borrow_mut().push_back(gone);
     receiver.take(finished(&run));
@@ -147,7 +144,7 @@ fn a_peer_that_is_gone_at_the_end_spoils_nothing() {
 #[test]
 fn trouble_names_the_table_once_and_comes_once() {
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     for _ in 0..2 {
         receiver.take(trouble(&run, Some("invoices"), "the stream broke off"));
     }
@@ -160,7 +157,7 @@ fn trouble_names_the_table_once_and_comes_once() {
     assert_eq!(after_the_plan(&receiver, &run), [RunEvent::Failed(told)]);
 
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     receiver.take(trouble(
         &run,
         Some("invoices"),
@@ -177,22 +174,16 @@ fn trouble_names_the_table_once_and_comes_once() {
 #[test]
 fn only_a_plan_is_started_and_only_once() {
     let (_, code, receiver) = two_sites();
-    let run = client::plan(&receiver, request(&code)).unwrap();
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
-    assert_eq!(client::start(&receiver, "x").unwrap_err().code, "not-found");
+    let run = run::plan(&receiver, request(&code)).unwrap();
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
+    assert_eq!(run::start(&receiver, "x").unwrap_err().code, "not-found");
     receiver.resolve();
     let twice = run.clone();
     receiver.race.replace(Some((
         "run/",
-        Box::new(move |site| client::start(site, &twice).unwrap()),
+        Box::new(move |site| run::start(site, &twice).unwrap()),
     )));
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
     assert_eq!(receiver.jobs.borrow().len(), 1);
 }
 
@@ -201,16 +192,16 @@ fn a_start_that_is_refused_may_be_tried_again() {
     let (_, _, receiver, run) = planned();
     let refusal = Error::Denied("not granted".to_owned());
     receiver.start_fails.replace(Some(refusal));
-    assert_eq!(client::start(&receiver, &run).unwrap_err().code, "denied");
-    client::start(&receiver, &run).unwrap();
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "denied");
+    run::start(&receiver, &run).unwrap();
     assert_eq!(receiver.jobs.borrow().len(), 1);
 }
 
 #[test]
 fn a_running_job_is_cancelled_by_the_host() {
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
-    client::cancel(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
+    run::cancel(&receiver, &run).unwrap();
     assert_eq!(*receiver.cancelled.borrow(), std::slice::from_ref(&run));
     assert!(after_the_plan(&receiver, &run).is_empty());
 }
@@ -219,14 +210,11 @@ fn a_running_job_is_cancelled_by_the_host() {
 fn a_plan_that_is_cancelled_is_not_started() {
     let (_, _, receiver, run) = planned();
     for _ in 0..2 {
-        client::cancel(&receiver, &run).unwrap();
+        run::cancel(&receiver, &run).unwrap();
     }
     let run_events = after_the_plan(&receiver, &run);
     assert!(matches!(&run_events[..], [RunEvent::Failed(told)] if told.code == "cancelled"));
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
     receiver.take(finished(&run));
     assert_eq!(after_the_plan(&receiver, &run).len(), 1);
 }
@@ -234,11 +222,11 @@ fn a_plan_that_is_cancelled_is_not_started() {
 #[test]
 fn who_cancels_during_a_step_has_the_last_word() {
     let (_, code, receiver) = two_sites();
-    let run = client::plan(&receiver, request(&code)).unwrap();
+    let run = run::plan(&receiver, request(&code)).unwrap();
     let cancelled = run.clone();
     receiver.race.replace(Some((
         "run/",
-        Box::new(move |site| client::cancel(site, &cancelled).unwrap()),
+        Box::new(move |site| run::cancel(site, &cancelled).unwrap()),
     )));
     receiver.resolve();
     let run_events = receiver.run_events_of(&run);

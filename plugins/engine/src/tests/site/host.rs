@@ -3,14 +3,14 @@
 use std::hash::{DefaultHasher, Hasher as _};
 
 use super::Site;
-use crate::component::exports::tombolo::sync::peers::{Body, PeerResponse};
-use crate::component::tombolo::sync::access::Admission;
-use crate::component::tombolo::sync::database::{DatabaseInfo, RowCount, TableSummary};
-use crate::component::tombolo::sync::http::{Request, Response};
-use crate::component::tombolo::sync::services::Level;
-use crate::component::tombolo::sync::state::{Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent};
-use crate::component::tombolo::sync::types::{
+use crate::bindings::access::Admission;
+use crate::bindings::database::{DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::http::{Request, Response};
+use crate::bindings::peers::{Body, PeerResponse};
+use crate::bindings::services::Level;
+use crate::bindings::state::{Entry, Lifetime};
+use crate::bindings::transfers::{CopyInstruction, RunEvent};
+use crate::bindings::types::{
     DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind, TableSchema,
     Verdict,
 };
@@ -225,7 +225,7 @@ impl Host for Site {
 
     fn new_code(&self, entropy: &[u8]) -> Result<String, Error> {
         let own = self.only_code.borrow().clone();
-        Ok(own.unwrap_or_else(|| crate::protocol::hex(&entropy[..4]).to_uppercase()))
+        Ok(own.unwrap_or_else(|| crate::wire::hex(&entropy[..4]).to_uppercase()))
     }
 
     fn normalize(&self, code: &str) -> Result<String, Error> {

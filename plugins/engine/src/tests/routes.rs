@@ -1,11 +1,11 @@
 //! What peers may ask, and what they get.
 
 use super::*;
-use crate::component::exports::tombolo::sync::peers::{
+use crate::bindings::http::Method;
+use crate::bindings::peers::{
     ApplyInstruction, Body, DigestInstruction, PeerResponse, ReadInstruction, Selection,
 };
-use crate::component::tombolo::sync::http::Method;
-use crate::protocol::{ErrorBody, SharedTable, SharedTables};
+use crate::wire::{ErrorBody, SharedTable, SharedTables};
 use serde::de::DeserializeOwned;
 
 /// A site with tables `orders`, `order_lines`, `secrets` and a view, and a token for `order*`.
@@ -116,7 +116,7 @@ fn pages(site: &Site, token: &str) -> Vec<Vec<String>> {
         let page: SharedTables = read(get(site, token, &path));
         pages.push(page.tables.into_iter().map(|one| one.table).collect());
         match page.next {
-            Some(next) => after = format!("&after={}", crate::protocol::segment(&next)),
+            Some(next) => after = format!("&after={}", crate::wire::segment(&next)),
             None => return pages,
         }
     }

@@ -37,7 +37,7 @@ fn sites(tables: &[&str]) -> (String, Site) {
 fn ordered(receiver: &Site, request: PullRequest, table: &str) -> Vec<(String, Conversion)> {
     let (run, planned) = plan(receiver, request);
     planned.unwrap();
-    client::start(receiver, &run).unwrap();
+    run::start(receiver, &run).unwrap();
     let jobs = receiver.jobs.borrow();
     let mut tables = jobs.last().unwrap().tables.iter();
     let instruction = tables
@@ -141,7 +141,7 @@ fn an_unknown_policy_is_refused_at_once() {
     let (code, receiver) = sites(&["t"]);
     let unknown = Conversion::Other("round".to_owned());
     let request = asking(&code, unknown, &[]);
-    let failure = client::plan(&receiver, request).unwrap_err();
+    let failure = run::plan(&receiver, request).unwrap_err();
     assert_eq!(failure.code, "bad-request");
     assert!(failure.message.contains("round"), "{failure:?}");
 }
@@ -151,7 +151,7 @@ fn an_unfinished_run_of_another_policy_is_another_run() {
     let (code, receiver) = sites(&["t"]);
     let (first, planned) = plan(&receiver, request(&code));
     planned.unwrap();
-    client::start(&receiver, &first).unwrap();
+    run::start(&receiver, &first).unwrap();
     let lossy = || asking(&code, Conversion::Lossy, &[]);
     assert!(!plan(&receiver, lossy()).1.unwrap()[0].continued);
     assert!(plan(&receiver, request(&code)).1.unwrap()[0].continued);

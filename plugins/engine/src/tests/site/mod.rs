@@ -6,15 +6,16 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::component::exports::tombolo::sync::events::Event;
-use crate::component::exports::tombolo::sync::peers::{PeerRequest, PeerResponse};
-use crate::component::exports::tombolo::sync::sharing::{Direction, ShareRequest};
-use crate::component::tombolo::sync::database::TableKind;
-use crate::component::tombolo::sync::http::{Method, Request, Response};
-use crate::component::tombolo::sync::state::{Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent};
-use crate::component::tombolo::sync::types::{Error, Scope, TableSchema};
-use crate::{component, routes, sharing};
+use crate::bindings::database::TableKind;
+use crate::bindings::events::Event;
+use crate::bindings::http::{Method, Request, Response};
+use crate::bindings::peers::{PeerRequest, PeerResponse};
+use crate::bindings::sharing::{Direction, ShareRequest};
+use crate::bindings::state::{Entry, Lifetime};
+use crate::bindings::transfers::{CopyInstruction, RunEvent};
+use crate::bindings::types::{Error, Scope, TableSchema};
+use crate::exports;
+use crate::serve::{routes, sessions};
 
 type Hook = (&'static str, Box<dyn FnOnce(&Site)>);
 
@@ -89,7 +90,7 @@ impl Site {
             owner: "owner".to_owned(),
             expires_in: 60_000,
         };
-        sharing::create(self, request).unwrap().code
+        sessions::create(self, request).unwrap().code
     }
 
     /// Serves one request as the host does: the token becomes an admission, the database narrows to its scope.
@@ -138,7 +139,7 @@ impl Site {
     }
 
     pub fn take(&self, event: Event) {
-        component::take(self, event).unwrap();
+        exports::take(self, event).unwrap();
     }
 
     pub fn run_events_of(&self, topic: &str) -> Vec<RunEvent> {

@@ -2,7 +2,7 @@
 
 pub use tombolo_errors::ErrorCode;
 
-use crate::component::tombolo::sync::types::{Error, Failure};
+use crate::bindings::types::{Error, Failure};
 
 /// The codes that may come from a peer; any other is replaced. Those that the engine, or the
 /// host for it, answers peers with.

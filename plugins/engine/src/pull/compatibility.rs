@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::component::tombolo::sync::types::{
-    Column, Failure, Generation, LogicalType, TableSchema,
-};
-use crate::failure::{ErrorCode, failure, printable};
+use crate::bindings::types::{Column, Failure, Generation, LogicalType, TableSchema};
+use crate::error::{ErrorCode, failure, printable};
 
 /// The most differences that are told in one failure.
 const MAX_TOLD: usize = 8;

@@ -1,8 +1,8 @@
 //! From a code to a plan, and all that can be in the way.
 
 use super::*;
-use crate::component::tombolo::sync::http::Response;
-use crate::component::tombolo::sync::types::Error;
+use crate::bindings::http::Response;
+use crate::bindings::types::Error;
 use serde_json::{Value, json};
 
 fn named(names: &[&str]) -> Vec<String> {
@@ -97,11 +97,11 @@ fn a_step_asks_the_peer_once_at_most() {
         .map(|number| table(&format!("t{number:03}"), &[]))
         .collect();
     sender.add(&tables);
-    client::plan(&receiver, request(&code)).unwrap();
+    run::plan(&receiver, request(&code)).unwrap();
     assert!(receiver.requests.borrow().is_empty());
     let mut asked = 0;
     while let Some(run) = receiver.next_step() {
-        receiver.take(crate::component::exports::tombolo::sync::events::Event::Step(run));
+        receiver.take(crate::bindings::events::Event::Step(run));
         let now = receiver.requests.borrow().len();
         assert!(now <= asked + 1);
         asked = now;
@@ -262,7 +262,7 @@ fn requests_that_make_no_sense() {
         },
     ];
     for request in wrong {
-        let failure = client::plan(&receiver, request).unwrap_err();
+        let failure = run::plan(&receiver, request).unwrap_err();
         assert_eq!(failure.code, "bad-request", "{failure:?}");
         assert!(!failure.hint.is_empty());
     }
@@ -271,7 +271,7 @@ fn requests_that_make_no_sense() {
         ..request(&code)
     };
     assert_eq!(
-        client::plan(&receiver, elsewhere).unwrap_err().code,
+        run::plan(&receiver, elsewhere).unwrap_err().code,
         "not-found"
     );
     assert!(receiver.state.borrow().is_empty());

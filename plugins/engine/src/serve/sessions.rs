@@ -1,14 +1,12 @@
 //! Sessions: made by an operator, claimed once by a peer, ended with their owner or a complete transfer.
 
-use crate::component::exports::tombolo::sync::sharing::{
-    Direction, Session, SessionState, ShareRequest,
-};
-use crate::component::tombolo::sync::transfers::RunEvent;
-use crate::component::tombolo::sync::types::{Error, Failure, SessionFacts, TableReport, Verdict};
+use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
+use crate::bindings::transfers::RunEvent;
+use crate::bindings::types::{Error, Failure, SessionFacts, TableReport, Verdict};
 use crate::documents::{self, SessionDocument, VERSION};
-use crate::failure::{ErrorCode, VERSIONS, failure, printable};
+use crate::error::{ErrorCode, VERSIONS, failure, printable};
 use crate::host::Host;
-use crate::protocol::{Claim, Claimed, MAX_CLAIMER, PROTOCOL, ROW_FORMAT, check_reports, hex};
+use crate::wire::{Claim, Claimed, MAX_CLAIMER, PROTOCOL, ROW_FORMAT, check_reports, hex};
 
 /// Random bytes for one code: enough for any alphabet of more than a few characters.
 const ENTROPY: u32 = 256;

@@ -3,18 +3,18 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::component::exports::tombolo::sync::peers::{
+use crate::bindings::database::{TableKind, TableSummary};
+use crate::bindings::http::Method;
+use crate::bindings::peers::{
     ApplyInstruction, Body, DigestInstruction, PeerRequest, PeerResponse, ReadInstruction,
     Selection,
 };
-use crate::component::tombolo::sync::database::{TableKind, TableSummary};
-use crate::component::tombolo::sync::http::Method;
-use crate::component::tombolo::sync::types::{Error, Failure};
+use crate::bindings::types::{Error, Failure};
 use crate::documents::SessionDocument;
-use crate::failure::{ErrorCode, VERSIONS, failure};
+use crate::error::{ErrorCode, VERSIONS, failure};
 use crate::host::Host;
-use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, unhex, why};
-use crate::sharing;
+use crate::serve::sessions;
+use crate::wire::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, unhex, why};
 
 /// The most tables of one page with their schemas.
 const PAGE: usize = 200;
@@ -39,7 +39,7 @@ pub fn handle(host: &dyn Host, request: &PeerRequest) -> PeerResponse {
 fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failure> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let body = match (request.method, path.as_slice()) {
-        (Method::Post, ["claim"]) => json(&sharing::claim(host, &parse::<Claim>(&request.body)?)?),
+        (Method::Post, ["claim"]) => json(&sessions::claim(host, &parse::<Claim>(&request.body)?)?),
         (Method::Get, ["tables"]) => {
             let session = session(host, request)?;
             json(&list(host, &session, request)?)
@@ -70,7 +70,7 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
         (Method::Post, ["done"]) => {
             let admission = admission(request)?;
             run(request)?;
-            sharing::done(host, admission, parse::<Done>(&request.body)?.tables)?;
+            sessions::done(host, admission, parse::<Done>(&request.body)?.tables)?;
             Body::Empty
         }
         (Method::Get, ["runs", _]) => {
@@ -259,7 +259,7 @@ fn run(request: &PeerRequest) -> Result<&str, Failure> {
 }
 
 fn session(host: &dyn Host, request: &PeerRequest) -> Result<SessionDocument, Failure> {
-    sharing::of_admission(host, admission(request)?)
+    sessions::of_admission(host, admission(request)?)
 }
 
 fn admission(request: &PeerRequest) -> Result<&str, Failure> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::component::tombolo::sync::types::ForeignKey;
+use crate::bindings::types::ForeignKey;
 
 /// How a database compares the names of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

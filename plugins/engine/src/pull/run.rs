@@ -1,16 +1,16 @@
 //! Runs: planned step by step, started by the operator, ended by the host's events.
 
-use crate::component::exports::tombolo::sync::client::PullRequest;
-use crate::component::exports::tombolo::sync::events::{Compared, Trouble};
-use crate::component::tombolo::sync::http::{Method, Request};
-use crate::component::tombolo::sync::services::Level;
-use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent, TableInstruction};
-use crate::component::tombolo::sync::types::{Error, Failure, Peer, TableReport};
+use crate::bindings::client::PullRequest;
+use crate::bindings::events::{Compared, Trouble};
+use crate::bindings::http::{Method, Request};
+use crate::bindings::services::Level;
+use crate::bindings::transfers::{CopyInstruction, RunEvent, TableInstruction};
+use crate::bindings::types::{Error, Failure, Peer, TableReport};
 use crate::documents::{self, Here, RunDocument, Stage, TableDocument, VERSION};
-use crate::failure::{ErrorCode, failure};
+use crate::error::{ErrorCode, failure};
 use crate::host::Host;
-use crate::protocol::{Done, MAX_CLAIMER, MAX_TABLES, hex, is_name};
-use crate::{conversions, planning, resuming};
+use crate::pull::{conversion, discover, resume};
+use crate::wire::{Done, MAX_CLAIMER, MAX_TABLES, hex, is_name};
 
 /// The longest address of a peer, in bytes.
 const MAX_URL: usize = 2_048;
@@ -24,7 +24,7 @@ const RACES: u32 = 20;
 /// Begins a run: nothing is asked of the peer yet.
 pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
     check(&request)?;
-    conversions::check(&request)?;
+    conversion::check(&request)?;
     let base_url = request.base_url.trim_end_matches('/').to_owned();
     let identity = host.info(&request.database)?.identity;
     let run = hex(&host.random(16)?);
@@ -70,13 +70,13 @@ fn next(host: &dyn Host, run: &str) -> Result<(), Failure> {
     if !document.stage.is_planning() {
         return Ok(());
     }
-    planning::step(host, run, &mut document)?;
+    discover::step(host, run, &mut document)?;
     // Who cancelled the run while the peer was asked has the last word.
     if documents::put(host, &key(run), &document, Some(version))?.is_none() {
         return Ok(());
     }
     if document.stage == Stage::Planned {
-        let plan = planning::present(host, run, &document)?;
+        let plan = discover::present(host, run, &document)?;
         Ok(host.publish(run, &RunEvent::Planned(plan))?)
     } else {
         Ok(host.request_step(run)?)
@@ -86,7 +86,7 @@ fn next(host: &dyn Host, run: &str) -> Result<(), Failure> {
 /// Gives the host the order for a planned run.
 pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
     begin(host, run, |document, instruction| {
-        resuming::remember(host, document, instruction)?;
+        resume::remember(host, document, instruction)?;
         Ok(host.start(instruction)?)
     })
 }
@@ -272,12 +272,12 @@ fn orders(
     document: &RunDocument,
 ) -> Result<Vec<TableInstruction>, Failure> {
     let instruction = |number: &u32| -> Result<TableInstruction, Failure> {
-        match planning::table(host, run, *number)? {
+        match discover::table(host, run, *number)? {
             TableDocument {
                 here: Some(Here { instruction, .. }),
                 ..
             } => Ok(instruction),
-            _ => Err(planning::lost()),
+            _ => Err(discover::lost()),
         }
     };
     document.sequence.iter().map(instruction).collect()

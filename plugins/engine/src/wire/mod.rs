@@ -7,10 +7,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use crate::component::tombolo::sync::types::{
-    ColumnChanges, Failure, Scope, TableReport, TableSchema,
-};
-use crate::failure::{ErrorCode, VERSIONS, failure, printable};
+use crate::bindings::types::{ColumnChanges, Failure, Scope, TableReport, TableSchema};
+use crate::error::{ErrorCode, VERSIONS, failure, printable};
 
 /// The version of the routes and documents.
 pub const PROTOCOL: u32 = 1;
@@ -232,9 +230,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::component::tombolo::sync::types::{
-        Column, EnumType, ForeignKey, Generation, LogicalType,
-    };
+    use crate::bindings::types::{Column, EnumType, ForeignKey, Generation, LogicalType};
 
     fn shared() -> SharedTable {
         let column = |name: &str| Column {

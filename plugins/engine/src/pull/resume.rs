@@ -1,15 +1,15 @@
 //! Going on with a run that did not finish: the same rows from the same source into the same target by the same
 //! strategies, whatever the code.
 
-use crate::comparing::strategy;
-use crate::component::tombolo::sync::transfers::CopyInstruction;
-use crate::component::tombolo::sync::types::Failure;
-use crate::conversions::of_table;
+use crate::bindings::transfers::CopyInstruction;
+use crate::bindings::types::Failure;
 use crate::documents::{self, RunDocument, Stage, UnfinishedDocument, VERSION};
-use crate::failure::{ErrorCode, failure};
+use crate::error::{ErrorCode, failure};
 use crate::host::Host;
-use crate::planning;
-use crate::protocol::hex;
+use crate::pull::conversion::of_table;
+use crate::pull::discover;
+use crate::pull::table_plan::strategy;
+use crate::wire::hex;
 
 /// A step ends after so many milliseconds.
 const STEP_TIME: u64 = 1_500;
@@ -28,7 +28,7 @@ pub fn recall(
         if number > first && host.now().saturating_sub(began) >= STEP_TIME {
             return Ok(Stage::Recall(number, digest));
         }
-        let table = planning::table(host, run, number)?;
+        let table = discover::table(host, run, number)?;
         let schema = serde_json::to_string(&table.shared.schema).map_err(internal)?;
         let strategy = strategy(document, &table.shared.table);
         let conversions = table

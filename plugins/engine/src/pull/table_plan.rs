@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::component::tombolo::sync::transfers::TableInstruction;
-use crate::component::tombolo::sync::types::{
-    DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema,
-};
+use crate::bindings::transfers::TableInstruction;
+use crate::bindings::types::{DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema};
 use crate::documents::{self, Here, RunDocument, Stage};
-use crate::failure::{ErrorCode, VERSIONS, failure, printable};
+use crate::error::{ErrorCode, VERSIONS, failure, printable};
 use crate::host::Host;
-use crate::protocol::SharedTable;
-use crate::sequence::Names;
-use crate::{compatibility, conversions, planning, sequence};
+use crate::pull::toposort::Names;
+use crate::pull::{compatibility, conversion, discover, toposort};
+use crate::wire::SharedTable;
 
 /// A step of comparing ends after so many milliseconds.
 const STEP_TIME: u64 = 1_500;
@@ -25,14 +23,14 @@ pub fn compare(
 ) -> Result<Stage, Failure> {
     let began = host.now();
     let dialect = host.info(&document.database)?.dialect;
-    conversions::check_target(document, &dialect)?;
+    conversion::check_target(document, &dialect)?;
     for number in first..document.known {
         if number > first && host.now().saturating_sub(began) >= STEP_TIME {
             return Ok(Stage::Compare(number));
         }
-        let mut table = planning::table(host, run, number)?;
+        let mut table = discover::table(host, run, number)?;
         table.here = Some(meaning(host, document, &dialect, &table.shared)?);
-        documents::put(host, &planning::table_key(run, number), &table, None)?;
+        documents::put(host, &discover::table_key(run, number), &table, None)?;
     }
     document.sequence = sort(host, run, document, &dialect)?;
     Ok(Stage::Planned)
@@ -88,8 +86,8 @@ fn existing(
     local: TableSchema,
 ) -> Result<Here, Failure> {
     compatibility::check(&incoming, &local)?;
-    let conversions = conversions::of_table(document, &incoming);
-    conversions::check_existing(host, &document.database, &conversions, &incoming, &local)?;
+    let conversions = conversion::of_table(document, &incoming);
+    conversion::check_existing(host, &document.database, &conversions, &incoming, &local)?;
     let local_rows = host.count(&document.database, &local.table)?.rows;
     let one_chunk = names(dialect).refers_to_itself(&local.table, &local.foreign_keys);
     Ok(Here {
@@ -116,7 +114,7 @@ fn missing(
     dialect: &Dialect,
     incoming: TableSchema,
 ) -> Result<Here, Failure> {
-    let conversions = conversions::of_table(document, &incoming);
+    let conversions = conversion::of_table(document, &incoming);
     let types: BTreeSet<&str> = incoming
         .columns
         .iter()
@@ -134,7 +132,7 @@ fn missing(
         dialect,
         &incoming,
         &known,
-        &conversions::widened(&conversions),
+        &conversion::widened(&conversions),
     )?;
     Ok(Here {
         instruction: TableInstruction {
@@ -173,8 +171,8 @@ fn sort(
     let mut keys: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
     let mut named = vec![0_usize; document.column_conversions.len()];
     for number in 0..document.known {
-        let table = planning::table(host, run, number)?;
-        conversions::count_named(document, table.shared.schema.as_ref(), &mut named);
+        let table = discover::table(host, run, number)?;
+        conversion::count_named(document, table.shared.schema.as_ref(), &mut named);
         let here = table.here.map(|here| here.foreign_keys).unwrap_or_default();
         let there = table
             .shared
@@ -193,12 +191,12 @@ fn sort(
             ));
         }
     }
-    conversions::check_named(document, &named)?;
-    let nodes: Vec<sequence::Node<'_>> = keys
+    conversion::check_named(document, &named)?;
+    let nodes: Vec<toposort::Node<'_>> = keys
         .iter()
-        .map(|(table, here, there)| sequence::Node { table, here, there })
+        .map(|(table, here, there)| toposort::Node { table, here, there })
         .collect();
-    let sorted = sequence::sort(&nodes, names(dialect)).map_err(|cycle| {
+    let sorted = toposort::sort(&nodes, names(dialect)).map_err(|cycle| {
         failure(
             ErrorCode::Cycle,
             format!(

@@ -1,13 +1,13 @@
 //! Sessions from the first claim to their end.
 
 use super::*;
-use crate::component::exports::tombolo::sync::events::{Event, Sent};
-use crate::component::exports::tombolo::sync::peers::{Body, PeerResponse};
-use crate::component::exports::tombolo::sync::sharing::{Direction, SessionState, ShareRequest};
-use crate::component::tombolo::sync::http::Method;
-use crate::component::tombolo::sync::types::{Error, Scope, Stored, TableReport};
-use crate::protocol::ErrorBody;
-use crate::sharing;
+use crate::bindings::events::{Event, Sent};
+use crate::bindings::http::Method;
+use crate::bindings::peers::{Body, PeerResponse};
+use crate::bindings::sharing::{Direction, SessionState, ShareRequest};
+use crate::bindings::types::{Error, Scope, Stored, TableReport};
+use crate::serve::sessions;
+use crate::wire::ErrorBody;
 use serde_json::{Value, json};
 
 fn claim(site: &Site, code: &str, secret: &str) -> PeerResponse {
@@ -46,7 +46,7 @@ fn tables(site: &Site, token: &str) -> PeerResponse {
 }
 
 fn state(site: &Site, code: &str) -> SessionState {
-    sharing::get(site, code).unwrap().state
+    sessions::get(site, code).unwrap().state
 }
 
 fn report(table: &str) -> TableReport {
@@ -87,7 +87,7 @@ fn a_session_from_its_claim_to_its_end() {
         site.run_events_of(&code),
         [RunEvent::Claimed("Bo".to_owned())]
     );
-    assert_eq!(sharing::get(&site, &code).unwrap().claimer.unwrap(), "Bo");
+    assert_eq!(sessions::get(&site, &code).unwrap().claimer.unwrap(), "Bo");
 
     site.take(Event::Sent(Sent {
         admission: "admission-1".to_owned(),
@@ -180,7 +180,7 @@ fn a_session_that_ends_during_a_claim_lets_nobody_in() {
     let ended = code.clone();
     site.race.replace(Some((
         "session/",
-        Box::new(move |site| assert!(sharing::delete(site, &ended).unwrap())),
+        Box::new(move |site| assert!(sessions::delete(site, &ended).unwrap())),
     )));
     let late = refused(&claim(&site, &code, "a secret"));
     assert_eq!(late, (404, "no-such-code".to_owned()));
@@ -293,7 +293,7 @@ fn sessions_that_cannot_be_made() {
         owner: "owner".to_owned(),
         expires_in: 60_000,
     };
-    let refused = |request: ShareRequest| sharing::create(&site, request).unwrap_err().code;
+    let refused = |request: ShareRequest| sessions::create(&site, request).unwrap_err().code;
     let receive = ShareRequest {
         direction: Direction::Receive,
         ..request()
@@ -312,7 +312,7 @@ fn sessions_that_cannot_be_made() {
         assert_eq!(refused(request), "bad-request");
     }
     site.only_code.replace(Some("SAME".to_owned()));
-    assert_eq!(sharing::create(&site, request()).unwrap().code, "SAME");
+    assert_eq!(sessions::create(&site, request()).unwrap().code, "SAME");
     assert_eq!(refused(request()), "internal");
 }
 
@@ -321,14 +321,14 @@ fn deleting_ends_the_access_too() {
     let site = Site::default();
     let code = site.share(&["*"]);
     token(&claim(&site, &code, "a secret"));
-    assert!(sharing::delete(&site, &code).unwrap());
+    assert!(sessions::delete(&site, &code).unwrap());
     assert!(site.admissions.borrow().is_empty());
     // Only the name of its database outlives a session.
     let kept: Vec<String> = site.state.borrow().keys().cloned().collect();
     assert_eq!(kept, ["source/identity"]);
     for gone in [&code, "'; --"] {
-        assert!(!sharing::delete(&site, gone).unwrap());
-        assert_eq!(sharing::get(&site, gone).unwrap_err().code, "no-such-code");
+        assert!(!sessions::delete(&site, gone).unwrap());
+        assert_eq!(sessions::get(&site, gone).unwrap_err().code, "no-such-code");
     }
 }
 
@@ -340,7 +340,7 @@ fn the_newest_session_is_listed_last() {
         site.clock.set(now);
         codes.push(site.share(&["*"]));
     }
-    let listed = sharing::list(&site).unwrap();
+    let listed = sessions::list(&site).unwrap();
     let listed: Vec<String> = listed.into_iter().map(|session| session.code).collect();
     assert_eq!(listed, codes);
 }

@@ -4,17 +4,17 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::component::tombolo::sync::http::{Method, Request, Response};
-use crate::component::tombolo::sync::transfers::TablePlan;
-use crate::component::tombolo::sync::types::{Error, Failure};
+use crate::bindings::http::{Method, Request, Response};
+use crate::bindings::transfers::TablePlan;
+use crate::bindings::types::{Error, Failure};
 use crate::documents::{self, RunDocument, Stage, TableDocument, VERSION};
-use crate::failure::{ErrorCode, VERSIONS, failure, from_peer};
+use crate::error::{ErrorCode, VERSIONS, failure, from_peer};
 use crate::host::Host;
-use crate::protocol::{
+use crate::pull::{resume, table_plan};
+use crate::wire::{
     self, Claim, Claimed, ErrorBody, MAX_TABLES, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables,
     is_source, segment, why,
 };
-use crate::{comparing, resuming};
 
 /// Goes one step on and leaves the document at the next stage.
 pub fn step(host: &dyn Host, run: &str, document: &mut RunDocument) -> Result<(), Failure> {
@@ -22,8 +22,8 @@ pub fn step(host: &dyn Host, run: &str, document: &mut RunDocument) -> Result<()
         Stage::Claim => claim(host, document)?,
         Stage::Named(number) => named(host, run, document, number)?,
         Stage::Listing(after) => listing(host, run, document, after)?,
-        Stage::Recall(number, digest) => resuming::recall(host, run, document, number, digest)?,
-        Stage::Compare(number) => comparing::compare(host, run, document, number)?,
+        Stage::Recall(number, digest) => resume::recall(host, run, document, number, digest)?,
+        Stage::Compare(number) => table_plan::compare(host, run, document, number)?,
         ended => ended,
     };
     Ok(())
@@ -189,7 +189,7 @@ fn keep(
     document: &mut RunDocument,
     shared: SharedTable,
 ) -> Result<(), Failure> {
-    protocol::check(&shared)?;
+    wire::check(&shared)?;
     if document.known >= MAX_TABLES {
         return Err(failure(
             ErrorCode::Limit,

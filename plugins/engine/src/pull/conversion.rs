@@ -1,11 +1,9 @@
 //! What becomes of values that do not fit: one policy for all columns, others for single ones.
 
-use crate::component::exports::tombolo::sync::client::PullRequest;
-use crate::component::tombolo::sync::types::{
-    Column, Conversion, Dialect, Failure, Generation, TableSchema,
-};
+use crate::bindings::client::PullRequest;
+use crate::bindings::types::{Column, Conversion, Dialect, Failure, Generation, TableSchema};
 use crate::documents::RunDocument;
-use crate::failure::{ErrorCode, failure, printable};
+use crate::error::{ErrorCode, failure, printable};
 use crate::host::Host;
 
 /// The most columns that may be named.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::is_name;
-use crate::component::tombolo::sync::types::EnumType;
+use crate::bindings::types::EnumType;
 
 /// The most enums of a table.
 const MAX_ENUMS: usize = 100;

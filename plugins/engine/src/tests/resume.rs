@@ -1,15 +1,15 @@
 //! Runs that did not finish, and those that go on with them.
 
 use super::*;
-use crate::component::exports::tombolo::sync::events::{Compared, Event, Finished, Trouble};
-use crate::component::tombolo::sync::transfers::{CopyInstruction, TableComparison};
-use crate::failure::{ErrorCode, failure};
+use crate::bindings::events::{Compared, Event, Finished, Trouble};
+use crate::bindings::transfers::{CopyInstruction, TableComparison};
+use crate::error::{ErrorCode, failure};
 
 /// Plans and starts a pull; the order that the host gets.
 fn start(receiver: &Site, request: PullRequest) -> CopyInstruction {
     let (run, planned) = plan(receiver, request);
     planned.unwrap();
-    client::start(receiver, &run).unwrap();
+    run::start(receiver, &run).unwrap();
     receiver.jobs.borrow().last().unwrap().clone()
 }
 
@@ -115,7 +115,7 @@ fn a_comparison_ends_no_session_and_remembers_nothing() {
     let (sender, code, receiver) = sites();
     let (run, planned) = plan(&receiver, request(&code));
     planned.unwrap();
-    client::compare(&receiver, &run).unwrap();
+    run::compare(&receiver, &run).unwrap();
     assert_eq!(receiver.comparisons.borrow().len(), 1);
     let tables = vec![TableComparison {
         table: "customers".to_owned(),
@@ -134,7 +134,7 @@ fn a_comparison_ends_no_session_and_remembers_nothing() {
     }
     let told = receiver.run_events_of(&run).split_off(1);
     assert_eq!(told, [RunEvent::Compared(tables)]);
-    assert!(client::start(&receiver, &run).is_err());
+    assert!(run::start(&receiver, &run).is_err());
     assert!(
         !receiver
             .durable()
