@@ -13,8 +13,8 @@ use crate::serve::{routes, sessions};
 /// The component; it holds nothing, because each call gets a fresh instance.
 pub struct Engine;
 
-/// Hands one event to who is concerned.
-pub(crate) fn take(host: &dyn Host, event: Event) -> Result<(), Error> {
+/// Hands one event to the module that it is about.
+pub fn deliver(host: &dyn Host, event: Event) -> Result<(), Error> {
     match event {
         Event::Step(run) => run::step(host, &run),
         Event::Trouble(trouble) => run::trouble(host, trouble),
@@ -35,7 +35,7 @@ impl exported::peers::Guest for Engine {
 
 impl exported::events::Guest for Engine {
     fn on_event(event: Event) -> Result<(), Error> {
-        take(&Imports, event)
+        deliver(&Imports, event)
     }
 }
 

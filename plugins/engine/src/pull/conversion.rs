@@ -1,175 +1,168 @@
-//! What becomes of values that do not fit: one policy for all columns, others for single ones.
+//! The policies for values that a column cannot hold exactly: one for all columns, others for single ones.
 
 use crate::bindings::client::PullRequest;
 use crate::bindings::types::{Column, Conversion, Dialect, Failure, Generation, TableSchema};
-use crate::documents::RunDocument;
 use crate::error::{ErrorCode, failure, printable};
 use crate::host::Host;
+use crate::wire::{MAX_NAME, sent_columns};
 
-/// The most columns that may be named.
-const MAX_NAMED: usize = 10_000;
+/// The most columns that a request may name.
+const MAX_COLUMNS: usize = 10_000;
 
-/// The longest name of a column with its table's, in bytes.
-const MAX_NAME: usize = 2_049;
+/// The longest name of a column with its table's, in bytes: two names and a point.
+const MAX_COLUMN_NAME: usize = 2 * MAX_NAME + 1;
 
-/// Columns with their policies; those that reject a row are left out.
-pub type Conversions = Vec<(String, Conversion)>;
+/// The columns whose policy is not `exact`, with their policies.
+pub type Policies = Vec<(String, Conversion)>;
 
-/// Checks a request by itself.
-pub fn check(request: &PullRequest) -> Result<(), Failure> {
-    let named = request.column_conversions.iter();
-    let mut policies = named
-        .map(|(_, policy)| policy)
-        .chain([&request.conversions]);
+/// Fails with `bad-request` if a policy is unknown, or if the request names too many columns or too long ones.
+pub fn check_request(request: &PullRequest) -> Result<(), Failure> {
     if let Some(Conversion::Other(name)) =
-        policies.find(|policy| matches!(policy, Conversion::Other(_)))
+        all_policies(request).find(|policy| matches!(policy, Conversion::Other(_)))
     {
         return Err(failure(
             ErrorCode::BadRequest,
-            format!("there is no way {name:?} to treat values that do not fit"),
-            "choose one of: reject, widen, lossy",
+            format!("unknown conversion policy {:?}", printable(name)),
+            "choose one of: exact, widen, lossy",
         ));
     }
-    let mut named = request.column_conversions.iter();
-    if request.column_conversions.len() > MAX_NAMED || named.any(|(name, _)| name.len() > MAX_NAME)
-    {
+    let columns = request.column_conversions.len();
+    let mut names = request.column_conversions.iter();
+    if columns > MAX_COLUMNS || names.any(|(name, _)| name.len() > MAX_COLUMN_NAME) {
         return Err(failure(
             ErrorCode::BadRequest,
             format!(
-                "more than {MAX_NAMED} columns are named, or one by more than {MAX_NAME} bytes"
+                "--conversion names {columns} columns; at most {MAX_COLUMNS} are possible, each with at most {MAX_COLUMN_NAME} bytes"
             ),
-            "name fewer columns, or one policy for all of them",
+            "name fewer columns, or use one policy for all of them",
         ));
     }
     Ok(())
 }
 
-/// Refuses what a target has no need of.
-pub fn check_target(document: &RunDocument, dialect: &Dialect) -> Result<(), Failure> {
-    let named = document.column_conversions.iter();
-    let mut policies = named
-        .map(|(_, policy)| policy)
-        .chain([&document.conversions]);
+/// Fails with `bad-request` if the target is SQLite and a policy is not `exact`.
+pub fn check_target(request: &PullRequest, dialect: &Dialect) -> Result<(), Failure> {
+    let mut policies = all_policies(request);
     if *dialect != Dialect::Sqlite || policies.all(|policy| *policy == Conversion::Exact) {
         return Ok(());
     }
     Err(failure(
         ErrorCode::BadRequest,
-        "a column of SQLite holds values of every kind, so that there is none to widen and no value to change",
-        "leave out --conversion; a row that a SQLite table does not take is rejected",
+        "--conversion has no effect on SQLite, whose columns hold values of every type",
+        "leave out --conversion; a row that a SQLite table does not accept is rejected",
     ))
 }
 
-/// The policies for the columns of a table.
-pub fn of_table(document: &RunDocument, incoming: &TableSchema) -> Conversions {
-    let policy = |column: &Column| {
-        let mut named = document.column_conversions.iter();
-        let own = named.find(|(name, _)| is_named(name, &incoming.table, &column.name));
-        own.map_or(&document.conversions, |(_, policy)| policy)
-            .clone()
-    };
-    written(incoming)
-        .map(|column| (column.name.clone(), policy(column)))
-        .filter(|(_, policy)| *policy != Conversion::Exact)
-        .collect()
-}
-
-/// The columns to be made wider.
-pub fn widened(conversions: &Conversions) -> Vec<String> {
-    let widened = conversions
-        .iter()
-        .filter(|(_, policy)| *policy == Conversion::Widen);
-    widened.map(|(column, _)| column.clone()).collect()
-}
-
-/// Refuses to widen columns that exist, unless they are wide enough.
-pub fn check_existing(
+/// Fails with `bad-request` if a policy would widen a column of an existing table that does not hold every value of its
+/// source.
+pub fn check_existing_table(
     host: &dyn Host,
     database: &str,
-    conversions: &Conversions,
+    policies: &Policies,
     incoming: &TableSchema,
     local: &TableSchema,
 ) -> Result<(), Failure> {
-    let widened = widened(conversions);
-    if widened.is_empty() {
+    let to_widen = columns_to_widen(policies);
+    if to_widen.is_empty() {
         return Ok(());
     }
     let wide = host.widened(database, &local.table)?;
-    let narrow = written(incoming)
-        .filter(|column| widened.contains(&column.name) && !wide.contains(&column.name))
-        .find(|column| !holds_all(column, local));
+    let narrow = sent_columns(incoming)
+        .filter(|column| to_widen.contains(&column.name) && !wide.contains(&column.name))
+        .find(|column| !holds_every_value(column, local));
     match narrow {
         None => Ok(()),
         Some(column) => Err(failure(
             ErrorCode::BadRequest,
             format!(
-                "column {} of table {} exists here, and a pull changes no table that exists: only tables that it makes get wider columns",
+                "column {} of table {} exists in the target and cannot be widened: a pull changes no existing table",
                 printable(&column.name),
                 printable(&local.table)
             ),
-            "change the column with ALTER TABLE, or take --conversion TABLE.COLUMN=exact or =lossy for it",
+            "change the column with ALTER TABLE, or use --conversion TABLE.COLUMN=exact or =lossy for it",
         )),
     }
 }
 
-/// Whether there is no value that the column here would have to be wider for.
-fn holds_all(incoming: &Column, local: &TableSchema) -> bool {
-    let mut columns = local.columns.iter();
-    let Some(own) = columns.find(|own| own.name == incoming.name) else {
-        return false;
+/// Returns the policies for the columns of a table that arrive.
+pub fn policies_for(request: &PullRequest, incoming: &TableSchema) -> Policies {
+    let policy = |column: &Column| {
+        let mut named = request.column_conversions.iter();
+        named
+            .find(|(name, _)| is_named(name, &incoming.table, &column.name))
+            .map_or(&request.conversions, |(_, policy)| policy)
     };
-    let same = own.origin == incoming.origin;
-    match incoming.origin.starts_with("sqlite:") {
-        // A row's number is an integer of 64 bits, whatever SQLite lets other columns hold.
-        true => {
-            let row_number = incoming.generation == Generation::IdentityDefault;
-            row_number && (same || own.origin == "pg:bigint")
-        }
-        false => same,
-    }
+    sent_columns(incoming)
+        .map(|column| (column.name.clone(), policy(column).clone()))
+        .filter(|(_, policy)| *policy != Conversion::Exact)
+        .collect()
 }
 
-/// Counts for each name how many columns of a table have it.
-pub fn count_named(document: &RunDocument, table: Option<&TableSchema>, named: &mut [usize]) {
+/// Returns the columns whose policy is `widen`.
+pub fn columns_to_widen(policies: &Policies) -> Vec<String> {
+    let widened = policies
+        .iter()
+        .filter(|(_, policy)| *policy == Conversion::Widen);
+    widened.map(|(column, _)| column.clone()).collect()
+}
+
+/// Adds to `matches` how many columns of a table each name of the request fits.
+pub fn count_matches(request: &PullRequest, table: Option<&TableSchema>, matches: &mut [usize]) {
     let Some(table) = table else { return };
-    for ((name, _), found) in document.column_conversions.iter().zip(named) {
-        *found += written(table)
+    for ((name, _), count) in request.column_conversions.iter().zip(matches) {
+        *count += sent_columns(table)
             .filter(|column| is_named(name, &table.table, &column.name))
             .count();
     }
 }
 
-/// Refuses names that are those of no column, or of several.
-pub fn check_named(document: &RunDocument, named: &[usize]) -> Result<(), Failure> {
-    let mut names = document.column_conversions.iter().zip(named);
-    let Some(((name, _), found)) = names.find(|(_, found)| **found != 1) else {
+/// Fails with `bad-request` if a name of the request fits no column, or several.
+pub fn check_matches(request: &PullRequest, matches: &[usize]) -> Result<(), Failure> {
+    let mut names = request.column_conversions.iter().zip(matches);
+    let Some(((name, _), count)) = names.find(|(_, count)| **count != 1) else {
         return Ok(());
     };
-    let (what, hint) = match found {
+    let (what, hint) = match count {
         0 => (
-            "no column of this pull is called so",
-            "write it as TABLE.COLUMN, with both names exactly as the other site has them",
+            "no column of this pull has this name".to_owned(),
+            "write TABLE.COLUMN, with both names exactly as the other site has them",
         ),
         _ => (
-            "several columns of this pull are called so",
+            format!("several columns of this pull have this name ({count})"),
             "pull these tables one by one",
         ),
     };
     Err(failure(
         ErrorCode::BadRequest,
-        format!("--conversion for {}: {what}", printable(name)),
+        format!("--conversion {}: {what}", printable(name)),
         hint,
     ))
 }
 
-/// Names may contain points, so they are put together and not taken apart.
+fn all_policies(request: &PullRequest) -> impl Iterator<Item = &Conversion> {
+    let named = request.column_conversions.iter();
+    named
+        .map(|(_, policy)| policy)
+        .chain([&request.conversions])
+}
+
+/// Whether a column of the target holds every value of the incoming one as it is.
+fn holds_every_value(incoming: &Column, local: &TableSchema) -> bool {
+    let mut columns = local.columns.iter();
+    let Some(own) = columns.find(|own| own.name == incoming.name) else {
+        return false;
+    };
+    let same_type = own.origin == incoming.origin;
+    if !incoming.origin.starts_with("sqlite:") {
+        return same_type;
+    }
+    // A row number is a 64-bit integer; every other column of SQLite holds values of every type.
+    let row_number = incoming.generation == Generation::IdentityDefault;
+    row_number && (same_type || own.origin == "pg:bigint")
+}
+
+/// Whether a name is that of this column. Names may contain points, so the name is compared and not split.
 fn is_named(name: &str, table: &str, column: &str) -> bool {
     let rest = name.strip_prefix(table);
     rest.and_then(|rest| rest.strip_prefix('.')) == Some(column)
-}
-
-/// The columns that arrive.
-fn written(table: &TableSchema) -> impl Iterator<Item = &Column> {
-    let columns = table.columns.iter();
-    columns.filter(|column| column.generation != Generation::Computed)
 }

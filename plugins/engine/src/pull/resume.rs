@@ -1,21 +1,18 @@
-//! Going on with a run that did not finish: the same rows from the same source into the same target by the same
-//! strategies, whatever the code.
+//! Resuming an unfinished run: the same tables of the same source into the same target by the same strategies and
+//! conversions, whatever the code.
 
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::Failure;
-use crate::documents::{self, RunDocument, Stage, UnfinishedDocument, VERSION};
+use crate::documents::{self, RunDocument, Stage, UnfinishedDocument, unfinished_key};
 use crate::error::{ErrorCode, failure};
 use crate::host::Host;
-use crate::pull::conversion::of_table;
-use crate::pull::discover;
-use crate::pull::table_plan::strategy;
-use crate::wire::hex;
+use crate::pull::{STEP_TIME, conversion};
 
-/// A step ends after so many milliseconds.
-const STEP_TIME: u64 = 1_500;
-
-/// Digests what the run is about, table by table; then looks whether such a run has not finished.
-pub fn recall(
+/// Adds tables to the digest of the run until the step's time is over. With the last one, looks for an unfinished run of
+/// this digest, and continues it if there is one.
+///
+/// Fails with `internal` if a stored document cannot be used.
+pub fn find_unfinished(
     host: &dyn Host,
     run: &str,
     document: &mut RunDocument,
@@ -26,40 +23,33 @@ pub fn recall(
     let mut digest = digest;
     for number in first..document.known {
         if number > first && host.now().saturating_sub(began) >= STEP_TIME {
-            return Ok(Stage::Recall(number, digest));
+            return Ok(Stage::FindUnfinished(number, digest));
         }
-        let table = discover::table(host, run, number)?;
-        let schema = serde_json::to_string(&table.shared.schema).map_err(internal)?;
-        let strategy = strategy(document, &table.shared.table);
-        let conversions = table
-            .shared
-            .schema
-            .as_ref()
-            .map(|schema| of_table(document, schema));
-        let conversions = serde_json::to_string(&conversions).map_err(internal)?;
-        let about = format!(
-            "{digest}\n{}\n{strategy}\n{conversions}\n{schema}",
-            table.shared.table
+        let shared = documents::get_table(host, run, number)?.shared;
+        let schema = serde_json::to_string(&shared.schema).map_err(internal)?;
+        let strategy = document.strategy_for(&shared.table);
+        let policies = shared.schema.as_ref();
+        let policies = policies.map(|schema| conversion::policies_for(&document.request, schema));
+        let policies = serde_json::to_string(&policies).map_err(internal)?;
+        let content = format!(
+            "{digest}\n{}\n{strategy}\n{policies}\n{schema}",
+            shared.table
         );
-        digest = hex(&host.sha256(about.as_bytes()));
+        digest = hex::encode(host.sha256(content.as_bytes()));
     }
-    let target = host.info(&document.database)?.identity;
-    let about = format!("{}\n{target}\n{digest}", document.source);
-    document.unfinished_key = format!("unfinished/{}", hex(&host.sha256(about.as_bytes())));
+    let target = host.info(&document.request.database)?.identity;
+    let content = format!("{}\n{target}\n{digest}", document.source);
+    document.unfinished_key = unfinished_key(&host.sha256(content.as_bytes()));
     let unfinished = documents::get::<UnfinishedDocument>(host, &document.unfinished_key)?;
     if let Some((unfinished, _)) = unfinished {
         document.ledger = unfinished.ledger;
         document.created = unfinished.created;
         document.continued = true;
     }
-    Ok(Stage::Compare(0))
+    Ok(Stage::PlanTable(0))
 }
 
-fn internal(error: serde_json::Error) -> Failure {
-    failure(ErrorCode::Internal, error.to_string(), "")
-}
-
-/// Remembers the run until it finishes.
+/// Keeps a run as unfinished until it is complete.
 pub fn remember(
     host: &dyn Host,
     document: &RunDocument,
@@ -67,9 +57,16 @@ pub fn remember(
 ) -> Result<(), Failure> {
     let created = instruction.tables.iter().filter(|table| table.create);
     let unfinished = UnfinishedDocument {
-        version: VERSION,
         ledger: document.ledger.clone(),
         created: created.map(|table| table.incoming.table.clone()).collect(),
     };
-    documents::keep(host, &document.unfinished_key, &unfinished)
+    documents::put_durable(host, &document.unfinished_key, &unfinished)
+}
+
+fn internal(error: serde_json::Error) -> Failure {
+    failure(
+        ErrorCode::Internal,
+        format!("a table of the plan cannot be written as JSON: {error}"),
+        "please report it",
+    )
 }

@@ -4,86 +4,78 @@ use crate::bindings::client::PullRequest;
 use crate::bindings::events::{Compared, Trouble};
 use crate::bindings::http::{Method, Request};
 use crate::bindings::services::Level;
-use crate::bindings::transfers::{CopyInstruction, RunEvent, TableInstruction};
+use crate::bindings::transfers::{CopyInstruction, RunEvent};
 use crate::bindings::types::{Error, Failure, Peer, TableReport};
-use crate::documents::{self, Here, RunDocument, Stage, TableDocument, VERSION};
+use crate::documents::{self, MAX_RACES, RunDocument, Stage, run_key, secret_key};
 use crate::error::{ErrorCode, failure};
 use crate::host::Host;
-use crate::pull::{conversion, discover, resume};
-use crate::wire::{Done, MAX_CLAIMER, MAX_TABLES, hex, is_name};
+use crate::pull::{conversion, discover, request, resume, table_plan};
+use crate::wire::Done;
 
-/// The longest address of a peer, in bytes.
-const MAX_URL: usize = 2_048;
-
-/// The longest code that is sent to a peer, in bytes.
-const MAX_CODE: usize = 128;
-
-/// How often a run is looked at again after somebody else changed it.
-const RACES: u32 = 20;
-
-/// Begins a run: nothing is asked of the peer yet.
-pub fn plan(host: &dyn Host, request: PullRequest) -> Result<String, Failure> {
-    check(&request)?;
-    conversion::check(&request)?;
-    let base_url = request.base_url.trim_end_matches('/').to_owned();
+/// Begins to plan a run and returns its id. Sends nothing to the peer yet.
+///
+/// Fails with `bad-request` if a part of the request is invalid, and `not-found` if there is no such database.
+pub fn plan(host: &dyn Host, mut request: PullRequest) -> Result<String, Failure> {
+    request::check(&request)?;
+    conversion::check_request(&request)?;
     let identity = host.info(&request.database)?.identity;
-    let run = hex(&host.random(16)?);
+    let run = hex::encode(host.random(16)?);
+    request.base_url = request.base_url.trim_end_matches('/').to_owned();
+    request.jobs = request.jobs.max(1);
     let document = RunDocument {
-        version: VERSION,
         stage: Stage::Claim,
-        secret_key: secret_key(host, &base_url, &request.code, &identity),
+        secret_key: claimer_secret_key(host, &request, &identity),
         peer: Peer {
-            base_url,
+            base_url: request.base_url.clone(),
             credential: None,
         },
-        code: request.code,
-        database: request.database,
-        tables: request.tables,
-        strategy: request.strategy,
-        table_strategies: request.table_strategies,
-        conversions: request.conversions,
-        column_conversions: request.column_conversions,
-        create_missing: request.create_missing,
-        claimer: request.claimer,
+        request,
         known: 0,
         sequence: Vec::new(),
-        jobs: request.jobs.max(1),
-        reject_limit: request.reject_limit,
         source: String::new(),
         ledger: run.clone(),
         unfinished_key: String::new(),
         created: Vec::new(),
         continued: false,
     };
-    documents::put(host, &key(&run), &document, Some(0))?;
+    documents::put(host, &run_key(&run), &document, Some(0))?;
     host.request_step(&run)?;
     Ok(run)
 }
 
-/// Goes one step on in planning. What goes wrong ends the run and is told as a notice.
+/// Takes one step of planning. A failure ends the run and is published.
 pub fn step(host: &dyn Host, run: &str) -> Result<(), Error> {
-    next(host, run).or_else(|failure| end(host, run, failure))
+    plan_step(host, run).or_else(|failure| fail(host, run, failure))
 }
 
-fn next(host: &dyn Host, run: &str) -> Result<(), Failure> {
+fn plan_step(host: &dyn Host, run: &str) -> Result<(), Failure> {
     let (mut document, version) = find(host, run)?;
-    if !document.stage.is_planning() {
-        return Ok(());
-    }
-    discover::step(host, run, &mut document)?;
-    // Who cancelled the run while the peer was asked has the last word.
-    if documents::put(host, &key(run), &document, Some(version))?.is_none() {
+    document.stage = match document.stage.clone() {
+        Stage::Claim => discover::claim(host, &mut document)?,
+        Stage::FetchTable(index) => discover::fetch_table(host, run, &mut document, index)?,
+        Stage::ListTables(after) => discover::list_tables(host, run, &mut document, after)?,
+        Stage::FindUnfinished(number, digest) => {
+            resume::find_unfinished(host, run, &mut document, number, digest)?
+        }
+        Stage::PlanTable(number) => table_plan::plan_tables(host, run, &mut document, number)?,
+        Stage::Planned | Stage::Running | Stage::Ended => return Ok(()),
+    };
+    // A cancel that came during the step wins.
+    if documents::put(host, &run_key(run), &document, Some(version))?.is_none() {
         return Ok(());
     }
     if document.stage == Stage::Planned {
-        let plan = discover::present(host, run, &document)?;
+        let plan = table_plan::present(host, run, &document)?;
         Ok(host.publish(run, &RunEvent::Planned(plan))?)
     } else {
         Ok(host.request_step(run)?)
     }
 }
 
-/// Gives the host the order for a planned run.
+/// Starts the host's job for a planned run.
+///
+/// Fails with `not-found` if there is no such run, `bad-request` if it is not waiting to be started, and as the host
+/// does.
 pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
     begin(host, run, |document, instruction| {
         resume::remember(host, document, instruction)?;
@@ -91,7 +83,7 @@ pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
     })
 }
 
-/// Has a planned run's tables compared with what is here.
+/// Starts a job that compares a planned run's tables with the target. Fails as [`start`] does.
 pub fn compare(host: &dyn Host, run: &str) -> Result<(), Failure> {
     begin(host, run, |_, instruction| Ok(host.compare(instruction)?))
 }
@@ -99,13 +91,13 @@ pub fn compare(host: &dyn Host, run: &str) -> Result<(), Failure> {
 fn begin(
     host: &dyn Host,
     run: &str,
-    work: impl Fn(&RunDocument, &CopyInstruction) -> Result<String, Failure>,
+    start_job: impl Fn(&RunDocument, &CopyInstruction) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let not_planned = || {
         failure(
             ErrorCode::BadRequest,
             format!("run {run} is not waiting to be started"),
-            "wait for its plan; a run is started once",
+            "wait until its plan is complete; a run is started once",
         )
     };
     let (mut document, version) = find(host, run)?;
@@ -116,29 +108,30 @@ fn begin(
         run: run.to_owned(),
         ledger: document.ledger.clone(),
         peer: document.peer.clone(),
-        database: document.database.clone(),
-        tables: orders(host, run, &document)?,
-        jobs: document.jobs,
-        reject_limit: document.reject_limit,
+        database: document.request.database.clone(),
+        tables: table_plan::instructions(host, run, &document)?,
+        jobs: document.request.jobs,
+        reject_limit: document.request.reject_limit,
     };
     document.stage = Stage::Running;
-    let own = documents::put(host, &key(run), &document, Some(version))?.ok_or_else(not_planned)?;
-    if let Err(failure) = work(&document, &instruction) {
+    let key = run_key(run);
+    let version = documents::put(host, &key, &document, Some(version))?.ok_or_else(not_planned)?;
+    if let Err(failure) = start_job(&document, &instruction) {
         document.stage = Stage::Planned;
-        documents::put(host, &key(run), &document, Some(own))?;
+        documents::put(host, &key, &document, Some(version))?;
         return Err(failure);
     }
     Ok(())
 }
 
-/// Ends a run; what is committed stays.
+/// Cancels a run; what is committed stays. Fails with `not-found` if there is no such run.
 pub fn cancel(host: &dyn Host, run: &str) -> Result<(), Failure> {
     let (document, _) = find(host, run)?;
     match document.stage {
-        // The job ends at its chunk's end and says so.
+        // The job ends after the chunk under way, and an event reports it.
         Stage::Running => Ok(host.cancel(run)?),
         Stage::Ended => Ok(()),
-        _ => Ok(end(
+        _ => Ok(fail(
             host,
             run,
             failure(
@@ -150,7 +143,7 @@ pub fn cancel(host: &dyn Host, run: &str) -> Result<(), Failure> {
     }
 }
 
-/// The host's job ended early.
+/// Ends a run whose job ended early.
 pub fn trouble(host: &dyn Host, trouble: Trouble) -> Result<(), Error> {
     let Trouble {
         run,
@@ -158,17 +151,17 @@ pub fn trouble(host: &dyn Host, trouble: Trouble) -> Result<(), Error> {
         mut failure,
     } = trouble;
     if let Some(table) = table {
-        let named = format!("{table:?}");
-        if !failure.message.contains(&named) {
-            failure.message = format!("table {named}: {}", failure.message);
+        let quoted = format!("{table:?}");
+        if !failure.message.contains(&quoted) {
+            failure.message = format!("table {quoted}: {}", failure.message);
         }
     }
-    end(host, &run, failure)
+    fail(host, &run, failure)
 }
 
-/// The host's job is complete: the peer is told, then the faces.
+/// Ends a run whose job is complete, and reports that to the peer.
 pub fn finished(host: &dyn Host, run: &str, reports: Vec<TableReport>) -> Result<(), Error> {
-    let Some((mut document, version)) = read(host, run)? else {
+    let Some((document, version)) = get(host, run)? else {
         return Ok(());
     };
     if document.stage != Stage::Running {
@@ -182,143 +175,89 @@ pub fn finished(host: &dyn Host, run: &str, reports: Vec<TableReport>) -> Result
         path: format!("/sync/v1/done?run={run}"),
         body: serde_json::to_vec(&done).map_err(|error| Error::Other(error.to_string()))?,
     };
-    // All rows are here: a peer that is gone meanwhile changes nothing about that. A session that could not be ended may
-    // be claimed once more, so its secret stays.
+    // All rows are committed: a peer that cannot be reached does not change that. Its session may still be alive, so that
+    // the claimer's secret stays good for another claim.
     match host.send(&document.peer, &request) {
         Ok(response) if response.status < 500 => {
             host.delete(&document.secret_key)?;
         }
         _ => host.log(
             Level::Warn,
-            "the other site could not be told that the run is complete",
+            "the other site cannot be told that the run is complete",
         ),
     }
     host.delete(&document.unfinished_key)?;
-    document.stage = Stage::Ended;
-    let own = documents::put(host, &key(run), &document, Some(version)).map_err(internal)?;
-    match own {
-        Some(_) => host.publish(run, &RunEvent::Finished(reports)),
-        None => Ok(()),
-    }
+    end(host, run, document, version, &RunEvent::Finished(reports))?;
+    Ok(())
 }
 
-/// The host compared all tables. The peer is not told: its code can be used again from here.
+/// Ends a run whose tables are compared. The peer's session goes on: its code can be used again from here.
 pub fn compared(host: &dyn Host, compared: Compared) -> Result<(), Error> {
     let Compared { run, tables } = compared;
-    let Some((mut document, version)) = read(host, &run)? else {
+    let Some((document, version)) = get(host, &run)? else {
         return Ok(());
     };
-    if document.stage != Stage::Running {
-        return Ok(());
-    }
-    document.stage = Stage::Ended;
-    let own = documents::put(host, &key(&run), &document, Some(version)).map_err(internal)?;
-    match own {
-        Some(_) => host.publish(&run, &RunEvent::Compared(tables)),
-        None => Ok(()),
-    }
-}
-
-fn check(request: &PullRequest) -> Result<(), Failure> {
-    let wrong = |what: String, hint: &str| Err(failure(ErrorCode::BadRequest, what, hint));
-    if !(1..=MAX_URL).contains(&request.base_url.len()) {
-        return wrong(
-            format!("a peer's address has 1 to {MAX_URL} bytes"),
-            "use the address that `tombolo share` printed",
-        );
-    }
-    if !(1..=MAX_CODE).contains(&request.code.trim().len()) {
-        return wrong(
-            format!("a code has 1 to {MAX_CODE} bytes"),
-            "use the code that `tombolo share` printed",
-        );
-    }
-    if request.claimer.chars().count() > MAX_CLAIMER {
-        return wrong(
-            format!("a claimer's name has at most {MAX_CLAIMER} characters"),
-            "use a shorter one",
-        );
-    }
-    let tables = request.tables.iter();
-    let named = request.table_strategies.iter().map(|(table, _)| table);
-    if let Some(name) = tables.chain(named).find(|name| !is_name(name)) {
-        return wrong(
-            format!("{name:?} cannot be a table's name"),
-            "check the names of the tables",
-        );
-    }
-    if request.tables.len().max(request.table_strategies.len()) > MAX_TABLES as usize {
-        return wrong(
-            format!("more than {MAX_TABLES} tables are named"),
-            "name none to pull all that is shared",
-        );
+    if document.stage == Stage::Running {
+        end(host, &run, document, version, &RunEvent::Compared(tables))?;
     }
     Ok(())
 }
 
-/// Where the secret for this code, peer and database is kept. The code stands in the form in which it is looked up, as far as
-/// the rules here know the other site's codes.
-fn secret_key(host: &dyn Host, base_url: &str, code: &str, identity: &str) -> String {
-    let code = host
-        .normalize(code)
-        .unwrap_or_else(|_| code.trim().to_ascii_uppercase());
-    let what = format!("{base_url}\n{code}\n{identity}");
-    format!("claimer/{}", hex(&host.sha256(what.as_bytes())))
-}
-
-fn orders(
-    host: &dyn Host,
-    run: &str,
-    document: &RunDocument,
-) -> Result<Vec<TableInstruction>, Failure> {
-    let instruction = |number: &u32| -> Result<TableInstruction, Failure> {
-        match discover::table(host, run, *number)? {
-            TableDocument {
-                here: Some(Here { instruction, .. }),
-                ..
-            } => Ok(instruction),
-            _ => Err(discover::lost()),
-        }
-    };
-    document.sequence.iter().map(instruction).collect()
-}
-
-/// Marks a run as ended and tells why, once.
-fn end(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
-    for _ in 0..RACES {
-        let Some((mut document, version)) = read(host, run)? else {
+/// Ends a run and publishes the failure, once.
+fn fail(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
+    let failed = RunEvent::Failed(failure);
+    for _ in 0..MAX_RACES {
+        let Some((document, version)) = get(host, run)? else {
             return Ok(());
         };
-        if document.stage == Stage::Ended {
+        if document.stage == Stage::Ended || end(host, run, document, version, &failed)? {
             return Ok(());
-        }
-        document.stage = Stage::Ended;
-        let own = documents::put(host, &key(run), &document, Some(version)).map_err(internal)?;
-        if own.is_some() {
-            return host.publish(run, &RunEvent::Failed(failure));
         }
     }
     Err(Error::Other(format!(
-        "run {run} was changed by too many at the same time"
+        "run {run} was changed {MAX_RACES} times while it was ended"
     )))
 }
 
+/// Marks a run as ended and publishes how. Returns false if it has another version by now.
+fn end(
+    host: &dyn Host,
+    run: &str,
+    mut document: RunDocument,
+    version: u64,
+    event: &RunEvent,
+) -> Result<bool, Error> {
+    document.stage = Stage::Ended;
+    let written = documents::put(host, &run_key(run), &document, Some(version));
+    if written.map_err(internal)?.is_none() {
+        return Ok(false);
+    }
+    host.publish(run, event)?;
+    Ok(true)
+}
+
+/// Returns the key of the secret for a code, a peer and a database. The code is taken in the form in which sessions are
+/// looked up, as far as the rules of this site know that form.
+fn claimer_secret_key(host: &dyn Host, request: &PullRequest, identity: &str) -> String {
+    let code = host
+        .normalize(&request.code)
+        .unwrap_or_else(|_| request.code.trim().to_ascii_uppercase());
+    let content = format!("{}\n{code}\n{identity}", request.base_url);
+    secret_key(&host.sha256(content.as_bytes()))
+}
+
 fn find(host: &dyn Host, run: &str) -> Result<(RunDocument, u64), Failure> {
-    documents::get(host, &key(run))?.ok_or_else(|| {
+    documents::get(host, &run_key(run))?.ok_or_else(|| {
         failure(
             ErrorCode::NotFound,
             format!("there is no run {run:?}"),
-            "runs are known as long as their process lives: pull again",
+            "pull again: a run is forgotten when its process ends",
         )
     })
 }
 
-fn read(host: &dyn Host, run: &str) -> Result<Option<(RunDocument, u64)>, Error> {
-    documents::get(host, &key(run)).map_err(internal)
-}
-
-fn key(run: &str) -> String {
-    format!("run/{run}")
+fn get(host: &dyn Host, run: &str) -> Result<Option<(RunDocument, u64)>, Error> {
+    documents::get(host, &run_key(run)).map_err(internal)
 }
 
 fn internal(failure: Failure) -> Error {

@@ -1,76 +1,125 @@
-//! What the peer's tables mean here: taken in as they are, created, or refused; and in which order. Nothing is written.
+//! The last steps of a plan: what becomes of each table in the target, and in which sequence. Nothing is written.
 
 use std::collections::BTreeSet;
 
-use crate::bindings::transfers::TableInstruction;
+use crate::bindings::transfers::{TableInstruction, TablePlan};
 use crate::bindings::types::{DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema};
-use crate::documents::{self, Here, RunDocument, Stage};
-use crate::error::{ErrorCode, VERSIONS, failure, printable};
+use crate::documents::{self, PlannedTable, RunDocument, Stage, table_key};
+use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 use crate::host::Host;
-use crate::pull::toposort::Names;
-use crate::pull::{compatibility, conversion, discover, toposort};
+use crate::pull::toposort::{self, NameCase, Node};
+use crate::pull::{STEP_TIME, compatibility, conversion};
 use crate::wire::SharedTable;
 
-/// A step of comparing ends after so many milliseconds.
-const STEP_TIME: u64 = 1_500;
-
-/// Compares tables with what is here until the step's time is over; then sorts them.
-pub fn compare(
+/// Plans tables until the step's time is over; with the last one, decides the sequence.
+///
+/// Fails with `columns-differ`, `missing-table`, `not-a-table`, `cycle` or `bad-request` if a table cannot be pulled as
+/// requested.
+pub fn plan_tables(
     host: &dyn Host,
     run: &str,
     document: &mut RunDocument,
     first: u32,
 ) -> Result<Stage, Failure> {
     let began = host.now();
-    let dialect = host.info(&document.database)?.dialect;
-    conversion::check_target(document, &dialect)?;
+    let dialect = host.info(&document.request.database)?.dialect;
+    conversion::check_target(&document.request, &dialect)?;
     for number in first..document.known {
         if number > first && host.now().saturating_sub(began) >= STEP_TIME {
-            return Ok(Stage::Compare(number));
+            return Ok(Stage::PlanTable(number));
         }
-        let mut table = discover::table(host, run, number)?;
-        table.here = Some(meaning(host, document, &dialect, &table.shared)?);
-        documents::put(host, &discover::table_key(run, number), &table, None)?;
+        let mut table = documents::get_table(host, run, number)?;
+        table.planned = Some(plan_table(host, document, &dialect, &table.shared)?);
+        documents::put(host, &table_key(run, number), &table, None)?;
     }
-    document.sequence = sort(host, run, document, &dialect)?;
+    document.sequence = sequence(host, run, document, &dialect)?;
     Ok(Stage::Planned)
 }
 
-/// What one shared table means here.
-fn meaning(
+/// Returns the plan for people, in the sequence of the transfer.
+pub fn present(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+) -> Result<Vec<TablePlan>, Failure> {
+    let mut plans = Vec::new();
+    for number in &document.sequence {
+        let table = documents::get_table(host, run, *number)?;
+        if let Some(planned) = table.planned {
+            let instruction = planned.instruction;
+            let statements = instruction.before.iter().chain(&instruction.after);
+            let statements = statements.map(|statement| statement.sql.clone()).collect();
+            plans.push(TablePlan {
+                table: table.shared.table,
+                strategy: instruction.strategy,
+                rows: table.shared.rows,
+                exact: table.shared.exact,
+                create: instruction.create,
+                local_rows: planned.local_rows,
+                not_carried: planned.not_carried,
+                statements,
+                continued: document.continued,
+            });
+        }
+    }
+    Ok(plans)
+}
+
+/// Returns the instructions for the host, in the sequence of the transfer.
+pub fn instructions(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+) -> Result<Vec<TableInstruction>, Failure> {
+    let mut instructions = Vec::new();
+    for number in &document.sequence {
+        let planned = documents::get_table(host, run, *number)?.planned;
+        let planned = planned.ok_or_else(|| {
+            failure(
+                ErrorCode::Internal,
+                format!("table {number} of run {run} is in the sequence and has no plan"),
+                "pull again",
+            )
+        })?;
+        instructions.push(planned.instruction);
+    }
+    Ok(instructions)
+}
+
+fn plan_table(
     host: &dyn Host,
     document: &RunDocument,
     dialect: &Dialect,
     shared: &SharedTable,
-) -> Result<Here, Failure> {
+) -> Result<PlannedTable, Failure> {
     let name = &shared.table;
+    let database = &document.request.database;
     let incoming = shared.schema.clone().ok_or_else(|| {
         failure(
             ErrorCode::IncompatiblePeer,
             format!("the other site did not describe table {name:?}"),
-            VERSIONS,
+            SAME_VERSION,
         )
     })?;
-    let own = document.created.contains(name);
-    match host.describe(&document.database, name) {
-        Ok(local) if own => {
-            let mut here = missing(host, document, dialect, incoming)?;
-            here.local_rows = host.count(&document.database, &local.table)?.rows;
-            Ok(here)
-        }
-        Ok(local) => existing(host, document, dialect, incoming, local),
-        Err(Error::NotFound(_)) if document.create_missing => {
-            missing(host, document, dialect, incoming)
+    match host.describe(database, name) {
+        // The unfinished run created it.
+        Ok(local) if document.created.contains(name) => Ok(PlannedTable {
+            local_rows: host.count(database, &local.table)?.rows,
+            ..new_table(host, document, dialect, incoming)?
+        }),
+        Ok(local) => existing_table(host, document, dialect, incoming, local),
+        Err(Error::NotFound(_)) if document.request.create_missing => {
+            new_table(host, document, dialect, incoming)
         }
         Err(Error::NotFound(_)) => Err(failure(
             ErrorCode::MissingTable,
-            format!("table {name:?} does not exist here, and creating tables was forbidden"),
-            "create it first, or leave out --no-create",
+            format!("table {name:?} does not exist in the target, and --no-create is set"),
+            "create the table, or leave out --no-create",
         )),
         Err(Error::Invalid(_)) => Err(failure(
             ErrorCode::NotATable,
             format!(
-                "{name:?} is a view, a virtual or foreign table, or a partition here, and rows can only go into whole tables"
+                "{name:?} is a view, a virtual or foreign table, or a partition in the target; rows can only be written to whole tables"
             ),
             "rename it, or leave this table out",
         )),
@@ -78,52 +127,51 @@ fn meaning(
     }
 }
 
-fn existing(
+fn existing_table(
     host: &dyn Host,
     document: &RunDocument,
     dialect: &Dialect,
     incoming: TableSchema,
     local: TableSchema,
-) -> Result<Here, Failure> {
+) -> Result<PlannedTable, Failure> {
+    let database = &document.request.database;
     compatibility::check(&incoming, &local)?;
-    let conversions = conversion::of_table(document, &incoming);
-    conversion::check_existing(host, &document.database, &conversions, &incoming, &local)?;
-    let local_rows = host.count(&document.database, &local.table)?.rows;
-    let one_chunk = names(dialect).refers_to_itself(&local.table, &local.foreign_keys);
-    Ok(Here {
+    let conversions = conversion::policies_for(&document.request, &incoming);
+    conversion::check_existing_table(host, database, &conversions, &incoming, &local)?;
+    let local_rows = host.count(database, &local.table)?.rows;
+    Ok(PlannedTable {
         instruction: TableInstruction {
-            strategy: strategy(document, &incoming.table),
+            strategy: document.strategy_for(&incoming.table).to_owned(),
             incoming,
             params: Vec::new(),
             create: false,
             before: Vec::new(),
             after: Vec::new(),
-            one_chunk,
+            one_chunk: name_case(dialect).refers_to_itself(&local.table, &local.foreign_keys),
             differences: local_rows > 0,
             conversions,
         },
         local_rows,
-        foreign_keys: local.foreign_keys,
+        local_keys: local.foreign_keys,
         not_carried: Vec::new(),
     })
 }
 
-fn missing(
+fn new_table(
     host: &dyn Host,
     document: &RunDocument,
     dialect: &Dialect,
     incoming: TableSchema,
-) -> Result<Here, Failure> {
-    let conversions = conversion::of_table(document, &incoming);
+) -> Result<PlannedTable, Failure> {
+    let conversions = conversion::policies_for(&document.request, &incoming);
     let types: BTreeSet<&str> = incoming
         .columns
         .iter()
-        .filter_map(|column| column.origin.split_once(':'))
-        .filter(|(database, _)| *dialect == Dialect::Postgres && *database == "pg")
-        .map(|(_, name)| name)
+        .filter(|_| *dialect == Dialect::Postgres)
+        .filter_map(|column| column.origin.strip_prefix("pg:"))
         .collect();
     let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
-    let known = host.known_types(&document.database, &types)?;
+    let known_types = host.known_types(&document.request.database, &types)?;
     let DdlPlan {
         before,
         after,
@@ -131,12 +179,12 @@ fn missing(
     } = host.create_table(
         dialect,
         &incoming,
-        &known,
-        &conversion::widened(&conversions),
+        &known_types,
+        &conversion::columns_to_widen(&conversions),
     )?;
-    Ok(Here {
+    Ok(PlannedTable {
         instruction: TableInstruction {
-            strategy: strategy(document, &incoming.table),
+            strategy: document.strategy_for(&incoming.table).to_owned(),
             incoming,
             params: Vec::new(),
             create: true,
@@ -147,88 +195,75 @@ fn missing(
             conversions,
         },
         local_rows: 0,
-        foreign_keys: Vec::new(),
+        local_keys: Vec::new(),
         not_carried,
     })
 }
 
-/// The strategy for a table.
-pub fn strategy(document: &RunDocument, table: &str) -> String {
-    let own = document
-        .table_strategies
-        .iter()
-        .find(|(name, _)| name == table);
-    own.map_or(&document.strategy, |(_, strategy)| strategy)
-        .clone()
-}
-
-fn sort(
+/// Returns the numbers of all tables, parents first. Also checks the request's names, now that all tables are known.
+fn sequence(
     host: &dyn Host,
     run: &str,
     document: &RunDocument,
     dialect: &Dialect,
 ) -> Result<Vec<u32>, Failure> {
-    let mut keys: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
-    let mut named = vec![0_usize; document.column_conversions.len()];
+    let request = &document.request;
+    let mut tables: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
+    let mut matches = vec![0_usize; request.column_conversions.len()];
     for number in 0..document.known {
-        let table = discover::table(host, run, number)?;
-        conversion::count_named(document, table.shared.schema.as_ref(), &mut named);
-        let here = table.here.map(|here| here.foreign_keys).unwrap_or_default();
-        let there = table
-            .shared
-            .schema
-            .map(|schema| schema.foreign_keys)
-            .unwrap_or_default();
-        keys.push((table.shared.table, here, there));
+        let table = documents::get_table(host, run, number)?;
+        let schema = table.shared.schema;
+        conversion::count_matches(request, schema.as_ref(), &mut matches);
+        let local_keys = table.planned.map(|planned| planned.local_keys);
+        let remote_keys = schema.map(|schema| schema.foreign_keys);
+        tables.push((
+            table.shared.table,
+            local_keys.unwrap_or_default(),
+            remote_keys.unwrap_or_default(),
+        ));
     }
-    let chosen: BTreeSet<&str> = keys.iter().map(|(table, ..)| table.as_str()).collect();
-    for (name, _) in &document.table_strategies {
-        if !chosen.contains(name.as_str()) {
-            return Err(failure(
-                ErrorCode::BadRequest,
-                format!("a strategy was given for table {name:?}, which is not part of this pull"),
-                "check the name, or pull that table too",
-            ));
-        }
+    let pulled: BTreeSet<&str> = tables.iter().map(|(table, ..)| table.as_str()).collect();
+    let mut strategies = request.table_strategies.iter();
+    if let Some((name, _)) = strategies.find(|(name, _)| !pulled.contains(name.as_str())) {
+        return Err(failure(
+            ErrorCode::BadRequest,
+            format!("--strategy names table {name:?}, which is not part of this pull"),
+            "check the name, or pull that table too",
+        ));
     }
-    conversion::check_named(document, &named)?;
-    let nodes: Vec<toposort::Node<'_>> = keys
+    conversion::check_matches(request, &matches)?;
+    let nodes: Vec<Node<'_>> = tables
         .iter()
-        .map(|(table, here, there)| toposort::Node { table, here, there })
+        .map(|(table, local_keys, remote_keys)| Node {
+            table,
+            local_keys,
+            remote_keys,
+        })
         .collect();
-    let sorted = toposort::sort(&nodes, names(dialect)).map_err(|cycle| {
+    let positions = toposort::sort(&nodes, name_case(dialect)).map_err(|cycle| {
+        let tables: Vec<String> = cycle.iter().map(|table| printable(table)).collect();
         failure(
             ErrorCode::Cycle,
             format!(
-                "these tables refer to each other in a circle: {}",
-                listed(&cycle)
+                "the foreign keys of these tables form a cycle: {}",
+                tables.join(" -> ")
             ),
-            "drop one of these foreign keys for the time of the transfer, or leave a table out",
+            "drop one of these foreign keys during the transfer, or leave a table out",
         )
     })?;
-    sorted
-        .into_iter()
-        .map(|position| {
-            u32::try_from(position).map_err(|_| {
-                failure(
-                    ErrorCode::Limit,
-                    "too many tables",
-                    "name the tables to pull",
-                )
-            })
-        })
-        .collect()
+    let numbers = positions.into_iter().map(u32::try_from);
+    numbers.collect::<Result<_, _>>().map_err(|error| {
+        failure(
+            ErrorCode::Limit,
+            format!("too many tables: {error}"),
+            "name the tables to pull",
+        )
+    })
 }
 
-fn names(dialect: &Dialect) -> Names {
+fn name_case(dialect: &Dialect) -> NameCase {
     match dialect {
-        Dialect::Sqlite => Names::IgnoreCase,
-        Dialect::Postgres | Dialect::Other(_) => Names::Exact,
+        Dialect::Sqlite => NameCase::Insensitive,
+        Dialect::Postgres | Dialect::Other(_) => NameCase::Sensitive,
     }
-}
-
-/// The tables of a cycle, in its order.
-fn listed(cycle: &[String]) -> String {
-    let tables: Vec<String> = cycle.iter().map(|table| printable(table)).collect();
-    tables.join(" -> ")
 }

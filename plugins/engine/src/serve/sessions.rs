@@ -1,169 +1,231 @@
-//! Sessions: made by an operator, claimed once by a peer, ended with their owner or a complete transfer.
+//! Sessions: created by an operator, claimed once by a peer, ended by a complete transfer or with their owner.
 
 use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use crate::bindings::transfers::RunEvent;
 use crate::bindings::types::{Error, Failure, SessionFacts, TableReport, Verdict};
-use crate::documents::{self, SessionDocument, VERSION};
-use crate::error::{ErrorCode, VERSIONS, failure, printable};
+use crate::documents::{
+    self, AdmissionDocument, MAX_RACES, SessionDocument, admission_key, session_key, source_key,
+};
+use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 use crate::host::Host;
-use crate::wire::{Claim, Claimed, MAX_CLAIMER, PROTOCOL, ROW_FORMAT, check_reports, hex};
+use crate::wire::{Claim, Claimed, MAX_CLAIMER, MAX_CODE, PROTOCOL, ROW_FORMAT, check_reports};
 
-/// Random bytes for one code: enough for any alphabet of more than a few characters.
+/// The shortest and the longest time for the first claim of a code, in milliseconds.
+const EXPIRY: std::ops::RangeInclusive<u64> = 1_000..=7 * 24 * 60 * 60 * 1_000;
+
+/// The length of a claimer's secret, in bytes.
+const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 32..=128;
+
+/// How many random bytes the rules get for one code: enough for any alphabet of more than a few characters.
 const ENTROPY: u32 = 256;
 
-/// How often a code that exists already is replaced by another.
-const ATTEMPTS: u32 = 20;
+/// How often a code that exists already is replaced by another one.
+const MAX_CODES: u32 = 20;
 
-/// How often a session is looked at again after somebody else changed it.
-const RACES: u32 = 20;
+/// Why a session cannot be created, found or claimed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The time for the first claim is out of range.
+    #[error("the expiry must be between 1 s and 7 days")]
+    Expiry,
+    /// The session would receive rows.
+    #[error("this version has no sessions that receive rows")]
+    Receive,
+    /// All codes that the rules made are in use.
+    #[error("the session rules made {MAX_CODES} codes, and all of them are in use")]
+    NoFreeCode,
+    /// No session has this code.
+    #[error("no session at this site has this code")]
+    UnknownCode,
+    /// Another claimer was first, or the session is complete.
+    #[error("the code has been used")]
+    AlreadyUsed,
+    /// Nobody claimed the code in time.
+    #[error("the code has expired")]
+    Expired,
+    /// The session ended with its owner.
+    #[error("the session has ended at the other site")]
+    OwnerGone,
+    /// The rules refused the claim.
+    #[error("{}", printable(.0))]
+    Refused(String),
+    /// The peer is of another version.
+    #[error("this site uses protocol {PROTOCOL} and row format {ROW_FORMAT}")]
+    OtherVersion,
+    /// The claim breaks a limit.
+    #[error(
+        "the claimer's secret must have 32 to 128 bytes, and its name at most {MAX_CLAIMER} characters"
+    )]
+    InvalidClaim,
+    /// Other claims changed the session all the time.
+    #[error("too many claims of this code arrived at the same time")]
+    Busy,
+}
 
-/// The longest text that is looked up as a code, in bytes.
-const MAX_CODE: usize = 128;
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        let (code, hint) = match &error {
+            SessionError::Expiry => (
+                ErrorCode::BadRequest,
+                "use a duration such as 90s, 10m or 2h",
+            ),
+            SessionError::Receive => (
+                ErrorCode::Unavailable,
+                "share at the other site, and pull from it",
+            ),
+            SessionError::NoFreeCode => (
+                ErrorCode::Internal,
+                "use session rules that make more different codes",
+            ),
+            SessionError::UnknownCode => (
+                ErrorCode::NoSuchCode,
+                "check the code and the address; a code ends with its `tombolo share`",
+            ),
+            SessionError::AlreadyUsed => (
+                ErrorCode::AlreadyUsed,
+                "a code works once: ask the other site for a new one",
+            ),
+            SessionError::Expired => (ErrorCode::Expired, "ask the other site for a new code"),
+            SessionError::OwnerGone => (ErrorCode::OwnerGone, "ask the other site to share again"),
+            SessionError::Refused(_) => (ErrorCode::Denied, "ask the other site for the reason"),
+            SessionError::OtherVersion => (ErrorCode::IncompatiblePeer, SAME_VERSION),
+            SessionError::InvalidClaim => (ErrorCode::BadRequest, SAME_VERSION),
+            SessionError::Busy => (ErrorCode::Busy, "try again"),
+        };
+        failure(code, error.to_string(), hint)
+    }
+}
 
-/// The longest time for a first claim: a week.
-const MAX_LIFETIME: u64 = 7 * 24 * 60 * 60 * 1_000;
-
-/// Makes a session with a code of its own.
+/// Creates a session with a new code.
+///
+/// Fails with `bad-request` if the expiry is out of range, `not-found` if there is no such database, `unavailable` if
+/// the session would receive rows, and `internal` if the rules make no unused code.
 pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure> {
     if request.direction == Direction::Receive {
-        return Err(failure(
-            ErrorCode::Unavailable,
-            "sessions that receive rows are not there yet",
-            "let the other site share, and pull from it",
-        ));
+        return Err(SessionError::Receive.into());
     }
-    if request.expires_in == 0 || request.expires_in > MAX_LIFETIME {
-        return Err(failure(
-            ErrorCode::BadRequest,
-            "a code can be claimed for at most a week, and for some time",
-            "use a duration such as 10m or 2h",
-        ));
+    if !EXPIRY.contains(&request.expires_in) {
+        return Err(SessionError::Expiry.into());
     }
-    // A misspelt label is told to who shares, not to who claims.
+    // An unknown label fails here, where the operator sees it, and not at the first claim.
     let identity = host.info(&request.database)?.identity;
-    let source = documents::once(host, &format!("source/{identity}"), 16)?;
+    let source = documents::random_name(host, &source_key(&identity), 16)?;
     let now = host.now();
-    for _ in 0..ATTEMPTS {
-        let code = host.new_code(&host.random(ENTROPY)?)?;
-        let session = SessionDocument {
-            version: VERSION,
-            code: code.clone(),
-            database: request.database.clone(),
-            source: source.clone(),
-            scope: request.scope.clone(),
-            owner: request.owner.clone(),
-            created_at: now,
-            expires_at: now.saturating_add(request.expires_in),
-            claimed_by: None,
-            claimer: None,
-            admission: None,
-            done: false,
-        };
-        if documents::put(host, &key(&code), &session, Some(0))?.is_some() {
-            return present(host, session);
+    let mut session = SessionDocument {
+        code: String::new(),
+        database: request.database,
+        source,
+        scope: request.scope,
+        owner: request.owner,
+        created_at: now,
+        expires_at: now.saturating_add(request.expires_in),
+        claimed_by: None,
+        claimer: None,
+        admission: None,
+        done: false,
+    };
+    for _ in 0..MAX_CODES {
+        session.code = host.new_code(&host.random(ENTROPY)?)?;
+        let key = session_key(&session.code);
+        if documents::put(host, &key, &session, Some(0))?.is_some() {
+            return describe(host, session);
         }
     }
-    Err(failure(
-        ErrorCode::Internal,
-        "no unused code was found",
-        "the session rules make too few different codes",
-    ))
+    Err(SessionError::NoFreeCode.into())
 }
 
-/// One session by its code.
+/// Returns a session by its code. Fails with `no-such-code` if there is none.
 pub fn get(host: &dyn Host, code: &str) -> Result<Session, Failure> {
-    present(host, find(host, code)?.0)
+    let (session, _) = find(host, code)?.ok_or(SessionError::UnknownCode)?;
+    describe(host, session)
 }
 
-/// Ends a session and its peer's access.
+/// Ends a session and the access of its peer. Returns false if there is no such session.
 pub fn delete(host: &dyn Host, code: &str) -> Result<bool, Failure> {
-    let session = match find(host, code) {
-        Ok((session, _)) => session,
-        Err(failure) if failure.code == "no-such-code" => return Ok(false),
-        Err(failure) => return Err(failure),
+    let Some((session, _)) = find(host, code)? else {
+        return Ok(false);
     };
-    // The session first: a claim that is on its way finds nothing to write over, and takes its admission back.
-    let existed = host.delete(&key(&session.code))?;
+    // The session first: a claim under way then fails to write it, and takes its admission back.
+    let existed = host.delete(&session_key(&session.code))?;
     if let Some(admission) = &session.admission {
-        forget(host, admission)?;
+        revoke(host, admission)?;
     }
     Ok(existed)
 }
 
-/// All sessions, oldest first.
+/// Returns all sessions, the newest last.
 pub fn list(host: &dyn Host) -> Result<Vec<Session>, Failure> {
-    let mut sessions: Vec<SessionDocument> = documents::list(host, "session/")?;
+    let mut sessions: Vec<SessionDocument> = documents::list(host, &session_key(""))?;
     sessions.sort_by_key(|session| session.created_at);
     sessions
         .into_iter()
-        .map(|session| present(host, session))
+        .map(|session| describe(host, session))
         .collect()
 }
 
-/// Decides on a claim and lets its winner in.
+/// Decides on a claim and admits its claimer.
+///
+/// Fails with `incompatible-peer` if the peer is of another version, `bad-request` if the claim breaks a limit, `busy`
+/// if too many claims race, and with the code of the reason if the rules refuse the claim.
 pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
     if claim.protocol != PROTOCOL || claim.row_format != ROW_FORMAT {
-        return Err(failure(
-            ErrorCode::IncompatiblePeer,
-            format!("this site speaks protocol {PROTOCOL} with row format {ROW_FORMAT}"),
-            VERSIONS,
-        ));
+        return Err(SessionError::OtherVersion.into());
     }
-    if !(32..=128).contains(&claim.claimer_secret.len())
+    if !SECRET_LENGTH.contains(&claim.claimer_secret.len())
         || claim.claimer.chars().count() > MAX_CLAIMER
     {
-        return Err(failure(
-            ErrorCode::BadRequest,
-            format!(
-                "a claimer secret has 32 to 128 bytes, a claimer's name at most {MAX_CLAIMER} characters"
-            ),
-            VERSIONS,
-        ));
+        return Err(SessionError::InvalidClaim.into());
     }
-    let claimer = hex(&host.sha256(claim.claimer_secret.as_bytes()));
-    for _ in 0..RACES {
-        let (mut session, mut version) = find(host, &claim.code)?;
-        match decide(host, &session, &claimer)? {
+    let secret_digest = hex::encode(host.sha256(claim.claimer_secret.as_bytes()));
+    for _ in 0..MAX_RACES {
+        let (mut session, mut version) =
+            find(host, &claim.code)?.ok_or(SessionError::UnknownCode)?;
+        match decide(host, &session, &secret_digest)? {
             Verdict::Admit => {
-                let who = printable(&claim.claimer);
-                session.claimed_by = Some(claimer.clone());
-                session.claimer = Some(who.clone());
-                // The version decides among racers, before anybody is let in: one of them writes over what it read.
-                let won = documents::put(host, &key(&session.code), &session, Some(version))?;
-                let Some(own) = won else { continue };
-                version = own;
-                host.publish(&session.code, &RunEvent::Claimed(who))?;
+                let claimer = printable(&claim.claimer);
+                session.claimed_by = Some(secret_digest.clone());
+                session.claimer = Some(claimer.clone());
+                // Of claimers that race, one writes over the version that it read; only that one is admitted.
+                let key = session_key(&session.code);
+                let Some(written) = documents::put(host, &key, &session, Some(version))? else {
+                    continue;
+                };
+                version = written;
+                host.publish(&session.code, &RunEvent::Claimed(claimer))?;
             }
-            // A claimer that won and was never let in, because something broke in between, comes here too.
+            // Also the way back for a claimer that was first and was not admitted, because something failed in between.
             Verdict::Renew => {}
-            verdict => return Err(refusal(verdict)),
+            Verdict::AlreadyUsed => return Err(SessionError::AlreadyUsed.into()),
+            Verdict::Expired => return Err(SessionError::Expired.into()),
+            Verdict::OwnerGone => return Err(SessionError::OwnerGone.into()),
+            Verdict::Other(reason) => return Err(SessionError::Refused(reason).into()),
         }
-        if let Some(claimed) = let_in(host, session, version)? {
+        if let Some(claimed) = admit(host, session, version)? {
             return Ok(claimed);
         }
     }
-    Err(failure(
-        ErrorCode::Busy,
-        "too many claims of this code came at the same time",
-        "try again",
-    ))
+    Err(SessionError::Busy.into())
 }
 
-/// Gives the winner a fresh admission, which replaces the one it had. None: the session was changed meanwhile.
-fn let_in(
+/// Gives the claimer a new admission in place of its old one. Returns none if the session has another version by now.
+fn admit(
     host: &dyn Host,
     mut session: SessionDocument,
     version: u64,
 ) -> Result<Option<Claimed>, Failure> {
     let admission = host.admit(&session.scope, &session.owner)?;
-    documents::put(host, &admission_key(&admission.id), &session.code, None)?;
+    let document = AdmissionDocument {
+        code: session.code.clone(),
+    };
+    documents::put(host, &admission_key(&admission.id), &document, None)?;
     let replaced = session.admission.replace(admission.id.clone());
-    if documents::put(host, &key(&session.code), &session, Some(version))?.is_none() {
-        forget(host, &admission.id)?;
+    let key = session_key(&session.code);
+    if documents::put(host, &key, &session, Some(version))?.is_none() {
+        revoke(host, &admission.id)?;
         return Ok(None);
     }
     if let Some(replaced) = replaced {
-        forget(host, &replaced)?;
+        revoke(host, &replaced)?;
     }
     Ok(Some(Claimed {
         token: admission.token,
@@ -174,133 +236,104 @@ fn let_in(
     }))
 }
 
-/// Ends an admission.
-fn forget(host: &dyn Host, admission: &str) -> Result<(), Error> {
+/// Ends an admission and forgets it.
+fn revoke(host: &dyn Host, admission: &str) -> Result<(), Error> {
     host.revoke(admission)?;
     host.delete(&admission_key(admission))?;
     Ok(())
 }
 
-/// The living session that an admission belongs to.
+/// Returns the session that an admission gives access to. Fails with `owner-gone` if it has ended.
 pub fn of_admission(host: &dyn Host, admission: &str) -> Result<SessionDocument, Failure> {
-    Ok(living(host, admission)?.0)
+    Ok(find_active(host, admission)?.0)
 }
 
-fn living(host: &dyn Host, admission: &str) -> Result<(SessionDocument, u64), Failure> {
-    let code = documents::get::<String>(host, &admission_key(admission))?;
-    let (code, _) = code.ok_or_else(ended)?;
-    let session = documents::get::<SessionDocument>(host, &key(&code))?;
-    let (session, version) = session.ok_or_else(ended)?;
+fn find_active(host: &dyn Host, admission: &str) -> Result<(SessionDocument, u64), Failure> {
+    let document = documents::get::<AdmissionDocument>(host, &admission_key(admission))?;
+    let (document, _) = document.ok_or(SessionError::OwnerGone)?;
+    let session = documents::get::<SessionDocument>(host, &session_key(&document.code))?;
+    let (session, version) = session.ok_or(SessionError::OwnerGone)?;
     let current = session.admission.as_deref() == Some(admission);
     if current && !session.done && host.owner_alive(&session.owner)? {
         return Ok((session, version));
     }
-    Err(ended())
+    Err(SessionError::OwnerGone.into())
 }
 
-/// A complete transfer ends its session.
+/// Ends the session of an admission, because its transfer is complete.
+///
+/// Fails with `owner-gone` if the session has ended, and `bad-request` if the reports are impossible.
 pub fn done(host: &dyn Host, admission: &str, reports: Vec<TableReport>) -> Result<(), Failure> {
     let reports = check_reports(reports)?;
-    for _ in 0..RACES {
-        let (mut session, version) = living(host, admission)?;
+    for _ in 0..MAX_RACES {
+        let (mut session, version) = find_active(host, admission)?;
         session.done = true;
-        if documents::put(host, &key(&session.code), &session, Some(version))?.is_some() {
+        let key = session_key(&session.code);
+        if documents::put(host, &key, &session, Some(version))?.is_some() {
             host.revoke(admission)?;
             host.publish(&session.code, &RunEvent::Finished(reports))?;
             return Ok(());
         }
     }
-    Err(ended())
+    Err(SessionError::OwnerGone.into())
 }
 
-/// A peer took all rows of a table.
+/// Publishes that a peer has all rows of a table.
 pub fn sent(host: &dyn Host, admission: &str, report: TableReport) -> Result<(), Error> {
-    let code = documents::get::<String>(host, &admission_key(admission));
-    match code.map_err(|failure| Error::Other(failure.message))? {
-        Some((code, _)) => host.publish(&code, &RunEvent::Sent(report)),
+    let document = documents::get::<AdmissionDocument>(host, &admission_key(admission));
+    match document.map_err(internal)? {
+        Some((document, _)) => host.publish(&document.code, &RunEvent::Sent(report)),
         None => Ok(()),
     }
 }
 
-/// All sessions of an owner end with it. They stay known, so that a late claim is told why it fails.
+/// Ends all sessions of an owner. They stay known, so that a late claim learns why it fails.
 pub fn owner_gone(host: &dyn Host, owner: &str) -> Result<(), Error> {
     let sessions: Vec<SessionDocument> =
-        documents::list(host, "session/").map_err(|failure| Error::Other(failure.message))?;
-    let orphaned = |session: &&SessionDocument| session.owner == owner && !session.done;
-    for session in sessions.iter().filter(orphaned) {
+        documents::list(host, &session_key("")).map_err(internal)?;
+    let active = |session: &&SessionDocument| session.owner == owner && !session.done;
+    for session in sessions.iter().filter(active) {
         if let Some(admission) = &session.admission {
             host.revoke(admission)?;
         }
-        host.publish(&session.code, &RunEvent::Failed(ended()))?;
+        let ended = RunEvent::Failed(SessionError::OwnerGone.into());
+        host.publish(&session.code, &ended)?;
     }
     Ok(())
 }
 
-fn decide(host: &dyn Host, session: &SessionDocument, claimer: &str) -> Result<Verdict, Failure> {
-    let facts = SessionFacts {
+fn decide(
+    host: &dyn Host,
+    session: &SessionDocument,
+    secret_digest: &str,
+) -> Result<Verdict, Error> {
+    host.decide(SessionFacts {
         now: host.now(),
         expires_at: session.expires_at,
         owner_alive: host.owner_alive(&session.owner)?,
         claimed: session.claimed_by.is_some(),
-        same_claimer: session.claimed_by.as_deref() == Some(claimer),
+        same_claimer: session.claimed_by.as_deref() == Some(secret_digest),
         done: session.done,
-    };
-    Ok(host.decide(facts)?)
+    })
 }
 
-fn find(host: &dyn Host, code: &str) -> Result<(SessionDocument, u64), Failure> {
-    let unknown = || {
-        failure(
-            ErrorCode::NoSuchCode,
-            "the code is not known here",
-            "check it for typing errors, and the address; a code ends with `tombolo share`",
-        )
-    };
+/// Returns the session with a code, and its version; none if there is none.
+fn find(host: &dyn Host, code: &str) -> Result<Option<(SessionDocument, u64)>, Failure> {
     if code.len() > MAX_CODE {
-        return Err(unknown());
+        return Ok(None);
     }
-    // Rules may also say that something cannot be a code; that makes it unknown, not a mistake in the request.
+    // A text that the rules refuse is no session's code, which is not an error of the request.
     let code = match host.normalize(code) {
-        Err(Error::Invalid(_) | Error::NotFound(_)) => return Err(unknown()),
-        normal => normal?,
+        Err(Error::Invalid(_) | Error::NotFound(_)) => return Ok(None),
+        normalized => normalized?,
     };
     if code.len() > MAX_CODE {
-        return Err(unknown());
+        return Ok(None);
     }
-    documents::get(host, &key(&code))?.ok_or_else(unknown)
+    documents::get(host, &session_key(&code))
 }
 
-fn refusal(verdict: Verdict) -> Failure {
-    match verdict {
-        Verdict::Admit | Verdict::Renew => {
-            failure(ErrorCode::Internal, "a claim was not decided", VERSIONS)
-        }
-        Verdict::AlreadyUsed => failure(
-            ErrorCode::AlreadyUsed,
-            "the code has been used already",
-            "each code works once: ask the other site for a new one",
-        ),
-        Verdict::Expired => failure(
-            ErrorCode::Expired,
-            "the code has expired",
-            "ask the other site for a new one",
-        ),
-        Verdict::OwnerGone => ended(),
-        Verdict::Other(reason) => {
-            failure(ErrorCode::Denied, printable(&reason), "ask the other site")
-        }
-    }
-}
-
-fn ended() -> Failure {
-    failure(
-        ErrorCode::OwnerGone,
-        "the session has ended at the other site",
-        "ask the other site to share again",
-    )
-}
-
-fn present(host: &dyn Host, session: SessionDocument) -> Result<Session, Failure> {
+fn describe(host: &dyn Host, session: SessionDocument) -> Result<Session, Failure> {
     let state = if session.done {
         SessionState::Done
     } else if !host.owner_alive(&session.owner)? {
@@ -320,10 +353,6 @@ fn present(host: &dyn Host, session: SessionDocument) -> Result<Session, Failure
     })
 }
 
-fn key(code: &str) -> String {
-    format!("session/{code}")
-}
-
-fn admission_key(admission: &str) -> String {
-    format!("admission/{admission}")
+fn internal(failure: Failure) -> Error {
+    Error::Other(failure.message)
 }
