@@ -1,10 +1,12 @@
+//! Interface `http`: control messages to granted peers, with bounded bodies.
+
 use std::time::Duration;
 
 use super::{Caller, Capabilities};
+use crate::bindings::Refusal;
 use crate::bindings::http::{Host, Method, Request, Response};
 use crate::bindings::types::{Error, Peer};
 use crate::egress::{self, EgressError};
-use crate::refusal::Refusal;
 
 /// The largest body that goes out.
 const MAX_REQUEST: usize = 1 << 20;
@@ -31,10 +33,10 @@ impl Host for Capabilities {
             Method::Get => egress::Method::Get,
             Method::Post => egress::Method::Post,
         };
-        let bearer = self.tenant.access().credential(&peer);
+        let bearer = self.resources.access().credential(&peer).await?;
         let exchange = async {
             let answer = self
-                .tenant
+                .resources
                 .egress()
                 .send(
                     &peer.base_url,

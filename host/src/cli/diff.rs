@@ -4,7 +4,7 @@ use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::{Cell, Conversion, Failure};
 use tombolo::failure::printable;
-use tombolo::run_events::{Difference, DifferenceKind, RunEvent};
+use tombolo::resources::{Difference, DifferenceKind, RunEvent};
 
 use super::database::DatabaseArgument;
 use super::event::Event;
@@ -86,7 +86,7 @@ async fn follow(
     output: &Output,
     signals: &mut Signals,
 ) -> Result<Vec<TableComparison>, Failure> {
-    let mut follower = planned.follow();
+    let mut follower = planned.follow()?;
     let mut ending = false;
     let mut progress = Progress::new(output);
     loop {
@@ -100,7 +100,7 @@ async fn follow(
             RunEvent::Progress(_) | RunEvent::TableDone(_) | RunEvent::Difference(_) => {}
             RunEvent::Engine(EngineEvent::Planned(_)) => {
                 if !ending {
-                    planned.tenant.compare(&planned.run).await?;
+                    planned.tenant.engine().compare(&planned.run).await?;
                 }
             }
             RunEvent::Engine(notice) => match ended(notice) {

@@ -1,0 +1,414 @@
+//! Transfers the rows of one table into the target, chunk by chunk, over as many connections as it takes.
+
+use std::time::{Duration, Instant};
+
+use super::chunk::{Chunk, MAX_ROWS};
+use super::conflicts::ResolveError;
+use super::context::RunContext;
+use super::differences::{self, Differences};
+use super::peer::{Incoming, PeerError, Wanted};
+use super::retry::Retries;
+use super::{PreparedTable, verify};
+use crate::bindings::types::{Failure, TableReport, TableSchema};
+use crate::database::{
+    CheckedStatement, DatabaseError, LedgerEntry, LoadMode, Step, TableWrite, TableWriter, Target,
+    WriteOutcome,
+};
+use crate::failure::{ErrorCode, failure};
+use crate::rows::{Frame, KeyColumns, RowBlock};
+
+/// How often progress is told.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// Why an attempt to transfer a table ended early.
+enum Stop {
+    /// The connection broke, or the target was busy: the rows after the last chunk come again.
+    Broken(Failure),
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn fetched(error: PeerError) -> Stop {
+    match error {
+        PeerError::Broken(failure) => Stop::Broken(failure),
+        PeerError::Refused(failure) => Stop::Failed(failure),
+    }
+}
+
+fn written(error: DatabaseError) -> Stop {
+    match error {
+        // Somebody else's transaction was in the way: the chunk's rows come again.
+        DatabaseError::Busy(_) => Stop::Broken(error.into()),
+        error => Stop::Failed(error.into()),
+    }
+}
+
+fn unresolved(error: ResolveError) -> Stop {
+    match error {
+        ResolveError::Database(error) => written(error),
+        ResolveError::Component(failure) => Stop::Failed(failure),
+    }
+}
+
+/// A stream of rows that was opened, and the sender's snapshot that they come from.
+struct Opened {
+    incoming: Incoming,
+    snapshot: String,
+}
+
+/// The transfer of one table.
+pub struct TablePull<'a> {
+    run: RunContext<'a>,
+    table: &'a PreparedTable,
+    /// Bytes of earlier connections.
+    bytes: u64,
+    told: Instant,
+}
+
+impl<'a> TablePull<'a> {
+    /// Creates the transfer; nothing happens yet.
+    pub fn new(run: RunContext<'a>, table: &'a PreparedTable) -> Self {
+        Self {
+            run,
+            table,
+            bytes: 0,
+            told: Instant::now(),
+        }
+    }
+
+    fn name(&self) -> &'a str {
+        &self.table.instruction.incoming.table
+    }
+
+    /// Whether its rows may be committed in several chunks, and read on after the last one.
+    fn is_divisible(&self) -> bool {
+        !self.table.instruction.one_chunk
+            && KeyColumns::primary(&self.table.instruction.incoming).is_some()
+    }
+
+    /// Transfers the table, or what an unfinished run left of it, and verifies it. After an error the target holds whole
+    /// chunks only.
+    pub async fn all(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
+        let entry = self.entry(target).await?;
+        if entry.is_some_and(|entry| entry.done) {
+            // An earlier attempt of the run completed it.
+            let writer = target.begin_table(self.write(LoadMode::Direct)).await?;
+            let outcome = writer.finish(&[]).await?;
+            return self.report(target, outcome, None).await;
+        }
+        let differences = if self.table.compares() {
+            differences::find(self.run, self.table).await?
+        } else {
+            None
+        };
+        let (differences, after) = (differences.as_ref(), self.table.after.as_slice());
+        let outcome = self
+            .transfer(target, LoadMode::Direct, differences, after)
+            .await?;
+        self.report(target, outcome, differences).await
+    }
+
+    /// Brings a complete table to the state of the run's last snapshot.
+    pub async fn differences(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
+        let differences = differences::find_all(self.run, self.table).await?;
+        let outcome = self
+            .transfer(target, LoadMode::Staged, Some(&differences), &[])
+            .await?;
+        self.report(target, outcome, Some(&differences)).await
+    }
+
+    /// Transfers all rows, in another mode where the table does not take them in this one.
+    async fn transfer(
+        &mut self,
+        target: &mut dyn Target,
+        mut mode: LoadMode,
+        differences: Option<&Differences>,
+        after: &[CheckedStatement],
+    ) -> Result<WriteOutcome, Failure> {
+        let mut retries = Retries::default();
+        loop {
+            // Nothing is written before the peer's rows are there and are what they were described as.
+            let (entry, opened) = self.open_first(target, differences, &mut retries).await?;
+            let mut writer = target.begin_table(self.write(mode)).await?;
+            let attempts = self.attempts(writer.as_mut(), entry, opened, differences, &mut retries);
+            match attempts.await? {
+                Step::Done(()) => return Ok(writer.finish(after).await?),
+                Step::NeedsStaging => mode = LoadMode::Staged,
+            }
+        }
+    }
+
+    /// Opens the stream before the table is begun, and returns how far the run is with it.
+    async fn open_first(
+        &self,
+        target: &mut dyn Target,
+        differences: Option<&Differences>,
+        retries: &mut Retries,
+    ) -> Result<(Option<LedgerEntry>, Option<Opened>), Failure> {
+        loop {
+            self.run.check_cancelled()?;
+            let entry = self.entry(target).await?;
+            match self.open(entry.as_ref(), differences).await {
+                Ok(opened) => return Ok((entry, opened)),
+                Err(Stop::Failed(failure)) => return Err(failure),
+                Err(Stop::Broken(failure)) => {
+                    retries.wait(&self.run, self.name(), failure).await?;
+                }
+            }
+        }
+    }
+
+    /// Tries until all rows are committed.
+    async fn attempts(
+        &mut self,
+        writer: &mut dyn TableWriter,
+        mut entry: Option<LedgerEntry>,
+        opened: Option<Opened>,
+        differences: Option<&Differences>,
+        retries: &mut Retries,
+    ) -> Result<Step<()>, Failure> {
+        let mut opened = Ok(opened);
+        loop {
+            let attempt = match opened {
+                Ok(Some(opened)) => self.receive(writer, entry.as_ref(), opened).await,
+                Ok(None) => Ok(Step::Done(())),
+                Err(stop) => Err(stop),
+            };
+            if let Ok(Step::Done(())) = attempt {
+                return Ok(Step::Done(()));
+            }
+            if let Err(error) = writer.rollback().await {
+                tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
+            }
+            match attempt {
+                Ok(step) => return Ok(step),
+                Err(Stop::Failed(failure)) => return Err(failure),
+                Err(Stop::Broken(failure)) => {
+                    if writer.ledger_entry().await? != entry {
+                        *retries = Retries::default();
+                    }
+                    retries.wait(&self.run, self.name(), failure).await?;
+                }
+            }
+            entry = writer.ledger_entry().await?;
+            opened = self.open(entry.as_ref(), differences).await;
+        }
+    }
+
+    /// Opens a stream of the rows that are not committed yet; none if there are no such rows.
+    async fn open(
+        &self,
+        entry: Option<&LedgerEntry>,
+        differences: Option<&Differences>,
+    ) -> Result<Option<Opened>, Stop> {
+        let last_key = entry
+            .and_then(|entry| entry.last_key.as_deref())
+            .map(RowBlock::encode_row);
+        let wanted = match (differences.map(Differences::buckets), &last_key) {
+            (Some(set), _) if set.is_empty() => return Ok(None),
+            (Some(set), _) => Wanted::Buckets(set),
+            // Rows without a key were committed all together, or not at all.
+            (None, None) if entry.is_some_and(|entry| entry.snapshots > 0) => return Ok(None),
+            (None, Some(key)) => Wanted::After(key),
+            (None, None) => Wanted::All,
+        };
+        let opened = self.run.source().rows(self.name(), wanted).await;
+        let (incoming, header) = opened.map_err(fetched)?;
+        if !same_columns(&header.table, &self.table.instruction.incoming) {
+            return Err(Stop::Failed(failure(
+                ErrorCode::ColumnsDiffer,
+                format!(
+                    "table {:?} changed at the other site after it was described",
+                    self.name()
+                ),
+                "pull again",
+            )));
+        }
+        Ok(Some(Opened {
+            incoming,
+            snapshot: header.snapshot,
+        }))
+    }
+
+    async fn receive(
+        &mut self,
+        writer: &mut dyn TableWriter,
+        entry: Option<&LedgerEntry>,
+        mut opened: Opened,
+    ) -> Result<Step<()>, Stop> {
+        writer.read_from(&opened.snapshot);
+        let received = entry.map_or(0, |entry| entry.counts.received());
+        let outcome = self.frames(writer, &mut opened.incoming, received).await;
+        self.bytes += opened.incoming.received();
+        outcome
+    }
+
+    /// Applies frames until the stream's end.
+    async fn frames(
+        &mut self,
+        writer: &mut dyn TableWriter,
+        incoming: &mut Incoming,
+        mut received: u64,
+    ) -> Result<Step<()>, Stop> {
+        let divisible = self.is_divisible();
+        let mut chunk = Chunk::default();
+        loop {
+            let deadline = chunk.deadline().filter(|_| divisible);
+            let frame = tokio::select! {
+                frame = incoming.next() => Some(frame),
+                () = until(deadline) => None,
+            };
+            match frame {
+                Some(Ok(Frame::Rows(block))) => {
+                    if let Step::NeedsStaging = writer.stage(&block).await.map_err(written)? {
+                        return Ok(Step::NeedsStaging);
+                    }
+                    chunk.add(&block);
+                    received += u64::from(block.row_count());
+                    self.tell(received, incoming.received());
+                    if self.table.instruction.one_chunk && chunk.rows() > MAX_ROWS {
+                        return Err(Stop::Failed(too_large(self.name())));
+                    }
+                }
+                Some(Ok(Frame::Alive)) => self.run.check_cancelled()?,
+                Some(Ok(Frame::End(_))) => break,
+                Some(Ok(Frame::Digest(_))) => {
+                    return Err(Stop::Failed(failure(
+                        ErrorCode::Corrupt,
+                        "the other site sent digests instead of rows",
+                        "use the same version of tombolo on both sides",
+                    )));
+                }
+                Some(Err(error)) => {
+                    // What arrived is whole and in order: it need not come again.
+                    if divisible
+                        && chunk.rows() > 0
+                        && matches!(error, PeerError::Broken(_))
+                        && self.commit(writer).await? == Step::NeedsStaging
+                    {
+                        return Ok(Step::NeedsStaging);
+                    }
+                    return Err(fetched(error));
+                }
+                None => {}
+            }
+            if divisible && chunk.is_full() {
+                if self.commit(writer).await? == Step::NeedsStaging {
+                    return Ok(Step::NeedsStaging);
+                }
+                chunk = Chunk::default();
+                self.run.check_cancelled()?;
+            }
+        }
+        if chunk.rows() > 0 && self.commit(writer).await? == Step::NeedsStaging {
+            return Ok(Step::NeedsStaging);
+        }
+        self.run
+            .tell(self.name(), received, self.bytes + incoming.received());
+        Ok(Step::Done(()))
+    }
+
+    async fn commit(&self, writer: &mut dyn TableWriter) -> Result<Step<()>, Stop> {
+        if let Some(resolver) = &self.table.strategy.resolver {
+            resolver.resolve(writer).await.map_err(unresolved)?;
+        }
+        Ok(match writer.commit().await.map_err(written)? {
+            Step::Done(_) => Step::Done(()),
+            Step::NeedsStaging => Step::NeedsStaging,
+        })
+    }
+
+    fn write(&self, mode: LoadMode) -> TableWrite {
+        let instruction = &self.table.instruction;
+        let row_by_row = self.table.strategy.resolver.is_some();
+        TableWrite {
+            run: self.run.instruction.ledger.clone(),
+            incoming: instruction.incoming.clone(),
+            plan: self.table.strategy.plan.clone(),
+            create: instruction.create.then(|| self.table.before.clone()),
+            mode: if row_by_row { LoadMode::Staged } else { mode },
+            row_by_row,
+            reject_limit: self.run.instruction.reject_limit.into(),
+            retry_context: self.table.retry_context.clone(),
+            conversions: instruction.conversions.clone(),
+            retry: false,
+        }
+    }
+
+    async fn entry(&self, target: &mut dyn Target) -> Result<Option<LedgerEntry>, Failure> {
+        Ok(target
+            .ledger_entry(&self.run.instruction.ledger, self.name())
+            .await?)
+    }
+
+    fn tell(&mut self, rows: u64, bytes: u64) {
+        if self.told.elapsed() >= PROGRESS {
+            self.told = Instant::now();
+            self.run.tell(self.name(), rows, self.bytes + bytes);
+        }
+    }
+
+    async fn report(
+        &self,
+        target: &mut dyn Target,
+        outcome: WriteOutcome,
+        differences: Option<&Differences>,
+    ) -> Result<TableReport, Failure> {
+        let stored = verify::stored(
+            self.run.database.as_ref(),
+            target,
+            &self.run.instruction.ledger,
+            &self.table.instruction.incoming,
+            &outcome,
+        )
+        .await?;
+        let mut counts = outcome.counts;
+        if let Some(differences) = differences {
+            differences.count_unmoved(&mut counts, self.table.strategy.plan.update.as_ref());
+        }
+        Ok(TableReport {
+            table: self.name().to_owned(),
+            created: counts.created,
+            updated: counts.updated,
+            same: counts.same,
+            skipped: counts.skipped,
+            failed: counts.failed,
+            bytes: self.bytes + differences.map_or(0, Differences::bytes),
+            snapshots: outcome.snapshots,
+            stored,
+            changed: outcome.changed,
+        })
+    }
+}
+
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn same_columns(one: &TableSchema, other: &TableSchema) -> bool {
+    one.table == other.table
+        && one.columns.len() == other.columns.len()
+        && one
+            .columns
+            .iter()
+            .zip(&other.columns)
+            .all(|(one, other)| one.name == other.name && one.logical == other.logical)
+}
+
+fn too_large(table: &str) -> Failure {
+    failure(
+        ErrorCode::TableTooLarge,
+        format!(
+            "table {table:?} refers to itself, so all its rows have to be written at once, and it has more than {MAX_ROWS}"
+        ),
+        "drop its foreign key to itself for the time of the transfer",
+    )
+}
