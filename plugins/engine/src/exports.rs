@@ -22,8 +22,7 @@ pub fn deliver(host: &dyn Host, event: Event) -> Result<(), Error> {
         Event::Compared(compared) => run::compared(host, compared),
         Event::Sent(sent) => sessions::sent(host, &sent.admission, sent.report),
         Event::OwnerGone(owner) => sessions::owner_gone(host, &owner),
-        // The host tells the faces about single tables; the reports come together at the end.
-        Event::TableDone(_) | Event::Other(_) => Ok(()),
+        Event::Other(_) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs after their plan: started, cancelled, and ended by events that can arrive twice.
 
 use super::*;
-use crate::bindings::events::{Event, Finished, TableDone, Trouble};
+use crate::bindings::events::{Event, Finished, Trouble};
 use crate::bindings::types::{Error, Stored, TableReport};
 use crate::error::{ErrorCode, failure};
 
@@ -91,10 +91,6 @@ fn a_run_from_its_plan_to_its_end() {
         ];
         assert_eq!(tables, expected);
     }
-    receiver.deliver(Event::TableDone(TableDone {
-        run: run.clone(),
-        report: reports().remove(0),
-    }));
     for _ in 0..2 {
         receiver.deliver(finished(&run));
     }
