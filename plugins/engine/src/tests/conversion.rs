@@ -1,4 +1,4 @@
-//! What a pull is asked to do with values that do not fit.
+//! Conversion policies in a pull request.
 
 use super::*;
 
@@ -7,7 +7,11 @@ fn named(names: &[(&str, Conversion)]) -> Vec<(String, Conversion)> {
     names.iter().map(own).collect()
 }
 
-fn asking(code: &str, conversions: Conversion, columns: &[(&str, Conversion)]) -> PullRequest {
+fn request_with(
+    code: &str,
+    conversions: Conversion,
+    columns: &[(&str, Conversion)],
+) -> PullRequest {
     PullRequest {
         conversions,
         column_conversions: named(columns),
@@ -15,7 +19,7 @@ fn asking(code: &str, conversions: Conversion, columns: &[(&str, Conversion)]) -
     }
 }
 
-/// Names that can be taken apart in more than one way, for a PostgreSQL database.
+/// Tables whose column names can be read in more than one way, for a PostgreSQL target.
 fn sites(tables: &[&str]) -> (String, Site) {
     let (sender, code, receiver) = two_sites();
     for name in tables {
@@ -33,11 +37,11 @@ fn sites(tables: &[&str]) -> (String, Site) {
     (code, receiver)
 }
 
-/// The policies in the order for a table.
-fn ordered(receiver: &Site, request: PullRequest, table: &str) -> Vec<(String, Conversion)> {
+/// Returns the policies in the instruction for a table.
+fn instructed(receiver: &Site, request: PullRequest, table: &str) -> Vec<(String, Conversion)> {
     let (run, planned) = plan(receiver, request);
     planned.unwrap();
-    client::start(receiver, &run).unwrap();
+    run::start(receiver, &run).unwrap();
     let jobs = receiver.jobs.borrow();
     let mut tables = jobs.last().unwrap().tables.iter();
     let instruction = tables
@@ -58,19 +62,19 @@ fn a_column_has_its_own_policy_or_that_of_all() {
     use Conversion::{Exact, Lossy, Widen};
     let (code, receiver) = sites(&["t"]);
     let columns = [("t.n", Exact), ("t.b.c", Widen)];
-    let instruction = ordered(&receiver, asking(&code, Lossy, &columns), "t");
+    let instruction = instructed(&receiver, request_with(&code, Lossy, &columns), "t");
     assert_eq!(
         instruction,
         named(&[("id", Lossy), ("b.c", Widen), ("c", Lossy)])
     );
-    let default = ordered(&receiver, asking(&code, Exact, &[]), "t");
+    let default = instructed(&receiver, request_with(&code, Exact, &[]), "t");
     assert_eq!(default, []);
 }
 
 #[test]
-fn rules_are_told_which_columns_to_widen() {
+fn the_rules_learn_which_columns_to_widen() {
     let (code, receiver) = sites(&["t"]);
-    let request = asking(&code, Conversion::Exact, &[("t.n", Conversion::Widen)]);
+    let request = request_with(&code, Conversion::Exact, &[("t.n", Conversion::Widen)]);
     let plan = plan(&receiver, request).1.unwrap();
     assert!(
         plan[0].not_carried.contains(&"wide n".to_owned()),
@@ -79,26 +83,26 @@ fn rules_are_told_which_columns_to_widen() {
 }
 
 #[test]
-fn a_name_has_to_be_that_of_one_column() {
+fn a_name_must_fit_exactly_one_column() {
     let (code, receiver) = sites(&["a", "a.b"]);
     for name in ["a.x", "b.c", "a", "a.", ".c", "", "A.c"] {
-        let request = asking(&code, Conversion::Exact, &[(name, Conversion::Lossy)]);
+        let request = request_with(&code, Conversion::Exact, &[(name, Conversion::Lossy)]);
         let failure = refused(&receiver, request);
         assert!(failure.message.contains("no column"), "{failure:?}");
     }
-    let twice = asking(&code, Conversion::Exact, &[("a.b.c", Conversion::Lossy)]);
+    let twice = request_with(&code, Conversion::Exact, &[("a.b.c", Conversion::Lossy)]);
     let failure = refused(&receiver, twice);
     assert!(failure.message.contains("several"), "{failure:?}");
     let one = PullRequest {
         tables: vec!["a.b".to_owned()],
-        ..asking(&code, Conversion::Exact, &[("a.b.c", Conversion::Lossy)])
+        ..request_with(&code, Conversion::Exact, &[("a.b.c", Conversion::Lossy)])
     };
-    let instruction = ordered(&receiver, one, "a.b");
+    let instruction = instructed(&receiver, one, "a.b");
     assert_eq!(instruction, named(&[("c", Conversion::Lossy)]));
 }
 
 #[test]
-fn a_table_that_exists_is_not_widened_unless_it_is_wide() {
+fn existing_columns_are_not_widened_unless_they_are_wide() {
     use Conversion::{Exact, Lossy, Widen};
     let (sender, code, receiver) = two_sites();
     receiver.postgres.set(true);
@@ -106,53 +110,53 @@ fn a_table_that_exists_is_not_widened_unless_it_is_wide() {
     both.columns[0].generation = Generation::IdentityDefault;
     sender.add(std::slice::from_ref(&both));
     receiver.add(&[both]);
-    let failure = refused(&receiver, asking(&code, Widen, &[]));
+    let failure = refused(&receiver, request_with(&code, Widen, &[]));
     assert!(failure.message.contains("parent_0"), "{failure:?}");
     assert!(failure.hint.contains("ALTER TABLE"), "{failure:?}");
-    let only = asking(&code, Exact, &[("t.parent_0", Widen)]);
+    let only = request_with(&code, Exact, &[("t.parent_0", Widen)]);
     refused(&receiver, only);
-    let lossy = ordered(&receiver, asking(&code, Lossy, &[]), "t");
+    let lossy = instructed(&receiver, request_with(&code, Lossy, &[]), "t");
     assert_eq!(lossy.len(), 2);
     let wide = vec!["parent_0".to_owned()];
     receiver.widened.borrow_mut().insert("t".to_owned(), wide);
     assert_eq!(
-        ordered(&receiver, asking(&code, Widen, &[]), "t").len(),
+        instructed(&receiver, request_with(&code, Widen, &[]), "t").len(),
         2,
         "a row's number needs no wider column"
     );
 }
 
 #[test]
-fn sqlite_has_no_use_for_policies() {
+fn a_sqlite_target_accepts_only_exact() {
     let (code, receiver) = sites(&["t"]);
     receiver.postgres.set(false);
     for policy in [Conversion::Widen, Conversion::Lossy] {
-        refused(&receiver, asking(&code, policy.clone(), &[]));
+        refused(&receiver, request_with(&code, policy.clone(), &[]));
         refused(
             &receiver,
-            asking(&code, Conversion::Exact, &[("t.n", policy)]),
+            request_with(&code, Conversion::Exact, &[("t.n", policy)]),
         );
     }
-    ordered(&receiver, asking(&code, Conversion::Exact, &[]), "t");
+    instructed(&receiver, request_with(&code, Conversion::Exact, &[]), "t");
 }
 
 #[test]
 fn an_unknown_policy_is_refused_at_once() {
     let (code, receiver) = sites(&["t"]);
     let unknown = Conversion::Other("round".to_owned());
-    let request = asking(&code, unknown, &[]);
-    let failure = client::plan(&receiver, request).unwrap_err();
+    let request = request_with(&code, unknown, &[]);
+    let failure = run::plan(&receiver, request).unwrap_err();
     assert_eq!(failure.code, "bad-request");
     assert!(failure.message.contains("round"), "{failure:?}");
 }
 
 #[test]
-fn an_unfinished_run_of_another_policy_is_another_run() {
+fn an_unfinished_run_with_another_policy_is_not_resumed() {
     let (code, receiver) = sites(&["t"]);
     let (first, planned) = plan(&receiver, request(&code));
     planned.unwrap();
-    client::start(&receiver, &first).unwrap();
-    let lossy = || asking(&code, Conversion::Lossy, &[]);
+    run::start(&receiver, &first).unwrap();
+    let lossy = || request_with(&code, Conversion::Lossy, &[]);
     assert!(!plan(&receiver, lossy()).1.unwrap()[0].continued);
     assert!(plan(&receiver, request(&code)).1.unwrap()[0].continued);
 }

@@ -1,44 +1,46 @@
-//! Whether rows of a peer's table can be taken into the table that exists here.
+//! Whether the rows of a peer's table fit into the table that exists in the target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::component::tombolo::sync::types::{
-    Column, Failure, Generation, LogicalType, TableSchema,
-};
-use crate::failure::{ErrorCode, failure, printable};
+use crate::bindings::types::{Column, Failure, LogicalType, TableSchema};
+use crate::error::{ErrorCode, failure, printable};
+use crate::wire::sent_columns;
 
-/// The most differences that are told in one failure.
-const MAX_TOLD: usize = 8;
+/// The most names in one part of a message; a peer may send thousands.
+const MAX_LISTED: usize = 8;
 
-/// Compares both sides by name and meaning; fails with `columns-differ`.
+/// Compares the columns and primary keys of both sides by name and meaning.
+///
+/// Fails with `columns-differ` if a column exists on one side only, if a type cannot be converted to that of the other
+/// side, or if the primary keys differ.
 pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure> {
-    let there = writable(incoming);
-    let here = writable(local);
+    let remote_columns = columns_by_name(incoming);
+    let local_columns = columns_by_name(local);
     let only = |one: &BTreeMap<&str, &Column>, other: &BTreeMap<&str, &Column>| {
         let names = one.keys().filter(|name| !other.contains_key(*name));
-        listed(names.map(|name| printable(name)))
+        list(names.map(|name| printable(name)))
     };
-    let types = there.iter().filter_map(|(name, column)| {
-        let own = here.get(name).filter(|own| !fits(column, own))?;
+    let types = remote_columns.iter().filter_map(|(name, column)| {
+        let own = local_columns.get(name).filter(|own| !fits(column, own))?;
         let (name, origin) = (printable(name), printable(&column.origin));
-        Some(format!("{name} (there {origin}, here {})", own.origin))
+        Some(format!("{name} (remote {origin}, local {})", own.origin))
     });
     let mut differences: Vec<String> = [
-        ("missing here", only(&there, &here)),
-        ("only here", only(&here, &there)),
-        ("other type", listed(types)),
+        ("remote only", only(&remote_columns, &local_columns)),
+        ("local only", only(&local_columns, &remote_columns)),
+        ("different type", list(types)),
     ]
     .into_iter()
     .filter_map(|(what, columns)| Some(format!("{what}: {}", columns?)))
     .collect();
-    let key_there: BTreeSet<&String> = incoming.primary_key.iter().collect();
-    let key_here: BTreeSet<&String> = local.primary_key.iter().collect();
-    if !key_there.is_empty() && !key_here.is_empty() && key_there != key_here {
+    let remote_key: BTreeSet<&String> = incoming.primary_key.iter().collect();
+    let local_key: BTreeSet<&String> = local.primary_key.iter().collect();
+    if !remote_key.is_empty() && !local_key.is_empty() && remote_key != local_key {
         let key = |schema: &TableSchema| {
-            listed(schema.primary_key.iter().map(|name| printable(name))).unwrap_or_default()
+            list(schema.primary_key.iter().map(|name| printable(name))).unwrap_or_default()
         };
         differences.push(format!(
-            "other primary key (there {}, here {})",
+            "different primary key (remote {}, local {})",
             key(incoming),
             key(local)
         ));
@@ -49,30 +51,27 @@ pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure>
     Err(failure(
         ErrorCode::ColumnsDiffer,
         format!(
-            "table {:?} exists here with other columns: {}",
+            "table {:?} exists in the target with different columns: {}",
             local.table,
             differences.join("; ")
         ),
-        "rename or change the table here, or leave it out; nothing was written",
+        "rename or change the table in the target, or leave it out; nothing was written",
     ))
 }
 
-/// Things in a row, at most so many of them; a peer may name thousands. None for none.
-fn listed(things: impl Iterator<Item = String>) -> Option<String> {
-    let mut told: Vec<String> = things.collect();
-    let untold = told.len().saturating_sub(MAX_TOLD);
-    told.truncate(MAX_TOLD);
-    if untold > 0 {
-        told.push(format!("and {untold} more"));
+/// The first texts, separated by commas, and how many more there are; none if there is no text.
+fn list(texts: impl Iterator<Item = String>) -> Option<String> {
+    let mut listed: Vec<String> = texts.collect();
+    let more = listed.len().saturating_sub(MAX_LISTED);
+    listed.truncate(MAX_LISTED);
+    if more > 0 {
+        listed.push(format!("and {more} more"));
     }
-    (!told.is_empty()).then(|| told.join(", "))
+    (!listed.is_empty()).then(|| listed.join(", "))
 }
 
-fn writable(table: &TableSchema) -> BTreeMap<&str, &Column> {
-    table
-        .columns
-        .iter()
-        .filter(|column| column.generation != Generation::Computed)
+fn columns_by_name(table: &TableSchema) -> BTreeMap<&str, &Column> {
+    sent_columns(table)
         .map(|column| (column.name.as_str(), column))
         .collect()
 }
@@ -80,18 +79,18 @@ fn writable(table: &TableSchema) -> BTreeMap<&str, &Column> {
 fn fits(incoming: &Column, local: &Column) -> bool {
     let both =
         |prefix: &str| incoming.origin.starts_with(prefix) && local.origin.starts_with(prefix);
-    // SQLite keeps a type with each value, whatever the column says.
+    // In SQLite each value has its own type, whatever the column declares.
     if both("sqlite:") {
         return true;
     }
     if both("pg:") {
-        // One of them may hold only the type's text, in a database that does not know the type.
+        // One of the two may hold the text of a type that its database does not have.
         return incoming.logical == local.logical || incoming.origin == local.origin;
     }
     converts(&incoming.logical, &local.logical)
 }
 
-/// Whether each value either converts exactly or is refused by name, one by one.
+/// Whether each value is either converted exactly or rejected by itself.
 fn converts(incoming: &LogicalType, local: &LogicalType) -> bool {
     use LogicalType as L;
     let has_text_form = |logical: &L| {
@@ -126,6 +125,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::bindings::types::Generation;
 
     fn table(columns: &[(&str, LogicalType, &str)]) -> TableSchema {
         TableSchema {
@@ -153,39 +153,39 @@ mod tests {
     }
 
     #[test]
-    fn equal_and_convertible_columns_pass_in_any_order() {
-        let there = table(&[
+    fn equal_and_convertible_columns_fit_in_any_order() {
+        let remote = table(&[
             ("id", LogicalType::Integer, "pg:bigint"),
             ("at", LogicalType::Timestamp, "pg:timestamp"),
         ]);
-        let mut here = table(&[
+        let mut local = table(&[
             ("id", LogicalType::Integer, "sqlite:INTEGER"),
             ("at", LogicalType::Text, "sqlite:TEXT"),
         ]);
-        check(&there, &here).unwrap();
-        here.columns.reverse();
-        check(&there, &here).unwrap();
-        check(&here, &there).unwrap();
+        check(&remote, &local).unwrap();
+        local.columns.reverse();
+        check(&remote, &local).unwrap();
+        check(&local, &remote).unwrap();
     }
 
     #[test]
     fn every_difference_is_named() {
-        let there = table(&[
+        let remote = table(&[
             ("id", LogicalType::Integer, "pg:bigint"),
             ("a", LogicalType::Text, "pg:text"),
         ]);
-        let mut here = table(&[
+        let mut local = table(&[
             ("id", LogicalType::Text, "pg:text"),
             ("b", LogicalType::Text, "pg:text"),
         ]);
-        here.primary_key = vec!["b".to_owned()];
-        let failure = check(&there, &here).unwrap_err();
+        local.primary_key = vec!["b".to_owned()];
+        let failure = check(&remote, &local).unwrap_err();
         assert_eq!(failure.code, "columns-differ");
         for part in [
-            "missing here: a",
-            "only here: b",
-            "other type: id (there pg:bigint, here pg:text)",
-            "other primary key (there id, here b)",
+            "remote only: a",
+            "local only: b",
+            "different type: id (remote pg:bigint, local pg:text)",
+            "different primary key (remote id, local b)",
         ] {
             assert!(
                 failure.message.contains(part),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peers_names_do_not_reach_a_terminal_raw_or_by_the_thousand() {
+    fn names_of_a_peer_are_printable_and_few_in_a_message() {
         let names: Vec<String> = (0..50).map(|number| format!("\u{1b}[2J{number}")).collect();
         let columns: Vec<(&str, LogicalType, &str)> = names
             .iter()
@@ -208,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn which_types_go_together() {
+    fn types_that_can_be_converted_fit() {
         use LogicalType as L;
         let other = || L::Other("inet".to_owned());
-        let fine = [
+        let convertible = [
             (L::Any, L::Uuid),
             (L::Bytes, L::Any),
             (L::Text, L::Decimal),
@@ -226,11 +226,11 @@ mod tests {
             (L::Decimal, L::Float),
         ];
         let mixed = |one: LogicalType, two: LogicalType| {
-            let there = table(&[("c", one, "pg:x")]);
-            let here = table(&[("c", two, "sqlite:x")]);
-            check(&there, &here)
+            let remote = table(&[("c", one, "pg:x")]);
+            let local = table(&[("c", two, "sqlite:x")]);
+            check(&remote, &local)
         };
-        for (one, two) in fine {
+        for (one, two) in convertible {
             assert!(mixed(one.clone(), two.clone()).is_ok(), "{one:?} {two:?}");
         }
         for (one, two) in [
@@ -242,36 +242,36 @@ mod tests {
         ] {
             assert!(mixed(one.clone(), two.clone()).is_err(), "{one:?} {two:?}");
         }
-        // Between two of PostgreSQL only the same type will do, between two of SQLite any.
+        // Between two PostgreSQL databases only the same type fits, between two of SQLite every type.
         let same = |prefix: &str| {
-            let (there, here) = (format!("{prefix}:a"), format!("{prefix}:b"));
-            let there = table(&[("c", L::Text, there.as_str())]);
-            let here = table(&[("c", L::Json, here.as_str())]);
-            check(&there, &here)
+            let (remote, local) = (format!("{prefix}:a"), format!("{prefix}:b"));
+            let remote = table(&[("c", L::Text, remote.as_str())]);
+            let local = table(&[("c", L::Json, local.as_str())]);
+            check(&remote, &local)
         };
         assert!(same("pg").is_err());
         assert!(same("sqlite").is_ok());
     }
 
     #[test]
-    fn computed_columns_do_not_count() {
-        let there = table(&[("id", LogicalType::Integer, "pg:bigint")]);
-        let mut here = table(&[
+    fn computed_columns_are_not_compared() {
+        let remote = table(&[("id", LogicalType::Integer, "pg:bigint")]);
+        let mut local = table(&[
             ("id", LogicalType::Integer, "pg:bigint"),
             ("sum", LogicalType::Integer, "pg:bigint"),
         ]);
-        for column in &mut here.columns {
+        for column in &mut local.columns {
             if column.name == "sum" {
                 column.generation = Generation::Computed;
             }
         }
-        check(&there, &here).unwrap();
+        check(&remote, &local).unwrap();
     }
 
     #[test]
-    fn numbers_never_become_times() {
-        let there = table(&[("at", LogicalType::Integer, "sqlite:INTEGER")]);
-        let here = table(&[("at", LogicalType::Timestamp, "pg:timestamp")]);
-        assert!(check(&there, &here).is_err());
+    fn an_integer_does_not_fit_into_a_timestamp() {
+        let remote = table(&[("at", LogicalType::Integer, "sqlite:INTEGER")]);
+        let local = table(&[("at", LogicalType::Timestamp, "pg:timestamp")]);
+        assert!(check(&remote, &local).is_err());
     }
 }

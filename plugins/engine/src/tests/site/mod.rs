@@ -1,4 +1,4 @@
-//! A site in memory: a database's catalogue, state, sessions' rules and a wire to another site.
+//! A site in memory: the catalogue of a database, the state, session rules, and a connection to another site.
 
 mod host;
 
@@ -6,55 +6,56 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::component::exports::tombolo::sync::events::Event;
-use crate::component::exports::tombolo::sync::peers::{PeerRequest, PeerResponse};
-use crate::component::exports::tombolo::sync::sharing::{Direction, ShareRequest};
-use crate::component::tombolo::sync::database::TableKind;
-use crate::component::tombolo::sync::http::{Method, Request, Response};
-use crate::component::tombolo::sync::state::{Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent};
-use crate::component::tombolo::sync::types::{Error, Scope, TableSchema};
-use crate::{component, routes, sharing};
+use crate::bindings::database::TableKind;
+use crate::bindings::events::Event;
+use crate::bindings::http::{Method, Request, Response};
+use crate::bindings::peers::{PeerRequest, PeerResponse};
+use crate::bindings::sharing::{Direction, ShareRequest};
+use crate::bindings::state::{Entry, Lifetime};
+use crate::bindings::transfers::{CopyInstruction, RunEvent};
+use crate::bindings::types::{Error, Scope, TableSchema};
+use crate::exports;
+use crate::serve::{routes, sessions};
 
 type Hook = (&'static str, Box<dyn FnOnce(&Site)>);
 
 #[derive(Default)]
 pub struct Site {
     pub clock: Cell<u64>,
-    /// How far the clock goes with each description of a table.
+    /// By how many milliseconds each description of a table advances the clock.
     pub slowness: Cell<u64>,
     entropy: Cell<u64>,
     pub state: RefCell<BTreeMap<String, (Entry, Lifetime)>>,
-    /// What happens before the next conditional write below a prefix: somebody else was faster.
+    /// Called before the next conditional write below a prefix, as if another call were faster.
     pub race: RefCell<Option<Hook>>,
     pub dead_owners: RefCell<BTreeSet<String>>,
     /// Tokens and scopes by admission.
     pub admissions: RefCell<BTreeMap<String, (String, Scope)>>,
     pub admitted: Cell<u32>,
-    /// What the next call to `admit` answers instead.
+    /// The error of the next call to `admit`.
     pub admit_fails: RefCell<Option<Error>>,
     credentials: RefCell<Vec<String>>,
     pub tables: RefCell<BTreeMap<String, (TableKind, TableSchema)>>,
     pub postgres: Cell<bool>,
-    /// Types that somebody made here.
+    /// The user-defined types of the database.
     pub types: RefCell<Vec<String>>,
-    /// Wide columns by table.
+    /// The widened columns by table.
     pub widened: RefCell<BTreeMap<String, Vec<String>>>,
-    /// The scope of the peer that is served now.
+    /// The scope of the peer whose request is handled.
     narrowed: RefCell<Option<Scope>>,
     pub peer: RefCell<Option<Rc<Site>>>,
-    /// What comes instead of the peer's next answers.
+    /// The next answers, in place of the peer's own.
     pub answers: RefCell<VecDeque<Result<Response, Error>>>,
     pub requests: RefCell<Vec<Request>>,
     steps: RefCell<VecDeque<String>>,
     pub jobs: RefCell<Vec<CopyInstruction>>,
     pub comparisons: RefCell<Vec<CopyInstruction>>,
     pub cancelled: RefCell<Vec<String>>,
-    /// What the next call to `start` answers instead.
+    /// The error of the next call to `start`.
     pub start_fails: RefCell<Option<Error>>,
     pub run_events: RefCell<Vec<(String, RunEvent)>>,
     pub log: RefCell<Vec<String>>,
-    /// The code that the rules make, whatever the entropy.
+    /// The only code that the rules make.
     pub only_code: RefCell<Option<String>>,
 }
 
@@ -78,7 +79,7 @@ impl Site {
         tables.insert(name, (TableKind::View, schema));
     }
 
-    /// Shares tables for a minute.
+    /// Shares tables for one minute and returns the code.
     pub fn share(&self, tables: &[&str]) -> String {
         let request = ShareRequest {
             direction: Direction::Send,
@@ -89,10 +90,10 @@ impl Site {
             owner: "owner".to_owned(),
             expires_in: 60_000,
         };
-        sharing::create(self, request).unwrap().code
+        sessions::create(self, request).unwrap().code
     }
 
-    /// Serves one request as the host does: the token becomes an admission, the database narrows to its scope.
+    /// Handles one request as the host does: resolves the token, and narrows the database to the scope of its admission.
     pub fn serve(
         &self,
         token: Option<&str>,
@@ -126,10 +127,10 @@ impl Site {
         response
     }
 
-    /// Takes all steps that were asked for.
-    pub fn resolve(&self) {
+    /// Takes all requested steps.
+    pub fn take_steps(&self) {
         while let Some(run) = self.next_step() {
-            self.take(Event::Step(run));
+            self.deliver(Event::Step(run));
         }
     }
 
@@ -137,17 +138,17 @@ impl Site {
         self.steps.borrow_mut().pop_front()
     }
 
-    pub fn take(&self, event: Event) {
-        component::take(self, event).unwrap();
+    pub fn deliver(&self, event: Event) {
+        exports::deliver(self, event).unwrap();
     }
 
     pub fn run_events_of(&self, topic: &str) -> Vec<RunEvent> {
         let run_events = self.run_events.borrow();
         let own = run_events.iter().filter(|(about, _)| about == topic);
-        own.map(|(_, notice)| notice.clone()).collect()
+        own.map(|(_, event)| event.clone()).collect()
     }
 
-    /// The keys that outlive the process.
+    /// Returns the keys that outlive the process.
     pub fn durable(&self) -> Vec<String> {
         let state = self.state.borrow();
         let durable = state

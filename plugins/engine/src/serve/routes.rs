@@ -1,34 +1,34 @@
-//! The peers' routes below `/sync/v1/`.
+//! The routes below `/sync/v1/`, which a peer's requests are answered from.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::component::exports::tombolo::sync::peers::{
+use crate::bindings::database::{TableKind, TableSummary};
+use crate::bindings::http::Method;
+use crate::bindings::peers::{
     ApplyInstruction, Body, DigestInstruction, PeerRequest, PeerResponse, ReadInstruction,
     Selection,
 };
-use crate::component::tombolo::sync::database::{TableKind, TableSummary};
-use crate::component::tombolo::sync::http::Method;
-use crate::component::tombolo::sync::types::{Error, Failure};
+use crate::bindings::types::{Error, Failure};
 use crate::documents::SessionDocument;
-use crate::failure::{ErrorCode, VERSIONS, failure};
+use crate::error::{ErrorCode, SAME_VERSION, failure};
 use crate::host::Host;
-use crate::protocol::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, unhex, why};
-use crate::sharing;
+use crate::serve::sessions;
+use crate::wire::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, json_reason};
 
-/// The most tables of one page with their schemas.
-const PAGE: usize = 200;
+/// The most tables of one page.
+const PAGE_TABLES: usize = 200;
 
 /// A page ends after so many bytes of JSON: the receiver takes 8 MiB.
 const PAGE_BYTES: usize = 4 << 20;
 
+/// A page ends after so many milliseconds of describing and counting.
+const PAGE_TIME: u64 = 1_500;
+
 /// The most buckets of a table's rows (`docs/row-format.md`).
 const MAX_BUCKETS: usize = 4_096;
 
-/// A page ends after so many milliseconds of describing and counting; the next begins there.
-const PAGE_TIME: u64 = 1_500;
-
-/// Answers one request.
+/// Answers one request of a peer.
 pub fn handle(host: &dyn Host, request: &PeerRequest) -> PeerResponse {
     respond(host, request).unwrap_or_else(|failure| PeerResponse {
         status: failure.code.parse().map_or(500, ErrorCode::http_status),
@@ -39,16 +39,18 @@ pub fn handle(host: &dyn Host, request: &PeerRequest) -> PeerResponse {
 fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failure> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let body = match (request.method, path.as_slice()) {
-        (Method::Post, ["claim"]) => json(&sharing::claim(host, &parse::<Claim>(&request.body)?)?),
+        (Method::Post, ["claim"]) => json(&sessions::claim(host, &parse::<Claim>(&request.body)?)?),
         (Method::Get, ["tables"]) => {
             let session = session(host, request)?;
-            json(&list(host, &session, request)?)
+            json(&list_tables(host, &session, request)?)
         }
         (Method::Get, ["tables", table]) => {
             let session = session(host, request)?;
-            json(&one(host, &session, table)?)
+            json(&describe_table(host, &session, table)?)
         }
-        (Method::Get, ["tables", table, "rows"]) => Body::Rows(read_order(host, request, table)?),
+        (Method::Get, ["tables", table, "rows"]) => {
+            Body::Rows(read_instruction(host, request, table)?)
+        }
         (Method::Get, ["tables", table, "digest"]) => {
             let session = session(host, request)?;
             Body::Digest(DigestInstruction {
@@ -59,7 +61,7 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
             })
         }
         (Method::Post, ["tables", table, "rows"]) => {
-            let instruction = read_order(host, request, table)?;
+            let instruction = read_instruction(host, request, table)?;
             Body::Receive(ApplyInstruction {
                 database: instruction.database,
                 table: instruction.table,
@@ -70,29 +72,30 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
         (Method::Post, ["done"]) => {
             let admission = admission(request)?;
             run(request)?;
-            sharing::done(host, admission, parse::<Done>(&request.body)?.tables)?;
+            sessions::done(host, admission, parse::<Done>(&request.body)?.tables)?;
             Body::Empty
         }
         (Method::Get, ["runs", _]) => {
             session(host, request)?;
             return Err(failure(
                 ErrorCode::Unavailable,
-                "positions of runs are not told yet",
+                "this version does not report how far a run is",
                 "pull instead of pushing",
             ));
         }
         _ => {
             return Err(failure(
                 ErrorCode::NotFound,
-                "there is nothing at this address",
-                VERSIONS,
+                "the path below /sync/v1/ is unknown",
+                SAME_VERSION,
             ));
         }
     };
     Ok(PeerResponse { status: 200, body })
 }
 
-fn list(
+/// Returns the next page of what a session shares.
+fn list_tables(
     host: &dyn Host,
     session: &SessionDocument,
     request: &PeerRequest,
@@ -107,22 +110,23 @@ fn list(
         next: None,
     };
     let mut summaries = host.tables(&session.database)?;
-    // By bytes, as names are compared here and at the peer; a database may sort otherwise.
+    // A database may sort by a collation; the receiver compares the names by their bytes.
     summaries.sort_by(|one, other| one.table.cmp(&other.table));
     for summary in summaries
         .iter()
         .filter(|summary| summary.table.as_str() > after)
     {
         let late = host.now().saturating_sub(began) >= PAGE_TIME;
-        let full = page.tables.len() >= PAGE || bytes >= PAGE_BYTES || late;
+        let full = page.tables.len() >= PAGE_TABLES || bytes >= PAGE_BYTES || late;
         if full && let Some(last) = page.tables.last() {
             page.next = Some(last.table.clone());
             break;
         }
-        let shared = match share(host, session, summary, schemas, counts) {
-            // Dropped between listing and describing.
-            Err(failure) if failure.code == ErrorCode::NoSuchTable => continue,
-            shared => shared?,
+        let shared = match share_table(host, &session.database, summary, schemas, counts) {
+            // Dropped after the listing.
+            Err(Error::NotFound(_)) => continue,
+            Err(error) => return Err(about_table(&summary.table, error)),
+            Ok(shared) => shared,
         };
         bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
         page.tables.push(shared);
@@ -130,21 +134,27 @@ fn list(
     Ok(page)
 }
 
-fn one(host: &dyn Host, session: &SessionDocument, table: &str) -> Result<SharedTable, Failure> {
+/// Returns one table with its schema and its number of rows.
+fn describe_table(
+    host: &dyn Host,
+    session: &SessionDocument,
+    table: &str,
+) -> Result<SharedTable, Failure> {
     let summary = TableSummary {
         table: table.to_owned(),
         kind: TableKind::Table,
     };
-    share(host, session, &summary, true, true)
+    share_table(host, &session.database, &summary, true, true)
+        .map_err(|error| about_table(table, error))
 }
 
-fn share(
+fn share_table(
     host: &dyn Host,
-    session: &SessionDocument,
+    database: &str,
     summary: &TableSummary,
     schema: bool,
     count: bool,
-) -> Result<SharedTable, Failure> {
+) -> Result<SharedTable, Error> {
     let table = &summary.table;
     let mut shared = SharedTable {
         table: table.clone(),
@@ -161,14 +171,12 @@ fn share(
         return Ok(shared);
     }
     if schema {
-        let described = host.describe(&session.database, table);
-        shared.schema = Some(described.map_err(|error| about_table(table, error))?);
+        shared.schema = Some(host.describe(database, table)?);
     }
     if count {
-        let rows = host.count(&session.database, table);
-        let rows = rows.map_err(|error| about_table(table, error))?;
-        shared.rows = rows.rows;
-        shared.exact = rows.exact;
+        let count = host.count(database, table)?;
+        shared.rows = count.rows;
+        shared.exact = count.exact;
     }
     Ok(shared)
 }
@@ -179,17 +187,17 @@ fn about_table(table: &str, error: Error) -> Failure {
         Error::NotFound(_) => failure(
             ErrorCode::NoSuchTable,
             format!("the other site has no table {table:?}"),
-            "leave the name out to pull all that is shared",
+            "check the name, or name no table to pull all that are shared",
         ),
         Error::Denied(_) => failure(
             ErrorCode::Denied,
-            format!("table {table:?} is outside what the other site shares"),
+            format!("the other site does not share table {table:?}"),
             "ask the other site to share it",
         ),
         Error::Invalid(_) => failure(
             ErrorCode::NotATable,
             format!(
-                "{table:?} is a view, a virtual or foreign table, or a partition at the other site, and only whole tables \
+                "{table:?} is a view, a virtual or foreign table, or a partition at the other site; only whole tables \
                  with rows of their own can be transferred"
             ),
             "name the table behind it instead",
@@ -198,7 +206,7 @@ fn about_table(table: &str, error: Error) -> Failure {
     }
 }
 
-fn read_order(
+fn read_instruction(
     host: &dyn Host,
     request: &PeerRequest,
     table: &str,
@@ -212,28 +220,30 @@ fn read_order(
     })
 }
 
-/// Which rows the query asks for.
+/// Returns which rows the query selects.
 fn selection(request: &PeerRequest) -> Result<Selection, Failure> {
-    let wrong = |what: &str| failure(ErrorCode::BadRequest, what, VERSIONS);
+    let invalid = |what: &str| failure(ErrorCode::BadRequest, what, SAME_VERSION);
     if let Some(key) = parameter(request, "after") {
-        let key = unhex(key).ok_or_else(|| wrong("`after` is no key in hexadecimal digits"))?;
+        let key = hex::decode(key);
+        let key = key.map_err(|_| invalid("`after` is not a key in hexadecimal digits"))?;
         return Ok(Selection::After(key));
     }
     if let Some(rows) = number(request, "first")? {
         return Ok(Selection::First(rows));
     }
-    match parameter(request, "buckets") {
-        Some(bits) => {
-            let bits = unhex(bits).filter(|bits| bits.len() <= MAX_BUCKETS / 8);
-            let bits = bits.ok_or_else(|| wrong("`buckets` are no bits in hexadecimal digits"))?;
-            let set = |bucket: &u16| {
-                let byte = bits.get(usize::from(bucket / 8));
-                byte.is_some_and(|byte| byte >> (bucket % 8) & 1 == 1)
-            };
-            Ok(Selection::Buckets((0..=u16::MAX).filter(set).collect()))
-        }
-        None => Ok(Selection::All),
-    }
+    let Some(bits) = parameter(request, "buckets") else {
+        return Ok(Selection::All);
+    };
+    let bits = hex::decode(bits).ok();
+    let bits = bits.filter(|bits| bits.len() <= MAX_BUCKETS / 8);
+    let bits = bits.ok_or_else(|| {
+        invalid("`buckets` is not a set of at most 4096 bits in hexadecimal digits")
+    })?;
+    let is_set = |bucket: &u16| {
+        let byte = bits.get(usize::from(bucket / 8));
+        byte.is_some_and(|byte| byte >> (bucket % 8) & 1 == 1)
+    };
+    Ok(Selection::Buckets((0..=u16::MAX).filter(is_set).collect()))
 }
 
 fn number(request: &PeerRequest, name: &str) -> Result<Option<u32>, Failure> {
@@ -241,8 +251,8 @@ fn number(request: &PeerRequest, name: &str) -> Result<Option<u32>, Failure> {
     parsed.map_err(|_| {
         failure(
             ErrorCode::BadRequest,
-            format!("`{name}` is no number"),
-            VERSIONS,
+            format!("`{name}` is not a whole number from 0 to {}", u32::MAX),
+            SAME_VERSION,
         )
     })
 }
@@ -252,21 +262,21 @@ fn run(request: &PeerRequest) -> Result<&str, Failure> {
     run.ok_or_else(|| {
         failure(
             ErrorCode::BadRequest,
-            "the request names no run: 1 to 64 letters, digits and hyphens",
-            VERSIONS,
+            "`run` is missing, or is not 1 to 64 letters, digits and hyphens",
+            SAME_VERSION,
         )
     })
 }
 
 fn session(host: &dyn Host, request: &PeerRequest) -> Result<SessionDocument, Failure> {
-    sharing::of_admission(host, admission(request)?)
+    sessions::of_admission(host, admission(request)?)
 }
 
 fn admission(request: &PeerRequest) -> Result<&str, Failure> {
     request.admission.as_deref().ok_or_else(|| {
         failure(
             ErrorCode::Unauthorized,
-            "this needs the token of a living session",
+            "the request has no token of a session",
             "claim a code first",
         )
     })
@@ -282,15 +292,18 @@ fn parameter<'a>(request: &'a PeerRequest, name: &str) -> Option<&'a str> {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body cannot be read: {}", why(&error));
-        failure(ErrorCode::BadRequest, message, VERSIONS)
+        failure(
+            ErrorCode::BadRequest,
+            format!("the body cannot be read: {}", json_reason(&error)),
+            SAME_VERSION,
+        )
     })
 }
 
 fn json<T: Serialize>(document: &T) -> Body {
     match serde_json::to_vec(document) {
         Ok(json) => Body::Json(json),
-        // Plain data with string keys always becomes JSON.
+        // Plain data with text keys always becomes JSON.
         Err(_) => Body::Empty,
     }
 }

@@ -1,27 +1,27 @@
-//! In which order tables are taken in: what a foreign key refers to comes first.
+//! The sequence in which tables are written: a table comes after those that its foreign keys refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::component::tombolo::sync::types::ForeignKey;
+use crate::bindings::types::ForeignKey;
 
-/// How a database compares the names of tables.
+/// How a database compares table names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// As they are written (PostgreSQL's catalogue).
-    Exact,
-    /// Without regard to ASCII case (SQLite, which keeps a foreign key's table as somebody wrote it).
-    IgnoreCase,
+pub enum NameCase {
+    /// Byte by byte, as PostgreSQL does.
+    Sensitive,
+    /// Without regard to ASCII case, as SQLite does.
+    Insensitive,
 }
 
-impl Names {
+impl NameCase {
     fn fold(self, name: &str) -> String {
         match self {
-            Self::Exact => name.to_owned(),
-            Self::IgnoreCase => name.to_ascii_lowercase(),
+            Self::Sensitive => name.to_owned(),
+            Self::Insensitive => name.to_ascii_lowercase(),
         }
     }
 
-    /// Whether a table has a foreign key to itself.
+    /// Returns whether a table has a foreign key to itself.
     pub fn refers_to_itself(self, table: &str, keys: &[ForeignKey]) -> bool {
         let own = self.fold(table);
         keys.iter()
@@ -29,60 +29,63 @@ impl Names {
     }
 }
 
-/// One table and what it refers to.
+/// One table with its foreign keys.
 #[derive(Clone, Debug)]
 pub struct Node<'a> {
     pub table: &'a str,
-    /// Foreign keys that exist on this side: they must be respected.
-    pub here: &'a [ForeignKey],
-    /// Foreign keys at the peer: respected where they close no cycle.
-    pub there: &'a [ForeignKey],
+    /// The foreign keys in the target; each of them decides.
+    pub local_keys: &'a [ForeignKey],
+    /// The foreign keys at the peer; they decide where they close no cycle.
+    pub remote_keys: &'a [ForeignKey],
 }
 
-/// The tables' positions in the order to take them in, or the tables of a cycle of foreign keys here, in its order. Names
-/// decide where keys don't.
-pub fn sort(nodes: &[Node<'_>], names: Names) -> Result<Vec<usize>, Vec<String>> {
-    let mut waiting = Waiting::new(nodes, names);
-    let mut instruction = Vec::with_capacity(nodes.len());
-    while instruction.len() < nodes.len() {
+/// Returns the positions of the tables in the sequence. Where no key decides, names do.
+///
+/// Fails with the tables of a cycle of local foreign keys: each refers to the next, and the first is also the last.
+pub fn sort(nodes: &[Node<'_>], case: NameCase) -> Result<Vec<usize>, Vec<String>> {
+    let mut waiting = Waiting::new(nodes, case);
+    let mut sequence = Vec::with_capacity(nodes.len());
+    while sequence.len() < nodes.len() {
         let next = match waiting.ready.first() {
             Some((_, position)) => *position,
-            None => waiting.least_bound().ok_or_else(|| waiting.cycle(nodes))?,
+            None => waiting
+                .breaking_remote_key()
+                .ok_or_else(|| waiting.cycle(nodes))?,
         };
-        waiting.take(next, nodes);
-        instruction.push(next);
+        waiting.remove(next, nodes);
+        sequence.push(next);
     }
-    Ok(instruction)
+    Ok(sequence)
 }
 
 /// Tables by name, each with its position.
 type ByName<'a> = BTreeSet<(&'a str, usize)>;
 
-/// The tables that are not in the order yet.
+/// The tables that are not in the sequence yet.
 struct Waiting<'a> {
     all: ByName<'a>,
-    /// Those that wait for no other by a foreign key here.
+    /// Those without a local foreign key to another waiting table.
     free: ByName<'a>,
-    /// Those that wait for no other at all.
+    /// Those without any foreign key to another waiting table.
     ready: ByName<'a>,
-    /// Which tables each still waits for, by foreign keys here.
-    hard: Vec<BTreeSet<usize>>,
-    /// Which tables each still waits for, by any foreign key.
+    /// The waiting tables that each table refers to by local foreign keys.
+    local_parents: Vec<BTreeSet<usize>>,
+    /// The waiting tables that each table refers to by any foreign key.
     parents: Vec<BTreeSet<usize>>,
-    /// Which tables refer to each.
+    /// The tables that refer to each table.
     children: Vec<BTreeSet<usize>>,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(nodes: &[Node<'a>], names: Names) -> Self {
+    fn new(nodes: &[Node<'a>], case: NameCase) -> Self {
         let positions: BTreeMap<String, usize> = nodes
             .iter()
             .enumerate()
-            .map(|(position, node)| (names.fold(node.table), position))
+            .map(|(position, node)| (case.fold(node.table), position))
             .collect();
         let referenced = |own: usize, keys: &[ForeignKey]| -> BTreeSet<usize> {
             keys.iter()
-                .filter_map(|key| positions.get(&names.fold(&key.referenced_table)).copied())
+                .filter_map(|key| positions.get(&case.fold(&key.referenced_table)).copied())
                 .filter(|parent| *parent != own)
                 .collect()
         };
@@ -90,20 +93,20 @@ impl<'a> Waiting<'a> {
             all: BTreeSet::new(),
             free: BTreeSet::new(),
             ready: BTreeSet::new(),
-            hard: Vec::with_capacity(nodes.len()),
+            local_parents: Vec::with_capacity(nodes.len()),
             parents: Vec::with_capacity(nodes.len()),
             children: vec![BTreeSet::new(); nodes.len()],
         };
         for (own, node) in nodes.iter().enumerate() {
-            let hard = referenced(own, node.here);
-            let mut parents = referenced(own, node.there);
-            parents.extend(&hard);
+            let local_parents = referenced(own, node.local_keys);
+            let mut parents = referenced(own, node.remote_keys);
+            parents.extend(&local_parents);
             for parent in &parents {
                 if let Some(children) = waiting.children.get_mut(*parent) {
                     children.insert(own);
                 }
             }
-            waiting.hard.push(hard);
+            waiting.local_parents.push(local_parents);
             waiting.parents.push(parents);
             waiting.all.insert((node.table, own));
             waiting.place(own, node.table);
@@ -111,8 +114,8 @@ impl<'a> Waiting<'a> {
         waiting
     }
 
-    /// Takes a table out: others may wait for nothing else.
-    fn take(&mut self, position: usize, nodes: &[Node<'a>]) {
+    /// Removes a table; others may become free or ready.
+    fn remove(&mut self, position: usize, nodes: &[Node<'a>]) {
         if let Some(node) = nodes.get(position) {
             for set in [&mut self.all, &mut self.free, &mut self.ready] {
                 set.remove(&(node.table, position));
@@ -120,7 +123,7 @@ impl<'a> Waiting<'a> {
         }
         let children = self.children.get_mut(position).map(std::mem::take);
         for child in children.unwrap_or_default() {
-            for parents in [&mut self.hard, &mut self.parents] {
+            for parents in [&mut self.local_parents, &mut self.parents] {
                 if let Some(parents) = parents.get_mut(child) {
                     parents.remove(&position);
                 }
@@ -135,7 +138,7 @@ impl<'a> Waiting<'a> {
         let own = (table, position);
         let none =
             |parents: &[BTreeSet<usize>]| parents.get(position).is_none_or(BTreeSet::is_empty);
-        if self.all.contains(&own) && none(&self.hard) {
+        if self.all.contains(&own) && none(&self.local_parents) {
             self.free.insert(own);
             if none(&self.parents) {
                 self.ready.insert(own);
@@ -143,11 +146,12 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Where all that wait are in cycles or behind them: the one to take although a key at the peer says otherwise.
-    fn least_bound(&self) -> Option<usize> {
+    /// Returns the table to write next although a remote foreign key says otherwise, where every waiting table is in a cycle
+    /// or behind one; none if only local keys are in the way.
+    fn breaking_remote_key(&self) -> Option<usize> {
         let (_, first) = self.all.first()?;
         let cycle: BTreeSet<usize> = walk(*first, &self.parents).into_iter().collect();
-        // One in a cycle breaks it; one that only comes behind it would break a key in vain.
+        // A table in the cycle breaks it; one behind the cycle would break a key and leave the cycle.
         let mut free = self.free.iter();
         let breaking = free.find(|(_, position)| cycle.contains(position));
         breaking
@@ -155,10 +159,10 @@ impl<'a> Waiting<'a> {
             .map(|(_, position)| *position)
     }
 
-    /// The tables of a cycle of keys here, where all that wait are in one or behind it.
+    /// Returns the tables of a cycle of local keys, where every waiting table is in one or behind it.
     fn cycle(&self, nodes: &[Node<'a>]) -> Vec<String> {
         let first = self.all.first().map(|(_, position)| *position);
-        let cycle = first.map(|first| walk(first, &self.hard));
+        let cycle = first.map(|first| walk(first, &self.local_parents));
         let table = |position: usize| nodes.get(position).map(|node| node.table.to_owned());
         cycle
             .unwrap_or_default()
@@ -168,7 +172,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Goes from parent to parent until a table comes again: the cycle, with that table at both ends.
+/// Goes from parent to parent until a table occurs again. Returns the cycle with that table at both ends.
 fn walk(from: usize, parents: &[BTreeSet<usize>]) -> Vec<usize> {
     let mut path: Vec<usize> = Vec::new();
     let mut places: BTreeMap<usize, usize> = BTreeMap::new();
@@ -203,13 +207,21 @@ mod tests {
         }
     }
 
-    fn node<'a>(table: &'a str, here: &'a [ForeignKey], there: &'a [ForeignKey]) -> Node<'a> {
-        Node { table, here, there }
+    fn node<'a>(
+        table: &'a str,
+        local_keys: &'a [ForeignKey],
+        remote_keys: &'a [ForeignKey],
+    ) -> Node<'a> {
+        Node {
+            table,
+            local_keys,
+            remote_keys,
+        }
     }
 
-    fn named<'a>(nodes: &[Node<'a>], names: Names) -> Vec<&'a str> {
-        let instruction = sort(nodes, names).unwrap();
-        instruction.iter().map(|at| nodes[*at].table).collect()
+    fn named<'a>(nodes: &[Node<'a>], case: NameCase) -> Vec<&'a str> {
+        let sequence = sort(nodes, case).unwrap();
+        sequence.iter().map(|at| nodes[*at].table).collect()
     }
 
     #[test]
@@ -221,23 +233,23 @@ mod tests {
             node("c", &[], &[]),
             node("z", &[], &[]),
         ];
-        assert_eq!(named(&nodes, Names::Exact), ["c", "z", "b", "a"]);
+        assert_eq!(named(&nodes, NameCase::Sensitive), ["c", "z", "b", "a"]);
     }
 
     #[test]
-    fn a_cycle_here_is_named() {
+    fn a_cycle_of_local_keys_is_named() {
         let (to_a, to_b, to_c) = ([key("a")], [key("b")], [key("c")]);
         let nodes = [
             node("a", &to_b, &[]),
             node("b", &to_c, &[]),
             node("c", &to_a, &[]),
         ];
-        let cycle = sort(&nodes, Names::Exact).unwrap_err();
+        let cycle = sort(&nodes, NameCase::Sensitive).unwrap_err();
         assert_eq!(cycle, ["a", "b", "c", "a"]);
     }
 
     #[test]
-    fn a_cycle_there_gives_way_and_nothing_else_does() {
+    fn a_cycle_of_remote_keys_breaks_one_of_them() {
         let (to_b, to_c) = ([key("b")], [key("c")]);
         let nodes = [
             // Behind the cycle, and first by its name.
@@ -245,35 +257,35 @@ mod tests {
             node("b", &[], &to_c),
             node("c", &[], &to_b),
         ];
-        assert_eq!(named(&nodes, Names::Exact), ["b", "a", "c"]);
-        // A key here decides which key there gives way.
+        assert_eq!(named(&nodes, NameCase::Sensitive), ["b", "a", "c"]);
+        // A local key decides which remote key is broken.
         let nodes = [node("b", &to_c, &[]), node("c", &[], &to_b)];
-        assert_eq!(named(&nodes, Names::Exact), ["c", "b"]);
+        assert_eq!(named(&nodes, NameCase::Sensitive), ["c", "b"]);
     }
 
     #[test]
-    fn a_table_may_refer_to_itself_and_to_others_that_do_not_come() {
+    fn a_table_can_refer_to_itself_and_to_tables_that_do_not_arrive() {
         let keys = [key("a"), key("elsewhere")];
         let alone = [node("a", &keys, &[])];
-        assert_eq!(named(&alone, Names::Exact), ["a"]);
-        assert!(Names::Exact.refers_to_itself("a", &keys));
-        assert!(!Names::Exact.refers_to_itself("A", &keys));
+        assert_eq!(named(&alone, NameCase::Sensitive), ["a"]);
+        assert!(NameCase::Sensitive.refers_to_itself("a", &keys));
+        assert!(!NameCase::Sensitive.refers_to_itself("A", &keys));
     }
 
     #[test]
     fn names_are_compared_as_the_database_does() {
         let to_parent = [key("PARENT")];
         let nodes = [node("child", &to_parent, &[]), node("parent", &[], &[])];
-        assert_eq!(named(&nodes, Names::IgnoreCase), ["parent", "child"]);
-        assert_eq!(named(&nodes, Names::Exact), ["child", "parent"]);
-        assert!(Names::IgnoreCase.refers_to_itself("Parent", &to_parent));
+        assert_eq!(named(&nodes, NameCase::Insensitive), ["parent", "child"]);
+        assert_eq!(named(&nodes, NameCase::Sensitive), ["child", "parent"]);
+        assert!(NameCase::Insensitive.refers_to_itself("Parent", &to_parent));
     }
 
     proptest! {
         #[test]
-        fn every_order_respects_every_key_here(
-            here in proptest::collection::vec((0usize..12, 0usize..12), 0..25),
-            there in proptest::collection::vec((0usize..12, 0usize..12), 0..25),
+        fn every_sequence_respects_every_local_key(
+            local in proptest::collection::vec((0usize..12, 0usize..12), 0..25),
+            remote in proptest::collection::vec((0usize..12, 0usize..12), 0..25),
         ) {
             let tables: Vec<String> = (0..12).map(|number| format!("t{number:02}")).collect();
             let keys = |pairs: &[(usize, usize)]| {
@@ -283,13 +295,13 @@ mod tests {
                 }
                 keys
             };
-            let (hard, soft) = (keys(&here), keys(&there));
-            let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &hard[at], &soft[at])).collect();
-            match sort(&nodes, Names::Exact) {
-                Ok(instruction) => {
-                    prop_assert_eq!(instruction.iter().collect::<BTreeSet<_>>().len(), 12);
-                    let place = |table: usize| instruction.iter().position(|at| *at == table).unwrap();
-                    for (from, to) in here {
+            let (local_keys, remote_keys) = (keys(&local), keys(&remote));
+            let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &local_keys[at], &remote_keys[at])).collect();
+            match sort(&nodes, NameCase::Sensitive) {
+                Ok(sequence) => {
+                    prop_assert_eq!(sequence.iter().collect::<BTreeSet<_>>().len(), 12);
+                    let place = |table: usize| sequence.iter().position(|at| *at == table).unwrap();
+                    for (from, to) in local {
                         prop_assert!(from == to || place(to) < place(from));
                     }
                 }
@@ -298,7 +310,7 @@ mod tests {
                     prop_assert_eq!(cycle.first(), cycle.last());
                     for pair in cycle.windows(2) {
                         let from = tables.iter().position(|name| *name == pair[0]).unwrap();
-                        prop_assert!(hard[from].iter().any(|key| key.referenced_table == pair[1]));
+                        prop_assert!(local_keys[from].iter().any(|key| key.referenced_table == pair[1]));
                     }
                 }
             }
@@ -309,15 +321,15 @@ mod tests {
             pairs in proptest::collection::vec((0usize..12, 0usize..12), 0..40),
         ) {
             let tables: Vec<String> = (0..12).map(|number| format!("t{number:02}")).collect();
-            let mut soft = vec![Vec::new(); 12];
-            // From a lower to a higher number only: no cycle.
+            let mut remote_keys = vec![Vec::new(); 12];
+            // Keys from a lower to a higher number only make no cycle.
             let pairs: Vec<_> = pairs.into_iter().filter(|(from, to)| from < to).collect();
             for (from, to) in &pairs {
-                soft[*from].push(key(&tables[*to]));
+                remote_keys[*from].push(key(&tables[*to]));
             }
-            let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &[], &soft[at])).collect();
-            let instruction = sort(&nodes, Names::Exact).unwrap();
-            let place = |table: usize| instruction.iter().position(|at| *at == table).unwrap();
+            let nodes: Vec<Node> = (0..12).map(|at| node(&tables[at], &[], &remote_keys[at])).collect();
+            let sequence = sort(&nodes, NameCase::Sensitive).unwrap();
+            let place = |table: usize| sequence.iter().position(|at| *at == table).unwrap();
             for (from, to) in pairs {
                 prop_assert!(place(to) < place(from));
             }

@@ -1,23 +1,23 @@
-//! Runs that did not finish, and those that go on with them.
+//! Unfinished runs, and the runs that continue them.
 
 use super::*;
-use crate::component::exports::tombolo::sync::events::{Compared, Event, Finished, Trouble};
-use crate::component::tombolo::sync::transfers::{CopyInstruction, TableComparison};
-use crate::failure::{ErrorCode, failure};
+use crate::bindings::events::{Compared, Event, Finished, Trouble};
+use crate::bindings::transfers::{CopyInstruction, TableComparison};
+use crate::error::{ErrorCode, failure};
 
-/// Plans and starts a pull; the order that the host gets.
+/// Plans and starts a pull. Returns the instruction that the host gets.
 fn start(receiver: &Site, request: PullRequest) -> CopyInstruction {
     let (run, planned) = plan(receiver, request);
     planned.unwrap();
-    client::start(receiver, &run).unwrap();
+    run::start(receiver, &run).unwrap();
     receiver.jobs.borrow().last().unwrap().clone()
 }
 
-fn break_off(receiver: &Site, instruction: &CopyInstruction) {
-    receiver.take(Event::Trouble(Trouble {
+fn interrupt(receiver: &Site, instruction: &CopyInstruction) {
+    receiver.deliver(Event::Trouble(Trouble {
         run: instruction.run.clone(),
         table: None,
-        failure: failure(ErrorCode::Truncated, "the line broke", "pull again"),
+        failure: failure(ErrorCode::Truncated, "the connection broke", "pull again"),
     }));
 }
 
@@ -30,15 +30,15 @@ fn sites() -> (Rc<Site>, String, Site) {
 }
 
 #[test]
-fn a_pull_goes_on_with_an_unfinished_one_by_the_same_or_a_new_code() {
+fn a_pull_resumes_with_the_same_or_a_new_code() {
     let (sender, code, receiver) = sites();
     let first = start(&receiver, request(&code));
     assert_eq!(first.ledger, first.run);
-    break_off(&receiver, &first);
-    // The run made its table before it broke off.
+    interrupt(&receiver, &first);
+    // The run created its table before it was interrupted.
     receiver.add(&[table("orders", &["customers"])]);
     let second = start(&receiver, request(&code));
-    break_off(&receiver, &second);
+    interrupt(&receiver, &second);
     let third = start(&receiver, request(&sender.share(&["*"])));
     for instruction in [second, third] {
         assert_eq!(instruction.ledger, first.ledger);
@@ -53,10 +53,10 @@ fn a_pull_goes_on_with_an_unfinished_one_by_the_same_or_a_new_code() {
 }
 
 #[test]
-fn a_finished_run_is_not_gone_on_with() {
+fn a_complete_run_is_not_resumed() {
     let (sender, code, receiver) = sites();
     let first = start(&receiver, request(&code));
-    receiver.take(Event::Finished(Finished {
+    receiver.deliver(Event::Finished(Finished {
         run: first.run.clone(),
         reports: Vec::new(),
     }));
@@ -66,10 +66,10 @@ fn a_finished_run_is_not_gone_on_with() {
 }
 
 #[test]
-fn another_run_is_a_run_of_its_own() {
+fn a_different_run_is_not_resumed() {
     let (sender, code, receiver) = sites();
     let first = start(&receiver, request(&code));
-    break_off(&receiver, &first);
+    interrupt(&receiver, &first);
     let by_another_strategy = PullRequest {
         strategy: "overwrite".to_owned(),
         ..request(&code)
@@ -81,7 +81,7 @@ fn another_run_is_a_run_of_its_own() {
     for other in [by_another_strategy, of_one_table] {
         let instruction = start(&receiver, other);
         assert_eq!(instruction.ledger, instruction.run);
-        break_off(&receiver, &instruction);
+        interrupt(&receiver, &instruction);
     }
     let mut changed = table("orders", &["customers"]);
     changed.columns[0].origin = "sqlite:BIGINT".to_owned();
@@ -95,7 +95,7 @@ fn another_run_is_a_run_of_its_own() {
 }
 
 #[test]
-fn a_source_is_called_the_same_in_every_session() {
+fn a_source_has_the_same_name_in_every_session() {
     let (sender, code, receiver) = sites();
     let name = |sender: &Site| {
         let state = sender.state.borrow();
@@ -111,11 +111,11 @@ fn a_source_is_called_the_same_in_every_session() {
 }
 
 #[test]
-fn a_comparison_ends_no_session_and_remembers_nothing() {
+fn a_comparison_keeps_the_session_and_is_not_resumed() {
     let (sender, code, receiver) = sites();
     let (run, planned) = plan(&receiver, request(&code));
     planned.unwrap();
-    client::compare(&receiver, &run).unwrap();
+    run::compare(&receiver, &run).unwrap();
     assert_eq!(receiver.comparisons.borrow().len(), 1);
     let tables = vec![TableComparison {
         table: "customers".to_owned(),
@@ -127,21 +127,21 @@ fn a_comparison_ends_no_session_and_remembers_nothing() {
         local_only: 0,
     }];
     for _ in 0..2 {
-        receiver.take(Event::Compared(Compared {
+        receiver.deliver(Event::Compared(Compared {
             run: run.clone(),
             tables: tables.clone(),
         }));
     }
     let told = receiver.run_events_of(&run).split_off(1);
     assert_eq!(told, [RunEvent::Compared(tables)]);
-    assert!(client::start(&receiver, &run).is_err());
+    assert!(run::start(&receiver, &run).is_err());
     assert!(
         !receiver
             .durable()
             .iter()
             .any(|key| key.starts_with("unfinished/"))
     );
-    // The code is still good for the same claimer.
+    // The same claimer can use the code again.
     drop(sender);
     plan(&receiver, request(&code)).1.unwrap();
 }

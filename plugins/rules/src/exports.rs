@@ -1,24 +1,14 @@
-//! The component's face: world `rules` of `wit/worlds.wit`, handed on to the plain functions.
+//! The functions that the component exports, handed on to the modules that implement them.
 
-#![allow(
-    unsafe_code,
-    missing_docs,
-    reason = "generated code lifts and lowers by pointer"
-)]
-
-wit_bindgen::generate!({
-    path: "../../wit",
-    world: "rules",
-    additional_derives: [PartialEq],
-});
-
+use crate::bindings::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
+use crate::bindings::exports::tombolo::sync as exported;
+use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
 use crate::{conflicts, ddl, sessions};
-use exports::tombolo::sync::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
-use tombolo::sync::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
 
-struct Rules;
+/// The component; it holds nothing, because each call gets a fresh instance.
+pub struct Rules;
 
-impl exports::tombolo::sync::sessions::Guest for Rules {
+impl exported::sessions::Guest for Rules {
     fn new_code(entropy: Vec<u8>) -> Result<String, Error> {
         sessions::new_code(&entropy)
     }
@@ -32,7 +22,7 @@ impl exports::tombolo::sync::sessions::Guest for Rules {
     }
 }
 
-impl exports::tombolo::sync::conflicts::Guest for Rules {
+impl exported::conflicts::Guest for Rules {
     fn strategies() -> Vec<StrategyInfo> {
         conflicts::strategies()
     }
@@ -56,7 +46,7 @@ impl exports::tombolo::sync::conflicts::Guest for Rules {
     }
 }
 
-impl exports::tombolo::sync::ddl::Guest for Rules {
+impl exported::ddl::Guest for Rules {
     fn create_table(
         dialect: Dialect,
         incoming: TableSchema,
@@ -66,7 +56,3 @@ impl exports::tombolo::sync::ddl::Guest for Rules {
         ddl::create_table(&dialect, &incoming, &types, &widen)
     }
 }
-
-// Natively there is nobody to export to, and the symbols would not link.
-#[cfg(target_family = "wasm")]
-export!(Rules);

@@ -1,13 +1,13 @@
 //! Sessions from the first claim to their end.
 
 use super::*;
-use crate::component::exports::tombolo::sync::events::{Event, Sent};
-use crate::component::exports::tombolo::sync::peers::{Body, PeerResponse};
-use crate::component::exports::tombolo::sync::sharing::{Direction, SessionState, ShareRequest};
-use crate::component::tombolo::sync::http::Method;
-use crate::component::tombolo::sync::types::{Error, Scope, Stored, TableReport};
-use crate::protocol::ErrorBody;
-use crate::sharing;
+use crate::bindings::events::{Event, Sent};
+use crate::bindings::http::Method;
+use crate::bindings::peers::{Body, PeerResponse};
+use crate::bindings::sharing::{Direction, SessionState, ShareRequest};
+use crate::bindings::types::{Error, Scope, Stored, TableReport};
+use crate::serve::sessions;
+use crate::wire::ErrorBody;
 use serde_json::{Value, json};
 
 fn claim(site: &Site, code: &str, secret: &str) -> PeerResponse {
@@ -46,7 +46,7 @@ fn tables(site: &Site, token: &str) -> PeerResponse {
 }
 
 fn state(site: &Site, code: &str) -> SessionState {
-    sharing::get(site, code).unwrap().state
+    sessions::get(site, code).unwrap().state
 }
 
 fn report(table: &str) -> TableReport {
@@ -87,9 +87,9 @@ fn a_session_from_its_claim_to_its_end() {
         site.run_events_of(&code),
         [RunEvent::Claimed("Bo".to_owned())]
     );
-    assert_eq!(sharing::get(&site, &code).unwrap().claimer.unwrap(), "Bo");
+    assert_eq!(sessions::get(&site, &code).unwrap().claimer.unwrap(), "Bo");
 
-    site.take(Event::Sent(Sent {
+    site.deliver(Event::Sent(Sent {
         admission: "admission-1".to_owned(),
         run: "r1".to_owned(),
         report: report("t"),
@@ -110,7 +110,7 @@ fn a_session_from_its_claim_to_its_end() {
 }
 
 #[test]
-fn the_loser_of_a_race_is_never_let_in() {
+fn the_loser_of_a_race_is_never_admitted() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let faster = code.clone();
@@ -125,7 +125,7 @@ fn the_loser_of_a_race_is_never_let_in() {
 }
 
 #[test]
-fn the_same_claimer_gets_a_new_token_for_the_old_one() {
+fn the_same_claimer_gets_a_new_token_in_place_of_its_old_one() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let first = token(&claim(&site, &code, "a secret"));
@@ -142,7 +142,7 @@ fn the_same_claimer_gets_a_new_token_for_the_old_one() {
 }
 
 #[test]
-fn an_admission_that_was_replaced_is_good_for_nothing_even_before_it_is_revoked() {
+fn a_replaced_admission_is_refused_even_before_it_is_revoked() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let first = token(&claim(&site, &code, "a secret"));
@@ -161,7 +161,7 @@ fn an_admission_that_was_replaced_is_good_for_nothing_even_before_it_is_revoked(
 }
 
 #[test]
-fn a_winner_that_was_not_let_in_comes_again() {
+fn a_claimer_whose_admission_failed_can_claim_again() {
     let site = Site::default();
     let code = site.share(&["*"]);
     site.admit_fails.replace(Some(Error::Timeout));
@@ -173,14 +173,14 @@ fn a_winner_that_was_not_let_in_comes_again() {
 }
 
 #[test]
-fn a_session_that_ends_during_a_claim_lets_nobody_in() {
+fn a_session_that_ends_during_a_claim_admits_nobody() {
     let site = Site::default();
     let code = site.share(&["*"]);
     token(&claim(&site, &code, "a secret"));
     let ended = code.clone();
     site.race.replace(Some((
         "session/",
-        Box::new(move |site| assert!(sharing::delete(site, &ended).unwrap())),
+        Box::new(move |site| assert!(sessions::delete(site, &ended).unwrap())),
     )));
     let late = refused(&claim(&site, &code, "a secret"));
     assert_eq!(late, (404, "no-such-code".to_owned()));
@@ -191,7 +191,7 @@ fn a_session_that_ends_during_a_claim_lets_nobody_in() {
 }
 
 #[test]
-fn codes_that_are_good_for_nothing() {
+fn unknown_expired_and_orphaned_codes_are_refused() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let long = "A".repeat(200_000);
@@ -212,7 +212,7 @@ fn codes_that_are_good_for_nothing() {
 }
 
 #[test]
-fn claims_that_make_no_sense_use_nothing_up() {
+fn an_invalid_claim_does_not_use_the_code() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let claim_with = |change: &dyn Fn(&mut Value)| {
@@ -269,7 +269,7 @@ fn claims_that_make_no_sense_use_nothing_up() {
 }
 
 #[test]
-fn a_claimers_words_are_made_harmless() {
+fn a_claimers_name_is_made_printable() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let body = json!({
@@ -284,7 +284,7 @@ fn a_claimers_words_are_made_harmless() {
 }
 
 #[test]
-fn sessions_that_cannot_be_made() {
+fn sessions_that_cannot_be_created() {
     let site = Site::default();
     let request = || ShareRequest {
         direction: Direction::Send,
@@ -293,7 +293,7 @@ fn sessions_that_cannot_be_made() {
         owner: "owner".to_owned(),
         expires_in: 60_000,
     };
-    let refused = |request: ShareRequest| sharing::create(&site, request).unwrap_err().code;
+    let refused = |request: ShareRequest| sessions::create(&site, request).unwrap_err().code;
     let receive = ShareRequest {
         direction: Direction::Receive,
         ..request()
@@ -304,16 +304,35 @@ fn sessions_that_cannot_be_made() {
         ..request()
     };
     assert_eq!(refused(misspelt), "not-found");
-    for expires_in in [0, u64::MAX] {
-        let request = ShareRequest {
-            expires_in,
-            ..request()
-        };
-        assert_eq!(refused(request), "bad-request");
-    }
     site.only_code.replace(Some("SAME".to_owned()));
-    assert_eq!(sharing::create(&site, request()).unwrap().code, "SAME");
+    assert_eq!(sessions::create(&site, request()).unwrap().code, "SAME");
     assert_eq!(refused(request()), "internal");
+}
+
+#[test]
+fn the_expiry_is_between_one_second_and_seven_days() {
+    const WEEK: u64 = 7 * 24 * 60 * 60 * 1_000;
+    let site = Site::default();
+    let create = |expires_in| {
+        let request = ShareRequest {
+            direction: Direction::Send,
+            database: "main".to_owned(),
+            scope: Scope { tables: Vec::new() },
+            owner: "owner".to_owned(),
+            expires_in,
+        };
+        sessions::create(&site, request)
+    };
+    site.clock.set(5);
+    for expires_in in [1_000, WEEK] {
+        assert_eq!(create(expires_in).unwrap().expires_at, 5 + expires_in);
+    }
+    for expires_in in [0, 999, WEEK + 1, 30 * WEEK, u64::MAX] {
+        let failure = create(expires_in).unwrap_err();
+        assert_eq!(failure.code, "bad-request");
+        let limit = "the expiry must be between 1 s and 7 days";
+        assert_eq!(failure.message, limit);
+    }
 }
 
 #[test]
@@ -321,14 +340,14 @@ fn deleting_ends_the_access_too() {
     let site = Site::default();
     let code = site.share(&["*"]);
     token(&claim(&site, &code, "a secret"));
-    assert!(sharing::delete(&site, &code).unwrap());
+    assert!(sessions::delete(&site, &code).unwrap());
     assert!(site.admissions.borrow().is_empty());
     // Only the name of its database outlives a session.
     let kept: Vec<String> = site.state.borrow().keys().cloned().collect();
     assert_eq!(kept, ["source/identity"]);
     for gone in [&code, "'; --"] {
-        assert!(!sharing::delete(&site, gone).unwrap());
-        assert_eq!(sharing::get(&site, gone).unwrap_err().code, "no-such-code");
+        assert!(!sessions::delete(&site, gone).unwrap());
+        assert_eq!(sessions::get(&site, gone).unwrap_err().code, "no-such-code");
     }
 }
 
@@ -340,13 +359,13 @@ fn the_newest_session_is_listed_last() {
         site.clock.set(now);
         codes.push(site.share(&["*"]));
     }
-    let listed = sharing::list(&site).unwrap();
+    let listed = sessions::list(&site).unwrap();
     let listed: Vec<String> = listed.into_iter().map(|session| session.code).collect();
     assert_eq!(listed, codes);
 }
 
 #[test]
-fn sessions_end_with_their_owner_and_done_ones_stay_done() {
+fn sessions_end_with_their_owner_and_complete_ones_stay_complete() {
     let site = Site::default();
     let (complete, running) = (site.share(&["*"]), site.share(&["*"]));
     let first = token(&claim(&site, &complete, "a secret"));
@@ -355,9 +374,9 @@ fn sessions_end_with_their_owner_and_done_ones_stay_done() {
     site.dead_owners.borrow_mut().insert("owner".to_owned());
     assert_eq!(refused(&tables(&site, &second)).1, "owner-gone");
     for _ in 0..2 {
-        site.take(Event::OwnerGone("owner".to_owned()));
+        site.deliver(Event::OwnerGone("owner".to_owned()));
     }
-    site.take(Event::OwnerGone("somebody else".to_owned()));
+    site.deliver(Event::OwnerGone("somebody else".to_owned()));
     assert!(site.admissions.borrow().is_empty());
     let last = site.run_events_of(&running).pop().unwrap();
     assert!(matches!(last, RunEvent::Failed(failure) if failure.code == "owner-gone"));
@@ -367,7 +386,7 @@ fn sessions_end_with_their_owner_and_done_ones_stay_done() {
 }
 
 #[test]
-fn reports_that_cannot_be_do_not_end_a_session() {
+fn impossible_reports_do_not_end_a_session() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let token = token(&claim(&site, &code, "a secret"));
@@ -385,7 +404,7 @@ fn reports_that_cannot_be_do_not_end_a_session() {
 }
 
 #[test]
-fn a_token_that_is_being_replaced_ends_nothing() {
+fn a_token_that_is_replaced_meanwhile_ends_nothing() {
     let site = Site::default();
     let code = site.share(&["*"]);
     let token = token(&claim(&site, &code, "a secret"));
@@ -394,7 +413,7 @@ fn a_token_that_is_being_replaced_ends_nothing() {
         "session/",
         Box::new(move |site| assert_eq!(claim(site, &renewed, "a secret").status, 200)),
     )));
-    // The token was replaced in the meantime, so it ends nothing any more.
+    // The token was replaced meanwhile, so it ends nothing.
     assert_eq!(refused(&done(&site, &token, &[])).0, 410);
     assert_eq!(state(&site, &code), SessionState::Claimed);
 }

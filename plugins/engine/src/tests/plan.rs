@@ -1,8 +1,8 @@
-//! From a code to a plan, and all that can be in the way.
+//! From a code to a plan, and every reason why there is none.
 
 use super::*;
-use crate::component::tombolo::sync::http::Response;
-use crate::component::tombolo::sync::types::Error;
+use crate::bindings::http::Response;
+use crate::bindings::types::Error;
 use serde_json::{Value, json};
 
 fn named(names: &[&str]) -> Vec<String> {
@@ -18,7 +18,7 @@ fn code_of(receiver: &Site, request: PullRequest) -> String {
     failure.code
 }
 
-/// What the peer answers instead of the truth, one answer after the other, from the claim on.
+/// Replaces the next answers of the peer, beginning with that to the claim.
 fn answers(receiver: &Site, answers: &[(u16, Value)]) {
     let answers = answers.iter().map(|(status, body)| {
         Ok(Response {
@@ -39,7 +39,7 @@ fn shared(schema: &TableSchema) -> Value {
 }
 
 #[test]
-fn a_plan_of_everything_that_is_shared() {
+fn a_plan_covers_all_shared_tables() {
     let (sender, code, receiver) = two_sites();
     sender.add(&[
         table("lines", &["orders"]),
@@ -64,7 +64,7 @@ fn a_plan_of_everything_that_is_shared() {
 }
 
 #[test]
-fn rules_are_told_which_types_are_here() {
+fn the_rules_learn_which_types_the_target_has() {
     let (sender, code, receiver) = two_sites();
     let mut orders = table("orders", &[]);
     for (number, origin) in ["pg:mood", "pg:cents", "sqlite:mood"]
@@ -91,25 +91,25 @@ fn rules_are_told_which_types_are_here() {
 }
 
 #[test]
-fn a_step_asks_the_peer_once_at_most() {
+fn a_step_sends_at_most_one_request() {
     let (sender, code, receiver) = two_sites();
     let tables: Vec<TableSchema> = (0..450)
         .map(|number| table(&format!("t{number:03}"), &[]))
         .collect();
     sender.add(&tables);
-    client::plan(&receiver, request(&code)).unwrap();
+    run::plan(&receiver, request(&code)).unwrap();
     assert!(receiver.requests.borrow().is_empty());
     let mut asked = 0;
     while let Some(run) = receiver.next_step() {
-        receiver.take(crate::component::exports::tombolo::sync::events::Event::Step(run));
+        receiver.deliver(crate::bindings::events::Event::Step(run));
         let now = receiver.requests.borrow().len();
         assert!(now <= asked + 1);
         asked = now;
     }
     // One claim and three pages.
     assert_eq!(asked, 4);
-    let (_, notice) = receiver.run_events.borrow_mut().pop().unwrap();
-    assert!(matches!(notice, RunEvent::Planned(plan) if plan.len() == 450));
+    let (_, event) = receiver.run_events.borrow_mut().pop().unwrap();
+    assert!(matches!(event, RunEvent::Planned(plan) if plan.len() == 450));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn the_secret_is_kept_before_it_is_sent_and_used_again() {
     receiver.answers.borrow_mut().push_back(Err(Error::Timeout));
     assert_eq!(code_of(&receiver, request(&code)), "timeout");
     assert_eq!(receiver.durable().len(), 1);
-    // The same code, typed otherwise.
+    // The same code in another spelling.
     plan(&receiver, request(&format!(" {} ", code.to_lowercase())))
         .1
         .unwrap();
@@ -131,12 +131,12 @@ fn the_secret_is_kept_before_it_is_sent_and_used_again() {
     assert_eq!(secrets[0], secrets[1]);
     assert_eq!(secrets[0].as_str().unwrap().len(), 64);
     assert_eq!(receiver.durable().len(), 1);
-    // And a claim that is repeated after it was answered is answered again.
+    // A claim that is repeated after its answer is answered again.
     plan(&receiver, request(&code)).1.unwrap();
 }
 
 #[test]
-fn a_token_is_kept_by_the_host_alone() {
+fn only_the_host_keeps_the_token() {
     let (sender, code, receiver) = two_sites();
     plan(&receiver, request(&code)).1.unwrap();
     let admissions = sender.admissions.borrow();
@@ -148,7 +148,7 @@ fn a_token_is_kept_by_the_host_alone() {
 }
 
 #[test]
-fn a_code_that_is_refused_for_good_leaves_nothing_behind() {
+fn a_final_refusal_deletes_the_secret() {
     let (_, code, receiver) = two_sites();
     assert_eq!(code_of(&receiver, request("WRONG")), "no-such-code");
     assert!(receiver.durable().is_empty());
@@ -160,7 +160,7 @@ fn a_code_that_is_refused_for_good_leaves_nothing_behind() {
 }
 
 #[test]
-fn tables_by_name() {
+fn tables_can_be_named() {
     let (sender, _, receiver) = two_sites();
     sender.add(&[table("orders", &[]), table("secrets", &[])]);
     sender.add_view(table("order_view", &[]));
@@ -169,7 +169,7 @@ fn tables_by_name() {
         tables: named(names),
         ..request(&code)
     };
-    // Named twice, taken once; names may need escapes.
+    // A table that is named twice is pulled once; names can need escapes.
     sender.add(&[table("order lines/ü", &[])]);
     let plan = plan(&receiver, by_name(&["orders", "order lines/ü", "orders"]))
         .1
@@ -190,7 +190,7 @@ fn tables_by_name() {
 }
 
 #[test]
-fn what_stands_in_the_way_here() {
+fn obstacles_in_the_target_have_their_codes() {
     let (sender, code, receiver) = two_sites();
     sender.add(&[table("t", &[])]);
     let no_create = PullRequest {
@@ -210,11 +210,11 @@ fn what_stands_in_the_way_here() {
 }
 
 #[test]
-fn a_cycle_is_named_if_its_keys_are_here() {
+fn a_cycle_of_local_keys_is_named() {
     let (sender, code, receiver) = two_sites();
     let cycle = [table("staff", &["store"]), table("store", &["staff"])];
     sender.add(&cycle);
-    // Tables that will be created have no keys yet.
+    // Tables that the run creates have no foreign keys yet.
     assert_eq!(plan(&receiver, request(&code)).1.unwrap().len(), 2);
     receiver.add(&cycle);
     let failure = plan(&receiver, request(&code)).1.unwrap_err();
@@ -224,7 +224,7 @@ fn a_cycle_is_named_if_its_keys_are_here() {
 }
 
 #[test]
-fn requests_that_make_no_sense() {
+fn invalid_requests_are_refused() {
     let (_, code, receiver) = two_sites();
     let long = |length| "x".repeat(length);
     let wrong = [
@@ -262,7 +262,7 @@ fn requests_that_make_no_sense() {
         },
     ];
     for request in wrong {
-        let failure = client::plan(&receiver, request).unwrap_err();
+        let failure = run::plan(&receiver, request).unwrap_err();
         assert_eq!(failure.code, "bad-request", "{failure:?}");
         assert!(!failure.hint.is_empty());
     }
@@ -271,21 +271,21 @@ fn requests_that_make_no_sense() {
         ..request(&code)
     };
     assert_eq!(
-        client::plan(&receiver, elsewhere).unwrap_err().code,
+        run::plan(&receiver, elsewhere).unwrap_err().code,
         "not-found"
     );
     assert!(receiver.state.borrow().is_empty());
 }
 
 #[test]
-fn a_peer_that_cannot_be_asked() {
+fn a_peer_that_cannot_be_reached() {
     let (_, code, receiver) = two_sites();
-    let because = || "because".to_owned();
+    let reason = || "a reason".to_owned();
     for (error, expected) in [
-        (Error::Unavailable(because()), "unreachable"),
+        (Error::Unavailable(reason()), "unreachable"),
         (Error::Timeout, "timeout"),
-        (Error::Denied(because()), "denied"),
-        (Error::Limit(because()), "limit"),
+        (Error::Denied(reason()), "denied"),
+        (Error::Limit(reason()), "limit"),
     ] {
         receiver.answers.borrow_mut().push_back(Err(error));
         assert_eq!(code_of(&receiver, request(&code)), expected);
@@ -293,7 +293,7 @@ fn a_peer_that_cannot_be_asked() {
 }
 
 #[test]
-fn what_a_peer_says_is_told_harmlessly() {
+fn texts_of_a_peer_are_made_printable() {
     let (_, code, receiver) = two_sites();
     let error =
         |code: &str| json!({"error": {"code": code, "message": "\u{1b}[2J<gone>", "hint": "h"}});
@@ -306,7 +306,7 @@ fn what_a_peer_says_is_told_harmlessly() {
     );
     answers(&receiver, &[(500, error("rm -rf /"))]);
     assert_eq!(code_of(&receiver, request(&code)), "internal");
-    // Somebody else's web server.
+    // Another web server.
     answers(&receiver, &[(404, json!("<html>"))]);
     assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
     answers(&receiver, &[(302, claimed().1)]);
@@ -314,7 +314,7 @@ fn what_a_peer_says_is_told_harmlessly() {
 }
 
 #[test]
-fn a_peer_of_another_version() {
+fn a_peer_of_another_version_is_refused() {
     let (_, code, receiver) = two_sites();
     for field in ["protocol", "row_format"] {
         let (status, mut body) = claimed();
@@ -329,14 +329,14 @@ fn a_peer_of_another_version() {
 }
 
 #[test]
-fn a_peer_that_lies_about_its_tables() {
+fn impossible_lists_of_tables_are_refused() {
     let (_, code, receiver) = two_sites();
     let (a, b) = (shared(&table("a", &[])), shared(&table("b", &[])));
     let mut two_names = a.clone();
     two_names["table"] = json!("b");
     let mut bare = a.clone();
     bare["schema"] = Value::Null;
-    for lie in [
+    for list in [
         json!({"tables": [b, a], "next": null}),
         json!({"tables": [a, a], "next": null}),
         json!({"tables": [], "next": "a"}),
@@ -345,14 +345,14 @@ fn a_peer_that_lies_about_its_tables() {
         json!({"tables": [bare], "next": null}),
         json!({"tables": "none"}),
     ] {
-        answers(&receiver, &[claimed(), (200, lie.clone())]);
+        answers(&receiver, &[claimed(), (200, list.clone())]);
         assert_eq!(
             code_of(&receiver, request(&code)),
             "incompatible-peer",
-            "{lie}"
+            "{list}"
         );
     }
-    // A list that never ends ends at the same name or at the limit.
+    // An endless list is refused at its first repeated name.
     let page = json!({"tables": [a], "next": "a"});
     answers(&receiver, &[claimed(), (200, page.clone()), (200, page)]);
     assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
@@ -369,7 +369,7 @@ fn a_peer_that_lies_about_its_tables() {
 }
 
 #[test]
-fn more_tables_than_anybody_has() {
+fn too_many_tables_are_refused() {
     let (_, code, receiver) = two_sites();
     let all: Vec<TableSchema> = (0..10_001)
         .map(|number| table(&format!("t{number:05}"), &[]))

@@ -1,11 +1,11 @@
-//! What peers may ask, and what they get.
+//! The routes for peers.
 
 use super::*;
-use crate::component::exports::tombolo::sync::peers::{
+use crate::bindings::http::Method;
+use crate::bindings::peers::{
     ApplyInstruction, Body, DigestInstruction, PeerResponse, ReadInstruction, Selection,
 };
-use crate::component::tombolo::sync::http::Method;
-use crate::protocol::{ErrorBody, SharedTable, SharedTables};
+use crate::wire::{ErrorBody, SharedTable, SharedTables};
 use serde::de::DeserializeOwned;
 
 /// A site with tables `orders`, `order_lines`, `secrets` and a view, and a token for `order*`.
@@ -55,7 +55,7 @@ fn refused(answer: PeerResponse) -> (u16, String) {
 }
 
 #[test]
-fn strangers_are_told_what_is_missing() {
+fn requests_without_a_token_are_unauthorized() {
     let (site, _) = shop();
     for (method, path) in [
         (Method::Get, "tables"),
@@ -66,7 +66,7 @@ fn strangers_are_told_what_is_missing() {
         (Method::Get, "runs/r1"),
         (Method::Post, "done?run=r1"),
     ] {
-        for token in [None, Some("made up")] {
+        for token in [None, Some("unknown")] {
             let answer = site.serve(token, method, &format!("/sync/v1/{path}"), b"{}");
             assert_eq!(refused(answer), (401, "unauthorized".to_owned()), "{path}");
         }
@@ -74,7 +74,7 @@ fn strangers_are_told_what_is_missing() {
 }
 
 #[test]
-fn there_is_nothing_elsewhere() {
+fn unknown_paths_are_not_found() {
     let (site, token) = shop();
     for path in ["", "claim", "table", "tables/orders/columns", "done?run=r1"] {
         let answer = refused(get(&site, &token, path));
@@ -83,7 +83,7 @@ fn there_is_nothing_elsewhere() {
 }
 
 #[test]
-fn the_list_says_as_much_as_was_asked_for() {
+fn the_list_contains_what_was_requested() {
     let (site, token) = shop();
     let names: SharedTables = read(get(&site, &token, "tables"));
     let listed: Vec<(&str, &str)> = names
@@ -107,7 +107,7 @@ fn the_list_says_as_much_as_was_asked_for() {
     assert!(full.next.is_none());
 }
 
-/// All pages, as a receiver reads them.
+/// All pages, requested as a receiver does.
 fn pages(site: &Site, token: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut after = String::new();
@@ -116,7 +116,7 @@ fn pages(site: &Site, token: &str) -> Vec<Vec<String>> {
         let page: SharedTables = read(get(site, token, &path));
         pages.push(page.tables.into_iter().map(|one| one.table).collect());
         match page.next {
-            Some(next) => after = format!("&after={}", crate::protocol::segment(&next)),
+            Some(next) => after = format!("&after={}", crate::wire::segment(&next)),
             None => return pages,
         }
     }
@@ -137,7 +137,7 @@ fn a_long_list_comes_in_pages() {
 }
 
 #[test]
-fn pages_of_large_tables_stay_below_what_a_receiver_takes() {
+fn pages_of_large_tables_stay_below_the_receivers_limit() {
     let wide = |number: usize| {
         let parents: Vec<String> = (0..400)
             .map(|key| format!("{key}{}", "p".repeat(1_000)))
@@ -159,7 +159,7 @@ fn pages_of_large_tables_stay_below_what_a_receiver_takes() {
 }
 
 #[test]
-fn a_slow_database_makes_short_pages_that_go_on() {
+fn a_slow_database_gives_short_pages() {
     let (site, token) = shop();
     site.slowness.set(10_000);
     let pages = pages(&site, &token);
@@ -168,7 +168,7 @@ fn a_slow_database_makes_short_pages_that_go_on() {
 }
 
 #[test]
-fn one_table_or_why_not() {
+fn one_table_or_the_reason_why_not() {
     let (site, token) = shop();
     let orders: SharedTable = read(get(&site, &token, "tables/orders"));
     assert_eq!(orders.schema, Some(table("orders", &[])));
@@ -184,7 +184,7 @@ fn one_table_or_why_not() {
 }
 
 #[test]
-fn rows_are_ordered_from_the_host() {
+fn rows_are_streamed_by_the_host() {
     let (site, token) = shop();
     let read = || ReadInstruction {
         database: "main".to_owned(),
@@ -223,7 +223,7 @@ fn rows_are_ordered_from_the_host() {
 }
 
 #[test]
-fn a_query_chooses_among_the_rows() {
+fn a_query_selects_rows() {
     let (site, token) = shop();
     let chosen = |query: &str| {
         let path = format!("tables/orders/rows?run=r-1&{query}");
@@ -257,7 +257,7 @@ fn a_query_chooses_among_the_rows() {
 }
 
 #[test]
-fn rows_need_a_run_with_a_plain_name() {
+fn rows_need_a_valid_run_id() {
     let (site, token) = shop();
     let long = format!("?run={}", "r".repeat(65));
     for query in ["", "?run=", "?run=a%2Fb", "?run=%00", "?walk=r1", &long] {
@@ -267,13 +267,13 @@ fn rows_need_a_run_with_a_plain_name() {
 }
 
 #[test]
-fn a_done_session_answers_nothing_even_to_an_admission_that_is_left() {
+fn a_complete_session_refuses_a_remaining_admission() {
     let (site, token) = shop();
     let kept = site.admissions.borrow().clone();
     let body = br#"{"tables":[]}"#;
     let done = site.serve(Some(&token), Method::Post, "/sync/v1/done?run=r1", body);
     assert_eq!(done.status, 200);
-    // As if the host had not revoked it yet.
+    // As if the host had not revoked the admission yet.
     site.admissions.replace(kept);
     for path in ["tables", "tables/orders", "tables/orders/rows?run=r1"] {
         assert_eq!(refused(get(&site, &token, path)).0, 410, "{path}");

@@ -1,38 +1,47 @@
-//! The limits on the enums that a peer's table brings.
+//! The checks on the enums of a table that a peer describes.
 
 use std::collections::BTreeSet;
 
 use super::is_name;
-use crate::component::tombolo::sync::types::EnumType;
+use crate::bindings::types::EnumType;
+use crate::error::printable;
 
 /// The most enums of a table.
 const MAX_ENUMS: usize = 100;
 
-/// The most labels of all of them.
+/// The most labels of all enums of a table.
 const MAX_LABELS: usize = 2_000;
 
 /// The longest label, in bytes.
 const MAX_LABEL: usize = 63;
 
-/// Checks the enums of one table; else what about them cannot be.
-pub(super) fn check(enums: &[EnumType]) -> Result<(), &'static str> {
+/// Returns what is wrong with the enums of one table; none if they are possible.
+pub(super) fn find_fault(enums: &[EnumType]) -> Option<String> {
     let labels: usize = enums.iter().map(|kind| kind.labels.len()).sum();
     if enums.len() > MAX_ENUMS || labels > MAX_LABELS {
-        return Err("the number of its enums or of their labels");
+        return Some(format!(
+            "it has {} enums with {labels} labels instead of at most {MAX_ENUMS} with {MAX_LABELS}",
+            enums.len()
+        ));
     }
     let mut names = BTreeSet::new();
+    let is_label = |label: &String| label.len() <= MAX_LABEL && !label.contains('\0');
     for kind in enums {
         let distinct: BTreeSet<&String> = kind.labels.iter().collect();
-        let is_label = |label: &String| label.len() <= MAX_LABEL && !label.contains('\0');
-        if !is_name(&kind.name)
-            || !names.insert(&kind.name)
-            || distinct.len() < kind.labels.len()
-            || !kind.labels.iter().all(is_label)
-        {
-            return Err("an enum");
+        if !is_name(&kind.name) || !names.insert(&kind.name) {
+            return Some(format!(
+                "{:?} is not a valid enum name, or occurs twice",
+                printable(&kind.name)
+            ));
+        }
+        if distinct.len() < kind.labels.len() || !distinct.into_iter().all(is_label) {
+            return Some(format!(
+                "enum {:?} has a label twice, or one with NUL or more than {MAX_LABEL} bytes",
+                printable(&kind.name)
+            ));
         }
     }
-    Ok(())
+    None
 }
 
 #[cfg(test)]
@@ -55,7 +64,7 @@ mod tests {
                 kind("none", &[]),
             ],
         ] {
-            assert_eq!(check(&enums), Ok(()));
+            assert_eq!(find_fault(&enums), None);
         }
     }
 
@@ -65,7 +74,7 @@ mod tests {
         let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
         for (what, enums) in [
             (
-                "too many",
+                "too many enums",
                 numbers
                     .iter()
                     .take(101)
@@ -76,8 +85,8 @@ mod tests {
                 "too many labels",
                 vec![kind("a", &numbers), kind("b", &numbers)],
             ),
-            ("one twice", vec![kind("a", &[]), kind("a", &[])]),
-            ("one without a name", vec![kind("", &[])]),
+            ("an enum twice", vec![kind("a", &[]), kind("a", &[])]),
+            ("an enum without a name", vec![kind("", &[])]),
             ("a label twice", vec![kind("a", &["x", "x"])]),
             ("a label with NUL", vec![kind("a", &["\0"])]),
             (
@@ -85,7 +94,7 @@ mod tests {
                 vec![kind("a", &[&"x".repeat(MAX_LABEL + 1)])],
             ),
         ] {
-            assert!(check(&enums).is_err(), "{what}");
+            assert!(find_fault(&enums).is_some(), "{what}");
         }
     }
 }
