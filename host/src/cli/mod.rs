@@ -1,32 +1,13 @@
 //! The command line: one file a command, and what they share.
 
-mod announcement;
-mod clean;
-mod comparison;
-mod confirm;
-mod conversion;
-mod count;
-mod database;
-mod demo;
-mod diff;
+mod args;
+mod commands;
 #[cfg(test)]
 mod documentation;
-mod duration;
-mod event;
+mod local_tenant;
 mod output;
-mod patterns;
-mod planning;
-mod plugins;
-mod progress;
-mod pull;
-mod rejects;
-mod report;
-mod schema;
-mod share;
+mod planned_run;
 mod signals;
-mod site;
-mod strategy;
-mod tables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -34,6 +15,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
 use output::Output;
 
 /// How the command ends. 4 (needs approval) is kept for verbs to come.

@@ -12,14 +12,16 @@ use tombolo::run_events::{Follower, RunEvent};
 use tombolo::server::Server;
 use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
 
-use super::announcement::{announcement, claimed_line, expiry, sent_line};
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
-use super::patterns::{TablePatterns, matching};
-use super::plugins::{self, PluginArgument};
-use super::signals::{Signals, cancelled};
-use super::{duration, report, site};
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::duration;
+use crate::cli::args::patterns::{TablePatterns, matching};
+use crate::cli::args::plugins::{self, PluginArgument};
+use crate::cli::local_tenant;
+use crate::cli::output::Output;
+use crate::cli::output::announcement::{announcement, claimed_line, expiry, sent_line};
+use crate::cli::output::event::Event;
+use crate::cli::output::report;
+use crate::cli::signals::{Signals, cancelled};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -111,7 +113,7 @@ impl Shared {
             .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
         let granted =
             GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
-        let builder = site::builder(granted, None, &arguments.plugins).await?;
+        let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
         let builder = builder.snapshot_limit(arguments.snapshot_limit);
         let tenant = builder.open().await?;
         let search = arguments.listen.port() != 0;
@@ -128,7 +130,7 @@ impl Shared {
         let session = tenant
             .create_session(&ShareRequest {
                 direction: Direction::Send,
-                database: site::DATABASE.to_owned(),
+                database: local_tenant::DATABASE.to_owned(),
                 scope: Scope { tables: patterns },
                 owner: owner.id().to_owned(),
                 expires_in: u64::try_from(arguments.expires.as_millis()).unwrap_or(u64::MAX),

@@ -2,10 +2,10 @@
 
 use tombolo::bindings::types::Failure;
 
-use super::Exit;
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
+use crate::cli::Exit;
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
 
 /// Arguments of `clean`.
 #[derive(Debug, clap::Args)]

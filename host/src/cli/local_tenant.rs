@@ -9,7 +9,7 @@ use tombolo::failure::{ErrorCode, failure, printable};
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::tenant::{GrantedDatabase, Tenant, TenantBuilder};
 
-use super::plugins::{self, PluginArgument};
+use crate::cli::args::plugins::{self, PluginArgument};
 
 /// The label of the one database.
 pub const DATABASE: &str = "main";

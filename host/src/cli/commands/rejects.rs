@@ -6,11 +6,12 @@ use tombolo::bindings::types::Failure;
 use tombolo::failure::printable;
 use tombolo::tenant::{GrantedDatabase, Patterns};
 
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
-use super::plugins::{self, PluginArgument};
-use super::{Exit, report, site};
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::plugins::{self, PluginArgument};
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
+use crate::cli::output::report;
+use crate::cli::{Exit, local_tenant};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -84,8 +85,8 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Some(run) => {
             let all = Patterns::all()?;
             let granted = GrantedDatabase::new(Arc::clone(&database), all.clone(), all);
-            let tenant = site::open(granted, None, &arguments.plugins).await?;
-            let reports = tenant.retry_rejects(site::DATABASE, run).await?;
+            let tenant = local_tenant::open(granted, None, &arguments.plugins).await?;
+            let reports = tenant.retry_rejects(local_tenant::DATABASE, run).await?;
             output.event(&Event::Done {
                 run: Some(run),
                 tables: reports.iter().map(Into::into).collect(),
