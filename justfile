@@ -1,37 +1,54 @@
-# Conveniences; nothing needs them.
+# Shortcuts. Everything works without them.
 
-# All tests.
+# Runs everything that a change has to pass.
+ci:
+    bash .ci/run
+
+# Runs all tests.
 test:
     cargo test --workspace
 
-# What the CI checks before the tests.
+# Formats all packages.
+fmt:
+    cargo fmt --all
+
+# Checks formatting and lints.
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# Figures against the real tools, in minutes; a case or several by name: `just bench pg-new --rows 100000`.
+# Builds the documentation of the libraries; warnings are errors.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Checks licences, versions and sources of the dependencies (deny.toml).
+deny:
+    @cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }
+    cargo deny --locked check licenses bans sources
+
+# Measures against real tools, all cases or those named: `just bench pg-new --rows 100000`.
 bench *ARGS:
     cargo bench --package tombolo --bench transfer -- {{ARGS}}
 
-# Two sites on this machine, one code, a real transfer.
+# Transfers a generated shop between two sites on this machine.
 demo:
     cargo run --release -- demo
 
-# One plugin with plain cargo, the main path: `just plugin tombolo-rules`.
+# Builds one plugin with plain cargo and prints its digest: `just plugin tombolo-rules`.
 plugin NAME:
     cargo build --package {{NAME}} --lib --target wasm32-wasip2 --profile guest --target-dir target/guest
     @sha256sum target/guest/wasm32-wasip2/guest/{{replace(NAME, "-", "_")}}.wasm
 
-# The same with cargo-component, for authors who use it: `just plugin-cc tombolo-rules`.
+# Builds the same with cargo-component: `just plugin-cc tombolo-rules`.
 plugin-cc NAME:
     @cargo component --version >/dev/null 2>&1 || { echo "cargo-component is missing: cargo install cargo-component --locked" >&2; exit 1; }
     cargo component build --package {{NAME}} --target wasm32-wasip2 --profile guest --target-dir target/component
 
-# Fuzzes `frames` or `values` for ten minutes (docs/testing.md): `just fuzz frames`.
+# Fuzzes `frames` or `values` for ten minutes, or as long as given (docs/testing.md): `just fuzz values 60`.
 fuzz TARGET SECONDS="600":
     @cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
     cd fuzz && cargo +nightly fuzz run --sanitizer none {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=4096 -rss_limit_mb=4096
 
-# 400 times `kill -9` of the sender, the receiver or the database server in the middle of a run (docs/testing.md).
+# Kills the sender, the receiver or the database server in the middle of a run, 400 times (docs/testing.md).
 torture KILLS="400":
-    TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- kills:: --nocapture
+    TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- reliability::kills:: --nocapture

@@ -1,8 +1,8 @@
-//! End-to-end tests: the real binary, real SQLite files, a real PostgreSQL and real sockets on loopback.
+//! End-to-end tests of the real binary with SQLite files, PostgreSQL databases and sockets on loopback.
 //!
-//! Tests that need PostgreSQL have `postgres` in their names and start a private cluster, or use the server that
-//! `TOMBOLO_TEST_POSTGRES` names. Tests that need a sample database have its name in theirs. Without what they need
-//! they are skipped and one line says how many; `TOMBOLO_REQUIRE_POSTGRES=1` turns that into a failure.
+//! Tests that need PostgreSQL have `postgres` in their names. They start a private server, or use the one that
+//! `TOMBOLO_TEST_POSTGRES` names. Tests that need a sample database have its name in theirs. Tests without what they
+//! need are skipped, and one line says how many; `TOMBOLO_REQUIRE_POSTGRES=1` turns a missing PostgreSQL into a failure.
 
 #![allow(
     missing_docs,
@@ -13,34 +13,9 @@
     reason = "tests"
 )]
 
-mod support;
-
-mod broken_targets;
 mod cli;
-mod corruptions;
-mod differences;
-mod errors;
-mod exact_enums;
-mod exact_numbering;
-mod exact_postgres;
-mod exact_properties;
-mod exact_refusals;
-mod exact_round_trip;
-mod exact_sqlite;
-mod exact_tables;
-mod exact_types;
-mod hostile;
-mod kills;
-mod misfits;
-mod network_faults;
-mod owners;
-mod plugins;
-mod rejects;
-mod resuming;
-mod sessions;
-mod slow_peers;
-mod sources;
-mod strategies;
-mod streams;
-mod transfer_postgres;
-mod transfer_sqlite;
+mod exact;
+mod reliability;
+mod security;
+mod support;
+mod transfer;

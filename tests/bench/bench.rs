@@ -55,7 +55,7 @@ impl Bench {
     }
 
     /// Leaves nothing to be written by somebody else at somebody's cost.
-    pub fn resolve(&self) -> Result<()> {
+    pub fn flush(&self) -> Result<()> {
         self.postgres.run("postgres", &["CHECKPOINT"])?;
         process::output(&mut Command::new("sync")).map(drop)
     }

@@ -15,8 +15,6 @@ mod sqlite;
 mod tables;
 mod transfer;
 
-#[path = "../../host/src/database/postgres/test_cluster.rs"]
-mod cluster;
 #[path = "../support/guests.rs"]
 #[allow(
     dead_code,

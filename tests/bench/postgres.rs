@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use tombolo_test_postgres::TestServer;
 
-use crate::cluster::{self, TestCluster};
 use crate::process;
 
 /// As PostgreSQL comes, but for memory that fits the machine and for what would run at a time of its own choice.
@@ -18,7 +18,7 @@ pub const SETTINGS: &str =
 
 /// A server of this process.
 pub struct Postgres {
-    cluster: TestCluster,
+    server: TestServer,
     process: u32,
     databases: RefCell<BTreeSet<String>>,
 }
@@ -26,10 +26,10 @@ pub struct Postgres {
 impl Postgres {
     /// Starts it.
     pub fn start() -> Result<Self> {
-        let cluster =
-            cluster::private(SETTINGS).map_err(|reason| anyhow!("PostgreSQL: {reason}"))?;
+        let server =
+            TestServer::start(SETTINGS).map_err(|reason| anyhow!("PostgreSQL: {reason}"))?;
         let mut postgres = Self {
-            cluster,
+            server,
             process: 0,
             databases: RefCell::default(),
         };
@@ -42,7 +42,7 @@ impl Postgres {
 
     /// The address of a database.
     pub fn url(&self, database: &str) -> String {
-        self.cluster.url(database)
+        self.server.url(database)
     }
 
     /// Processors' time of all its processes so far.

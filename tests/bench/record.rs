@@ -217,7 +217,7 @@ impl Record {
         'turns: for turn in 1..=bench.arguments.repetitions {
             for ((name, measure), run) in contenders.iter_mut().zip(&mut runs) {
                 let sample = bench
-                    .resolve()
+                    .flush()
                     .and_then(|()| measure())
                     .with_context(|| format!("{name}, turn {turn}"));
                 match sample {

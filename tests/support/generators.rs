@@ -1,4 +1,4 @@
-//! Types and literals that are generated.
+//! Generators of column names, types and literals.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -78,7 +78,7 @@ fn timestamps() -> impl Strategy<Value = String> {
     )
 }
 
-/// PostgreSQL's types, each with literals of it.
+/// Types of PostgreSQL, each with its literals.
 pub fn postgres_type() -> impl Strategy<Value = Typed> {
     let array = |inner: Literals| {
         let element = prop_oneof![1 => Just("NULL".to_owned()), 4 => inner.prop_map(|text| format!("\"{}\"", escaped(&text)))];
@@ -117,7 +117,7 @@ pub fn postgres_type() -> impl Strategy<Value = Typed> {
         (
             "real",
             any::<f32>()
-                .prop_filter("printed otherwise", |value| value.is_finite())
+                .prop_filter("printed in another form", |value| value.is_finite())
                 .prop_map(|value| format!("{value:?}"))
                 .boxed(),
         ),
@@ -201,7 +201,7 @@ fn json(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
 
-/// SQLite's declared types, each with values that suit it, and a few of any storage class.
+/// Declared types of SQLite, each with values that suit it and a few of any storage class.
 pub fn sqlite_type() -> impl Strategy<Value = Typed> {
     let integers = any::<i64>()
         .prop_filter("no literal", |value| *value != i64::MIN)

@@ -1,4 +1,4 @@
-//! The plugins of the repository as files, built once a process by plain cargo.
+//! The example plugins and the hostile plugin as WebAssembly files, built once per process.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
-/// A component's file.
+/// The file of a component.
 #[derive(Clone, Debug)]
 pub struct Guest {
     pub file: PathBuf,
@@ -25,17 +25,17 @@ impl Guest {
     }
 }
 
-/// Session rules whose codes are digits.
+/// Session rules with codes of digits.
 pub fn digit_codes() -> Guest {
     guest("digit_codes")
 }
 
-/// A row-by-row strategy.
+/// A row-by-row conflict strategy.
 pub fn newest_wins() -> Guest {
     guest("newest_wins")
 }
 
-/// A component that misbehaves in every way it is asked to.
+/// A component that misbehaves on request.
 pub fn hostile() -> Guest {
     guest("hostile_guest")
 }
@@ -46,11 +46,14 @@ fn guest(name: &str) -> Guest {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let file = BUILT.get_or_init(build).join(format!("{name}.wasm"));
     let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let digest = Sha256::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = sha256(&bytes);
     Guest { file, digest }
+}
+
+/// The SHA-256 digest of bytes in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Builds all of them into the target directory that the host's build script uses for the standard plugins.
@@ -64,7 +67,7 @@ fn build() -> PathBuf {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        // What is meant for the host's build would change or break the guests'.
+        // Settings of the host's build would change or break the guests.
         let foreign = text.starts_with("CARGO") && text != "CARGO_HOME"
             || text.starts_with("RUSTFLAGS")
             || text.starts_with("RUSTC")

@@ -1,35 +1,40 @@
-//! What all tests share: the binary, databases, comparison, plugins and broken peers.
+//! What the tests share: the binary, databases, comparisons, plugins and faulty peers.
 
-pub mod binary;
-pub mod compare;
-pub mod damage;
+pub mod any_database;
+pub mod corruption;
+pub mod faulty_proxy;
+pub mod frames;
 pub mod generators;
 pub mod guests;
-pub mod images;
-pub mod line;
-pub mod mortal;
+pub mod http;
+pub mod killable_server;
+pub mod killed_transfer;
 pub mod outcome;
-pub mod peer;
 pub mod postgres;
+pub mod postgres_images;
+pub mod postgres_types;
 pub mod random;
-pub mod sample;
+pub mod sample_tables;
+pub mod site;
 pub mod sqlite;
-pub mod stage;
-pub mod types;
+pub mod table;
+pub mod tampering_proxy;
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::future::Future;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Runtime;
 
-/// A password that stands in every PostgreSQL address of the tests; no output may ever contain it.
+/// A password in the PostgreSQL addresses of the tests; no output may ever contain it.
 pub const SECRET: &str = "never-shown-9f2c";
 
-/// Waits for what is asynchronous in a test that is not.
+/// Runs a future to completion in a test that is not asynchronous.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME
@@ -37,9 +42,14 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// A file of the sample data beside the repository; none where that folder is absent, which is said.
+/// Sets the permissions of a file or folder.
+pub fn set_mode(path: impl AsRef<Path>, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Returns the path of a file of the sample data beside the repository, or skips the test where that folder is absent.
 ///
-/// Tests that ask for it carry `kind` in their names, so that they can be counted.
+/// Tests that call it have `kind` in their names, so that they can be counted.
 pub fn shared_data(kind: &'static str, file: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/data")
@@ -54,15 +64,15 @@ pub fn shared_data(kind: &'static str, file: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says once a kind, past the test harness's capture, how many tests are skipped and why.
+/// Prints once for each kind how many tests are skipped and why; the test harness does not capture the line.
 pub fn skip(kind: &'static str, why: &str) {
-    static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    static PRINTED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     assert!(
         name.contains(kind),
-        "a test that may be skipped for want of {kind} has to say so in its name: {name}"
+        "a test that needs {kind} and may be skipped must have it in its name: {name}"
     );
-    if !SAID
+    if !PRINTED
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .insert(kind)

@@ -1,11 +1,11 @@
-//! What a finished process said: its events, its report, or its error.
+//! The output of a finished process: its events, its report or its error.
 
 use std::fmt;
 use std::process::ExitStatus;
 
 use serde_json::Value;
 
-/// How a process ended and what it said.
+/// The exit status and the output of a process.
 pub struct Outcome {
     pub command: String,
     pub status: ExitStatus,
@@ -32,7 +32,7 @@ impl Outcome {
         events
     }
 
-    /// The report of a pull that ended well: its last event.
+    /// The report of a pull that succeeded, which is its last event.
     pub fn done(self) -> Report {
         let outcome = self.expect_exit(0);
         let last = outcome.events().pop();
@@ -42,16 +42,23 @@ impl Outcome {
         }
     }
 
-    /// The one error of a run that failed with exit code 1.
+    /// The one error of a process that failed with exit code 1; checks its code.
     pub fn error(self, code: &str) -> Failure {
+        let failure = self.failure();
+        assert_eq!(failure.code, code, "{failure:?}");
+        failure
+    }
+
+    /// The one error of a process that failed with exit code 1.
+    pub fn failure(self) -> Failure {
         let outcome = self.expect_exit(1);
         let errors = outcome.events_of("error");
         let [error] = errors.as_slice() else {
             panic!("not exactly one error event: {outcome:?}");
         };
-        assert_eq!(error["code"], code, "{outcome:?}");
         let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
         let failure = Failure {
+            code: text("code"),
             message: text("message"),
             hint: text("hint"),
         };
@@ -74,26 +81,27 @@ impl fmt::Debug for Outcome {
     }
 }
 
-/// What an `error` event says.
+/// The content of an `error` event.
 #[derive(Debug)]
 pub struct Failure {
+    pub code: String,
     pub message: String,
     pub hint: String,
 }
 
 impl Failure {
-    /// Checks that the message names all of these.
+    /// Checks that the message contains all of these.
     pub fn names(self, parts: &[&str]) -> Self {
         for part in parts {
             assert!(
                 self.message.contains(part),
-                "{part:?} is not named: {self:?}"
+                "{part:?} is not in the message: {self:?}"
             );
         }
         self
     }
 
-    /// Checks that it says what to do next.
+    /// Checks that it has a hint.
     pub fn has_hint(self) -> Self {
         assert!(!self.hint.is_empty(), "no hint: {self:?}");
         self
@@ -104,7 +112,7 @@ impl Failure {
 #[derive(Debug)]
 pub struct Report(pub Value);
 
-/// What became of a table's rows.
+/// How many rows of a table had which result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub created: u64,
@@ -114,23 +122,61 @@ pub struct Counts {
     pub failed: u64,
 }
 
-impl Report {
-    /// The tables, in the report's order.
-    pub fn tables(&self) -> Vec<String> {
-        let tables = self.0["tables"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{self:?}"));
-        let name = |table: &Value| table["table"].as_str().unwrap().to_owned();
-        tables.iter().map(name).collect()
+impl Counts {
+    /// Only created rows.
+    pub fn created(rows: u64) -> Self {
+        Self {
+            created: rows,
+            ..Self::default()
+        }
     }
 
-    /// One table's counts.
+    /// Only updated rows.
+    pub fn updated(rows: u64) -> Self {
+        Self {
+            updated: rows,
+            ..Self::default()
+        }
+    }
+
+    /// Only rows that are the same on both sides.
+    pub fn same(rows: u64) -> Self {
+        Self {
+            same: rows,
+            ..Self::default()
+        }
+    }
+
+    /// Only skipped rows.
+    pub fn skipped(rows: u64) -> Self {
+        Self {
+            skipped: rows,
+            ..Self::default()
+        }
+    }
+}
+
+impl Report {
+    /// The names of the tables in the order of the report.
+    pub fn tables(&self) -> Vec<String> {
+        let name = |table: &Value| table["table"].as_str().unwrap().to_owned();
+        self.entries().iter().map(name).collect()
+    }
+
+    /// All that it says about one table.
+    pub fn entry(&self, table: &str) -> &Value {
+        let found = self.entries().iter().find(|entry| entry["table"] == table);
+        found.unwrap_or_else(|| panic!("no table {table:?} in {self:?}"))
+    }
+
+    /// The bytes that were transferred for a table.
+    pub fn bytes(&self, table: &str) -> u64 {
+        self.entry(table)["bytes"].as_u64().unwrap()
+    }
+
+    /// The counts of one table.
     pub fn counts(&self, table: &str) -> Counts {
-        let tables = self.0["tables"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{self:?}"));
-        let found = tables.iter().find(|entry| entry["table"] == table);
-        let entry = found.unwrap_or_else(|| panic!("no table {table:?} in {self:?}"));
+        let entry = self.entry(table);
         let count = |name: &str| {
             entry[name]
                 .as_u64()
@@ -145,9 +191,14 @@ impl Report {
             failed: count("failed"),
         }
     }
+
+    fn entries(&self) -> &Vec<Value> {
+        let tables = self.0["tables"].as_array();
+        tables.unwrap_or_else(|| panic!("{self:?}"))
+    }
 }
 
-/// Lines of `--json`: every one an object with an `event`.
+/// Parses lines of `--json`, each of which is an object with an `event`.
 pub fn parse(lines: &[String]) -> Vec<Value> {
     let event = |line: &String| match serde_json::from_str::<Value>(line) {
         Ok(value) if value["event"].is_string() => value,
@@ -156,7 +207,7 @@ pub fn parse(lines: &[String]) -> Vec<Value> {
     lines.iter().map(event).collect()
 }
 
-/// What a process was, and all that it said.
+/// Formats a command with its status and its output.
 pub fn show(
     formatter: &mut fmt::Formatter<'_>,
     command: &str,

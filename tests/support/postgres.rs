@@ -1,4 +1,4 @@
-//! PostgreSQL databases of the tests: each test has its own, in the cluster of the process.
+//! PostgreSQL databases of the tests: each test has its own on the shared server.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,15 +6,11 @@ use std::str::FromStr as _;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use tombolo_test_postgres::{TestServer, test_server};
 
-use super::compare::Table;
 use super::sqlite::{literal, quote};
+use super::table::Table;
 use super::{SECRET, block_on, skip};
-
-#[path = "../../host/src/database/postgres/test_cluster.rs"]
-pub mod cluster;
-
-use cluster::{TestCluster, test_cluster};
 
 /// One database, dropped with the value.
 pub struct Database {
@@ -22,16 +18,16 @@ pub struct Database {
 }
 
 impl Database {
-    /// A new, empty database; none without PostgreSQL, which is said, or is a failure where it is required.
+    /// Creates an empty database; returns `None` and says so without PostgreSQL, or fails where it is required.
     ///
-    /// Tests that ask for it carry `postgres` in their names, so that they can be counted.
+    /// Tests that call it have `postgres` in their names, so that they can be counted.
     pub fn new() -> Option<Self> {
-        let Some(cluster) = test_cluster() else {
+        let Some(server) = test_server() else {
             skip("postgres", "there is no PostgreSQL");
             return None;
         };
-        let name = cluster.fresh_name("end_to_end");
-        administrate(&format!("CREATE DATABASE {}", quote(&name)));
+        let name = server.unique_name("end_to_end");
+        run_on_server(&format!("CREATE DATABASE {}", quote(&name)));
         Some(Self { name })
     }
 
@@ -40,20 +36,20 @@ impl Database {
         &self.name
     }
 
-    /// Its address with the superuser's login; a private cluster gets a password that it does not ask for.
+    /// Its address with the superuser's login; a private server gets a password that it does not ask for.
     pub fn url(&self) -> String {
         if std::env::var_os("TOMBOLO_TEST_POSTGRES").is_some() {
-            return cluster().url(&self.name);
+            return server().url(&self.name);
         }
         self.url_of("postgres")
     }
 
-    /// Its address with another login, whose password is the tests' own.
+    /// Its address with another login, whose password is [`SECRET`].
     pub fn url_of(&self, role: &str) -> String {
-        cluster().url_as(role, SECRET, &self.name)
+        server().url_as(role, SECRET, &self.name)
     }
 
-    /// A name for a role that belongs to this database only; roles are the cluster's.
+    /// A name for a role that only tests of this database use; roles exist in the whole server.
     pub fn role(&self, name: &str) -> String {
         format!("{}_{name}", self.name)
     }
@@ -81,7 +77,7 @@ impl Database {
         );
     }
 
-    /// Rows of a query whose columns are all text.
+    /// Returns the rows of a query whose columns are all text.
     pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         let mut connection = self.connect();
         let rows = block_on(connection.fetch_all(AssertSqlSafe(sql.to_owned())));
@@ -90,7 +86,7 @@ impl Database {
         rows.iter().map(cells).collect()
     }
 
-    /// One number.
+    /// Returns the number that a query selects.
     pub fn number(&self, sql: &str) -> i64 {
         let rows = self.rows(&format!("SELECT ({sql})::text"));
         rows[0][0]
@@ -99,13 +95,13 @@ impl Database {
             .unwrap()
     }
 
-    /// The tables of its schema `public`.
+    /// Returns the names of the tables in the schema `public`.
     pub fn tables(&self) -> Vec<String> {
         let sql = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
         self.rows(sql).into_iter().flatten().flatten().collect()
     }
 
-    /// One table without its children: types, nullability and key, and each cell as the server prints it.
+    /// Returns one table without its child tables: types, nullability and key, and each cell as the server prints it.
     pub fn table(&self, table: &str) -> Table {
         let oid = format!("{}::regclass", literal(&quote(table)));
         let columns = format!(
@@ -119,7 +115,7 @@ impl Database {
             .into_iter()
             .map(|row| row.into_iter().map(Option::unwrap_or_default).collect())
             .collect();
-        // `format` keeps the blanks at the end of char(n), which a cast to text drops.
+        // `format` keeps the blanks at the end of char(n); a cast to text drops them.
         let cell = |column: &Vec<String>| {
             let name = quote(&column[0]);
             format!("CASE WHEN {name} IS NOT NULL THEN format('%s', {name}) END")
@@ -136,24 +132,30 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        administrate(&format!(
+        run_on_server(&format!(
             "DROP DATABASE IF EXISTS {} WITH (FORCE)",
             quote(&self.name)
         ));
     }
 }
 
-fn cluster() -> &'static TestCluster {
-    test_cluster().expect("the database was made in it")
+/// Creates several databases, as [`Database::new`] does.
+pub fn databases<const N: usize>() -> Option<[Database; N]> {
+    let databases: Option<Vec<Database>> = (0..N).map(|_| Database::new()).collect();
+    databases?.try_into().ok()
+}
+
+fn server() -> &'static TestServer {
+    test_server().expect("the database was created on it")
 }
 
 fn connect(database: &str) -> PgConnection {
-    let options = PgConnectOptions::from_str(&cluster().url(database)).unwrap();
+    let options = PgConnectOptions::from_str(&server().url(database)).unwrap();
     let connection = block_on(options.connect());
     connection.unwrap_or_else(|error| panic!("database {database}: {error}"))
 }
 
-/// Runs a query whose columns are all text on a server that may be gone.
+/// Runs a query whose columns are all text on a server that may not be running.
 pub fn query_at(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, sqlx::Error> {
     block_on(async {
         let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
@@ -171,7 +173,7 @@ fn close(connection: PgConnection) {
     let _ = block_on(connection.close());
 }
 
-fn administrate(sql: &str) {
+fn run_on_server(sql: &str) {
     let mut connection = connect("postgres");
     let ran = block_on(connection.execute(AssertSqlSafe(sql.to_owned())));
     ran.unwrap_or_else(|error| panic!("{sql}: {error}"));

@@ -1,9 +1,11 @@
+//! Interface `database`: what is in the granted databases, within grants and scope.
+
 use super::{Caller, Capabilities};
 use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
 use crate::bindings::types::{DbError, Error, TableSchema};
 use crate::database::DatabaseError;
 use crate::refusal::Refusal;
-use crate::tenant::{GrantedDatabase, Patterns};
+use crate::resources::{GrantedDatabase, Patterns};
 
 impl Host for Capabilities {
     async fn info(&mut self, database: String) -> Result<DatabaseInfo, Refusal> {
@@ -69,7 +71,7 @@ impl Capabilities {
     }
 
     fn labelled(&self, label: &str) -> Result<&GrantedDatabase, Refusal> {
-        self.tenant
+        self.resources
             .database(label)
             .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")).into())
     }

@@ -1,3 +1,5 @@
+//! Interface `http`: control messages to granted peers, with bounded bodies.
+
 use std::time::Duration;
 
 use super::{Caller, Capabilities};
@@ -31,10 +33,10 @@ impl Host for Capabilities {
             Method::Get => egress::Method::Get,
             Method::Post => egress::Method::Post,
         };
-        let bearer = self.tenant.access().credential(&peer);
+        let bearer = self.resources.access().credential(&peer).await?;
         let exchange = async {
             let answer = self
-                .tenant
+                .resources
                 .egress()
                 .send(
                     &peer.base_url,

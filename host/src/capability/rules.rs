@@ -1,4 +1,4 @@
-//! Rules that the engine asks: answered by whatever components fill the roles, in stores of their own.
+//! Interfaces `sessions` and `ddl`: answered by the components that fill these roles.
 
 use super::Capabilities;
 use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
@@ -8,15 +8,15 @@ use crate::sandbox::SandboxError;
 
 impl sessions::Host for Capabilities {
     async fn new_code(&mut self, entropy: Vec<u8>) -> Result<String, Refusal> {
-        Ok(self.tenant.sessions().new_code(&entropy).await??)
+        Ok(self.rules.sessions.new_code(&entropy).await??)
     }
 
     async fn normalize(&mut self, code: String) -> Result<String, Refusal> {
-        Ok(self.tenant.sessions().normalize(&code).await??)
+        Ok(self.rules.sessions.normalize(&code).await??)
     }
 
     async fn decide(&mut self, facts: SessionFacts) -> Result<Verdict, Refusal> {
-        Ok(self.tenant.sessions().decide(facts).await??)
+        Ok(self.rules.sessions.decide(facts).await??)
     }
 }
 
@@ -29,8 +29,8 @@ impl ddl::Host for Capabilities {
         widen: Vec<String>,
     ) -> Result<DdlPlan, Refusal> {
         Ok(self
-            .tenant
-            .ddl()
+            .rules
+            .ddl
             .create_table(&dialect, &incoming, &types, &widen)
             .await??)
     }

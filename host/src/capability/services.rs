@@ -1,10 +1,12 @@
+//! Interface `services`: time, random numbers, digests, owners and the log.
+
 use super::Capabilities;
 use crate::bindings::services::{Host, Level};
 use crate::bindings::types::Error;
 use crate::digest::{random, sha256};
 use crate::failure::printable;
-use crate::owner;
 use crate::refusal::Refusal;
+use crate::resources;
 
 /// The most random bytes of one call.
 const MAX_RANDOM: u32 = 1_024;
@@ -14,7 +16,7 @@ const MAX_HASHED: usize = 1 << 20;
 
 impl Host for Capabilities {
     async fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(owner::now())
+        Ok(resources::now())
     }
 
     async fn random(&mut self, length: u32) -> Result<Vec<u8>, Refusal> {
@@ -32,7 +34,7 @@ impl Host for Capabilities {
     }
 
     async fn owner_alive(&mut self, owner: String) -> Result<bool, Refusal> {
-        Ok(owner::alive(self.tenant.host_state(), &owner).await?)
+        Ok(self.resources.owner_alive(&owner).await?)
     }
 
     async fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {

@@ -1,3 +1,5 @@
+//! Interface `state`: the engine's keys and values.
+
 use super::Capabilities;
 use crate::bindings::state::{Entry, Host, Lifetime};
 use crate::refusal::Refusal;
@@ -7,7 +9,7 @@ const PREFIX: &str = "engine/";
 
 impl Host for Capabilities {
     async fn get(&mut self, key: String) -> Result<Option<Entry>, Refusal> {
-        let entry = self.tenant.host_state().get(&inner(&key)).await?;
+        let entry = self.resources.state().get(&inner(&key)).await?;
         Ok(entry.map(|entry| Entry { key, ..entry }))
     }
 
@@ -18,14 +20,14 @@ impl Host for Capabilities {
         if_version: Option<u64>,
         lifetime: Lifetime,
     ) -> Result<Option<u64>, Refusal> {
-        let state = self.tenant.host_state();
+        let state = self.resources.state();
         Ok(state
             .put(&inner(&key), &value, if_version, lifetime)
             .await?)
     }
 
     async fn delete(&mut self, key: String) -> Result<bool, Refusal> {
-        Ok(self.tenant.host_state().delete(&inner(&key)).await?)
+        Ok(self.resources.state().delete(&inner(&key)).await?)
     }
 
     async fn list(
@@ -36,8 +38,8 @@ impl Host for Capabilities {
     ) -> Result<Vec<Entry>, Refusal> {
         let after = after.map(|after| inner(&after));
         let entries = self
-            .tenant
-            .host_state()
+            .resources
+            .state()
             .list(&inner(&prefix), after.as_deref(), limit)
             .await?;
         Ok(entries

@@ -1,24 +1,28 @@
+//! Interface `transfers`: starts what moves rows, and tells the clients of runs and sessions.
+
+use std::sync::Arc;
+
 use super::{Caller, Capabilities};
-use crate::bindings::events::Event;
 use crate::bindings::transfers::{CopyInstruction, Host, RunEvent as EngineEvent};
 use crate::bindings::types::Error;
 use crate::refusal::Refusal;
-use crate::run_events::RunEvent;
-use crate::tenant::{GrantedDatabase, Patterns};
+use crate::resources::{GrantedDatabase, Patterns, RunEvent};
 
 impl Capabilities {
-    /// What a job may do: nothing for a peer, nothing with a table that the operator did not grant.
-    fn admit(
+    /// Checks what an instruction may do: nothing for a peer, nothing with a table that the operator did not grant.
+    fn check_instruction(
         &self,
         instruction: &CopyInstruction,
         granted: impl Fn(&GrantedDatabase) -> &Patterns,
     ) -> Result<(), Refusal> {
         if matches!(self.caller, Caller::Peer(_)) {
-            return Err(Error::Denied("a peer's request starts no job".to_owned()).into());
+            return Err(Error::Denied("a peer's request starts no run".to_owned()).into());
         }
-        let database = self.tenant.database(&instruction.database).ok_or_else(|| {
-            Error::NotFound(format!("no database is called {:?}", instruction.database))
-        })?;
+        let label = &instruction.database;
+        let database = self
+            .resources
+            .database(label)
+            .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")))?;
         for table in &instruction.tables {
             let name = &table.incoming.table;
             if !granted(database).matches(name) {
@@ -31,29 +35,29 @@ impl Capabilities {
 
 impl Host for Capabilities {
     async fn start(&mut self, instruction: CopyInstruction) -> Result<String, Refusal> {
-        self.admit(&instruction, GrantedDatabase::writable)?;
-        Ok(self.tenant.start_pull(instruction)?)
+        self.check_instruction(&instruction, GrantedDatabase::writable)?;
+        Ok(Arc::clone(&self.runs).pull(instruction)?)
     }
 
     async fn compare(&mut self, instruction: CopyInstruction) -> Result<String, Refusal> {
-        self.admit(&instruction, GrantedDatabase::readable)?;
-        Ok(self.tenant.start_comparison(instruction)?)
+        self.check_instruction(&instruction, GrantedDatabase::readable)?;
+        Ok(Arc::clone(&self.runs).compare(instruction)?)
     }
 
     async fn cancel(&mut self, run: String) -> Result<(), Refusal> {
-        self.tenant.cancel_job(&run);
+        self.runs.cancel(&run);
         Ok(())
     }
 
     async fn request_step(&mut self, run: String) -> Result<(), Refusal> {
-        self.tenant.enqueue(Event::Step(run));
-        Ok(())
+        Ok(self.runs.request_step(&run)?)
     }
 
-    async fn publish(&mut self, topic: String, notice: EngineEvent) -> Result<(), Refusal> {
-        self.tenant
+    async fn publish(&mut self, topic: String, event: EngineEvent) -> Result<(), Refusal> {
+        let published = self
+            .resources
             .run_events()
-            .publish(&topic, RunEvent::Engine(notice));
-        Ok(())
+            .publish(&topic, RunEvent::Engine(event));
+        Ok(published.map_err(|error| Error::Limit(error.to_string()))?)
     }
 }

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use tombolo::bindings::types::Failure;
 use tombolo::egress::EgressGrant;
 use tombolo::failure::{ErrorCode, failure, printable};
+use tombolo::resources::GrantedDatabase;
 use tombolo::sandbox::{Limits, Sandbox};
-use tombolo::tenant::{GrantedDatabase, Tenant, TenantBuilder};
+use tombolo::tenant::{Tenant, TenantBuilder};
 
 use crate::cli::args::plugins::{self, PluginArgument};
+
+/// The name of the one tenant.
+pub const TENANT: &str = "local";
 
 /// The label of the one database.
 pub const DATABASE: &str = "main";

@@ -8,8 +8,8 @@ use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::database::Database;
 use tombolo::egress::EgressGrant;
 use tombolo::failure::{ErrorCode, failure, printable};
-use tombolo::run_events::{Follower, RunEvent};
-use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
+use tombolo::resources::{Followed, Follower, GrantedDatabase, Patterns, RunEvent};
+use tombolo::tenant::Tenant;
 
 use crate::cli::args::peer::PeerArguments;
 use crate::cli::local_tenant;
@@ -47,7 +47,7 @@ impl PlannedRun {
         let known = tenant.strategies().await?;
         let known: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
         check(&known)?;
-        let run = tenant.plan(&request).await?;
+        let run = tenant.engine().plan(&request).await?;
         Ok(Self {
             tenant,
             database,
@@ -56,8 +56,8 @@ impl PlannedRun {
     }
 
     /// Follows the run from its beginning.
-    pub fn follow(&self) -> Follower {
-        self.tenant.run_events().follow(&self.run)
+    pub fn follow(&self) -> Result<Follower, Failure> {
+        self.tenant.follow(&self.run)
     }
 
     /// The next event, unless a signal comes first: the first one ends the run at its chunk's end, a second one the
@@ -71,7 +71,10 @@ impl PlannedRun {
     ) -> Result<RunEvent, Failure> {
         loop {
             tokio::select! {
-                event = follower.next() => return Ok(event),
+                followed = follower.next() => match followed {
+                    Followed::Event(event) => return Ok(event),
+                    Followed::Missed(events) => tracing::warn!("{events} events came too fast to be shown"),
+                },
                 () = signals.next() => {
                     if *ending {
                         at_once();
@@ -79,7 +82,7 @@ impl PlannedRun {
                     *ending = true;
                     note("Ending at the end of this chunk; once more ends at once.");
                     tokio::select! {
-                        cancelled = self.tenant.cancel(&self.run) => cancelled?,
+                        cancelled = self.tenant.engine().cancel(&self.run) => cancelled?,
                         () = signals.next() => at_once(),
                     }
                 }

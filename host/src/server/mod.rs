@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use crate::tenant::Tenant;
+use crate::host::Host;
 
 /// The most connections at once; more wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 2_048;
@@ -33,17 +33,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves a tenant on an address. With `search`, a port that is taken is followed by the next free one.
-    pub async fn bind(
-        tenant: Arc<Tenant>,
-        address: SocketAddr,
-        search: bool,
-    ) -> std::io::Result<Self> {
+    /// Serves the tenants of a host on an address. With `search`, a port that is taken is followed by the next free one.
+    pub async fn bind(host: Arc<Host>, address: SocketAddr, search: bool) -> std::io::Result<Self> {
         let listener = listen(address, search).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        tokio::spawn(accept(listener, tenant, Arc::clone(&connections), stopped));
+        tokio::spawn(accept(listener, host, Arc::clone(&connections), stopped));
         Ok(Self {
             address,
             stop,
@@ -81,7 +77,7 @@ async fn listen(mut address: SocketAddr, search: bool) -> std::io::Result<TcpLis
 
 async fn accept(
     listener: TcpListener,
-    tenant: Arc<Tenant>,
+    host: Arc<Host>,
     connections: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -102,13 +98,13 @@ async fn accept(
             () = told(&mut stopped) => return,
         };
         let _ = socket.set_nodelay(true);
-        let tenant = Arc::clone(&tenant);
+        let host = Arc::clone(&host);
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
             let _permit = permit;
             let service = service_fn(move |request| {
-                let tenant = Arc::clone(&tenant);
-                async move { Ok::<_, std::convert::Infallible>(peers::answer(tenant, request).await) }
+                let host = Arc::clone(&host);
+                async move { Ok::<_, std::convert::Infallible>(peers::answer(host, request).await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())

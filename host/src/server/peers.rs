@@ -1,4 +1,4 @@
-//! Peers' requests: the bearer token is resolved here, everything else is the engine's answer.
+//! Peers' requests: resolves the bearer token and passes the rest to the engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,15 @@ use hyper::{Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::rows::{self, Content, Selection, Sending};
-use crate::access::Admission;
 use crate::bindings::http::Method;
 use crate::bindings::peers::{Body, PeerRequest, Selection as Selected};
 use crate::bindings::types::Failure;
 use crate::capability::Caller;
 use crate::failure::{ErrorCode, failure};
+use crate::host::Host;
+use crate::resources::{Admission, Patterns};
 use crate::rows::{BUCKETS, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, RowBlock};
-use crate::tenant::{Patterns, Tenant};
+use crate::tenant::Tenant;
 
 /// What all routes begin with.
 const PREFIX: &str = "/sync/v1/";
@@ -34,8 +35,12 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
 
 /// Answers one request; never fails.
-pub async fn answer(tenant: Arc<Tenant>, request: Request<Incoming>) -> Answer {
-    match respond(tenant, request).await {
+pub async fn answer(host: Arc<Host>, request: Request<Incoming>) -> Answer {
+    let Some(tenant) = host.root_tenant() else {
+        let unknown = failure(ErrorCode::NotFound, "there is nothing at this address", "");
+        return error(StatusCode::NOT_FOUND, &unknown);
+    };
+    match respond(Arc::clone(tenant), request).await {
         Ok(answer) => answer,
         Err((status, failure)) => error(status, &failure),
     }
@@ -76,7 +81,11 @@ async fn respond(
         .into_owned()
         .collect();
     let admission = match bearer(&request) {
-        Some(token) => tenant.admission(token).await.map_err(internal)?,
+        Some(token) => tenant
+            .resources()
+            .admission(token)
+            .await
+            .map_err(internal)?,
         None => None,
     };
     let compress = request
@@ -107,6 +116,7 @@ async fn respond(
         body,
     };
     let response = tenant
+        .engine()
         .handle(Caller::Peer(admission.clone()), &request)
         .await
         .map_err(internal)?;
@@ -191,6 +201,7 @@ fn stream(
     };
     let admission = admission.ok_or_else(|| denied("rows need a session".to_owned()))?;
     let granted = tenant
+        .resources()
         .database(&database)
         .ok_or_else(|| denied("the session's database is not granted".to_owned()))?;
     let scope = Patterns::new(&admission.scope.tables)
@@ -200,6 +211,7 @@ fn stream(
     }
     let database = Arc::clone(granted.database());
     let held = tenant
+        .resources()
         .snapshots()
         .of_run(&admission.id, &run)
         .ok_or_else(|| {

@@ -8,16 +8,15 @@ use futures::Stream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::access::Admission;
 use crate::bindings::events::{Event, Sent};
 use crate::bindings::types::{Cell, Failure, Stored, TableReport, TableSchema};
 use crate::database::{Database, DatabaseError, Read};
 use crate::failure::{ErrorCode, failure};
+use crate::resources::{Admission, HeldSnapshot, RunSnapshot};
 use crate::rows::{
     BlockBuilder, BucketSet, KeyColumns, RowBlock, StreamEnd, StreamHeader, encode_alive,
     encode_digest, encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
-use crate::snapshots::{Held, RunSnapshot};
 use crate::tenant::Tenant;
 
 /// A sender that has no rows yet says that it lives.
@@ -55,7 +54,7 @@ pub struct Sending {
     /// Where the rows are.
     pub database: Arc<dyn Database>,
     /// The run's snapshot.
-    pub held: Arc<Held>,
+    pub held: Arc<HeldSnapshot>,
     /// The peer's run.
     pub run: String,
     /// The table.
@@ -76,11 +75,14 @@ pub fn stream(sending: Sending, content: Content) -> impl Stream<Item = Bytes> +
         };
         sending.held.touch();
         match outcome {
-            Ok(Some(report)) => sending.tenant.enqueue(Event::Sent(Sent {
-                admission: sending.admission.id,
-                run: sending.run,
-                report,
-            })),
+            Ok(Some(report)) => {
+                let sent = Event::Sent(Sent {
+                    admission: sending.admission.id,
+                    run: sending.run,
+                    report,
+                });
+                sending.tenant.events().push_when_free(sent).await;
+            }
             Ok(None) => {}
             Err(failure) => {
                 tracing::warn!(

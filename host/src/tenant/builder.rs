@@ -1,19 +1,24 @@
-use std::collections::{BTreeMap, HashMap};
+//! Puts a tenant together: loads its components and starts what works for it.
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-use super::{GrantedDatabase, Tenant};
-use crate::access::Access;
+use super::Tenant;
+use super::engine::Engine;
+use super::events::{EventQueues, deliver_all};
+use super::housekeeping::keep_house;
+use super::runs::Runs;
 use crate::bindings::types::Failure;
+use crate::capability::Rules;
 use crate::egress::{Egress, EgressGrant};
-use crate::run_events::RunEvents;
+use crate::resources::{self, GrantedDatabase, Resources, Snapshots};
 use crate::sandbox::{
     ConflictStrategies, EngineComponent, Plugin, Role, Sandbox, SchemaDdl, SessionRules,
 };
-use crate::snapshots::{self, Snapshots};
 use crate::state::State;
 
 /// Puts a tenant together.
@@ -34,7 +39,7 @@ impl TenantBuilder {
             peers: Vec::new(),
             plugins: Vec::new(),
             state_file: None,
-            snapshot_limit: snapshots::MAX_AGE,
+            snapshot_limit: resources::MAX_AGE,
         }
     }
 
@@ -93,28 +98,48 @@ impl TenantBuilder {
             .map(|plugin| ConflictStrategies::new(sandbox, &plugin))
             .collect::<Result<_, _>>()?;
         let state = State::open(self.state_file.as_deref()).await?;
-        let engine = EngineComponent::new(sandbox, &engine)?;
-        let sessions = SessionRules::new(sandbox, &sessions)?;
-        let ddl = SchemaDdl::new(sandbox, &ddl)?;
-        let (events, queue) = mpsc::unbounded_channel();
-        let tenant = Arc::new_cyclic(|this| Tenant {
-            databases: self.databases,
-            state,
-            access: Access::default(),
-            egress: Egress::new(self.peers),
-            run_events: RunEvents::default(),
-            snapshots: Snapshots::new(self.snapshot_limit),
-            jobs: Mutex::new(HashMap::new()),
-            events,
-            engine,
-            sessions,
-            conflicts,
-            ddl,
-            this: this.clone(),
+        let component = EngineComponent::new(sandbox, &engine)?;
+        let rules = Arc::new(Rules {
+            sessions: SessionRules::new(sandbox, &sessions)?,
+            ddl: SchemaDdl::new(sandbox, &ddl)?,
         });
-        tokio::spawn(Tenant::deliver_events(Arc::downgrade(&tenant), queue));
-        tokio::spawn(Tenant::care(Arc::downgrade(&tenant)));
-        Ok(tenant)
+        let resources = Arc::new(Resources::new(
+            self.databases,
+            state,
+            Egress::new(self.peers),
+            Snapshots::new(self.snapshot_limit),
+        ));
+        let (events, ready) = EventQueues::new();
+        let runs = Arc::new(Runs::new(
+            Arc::clone(&resources),
+            conflicts,
+            Arc::clone(&events),
+        ));
+        let engine = Arc::new(Engine::new(
+            component,
+            Arc::clone(&resources),
+            rules,
+            Arc::clone(&runs),
+        ));
+        let mut tasks = JoinSet::new();
+        let delivery = (
+            Arc::clone(&engine),
+            Arc::clone(&resources),
+            Arc::clone(&runs),
+        );
+        tasks.spawn(deliver_all(Arc::clone(&events), ready, move |event| {
+            let (engine, resources, runs) = delivery.clone();
+            super::deliver(engine, resources, runs, event)
+        }));
+        tasks.spawn(keep_house(Arc::clone(&resources), Arc::clone(&events)));
+        Ok(Arc::new(Tenant {
+            sandbox: self.sandbox,
+            resources,
+            engine,
+            runs,
+            events,
+            _tasks: tasks,
+        }))
     }
 
     fn filling(&self, role: Role) -> Option<Plugin> {

@@ -20,6 +20,8 @@ use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use crate::bindings::types::{Conversion, Scope};
 use crate::database::{Location, open};
 use crate::egress::EgressGrant;
+use crate::host::Host;
+use crate::resources::{Followed, GrantedDatabase, Patterns};
 use crate::sandbox::Limits;
 use crate::server::Server;
 
@@ -52,6 +54,11 @@ async fn tenant(file: &Path, create: bool, peer: Option<&str>) -> Arc<Tenant> {
     builder.open().await.unwrap()
 }
 
+fn host(tenant: &Arc<Tenant>) -> Arc<Host> {
+    let host = Host::new(tenant.sandbox().clone());
+    Arc::new(host.with_tenant("local", Arc::clone(tenant)))
+}
+
 async fn share(tenant: &Tenant, owner: &Owner) -> Session {
     let request = ShareRequest {
         direction: Direction::Send,
@@ -62,7 +69,7 @@ async fn share(tenant: &Tenant, owner: &Owner) -> Session {
         owner: owner.id().to_owned(),
         expires_in: 60_000,
     };
-    tenant.create_session(&request).await.unwrap()
+    tenant.engine().create_session(&request).await.unwrap()
 }
 
 async fn pull(tenant: &Tenant, url: &str, code: &str) -> Result<Vec<TableReport>, Failure> {
@@ -89,13 +96,16 @@ async fn pull_by(
         reject_limit: 1_000,
         claimer: "test".to_owned(),
     };
-    let run = tenant.plan(&request).await?;
-    let mut follower = tenant.run_events().follow(&run);
+    let run = tenant.engine().plan(&request).await?;
+    let mut follower = tenant.follow(&run)?;
     loop {
-        match follower.next().await {
-            RunEvent::Engine(EngineEvent::Planned(_)) => tenant.start(&run).await?,
-            RunEvent::Engine(EngineEvent::Finished(reports)) => return Ok(reports),
-            RunEvent::Engine(EngineEvent::Failed(failure)) => return Err(failure),
+        let Followed::Event(RunEvent::Engine(event)) = follower.next().await else {
+            continue;
+        };
+        match event {
+            EngineEvent::Planned(_) => tenant.engine().start(&run).await?,
+            EngineEvent::Finished(reports) => return Ok(reports),
+            EngineEvent::Failed(failure) => return Err(failure),
             _ => {}
         }
     }
@@ -109,7 +119,7 @@ async fn one_code_moves_one_database() {
     let sender = tenant(&source, false, None).await;
     let owner = sender.open_owner().await.unwrap();
     let session = share(&sender, &owner).await;
-    let server = Server::bind(Arc::clone(&sender), "127.0.0.1:0".parse().unwrap(), false)
+    let server = Server::bind(host(&sender), "127.0.0.1:0".parse().unwrap(), false)
         .await
         .unwrap();
     let url = format!("http://{}", server.address());
@@ -122,7 +132,7 @@ async fn one_code_moves_one_database() {
         .collect();
     assert_eq!(created, [("customers", 2), ("orders", 3)]);
     assert_eq!(
-        sender.session(&session.code).await.unwrap().state,
+        sender.engine().session(&session.code).await.unwrap().state,
         SessionState::Done
     );
     let again = pull(&receiver, &url, &session.code).await.unwrap_err();
@@ -152,9 +162,7 @@ async fn a_table_without_a_key_is_filled_once_and_then_only_appended_to() {
     let sender = tenant(&source, false, None).await;
     let owner = sender.open_owner().await.unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
-    let server = Server::bind(Arc::clone(&sender), address, false)
-        .await
-        .unwrap();
+    let server = Server::bind(host(&sender), address, false).await.unwrap();
     let url = format!("http://{}", server.address());
     let receiver = tenant(&copy, true, Some(&url)).await;
 
@@ -178,7 +186,7 @@ async fn a_session_dies_with_its_owners_lease() {
     let session = share(&sender, &owner).await;
     drop(owner);
     let began = Instant::now();
-    while sender.session(&session.code).await.unwrap().state != SessionState::Orphaned {
+    while sender.engine().session(&session.code).await.unwrap().state != SessionState::Orphaned {
         assert!(began.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

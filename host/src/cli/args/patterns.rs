@@ -5,7 +5,7 @@ use std::str::FromStr;
 use tombolo::bindings::database::{TableKind, TableSummary};
 use tombolo::bindings::types::{Error, Failure};
 use tombolo::failure::{ErrorCode, failure};
-use tombolo::tenant::Patterns;
+use tombolo::resources::Patterns;
 
 /// A list of patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::{Cell, Conversion, Failure};
 use tombolo::failure::printable;
-use tombolo::run_events::{Difference, DifferenceKind, RunEvent};
+use tombolo::resources::{Difference, DifferenceKind, RunEvent};
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::peer::PeerArguments;
@@ -89,7 +89,7 @@ async fn follow(
     output: &Output,
     signals: &mut Signals,
 ) -> Result<Vec<TableComparison>, Failure> {
-    let mut follower = planned.follow();
+    let mut follower = planned.follow()?;
     let mut ending = false;
     let mut progress = Progress::new(output);
     loop {
@@ -103,7 +103,7 @@ async fn follow(
             RunEvent::Progress(_) | RunEvent::TableDone(_) | RunEvent::Difference(_) => {}
             RunEvent::Engine(EngineEvent::Planned(_)) => {
                 if !ending {
-                    planned.tenant.compare(&planned.run).await?;
+                    planned.tenant.engine().compare(&planned.run).await?;
                 }
             }
             RunEvent::Engine(notice) => match ended(notice) {

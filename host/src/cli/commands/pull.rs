@@ -6,7 +6,7 @@ use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TablePlan};
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
-use tombolo::run_events::RunEvent;
+use tombolo::resources::RunEvent;
 
 use crate::cli::args::conversion::{ConversionArgument, Conversions};
 use crate::cli::args::database::DatabaseArgument;
@@ -163,7 +163,7 @@ async fn follow(
     progress: &mut Progress<'_>,
     signals: &mut Signals,
 ) -> Result<Ended, Failure> {
-    let mut follower = pull.follow();
+    let mut follower = pull.follow()?;
     let mut plans = Vec::new();
     let mut ending = false;
     loop {
@@ -181,7 +181,7 @@ async fn follow(
                 }
                 if arguments.dry_run {
                     comparison::show_plan(&plans, output);
-                    pull.tenant.compare(&pull.run).await?;
+                    pull.tenant.engine().compare(&pull.run).await?;
                 } else {
                     start(pull, arguments, &plans, output, signals).await?;
                     progress.begin();
@@ -206,9 +206,9 @@ async fn start(
 ) -> Result<(), Failure> {
     let standard = arguments.peer.plugins.is_empty();
     if arguments.yes || confirmed(plans, standard, output, signals).await {
-        return pull.tenant.start(&pull.run).await;
+        return pull.tenant.engine().start(&pull.run).await;
     }
-    pull.tenant.cancel(&pull.run).await?;
+    pull.tenant.engine().cancel(&pull.run).await?;
     Err(failure(
         ErrorCode::Cancelled,
         "not confirmed; nothing was written",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
 use tombolo::failure::printable;
-use tombolo::tenant::{GrantedDatabase, Patterns};
+use tombolo::resources::{GrantedDatabase, Patterns};
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::plugins::{self, PluginArgument};

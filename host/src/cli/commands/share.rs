@@ -1,16 +1,17 @@
 //! `tombolo share DB`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::transfers::RunEvent as EngineEvent;
 use tombolo::bindings::types::{Failure, Scope, TableReport};
 use tombolo::failure::{ErrorCode, failure};
-use tombolo::owner::{self, Owner};
-use tombolo::run_events::{Follower, RunEvent};
+use tombolo::host::Host;
+use tombolo::resources::{self, Followed, Follower, GrantedDatabase, Owner, Patterns, RunEvent};
 use tombolo::server::Server;
-use tombolo::tenant::{GrantedDatabase, Patterns, Tenant};
+use tombolo::tenant::Tenant;
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::duration;
@@ -98,7 +99,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
 
 /// A session that is open to a peer.
 struct Shared {
-    tenant: std::sync::Arc<Tenant>,
+    tenant: Arc<Tenant>,
     owner: Owner,
     server: Server,
     session: Session,
@@ -116,8 +117,10 @@ impl Shared {
         let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
         let builder = builder.snapshot_limit(arguments.snapshot_limit);
         let tenant = builder.open().await?;
+        let host =
+            Host::new(tenant.sandbox().clone()).with_tenant(site::TENANT, Arc::clone(&tenant));
         let search = arguments.listen.port() != 0;
-        let server = Server::bind(tenant.clone(), arguments.listen, search)
+        let server = Server::bind(Arc::new(host), arguments.listen, search)
             .await
             .map_err(|error| {
                 failure(
@@ -128,6 +131,7 @@ impl Shared {
             })?;
         let owner = tenant.open_owner().await?;
         let session = tenant
+            .engine()
             .create_session(&ShareRequest {
                 direction: Direction::Send,
                 database: local_tenant::DATABASE.to_owned(),
@@ -169,7 +173,7 @@ impl Shared {
         signals: &mut Signals,
     ) -> Result<Vec<TableReport>, Failure> {
         let code = &self.session.code;
-        let mut follower = self.tenant.run_events().follow(code);
+        let mut follower = self.tenant.follow(code)?;
         tokio::select! {
             reports = tell(&mut follower, output) => reports,
             expired = self.expired() => Err(expired),
@@ -179,10 +183,10 @@ impl Shared {
 
     /// Waits until the code expires; for ever, if it is used in time.
     async fn expired(&self) -> Failure {
-        while owner::now() <= self.session.expires_at {
+        while resources::now() <= self.session.expires_at {
             tokio::time::sleep(LOOK).await;
         }
-        match self.tenant.session(&self.session.code).await {
+        match self.tenant.engine().session(&self.session.code).await {
             Ok(session) if matches!(session.state, SessionState::Claimed | SessionState::Done) => {
                 std::future::pending().await
             }
@@ -197,7 +201,13 @@ impl Shared {
 
     /// Ends what is left; the other side is told.
     async fn close(self, complete: bool) {
-        if !complete && let Err(failure) = self.tenant.delete_session(&self.session.code).await {
+        if !complete
+            && let Err(failure) = self
+                .tenant
+                .engine()
+                .delete_session(&self.session.code)
+                .await
+        {
             tracing::warn!(
                 code = failure.code,
                 "the session could not be deleted: {}",
@@ -213,8 +223,13 @@ impl Shared {
 
 async fn tell(follower: &mut Follower, output: &Output) -> Result<Vec<TableReport>, Failure> {
     loop {
-        let RunEvent::Engine(notice) = follower.next().await else {
-            continue;
+        let notice = match follower.next().await {
+            Followed::Event(RunEvent::Engine(notice)) => notice,
+            Followed::Event(_) => continue,
+            Followed::Missed(events) => {
+                tracing::warn!("{events} events came too fast to be shown");
+                continue;
+            }
         };
         match notice {
             EngineEvent::Claimed(claimer) => {

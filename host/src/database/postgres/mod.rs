@@ -34,8 +34,6 @@ mod snapshot;
 mod staging;
 mod target;
 #[cfg(test)]
-mod test_cluster;
-#[cfg(test)]
 mod tests;
 mod types;
 mod value;

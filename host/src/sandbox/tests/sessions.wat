@@ -61,7 +61,7 @@
       (local $turns i32)
       BODY)
     (func (export "new-code") (param i32 i32) (result i32) unreachable)
-    (func (export "judge") (param i64 i64 i32 i32 i32 i32) (result i32) unreachable))
+    (func (export "decide") (param i64 i64 i32 i32 i32 i32) (result i32) unreachable))
   (core instance $code (instantiate $code (with "host" (instance
     (export "memory" (memory $memory "memory"))
     (export "write" (func $write))
@@ -72,10 +72,10 @@
     (canon lift (core func $code "normalize") (memory (core memory $memory "memory")) (realloc (core func $code "realloc"))))
   (func $new-code (param "entropy" (list u8)) (result (result string (error $error)))
     (canon lift (core func $code "new-code") (memory (core memory $memory "memory")) (realloc (core func $code "realloc"))))
-  (func $judge (param "facts" $session-facts) (result (result $verdict (error $error)))
-    (canon lift (core func $code "judge") (memory (core memory $memory "memory")) (realloc (core func $code "realloc"))))
+  (func $decide (param "facts" $session-facts) (result (result $verdict (error $error)))
+    (canon lift (core func $code "decide") (memory (core memory $memory "memory")) (realloc (core func $code "realloc"))))
   (instance $sessions
     (export "normalize" (func $normalize))
     (export "new-code" (func $new-code))
-    (export "judge" (func $judge)))
+    (export "decide" (func $decide)))
   (export "tombolo:sync/sessions@0.1.0" (instance $sessions)))

@@ -1,22 +1,21 @@
-//! A component of world `rules` that misbehaves on purpose, each time when it is asked for by name.
-//! Tests of the sandbox load it; it is no part of the product.
+//! A component of world `rules` that misbehaves on purpose, for tests of the sandbox.
 //!
-//! | asked | answer |
+//! | call | result |
 //! | --- | --- |
-//! | `plan` of `loop` | none, ever |
-//! | `plan` of `allocate` | takes memory, and touches it, without end |
-//! | `plan` of `panic` | panics with a terminal escape in its last words |
-//! | `plan` of `recurse` | calls itself until the stack is full |
-//! | `plan` of `huge` | a set-based plan whose key has 8 names of 1 MiB |
-//! | `decide` of `lie` | one decision too many |
-//! | `decide` of `change-key` | rows with another key |
-//! | `decide` of `well-behaved` | the incoming row, always |
-//! | `decide` | none, ever |
-//! | `new-code` | 8 letters from `A` to `H`, as it should |
-//! | `create-table` for a table `two-statements` | a second statement in the same text |
-//! | `create-table` for a table `other-object` | creates another table than it says |
-//! | `create-table` for a table `type-…` | makes a type that the table does not declare, before the table |
-//! | `create-table` for any other table | `DROP TABLE`, called a `create-table` |
+//! | `conflicts.plan` of `loop` | does not return |
+//! | `conflicts.plan` of `allocate` | allocates memory and writes to it without end |
+//! | `conflicts.plan` of `panic` | panics with a terminal escape in its message |
+//! | `conflicts.plan` of `recurse` | calls itself until the stack is full |
+//! | `conflicts.plan` of `huge` | a set-based plan whose key has 8 names of 1 MiB |
+//! | `conflicts.decide` of `extra-decision` | one decision too many |
+//! | `conflicts.decide` of `change-key` | rows with another key |
+//! | `conflicts.decide` of `well-behaved` | always the incoming row |
+//! | `sessions.decide` | does not return |
+//! | `sessions.new-code` | 8 letters from `A` to `H`, as it should |
+//! | `ddl.create-table` for a table `two-statements` | a second statement in the same text |
+//! | `ddl.create-table` for a table `other-object` | creates another table than it says |
+//! | `ddl.create-table` for a table `type-…` | creates a type that the table does not declare, before the table |
+//! | `ddl.create-table` for any other table | `DROP TABLE`, labelled `create-table` |
 
 #[allow(unsafe_code, missing_docs, reason = "generated code")]
 mod bindings {
@@ -43,7 +42,7 @@ const STRATEGIES: [&str; 8] = [
     "panic",
     "recurse",
     "huge",
-    "lie",
+    "extra-decision",
     "change-key",
     "well-behaved",
 ];
@@ -95,7 +94,7 @@ impl conflicts::Guest for Hostile {
             "allocate" => allocate(),
             "panic" => panic!("panicked on purpose \u{1b}[31min red\u{1b}[0m"),
             "recurse" => Err(Error::Other(format!(
-                "the stack has no end, even after {} calls",
+                "the stack is not full after {} calls",
                 recurse(0)
             ))),
             "huge" => {
@@ -106,7 +105,9 @@ impl conflicts::Guest for Hostile {
                     update: None,
                 }))
             }
-            "lie" | "change-key" | "well-behaved" => Ok(StrategyPlan::RowByRow(local.primary_key)),
+            "extra-decision" | "change-key" | "well-behaved" => {
+                Ok(StrategyPlan::RowByRow(local.primary_key))
+            }
             _ => Err(unknown(&strategy)),
         }
     }
@@ -118,7 +119,7 @@ impl conflicts::Guest for Hostile {
         conflicts: Vec<Conflict>,
     ) -> Result<Vec<Decision>, Error> {
         match strategy.as_str() {
-            "lie" => Ok(vec![Decision::TakeIncoming; conflicts.len() + 1]),
+            "extra-decision" => Ok(vec![Decision::TakeIncoming; conflicts.len() + 1]),
             "change-key" => {
                 let changed = conflicts
                     .into_iter()
@@ -146,7 +147,7 @@ impl ddl::Guest for Hostile {
             name if name.starts_with("type-") => format!("CREATE TABLE {quoted} (id integer)"),
             _ => format!("DROP TABLE {quoted}"),
         };
-        let make_type = type_beside(&incoming.enums, &object).map(|sql| Statement {
+        let create_type = type_beside(&incoming.enums, &object).map(|sql| Statement {
             kind: StatementKind::CreateType,
             object: object.clone(),
             sql,
@@ -160,14 +161,14 @@ impl ddl::Guest for Hostile {
             sql,
         };
         Ok(DdlPlan {
-            before: make_type.into_iter().chain([statement]).collect(),
+            before: create_type.into_iter().chain([statement]).collect(),
             after: Vec::new(),
             not_carried: Vec::new(),
         })
     }
 }
 
-/// A statement that makes another type than the ones that a table declares.
+/// A statement that creates another type than those that a table declares.
 fn type_beside(declared: &[EnumType], table: &str) -> Option<String> {
     let kind = declared.first()?;
     let labels = kind.labels.join("', '");
@@ -188,7 +189,7 @@ fn type_beside(declared: &[EnumType], table: &str) -> Option<String> {
 
 fn unknown(strategy: &str) -> Error {
     Error::NotFound(format!(
-        "there is no strategy {strategy:?} here; choose one of {}",
+        "unknown strategy {strategy:?}: use one of {}",
         STRATEGIES.join(", ")
     ))
 }
@@ -207,7 +208,7 @@ fn allocate() -> ! {
     }
 }
 
-/// Not a tail call: the result of the inner call is needed after it.
+/// Calls itself, and uses the result so that the call is not a tail call.
 fn recurse(depth: u64) -> u64 {
     if black_box(depth) == u64::MAX {
         depth

@@ -213,7 +213,7 @@ async fn an_unreachable_database_is_named_without_secrets() {
         Err(error) => error.to_string(),
         Ok(_) => panic!("opened {url}"),
     };
-    let missing = error(site.cluster.url_as("postgres", "secret", "no_such_db")).await;
+    let missing = error(site.server.url_as("postgres", "secret", "no_such_db")).await;
     assert!(
         missing.contains("no_such_db") && missing.contains("3D000"),
         "{missing}"

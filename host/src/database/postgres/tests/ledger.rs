@@ -182,13 +182,13 @@ async fn a_login_that_may_create_nothing_needs_a_schema_of_its_own() {
     let Some(mut site) = Site::new("CREATE TABLE t (id int PRIMARY KEY)").await else {
         return;
     };
-    let (login, name) = (site.cluster.fresh_name("login"), site.name.clone());
+    let (login, name) = (site.server.unique_name("login"), site.name.clone());
     site.run(&format!(
         "CREATE ROLE {login} LOGIN PASSWORD 'pw'; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
          GRANT SELECT, INSERT, UPDATE ON t TO {login}"
     ))
     .await;
-    let url = site.cluster.url_as(&login, "pw", &name);
+    let url = site.server.url_as(&login, "pw", &name);
     let database = PostgresDatabase::open(&url).await.unwrap();
     let mut target = database.target().await.unwrap();
     let refused = target.prepare().await.unwrap_err();

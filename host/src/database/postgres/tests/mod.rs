@@ -22,9 +22,9 @@ mod stored;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::mpsc;
+use tombolo_test_postgres::{TestServer, test_server};
 
 use super::PostgresDatabase;
-use super::test_cluster::{TestCluster, test_cluster};
 use crate::bindings::types::{
     Cell, Column, ColumnRule, Generation, LogicalType, SetPlan, Stored, TableSchema, UpdateRule,
     ValueSource,
@@ -36,7 +36,7 @@ use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
 /// A database of its own, and a superuser's connection to it.
 struct Site {
-    cluster: &'static TestCluster,
+    server: &'static TestServer,
     name: String,
     admin: PgConnection,
     database: PostgresDatabase,
@@ -45,9 +45,9 @@ struct Site {
 impl Site {
     /// None where there is no PostgreSQL.
     async fn new(sql: &str) -> Option<Self> {
-        let cluster = test_cluster()?;
-        let name = cluster.fresh_name("db");
-        let mut maintenance = PgConnection::connect(&cluster.url("postgres"))
+        let server = test_server()?;
+        let name = server.unique_name("db");
+        let mut maintenance = PgConnection::connect(&server.url("postgres"))
             .await
             .unwrap();
         sqlx::raw_sql(AssertSqlSafe(format!(
@@ -56,9 +56,9 @@ impl Site {
         .execute(&mut maintenance)
         .await
         .unwrap();
-        let url = cluster.url(&name);
+        let url = server.url(&name);
         let mut site = Self {
-            cluster,
+            server,
             admin: PgConnection::connect(&url).await.unwrap(),
             database: PostgresDatabase::open(&url).await.unwrap(),
             name,

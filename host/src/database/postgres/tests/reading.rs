@@ -10,7 +10,7 @@ async fn a_select_only_login_is_enough() {
     else {
         return;
     };
-    let login = site.cluster.fresh_name("reader");
+    let login = site.server.unique_name("reader");
     let name = site.name.clone();
     site.run(&format!(
         "CREATE ROLE {login} LOGIN PASSWORD 'pw'; REVOKE ALL ON DATABASE {name} FROM PUBLIC;
@@ -20,7 +20,7 @@ async fn a_select_only_login_is_enough() {
     .await;
     // What Tombolo keeps here is not readable for this login.
     site.target().await;
-    let url = site.cluster.url_as(&login, "pw", &name);
+    let url = site.server.url_as(&login, "pw", &name);
     let reader = PostgresDatabase::open(&url).await.unwrap();
     assert_eq!(reader.tables().await.unwrap().len(), 2);
     assert!(reader.count("t").await.unwrap().exact);

@@ -217,7 +217,7 @@ async fn take_one(
     let good = block(&[vec![Cell::Integer(1), Cell::Null]]);
     let asked = block(&[vec![Cell::Integer(2), cell.clone()]]);
     let taken = take(site, &schema, &[good, asked], skip(&schema)).await;
-    let mut admin = PgConnection::connect(&site.cluster.url(&site.name))
+    let mut admin = PgConnection::connect(&site.server.url(&site.name))
         .await
         .unwrap();
     sqlx::raw_sql("DELETE FROM t WHERE id = 1")

@@ -1,0 +1,321 @@
+//! Checks one DDL statement of a component and prints it again from its syntax tree.
+
+use sqlparser::ast::{
+    ColumnOption, CreateTable, DataType, Expr, GeneratedAs, ObjectName, ObjectNamePart,
+    Statement as Tree, TableConstraint, UnaryOperator, Value,
+};
+use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::parser::{Parser, ParserOptions};
+
+use super::enums;
+use crate::bindings::types::{Dialect, Failure, Statement, StatementKind, TableSchema};
+use crate::database::CheckedStatement;
+use crate::failure::{ErrorCode, failure, printable};
+
+/// The longest statement: 2 000 columns with names of 63 bytes fit several times.
+const MAX_SQL_BYTES: usize = 1 << 20;
+
+/// Why a component's statement does not run.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// The parser does not know it.
+    #[error("a statement for table {table:?} cannot be parsed: {reason}")]
+    Unparsed {
+        /// The table it is said to be about.
+        table: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// It is something else than it should be.
+    #[error("a statement for table {table:?} is refused: {reason}")]
+    Refused {
+        /// The table it is said to be about.
+        table: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl From<StatementError> for Failure {
+    fn from(error: StatementError) -> Self {
+        failure(
+            ErrorCode::Plugin,
+            error.to_string(),
+            "create the table by hand, or use another plugin for the role `ddl`",
+        )
+    }
+}
+
+/// Checks one statement of a component for one table, which arrives like this.
+pub fn check(
+    dialect: &Dialect,
+    incoming: &TableSchema,
+    statement: &Statement,
+) -> Result<CheckedStatement, StatementError> {
+    let table = incoming.table.as_str();
+    let refuse = |reason| StatementError::Refused {
+        table: table.to_owned(),
+        reason,
+    };
+    if statement.sql.len() > MAX_SQL_BYTES {
+        return Err(refuse("it is longer than 1 MiB"));
+    }
+    if statement.object != table {
+        return Err(refuse("it is about another table"));
+    }
+    let grammar: &dyn Grammar = match dialect {
+        Dialect::Sqlite => &SQLiteDialect {},
+        Dialect::Postgres => &PostgreSqlDialect {},
+        Dialect::Other(_) => return Err(refuse("the database's language is not known")),
+    };
+    let tree = parse(grammar, &statement.sql, true).map_err(|reason| StatementError::Unparsed {
+        table: table.to_owned(),
+        reason,
+    })?;
+    match (&statement.kind, &tree) {
+        (StatementKind::CreateTable, Tree::CreateTable(create)) => {
+            check_create_table(create, table).map_err(refuse)?;
+        }
+        (StatementKind::CreateTable, _) => {
+            return Err(refuse("it is not the CREATE TABLE it claims to be"));
+        }
+        (StatementKind::CreateType, tree) => {
+            return enums::check(dialect, grammar, &incoming.enums, tree).map_err(refuse);
+        }
+        _ => return Err(refuse("statements of this kind are not carried out")),
+    }
+    print(grammar, &statement.sql, &tree).map_err(refuse)
+}
+
+/// Exactly one statement. `unescape`: names and texts as they are meant, else as they are written.
+pub(super) fn parse(grammar: &dyn Grammar, sql: &str, unescape: bool) -> Result<Tree, String> {
+    let options = ParserOptions::new().with_unescape(unescape);
+    let trees = Parser::new(grammar)
+        .with_options(options)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| printable(&error.to_string()))?;
+    match <[Tree; 1]>::try_from(trees) {
+        Ok([tree]) => Ok(tree),
+        Err(trees) => Err(format!(
+            "it is {} statements, and one is expected",
+            trees.len()
+        )),
+    }
+}
+
+/// Prints the statement from its syntax tree. The parser drops escapes from names and does not print them again, so what
+/// is printed comes from the tree with all escapes, and must mean exactly what was checked.
+fn print(
+    grammar: &dyn Grammar,
+    sql: &str,
+    checked: &Tree,
+) -> Result<CheckedStatement, &'static str> {
+    let written = parse(grammar, sql, false).map_err(|_| "it is written ambiguously")?;
+    let printed = written.to_string();
+    match parse(grammar, &printed, true) {
+        Ok(again) if again == *checked => Ok(CheckedStatement::new(printed)),
+        _ => Err("it would not be printed as it was checked"),
+    }
+}
+
+fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static str> {
+    if !is_name(&create.name, table) {
+        return Err("it creates another table");
+    }
+    // The plainest form a table can be made in, and nothing beside it.
+    let plain = CreateTable {
+        name: create.name.clone(),
+        columns: create.columns.clone(),
+        constraints: create.constraints.clone(),
+        ..plain_table(create)
+    };
+    if plain.to_string() != create.to_string() {
+        return Err("only columns and keys are allowed in it");
+    }
+    if create.columns.is_empty() {
+        return Err("it has no columns");
+    }
+    for column in &create.columns {
+        check_type(&column.data_type)?;
+        for option in &column.options {
+            check_option(&option.option)?;
+        }
+    }
+    for constraint in &create.constraints {
+        match constraint {
+            TableConstraint::PrimaryKey(_) | TableConstraint::Unique(_) => {}
+            _ => return Err("only primary and unique keys are allowed in it"),
+        }
+    }
+    Ok(())
+}
+
+/// `CREATE TABLE x (...)` parsed from a constant: what every other clause looks like when it is absent.
+fn plain_table(fallback: &CreateTable) -> CreateTable {
+    match Parser::parse_sql(&PostgreSqlDialect {}, "CREATE TABLE x (y int)").as_deref() {
+        Ok([Tree::CreateTable(plain)]) => plain.clone(),
+        // Cannot happen with a constant; the comparison would then compare the statement with itself, so refuse more.
+        _ => CreateTable {
+            columns: Vec::new(),
+            ..fallback.clone()
+        },
+    }
+}
+
+fn is_name(name: &ObjectName, table: &str) -> bool {
+    matches!(name.0.as_slice(), [ObjectNamePart::Identifier(part)] if part.value == table)
+}
+
+/// A type's name may come with numbers, never with expressions.
+fn check_type(data_type: &DataType) -> Result<(), &'static str> {
+    let printed = data_type.to_string();
+    let harmless = printed.chars().all(|character| {
+        character.is_alphanumeric()
+            || matches!(
+                character,
+                ' ' | '_' | '-' | '.' | '(' | ')' | ',' | '[' | ']' | '"'
+            )
+    });
+    if harmless {
+        Ok(())
+    } else {
+        Err("a column's type is more than a name")
+    }
+}
+
+fn check_option(option: &ColumnOption) -> Result<(), &'static str> {
+    match option {
+        ColumnOption::Null | ColumnOption::NotNull => Ok(()),
+        ColumnOption::Default(value) => check_literal(value),
+        ColumnOption::Generated {
+            generated_as: GeneratedAs::Always | GeneratedAs::ByDefault,
+            sequence_options,
+            generation_expr: None,
+            ..
+        } if sequence_options.as_ref().is_none_or(Vec::is_empty) => Ok(()),
+        _ => Err("a column has more than nullability, a literal default and numbering"),
+    }
+}
+
+/// Defaults are literals: no function runs that a component chose.
+fn check_literal(value: &Expr) -> Result<(), &'static str> {
+    match value {
+        Expr::Value(value) => match value.value {
+            Value::Number(..)
+            | Value::SingleQuotedString(_)
+            | Value::EscapedStringLiteral(_)
+            | Value::HexStringLiteral(_)
+            | Value::Boolean(_)
+            | Value::Null => Ok(()),
+            _ => Err("a default is no plain literal"),
+        },
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        } if matches!(expr.as_ref(), Expr::Value(_)) => check_literal(expr),
+        Expr::Nested(inner) => check_literal(inner),
+        Expr::Function(function)
+            if matches!(
+                function.to_string().to_ascii_uppercase().as_str(),
+                "CURRENT_TIMESTAMP" | "CURRENT_DATE" | "CURRENT_TIME"
+            ) =>
+        {
+            Ok(())
+        }
+        _ => Err("a default is no plain literal"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::bindings::types::EnumType;
+
+    /// Table `t`, as far as statements depend on it.
+    pub(in super::super) fn table(enums: Vec<EnumType>) -> TableSchema {
+        TableSchema {
+            table: "t".to_owned(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            unique_keys: Vec::new(),
+            foreign_keys: Vec::new(),
+            enums,
+        }
+    }
+
+    fn run(dialect: &Dialect, sql: &str) -> Result<CheckedStatement, StatementError> {
+        let statement = Statement {
+            kind: StatementKind::CreateTable,
+            object: "t".to_owned(),
+            sql: sql.to_owned(),
+        };
+        check(dialect, &table(Vec::new()), &statement)
+    }
+
+    #[test]
+    fn a_plain_table_is_printed_again() {
+        let checked = run(
+            &Dialect::Postgres,
+            r#"create table "t" ("id" bigint not null generated by default as identity, "price" numeric(10,2) default -1.5,
+               "name" character varying(20) default 'it''s', "tags" text[], "at" timestamp with time zone default CURRENT_TIMESTAMP, primary key ("id"))"#,
+        )
+        .unwrap();
+        assert!(
+            checked.sql().starts_with("CREATE TABLE \"t\""),
+            "{}",
+            checked.sql()
+        );
+        run(
+            &Dialect::Postgres,
+            r#"CREATE TABLE "t" ("a" "Größen Typ"[], "b" "other"."mood" DEFAULT 'ok', "c" "geometry"(Point,4326))"#,
+        )
+        .unwrap();
+        run(&Dialect::Sqlite, r#"CREATE TABLE "t" ("a" NVARCHAR(160) NOT NULL, "b" NUMERIC(10,2), PRIMARY KEY ("a"))"#).unwrap();
+    }
+
+    #[test]
+    fn hostile_names_stay_names() {
+        let column = r#"a\" text DEFAULT pg_read_file('/etc/passwd')) --"#;
+        for name in [column, r#"a""b"#, "a; DROP TABLE u", "ü \\ '"] {
+            let quoted = crate::database::quote(name);
+            let sql = format!("CREATE TABLE \"t\" ({quoted} TEXT)");
+            let checked = run(&Dialect::Postgres, &sql).unwrap();
+            assert!(checked.sql().contains(&quoted), "{}", checked.sql());
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for sql in [
+            r#"DROP TABLE "t""#,
+            r#"CREATE TABLE "t" ("a" int); DROP TABLE "u""#,
+            r#"CREATE TABLE "u" ("a" int)"#,
+            r#"CREATE TABLE "s"."t" ("a" int)"#,
+            r#"CREATE TEMPORARY TABLE "t" ("a" int)"#,
+            r#"CREATE TABLE IF NOT EXISTS "t" ("a" int)"#,
+            r#"CREATE TABLE "t" AS SELECT * FROM "secrets""#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT (SELECT 1))"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT pg_sleep(10))"#,
+            r#"CREATE TABLE "t" ("a" int CHECK (pg_sleep(10) IS NULL))"#,
+            r#"CREATE TABLE "t" ("a" int REFERENCES "u")"#,
+            r#"CREATE TABLE "t" ("a" int GENERATED ALWAYS AS (1) STORED)"#,
+            r#"CREATE TABLE "t" ("a" int) INHERITS ("u")"#,
+            r#"CREATE TABLE "t" ("a" int) TABLESPACE x"#,
+            r#"CREATE TABLE "t" ("a" int) WITH (fillfactor = 10)"#,
+            r#"CREATE TABLE "t" ()"#,
+            "not sql at all",
+        ] {
+            assert!(run(&Dialect::Postgres, sql).is_err(), "{sql}");
+        }
+        assert!(
+            run(
+                &Dialect::Sqlite,
+                r#"CREATE VIRTUAL TABLE "t" USING fts5(a)"#
+            )
+            .is_err()
+        );
+    }
+}

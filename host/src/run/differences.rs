@@ -1,0 +1,210 @@
+//! What differs between the peer's table and the local one, found by digests of their rows.
+
+use std::collections::HashSet;
+
+use tokio::sync::mpsc;
+
+use super::PreparedTable;
+use super::context::RunContext;
+use super::peer::{PeerError, Wanted};
+use super::retry::Retries;
+use crate::bindings::types::{Failure, LogicalType, TableSchema, UpdateRule};
+use crate::database::{ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
+use crate::rows::{BUCKETS, BucketDigest, BucketSet, Buckets, Frame, RowBlock};
+
+/// So many rows say whether a look for differences is worth while.
+const SAMPLE: u32 = 100;
+
+/// Differences that are worth moving alone: less than one row in two.
+const WORTHWHILE: u64 = 2;
+
+/// What differs.
+#[derive(Debug)]
+pub struct Differences {
+    buckets: BucketSet,
+    /// Rows at the peer in these buckets.
+    moved: u64,
+    /// Rows at the peer.
+    there: u64,
+    /// Bytes received to find them.
+    bytes: u64,
+}
+
+impl Differences {
+    /// The buckets in which rows differ.
+    pub fn buckets(&self) -> &BucketSet {
+        &self.buckets
+    }
+
+    /// Bytes received to find them.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Counts the rows that need not be moved. Rows of buckets that had to be moved twice count once.
+    pub fn count_unmoved(&self, counts: &mut ChunkCounts, update: Option<&UpdateRule>) {
+        let written = counts.created + counts.updated + counts.failed;
+        match update {
+            Some(rule) if rule.only_if_newer.is_none() => {
+                counts.same = self.there.saturating_sub(written + counts.skipped);
+            }
+            // Rows that are equal do not pass the guard, or stay as they are anyway.
+            _ => counts.skipped = self.there.saturating_sub(written + counts.same),
+        }
+    }
+}
+
+/// Looks for differences, unless a sample says that nearly all rows differ. None: all rows have to be moved.
+pub async fn find(
+    run: RunContext<'_>,
+    table: &PreparedTable,
+) -> Result<Option<Differences>, Failure> {
+    let incoming = &table.instruction.incoming;
+    let local = run.database.snapshot().await?;
+    let mut bytes = 0;
+    if sorts_alike(incoming) {
+        let (alike, received) = sample_is_alike(run, incoming, local.as_ref()).await?;
+        if !alike {
+            return Ok(None);
+        }
+        bytes = received;
+    }
+    let Some(totals) = totals(run, incoming, local.as_ref()).await? else {
+        return Ok(None);
+    };
+    let mut found = refine(run, incoming, totals).await?;
+    found.bytes += bytes;
+    Ok((found.moved * WORTHWHILE <= found.there).then_some(found))
+}
+
+/// Looks for differences in any case; rows that cannot be compared differ.
+pub async fn find_all(run: RunContext<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
+    let incoming = &table.instruction.incoming;
+    let local = run.database.snapshot().await?;
+    match totals(run, incoming, local.as_ref()).await? {
+        Some(totals) => refine(run, incoming, totals).await,
+        None => Ok(Differences {
+            buckets: BucketSet::all(),
+            moved: 0,
+            there: 0,
+            bytes: 0,
+        }),
+    }
+}
+
+/// The digests of all rows here, and the sum of those at the peer.
+struct Totals {
+    here: Buckets,
+    there: BucketDigest,
+    /// Bytes received for it.
+    bytes: u64,
+}
+
+/// None: rows here cannot be read as the incoming ones.
+async fn totals(
+    run: RunContext<'_>,
+    incoming: &TableSchema,
+    local: &dyn Snapshot,
+) -> Result<Option<Totals>, Failure> {
+    let here = async {
+        match buckets_of(local, incoming).await {
+            Ok(buckets) => Ok(Some(buckets)),
+            Err(DatabaseError::Unrepresentable(_)) => Ok(None),
+            Err(error) => Err(Failure::from(error)),
+        }
+    };
+    let (here, (there, bytes)) = tokio::try_join!(here, digest(run, &incoming.table, 1))?;
+    let there = Buckets::decode_total(&there)?;
+    Ok(here.map(|here| Totals { here, there, bytes }))
+}
+
+async fn refine(
+    run: RunContext<'_>,
+    incoming: &TableSchema,
+    totals: Totals,
+) -> Result<Differences, Failure> {
+    let mut found = Differences {
+        buckets: BucketSet::default(),
+        moved: 0,
+        there: totals.there.rows,
+        bytes: totals.bytes,
+    };
+    if totals.here.total() != totals.there {
+        let (there, bytes) = digest(run, &incoming.table, BUCKETS).await?;
+        found.bytes += bytes;
+        let there = Buckets::decode(&there)?;
+        found.buckets = totals.here.differences(&there);
+        found.moved = there.rows_in(&found.buckets);
+    }
+    Ok(found)
+}
+
+/// Asks for digests, again if the line breaks.
+pub async fn digest(
+    run: RunContext<'_>,
+    table: &str,
+    buckets: u32,
+) -> Result<(bytes::Bytes, u64), Failure> {
+    let mut retries = Retries::default();
+    loop {
+        match run.source().digest(table, buckets).await {
+            Err(PeerError::Broken(failure)) => retries.wait(&run, table, failure).await?,
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Whether both databases sort the table's keys alike: texts have collations.
+fn sorts_alike(table: &TableSchema) -> bool {
+    table.columns.iter().all(|column| {
+        !table.primary_key.contains(&column.name)
+            || matches!(
+                column.logical,
+                LogicalType::Integer | LogicalType::Date | LogicalType::Uuid | LogicalType::Bytes
+            )
+    })
+}
+
+/// Whether any of the first rows is equal on both sides, and the bytes received to know it.
+async fn sample_is_alike(
+    run: RunContext<'_>,
+    table: &TableSchema,
+    local: &dyn Snapshot,
+) -> Result<(bool, u64), Failure> {
+    let here = async {
+        let mut digests = HashSet::new();
+        let (sender, mut blocks) = mpsc::channel::<RowBlock>(2);
+        let read = Read {
+            limit: Some(SAMPLE),
+            ..Read::all(table)
+        };
+        let add = async {
+            while let Some(block) = blocks.recv().await {
+                digests.extend(block.rows().map(|row| row.digest()));
+            }
+        };
+        let (read, ()) = tokio::join!(local.read(read, sender), add);
+        match read {
+            Ok(()) => Ok(digests),
+            Err(DatabaseError::Unrepresentable(_)) => Ok(HashSet::new()),
+            Err(error) => Err(Failure::from(error)),
+        }
+    };
+    let there = async {
+        let wanted = Wanted::First(SAMPLE);
+        let (mut incoming, _) = run.source().rows(&table.table, wanted).await?;
+        let mut digests = Vec::new();
+        loop {
+            match incoming.next().await? {
+                Frame::Rows(block) => digests.extend(block.rows().map(|row| row.digest())),
+                Frame::Alive => {}
+                Frame::End(_) | Frame::Digest(_) => {
+                    return Ok::<_, Failure>((digests, incoming.received()));
+                }
+            }
+        }
+    };
+    let (here, (there, received)) = tokio::try_join!(here, there)?;
+    let alike = there.is_empty() || there.iter().any(|digest| here.contains(digest));
+    Ok((alike, received))
+}

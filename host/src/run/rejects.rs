@@ -1,0 +1,148 @@
+//! Taking in rejected rows once more, without the peer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::retry_context::RetryContext;
+use super::strategy;
+use crate::bindings::transfers::TableInstruction;
+use crate::bindings::types::{Failure, TableReport};
+use crate::database::{Database, Reject, TableLoad, Target};
+use crate::failure::{ErrorCode, failure};
+use crate::rows::RowBlock;
+use crate::sandbox::ConflictStrategies;
+
+/// The most rejected rows that are looked through.
+const MOST: u32 = 1_000_000;
+
+/// Tries all rejected rows of a run again, by the strategy that it had. `run` may be the beginning of its name.
+pub async fn retry(
+    strategies: &[ConflictStrategies],
+    database: &Arc<dyn Database>,
+    run: &str,
+) -> Result<Vec<TableReport>, Failure> {
+    let rejects = database.rejects(MOST).await?;
+    let run = whole_name(&rejects, run)?;
+    let mut tables: BTreeMap<String, Vec<Reject>> = BTreeMap::new();
+    for reject in rejects.into_iter().filter(|reject| reject.run == run) {
+        tables.entry(reject.table.clone()).or_default().push(reject);
+    }
+    let mut target = database.target().await?;
+    target.prepare().await?;
+    let mut reports = Vec::with_capacity(tables.len());
+    for (table, rejects) in tables {
+        let outcome = retry_table(
+            strategies,
+            database,
+            target.as_mut(),
+            &run,
+            &table,
+            &rejects,
+        )
+        .await;
+        if outcome.is_err()
+            && let Err(error) = target.rollback().await
+        {
+            tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
+        }
+        reports.push(outcome?);
+    }
+    Ok(reports)
+}
+
+fn whole_name(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
+    let mut names: Vec<&str> = rejects.iter().map(|reject| reject.run.as_str()).collect();
+    names.retain(|name| name.starts_with(beginning) && !beginning.is_empty());
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(failure(
+            ErrorCode::NotFound,
+            format!("no row of a run {beginning:?} was rejected"),
+            "`tombolo rejects DB` lists them",
+        )),
+        _ => Err(failure(
+            ErrorCode::BadRequest,
+            format!("several runs begin with {beginning:?}"),
+            "use more of its name",
+        )),
+    }
+}
+
+async fn retry_table(
+    strategies: &[ConflictStrategies],
+    database: &Arc<dyn Database>,
+    target: &mut dyn Target,
+    run: &str,
+    table: &str,
+    rejects: &[Reject],
+) -> Result<TableReport, Failure> {
+    let lost = || {
+        failure(
+            ErrorCode::Internal,
+            format!("what the ledger says about table {table:?} cannot be used"),
+            "pull the table again",
+        )
+    };
+    let entry = target.ledger_entry(run, table).await?.ok_or_else(lost)?;
+    let kept: RetryContext = serde_json::from_str(&entry.description).map_err(|_| lost())?;
+    let local = database.describe(table).await?;
+    let instruction = TableInstruction {
+        incoming: kept.incoming,
+        strategy: kept.strategy,
+        params: kept.params,
+        create: false,
+        before: Vec::new(),
+        after: Vec::new(),
+        one_chunk: false,
+        differences: false,
+        conversions: kept.conversions,
+    };
+    let strategy = strategy::resolve(strategies, &instruction, &local).await?;
+    let block = block(&instruction, rejects).ok_or_else(lost)?;
+    target
+        .begin_table(TableLoad {
+            run: run.to_owned(),
+            incoming: instruction.incoming.clone(),
+            plan: strategy.plan,
+            create: None,
+            direct: false,
+            row_by_row: strategy.resolver.is_some(),
+            reject_limit: u64::MAX,
+            description: entry.description,
+            conversions: instruction.conversions.clone(),
+            retry: true,
+        })
+        .await?;
+    target.stage(&block).await?;
+    if let Some(resolver) = &strategy.resolver {
+        resolver.resolve(target).await?;
+    }
+    let counts = target.commit_chunk().await?;
+    let loaded = target.finish_table(&[]).await?;
+    Ok(TableReport {
+        table: table.to_owned(),
+        created: counts.created,
+        updated: counts.updated,
+        same: counts.same,
+        skipped: counts.skipped,
+        failed: counts.failed,
+        bytes: block.data().len() as u64,
+        snapshots: loaded.snapshots,
+        stored: loaded.stored,
+        changed: loaded.changed,
+    })
+}
+
+/// The rows as they arrived.
+fn block(instruction: &TableInstruction, rejects: &[Reject]) -> Option<RowBlock> {
+    let mut data = BytesMut::new();
+    for reject in rejects {
+        data.extend_from_slice(&reject.cells);
+    }
+    let rows = u32::try_from(rejects.len()).ok()?;
+    RowBlock::parse(Bytes::from(data), rows, instruction.incoming.columns.len()).ok()
+}

@@ -1,0 +1,150 @@
+//! In which order and how many at a time the tables of a run are loaded: a table's parents come before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+
+use super::context::RunContext;
+use super::pull::TablePull;
+use super::{PreparedTable, RunError, verify};
+use crate::bindings::types::{Dialect, Failure, Stored, TableReport};
+use crate::database::Target;
+use crate::resources::RunEvent;
+
+/// The most tables at a time.
+const MAX_JOBS: usize = 16;
+
+/// A table that was loaded, with the connection that is free again.
+type Done = (usize, Box<dyn Target>, Result<TableReport, Failure>);
+
+/// Loads all tables, then brings all of them to the state of one snapshot.
+pub async fn all(
+    run: RunContext<'_>,
+    tables: &[PreparedTable],
+) -> Result<Vec<TableReport>, RunError> {
+    let mut target = run.database.target().await?;
+    target.prepare().await?;
+    let mut idle = vec![target];
+    let mut reports = BTreeMap::new();
+    let mut waiting: Vec<usize> = (0..tables.len()).collect();
+    let mut under_way: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
+    loop {
+        while under_way.len() < jobs(run)
+            && let Some(next) = next(tables, &mut waiting, &reports)
+            && let Some(table) = tables.get(next)
+        {
+            let mut target = match idle.pop() {
+                Some(target) => target,
+                None => run.database.target().await?,
+            };
+            under_way.push(Box::pin(async move {
+                let report = load(run, table, target.as_mut()).await;
+                (next, target, report)
+            }));
+        }
+        let Some((number, target, report)) = under_way.next().await else {
+            break;
+        };
+        idle.push(target);
+        let name = tables.get(number).map_or("", PreparedTable::name);
+        let report = report.map_err(RunError::at(name))?;
+        run.publish(RunEvent::TableDone(report.clone()));
+        reports.insert(number, report);
+    }
+    drop(under_way);
+    if let Some(mut target) = idle.pop() {
+        close_gaps(run, tables, target.as_mut(), &mut reports).await?;
+    }
+    Ok(reports.into_values().collect())
+}
+
+fn jobs(run: RunContext<'_>) -> usize {
+    match run.database.dialect() {
+        // Only one connection can write.
+        Dialect::Sqlite => 1,
+        _ => usize::try_from(run.instruction.jobs)
+            .unwrap_or(MAX_JOBS)
+            .clamp(1, MAX_JOBS),
+    }
+}
+
+/// Takes the first table whose parents are complete; the order's order is one in which there always is one.
+fn next(
+    tables: &[PreparedTable],
+    waiting: &mut Vec<usize>,
+    reports: &BTreeMap<usize, TableReport>,
+) -> Option<usize> {
+    let incomplete: BTreeSet<&str> = tables
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !reports.contains_key(number))
+        .map(|(_, table)| table.name())
+        .collect();
+    let is_ready = |number: &usize| {
+        tables.get(*number).is_some_and(|table| {
+            let mut others = table
+                .parents
+                .iter()
+                .filter(|parent| *parent != table.name());
+            // The first of all has nobody to wait for but those under way.
+            waiting.first() == Some(number) && reports.len() == *number
+                || others.all(|parent| !incomplete.contains(parent.as_str()))
+        })
+    };
+    let position = waiting.iter().position(is_ready)?;
+    Some(waiting.remove(position))
+}
+
+async fn load(
+    run: RunContext<'_>,
+    table: &PreparedTable,
+    target: &mut dyn Target,
+) -> Result<TableReport, Failure> {
+    let (mut report, digest) = TablePull::new(run, table).all(target).await?;
+    if let Some(digest) = digest {
+        let rows = report.created;
+        let database = run.database.as_ref();
+        verify::read_back(database, &table.instruction.incoming, rows, digest).await?;
+        target
+            .read_back(&run.instruction.ledger, table.name())
+            .await?;
+        report.stored = Stored::Verified;
+    }
+    Ok(report)
+}
+
+/// After a lost snapshot, tables come from different ones: a child could miss its parent. What changed between them is
+/// fetched from the last one. Rows that are added with new keys cannot be told from others; the report says that there
+/// were several snapshots.
+async fn close_gaps(
+    run: RunContext<'_>,
+    tables: &[PreparedTable],
+    target: &mut dyn Target,
+    reports: &mut BTreeMap<usize, TableReport>,
+) -> Result<(), RunError> {
+    let mut snapshots = BTreeSet::new();
+    let mut several = false;
+    for table in tables {
+        let entry = target
+            .ledger_entry(&run.instruction.ledger, table.name())
+            .await?;
+        if let Some(entry) = entry {
+            several |= entry.snapshots > 1;
+            snapshots.extend(entry.snapshot);
+        }
+    }
+    if !several && snapshots.len() < 2 {
+        return Ok(());
+    }
+    for (number, table) in tables.iter().enumerate() {
+        if !table.is_keyed() {
+            continue;
+        }
+        let report = TablePull::new(run, table).differences(target).await;
+        let report = report.map_err(RunError::at(table.name()))?;
+        reports.insert(number, report);
+    }
+    Ok(())
+}

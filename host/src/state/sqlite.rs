@@ -1,0 +1,176 @@
+//! A state store in a SQLite file that several processes may share.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{StateError, StateStore};
+use crate::bindings::state::Entry;
+
+/// How long a statement waits for another process.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How long a call waits for its turn.
+const TURN: Duration = Duration::from_secs(30);
+
+/// Keys and values of one file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore(SqlitePool);
+
+impl SqliteStore {
+    /// Opens a file, created when missing, and makes it readable for its owner only.
+    pub async fn open(file: &Path) -> Result<Self, StateError> {
+        make_private(file).map_err(|error| StateError::File {
+            file: file.display().to_string(),
+            error,
+        })?;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(BUSY);
+        // One connection: a file has one writer.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(TURN)
+            .connect_with(options)
+            .await?;
+        for statement in [
+            "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)",
+            "INSERT OR IGNORE INTO counter VALUES (1, 0)",
+        ] {
+            sqlx::query(statement).execute(&pool).await?;
+        }
+        Ok(Self(pool))
+    }
+}
+
+/// Creates the file or changes its mode before anything is in it; SQLite gives the files beside it the same mode.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(file)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    drop(file);
+    Ok(())
+}
+
+/// Runs work on the store to its end, also when the caller is dropped: a connection that is left in the middle of a
+/// statement is closed.
+async fn run_to_completion<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StateError>> + Send + 'static,
+) -> Result<T, StateError> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        // Only a runtime that stops ends such a task.
+        Err(_) => Err(StateError::Store(sqlx::Error::WorkerCrashed)),
+    }
+}
+
+fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
+    Ok(Entry {
+        key: row.try_get("key")?,
+        value: row.try_get("value")?,
+        version: row.try_get::<i64, _>("version")?.unsigned_abs(),
+    })
+}
+
+#[async_trait]
+impl StateStore for SqliteStore {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StateError> {
+        let (pool, key) = (self.0.clone(), key.to_owned());
+        run_to_completion(async move {
+            let row = sqlx::query("SELECT key, value, version FROM state WHERE key = ?1")
+                .bind(key)
+                .fetch_optional(&pool)
+                .await?;
+            Ok(row.as_ref().map(entry).transpose()?)
+        })
+        .await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        value: &[u8],
+        if_version: Option<u64>,
+    ) -> Result<Option<u64>, StateError> {
+        let condition = match if_version {
+            None => "",
+            Some(0) => " WHERE NOT EXISTS (SELECT 1 FROM state WHERE key = ?1)",
+            Some(_) => " WHERE EXISTS (SELECT 1 FROM state WHERE key = ?1 AND version = ?3)",
+        };
+        let (pool, key, value) = (self.0.clone(), key.to_owned(), value.to_owned());
+        run_to_completion(async move {
+            // One counter for all keys: a key that was deleted and created again never shows an old version.
+            let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+            let version: i64 =
+                sqlx::query_scalar("UPDATE counter SET version = version + 1 RETURNING version")
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            let written = sqlx::query(AssertSqlSafe(format!(
+                "INSERT OR REPLACE INTO state (key, value, version) SELECT ?1, ?2, ?4{condition}"
+            )))
+            .bind(key)
+            .bind(value)
+            .bind(if_version.and_then(|version| i64::try_from(version).ok()))
+            .bind(version)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+            transaction.commit().await?;
+            Ok((written > 0).then_some(version.unsigned_abs()))
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool, StateError> {
+        let (pool, key) = (self.0.clone(), key.to_owned());
+        run_to_completion(async move {
+            let deleted = sqlx::query("DELETE FROM state WHERE key = ?1")
+                .bind(key)
+                .execute(&pool)
+                .await?;
+            Ok(deleted.rows_affected() > 0)
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StateError> {
+        let (pool, prefix) = (self.0.clone(), prefix.to_owned());
+        let after = after.unwrap_or_default().to_owned();
+        run_to_completion(async move {
+            let rows = sqlx::query(
+                "SELECT key, value, version FROM state \
+                 WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+            )
+            .bind(prefix)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&pool)
+            .await?;
+            Ok(rows.iter().map(entry).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}

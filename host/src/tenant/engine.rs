@@ -1,0 +1,144 @@
+//! The engine as typed calls, each in a fresh store: what operators, peers and events ask of it.
+
+use std::sync::Arc;
+
+use wasmtime::Store;
+
+use super::runs::Runs;
+use crate::bindings::Engine as Exports;
+use crate::bindings::client::PullRequest;
+use crate::bindings::events::Event;
+use crate::bindings::peers::{PeerRequest, PeerResponse};
+use crate::bindings::sharing::{Session, ShareRequest};
+use crate::bindings::types::Failure;
+use crate::capability::{Caller, Capabilities, Rules};
+use crate::resources::Resources;
+use crate::sandbox::{EngineComponent, SandboxError, StoreState};
+
+/// Whatever fills the role `engine` of a tenant, with all that it may reach.
+pub struct Engine {
+    component: EngineComponent<Capabilities>,
+    resources: Arc<Resources>,
+    rules: Arc<Rules>,
+    runs: Arc<Runs>,
+}
+
+impl Engine {
+    /// Gives a component its capabilities.
+    pub(super) fn new(
+        component: EngineComponent<Capabilities>,
+        resources: Arc<Resources>,
+        rules: Arc<Rules>,
+        runs: Arc<Runs>,
+    ) -> Self {
+        Self {
+            component,
+            resources,
+            rules,
+            runs,
+        }
+    }
+
+    /// Creates a session; its code is the topic of its events.
+    pub async fn create_session(&self, request: &ShareRequest) -> Result<Session, Failure> {
+        self.call("sharing.create", Caller::Operator, async |engine, store| {
+            let sharing = engine.tombolo_sync_sharing();
+            sharing.call_create(store, request).await
+        })
+        .await?
+    }
+
+    /// Returns one session by its code. Fails with `no-such-code` if there is none.
+    pub async fn session(&self, code: &str) -> Result<Session, Failure> {
+        self.call("sharing.get", Caller::Operator, async |engine, store| {
+            engine.tombolo_sync_sharing().call_get(store, code).await
+        })
+        .await?
+    }
+
+    /// Ends a session and its peer's access; false if there was none.
+    pub async fn delete_session(&self, code: &str) -> Result<bool, Failure> {
+        self.call("sharing.delete", Caller::Operator, async |engine, store| {
+            engine.tombolo_sync_sharing().call_delete(store, code).await
+        })
+        .await?
+    }
+
+    /// Returns all sessions that are known, oldest first.
+    pub async fn list_sessions(&self) -> Result<Vec<Session>, Failure> {
+        self.call("sharing.list", Caller::Operator, async |engine, store| {
+            engine.tombolo_sync_sharing().call_list(store).await
+        })
+        .await?
+    }
+
+    /// Begins to plan a pull and returns the run's id, the topic of its events. Nothing is written in the target.
+    pub async fn plan(&self, request: &PullRequest) -> Result<String, Failure> {
+        self.call("client.plan", Caller::Operator, async |engine, store| {
+            engine.tombolo_sync_client().call_plan(store, request).await
+        })
+        .await?
+    }
+
+    /// Starts a planned run.
+    pub async fn start(&self, run: &str) -> Result<(), Failure> {
+        self.call("client.start", Caller::Operator, async |engine, store| {
+            engine.tombolo_sync_client().call_start(store, run).await
+        })
+        .await?
+    }
+
+    /// Compares a planned run's tables with the local ones instead of starting it.
+    pub async fn compare(&self, run: &str) -> Result<(), Failure> {
+        self.call("client.compare", Caller::Operator, async |engine, store| {
+            engine.tombolo_sync_client().call_compare(store, run).await
+        })
+        .await?
+    }
+
+    /// Ends a run at the next chunk.
+    pub async fn cancel(&self, run: &str) -> Result<(), Failure> {
+        self.call("client.cancel", Caller::Operator, async |engine, store| {
+            engine.tombolo_sync_client().call_cancel(store, run).await
+        })
+        .await?
+    }
+
+    /// Answers one request of a peer.
+    pub(crate) async fn handle(
+        &self,
+        caller: Caller,
+        request: &PeerRequest,
+    ) -> Result<PeerResponse, Failure> {
+        let answered = self.call("peers.handle", caller, async |engine, store| {
+            let peers = engine.tombolo_sync_peers();
+            peers.call_handle(store, request).await
+        });
+        Ok(answered.await?)
+    }
+
+    /// Delivers one event.
+    pub(super) async fn deliver(&self, event: &Event) -> Result<(), Failure> {
+        let caller = Caller::Operator;
+        let taken = self.call("events.on-event", caller, async |engine, store| {
+            let events = engine.tombolo_sync_events();
+            events.call_on_event(store, event).await
+        });
+        Ok(taken.await??)
+    }
+
+    async fn call<T>(
+        &self,
+        function: &'static str,
+        caller: Caller,
+        call: impl AsyncFnOnce(&Exports, &mut Store<StoreState<Capabilities>>) -> wasmtime::Result<T>,
+    ) -> Result<T, SandboxError> {
+        let capabilities = Capabilities::new(
+            Arc::clone(&self.resources),
+            Arc::clone(&self.rules),
+            Arc::clone(&self.runs) as _,
+            caller,
+        );
+        self.component.call(function, capabilities, call).await
+    }
+}

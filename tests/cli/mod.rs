@@ -1,0 +1,5 @@
+//! Tests of the command line: commands, output, exit codes and error codes.
+
+mod commands;
+mod documents;
+mod errors;

@@ -1,0 +1,9 @@
+//! Tests of runs in which a process, the network, a row stream or the target fails.
+
+mod corruption;
+mod kills;
+mod network_faults;
+mod resume;
+mod slow_peers;
+mod stream_failures;
+mod target_failures;

@@ -1,0 +1,7 @@
+//! Tests of session codes, tokens, plugins and the rights that a source needs.
+
+mod hostile_plugins;
+mod plugins;
+mod read_only_sources;
+mod session_owners;
+mod sessions;
