@@ -8,10 +8,10 @@ use tombolo::resources::{GrantedDatabase, Patterns};
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::plugins::{self, PluginArgument};
+use crate::cli::local_tenant;
 use crate::cli::output::Output;
 use crate::cli::output::event::Event;
 use crate::cli::output::report;
-use crate::cli::{Exit, local_tenant};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +47,7 @@ impl Arguments {
 }
 
 /// Lists rejected rows (run, table, row, key, reason, with tabs between), or tries them again.
-pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     match &arguments.retry {
         None => {
@@ -94,5 +94,5 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             output.result(&report::summary(&reports, output.is_terminal()));
         }
     }
-    Ok(Exit::Ok)
+    Ok(())
 }

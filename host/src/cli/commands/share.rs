@@ -117,8 +117,8 @@ impl Shared {
         let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
         let builder = builder.snapshot_limit(arguments.snapshot_limit);
         let tenant = builder.open().await?;
-        let host =
-            Host::new(tenant.sandbox().clone()).with_tenant(site::TENANT, Arc::clone(&tenant));
+        let host = Host::new(tenant.sandbox().clone())
+            .with_tenant(local_tenant::TENANT, Arc::clone(&tenant));
         let search = arguments.listen.port() != 0;
         let server = Server::bind(Arc::new(host), arguments.listen, search)
             .await
