@@ -54,7 +54,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
     expires: Duration,
     /// How long one state of the database may be held for a receiver; later ones read a new one
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse_snapshot_limit)]
     snapshot_limit: Duration,
     /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
