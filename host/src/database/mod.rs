@@ -1,25 +1,31 @@
 //! What differs between the databases, behind three traits: [`Database`] describes, [`Snapshot`] reads,
 //! [`Target`] writes.
 
+mod adapter;
+#[allow(dead_code, reason = "until both databases keep their books with it")]
+mod bookkeeping;
 mod digests;
 mod error;
 mod location;
+mod model;
+mod origin;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
-mod types;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+pub(crate) use adapter::{Adapted, Decision, Loaded, OldTarget, TableLoad};
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
-pub use sql::{quote, value_expression};
-pub use types::{
-    CheckedStatement, ChunkCounts, Decision, LedgerEntry, Loaded, Read, Reject, StagedConflict,
-    TableLoad,
+pub use model::{
+    CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
+    Resolution, StagedConflict, Step, TableWrite, WriteOutcome, without_computed,
 };
+pub use origin::Origin;
+pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{Dialect, TableSchema};
@@ -88,57 +94,70 @@ pub trait Snapshot: Send + Sync {
     ) -> Result<(), DatabaseError>;
 }
 
-/// A connection that takes rows in, chunk by chunk, each chunk one transaction.
-///
-/// The order of calls: `prepare` once; for each table `ledger_entry`, `begin_table`, then for each chunk
-/// `stage` (often), `conflicts` and `settle` for row-by-row plans, `commit_chunk`; at the end `finish_table`.
-/// After any error the chunk under way has to be given up with `rollback`.
+/// A connection that writes; it writes one table at a time.
 #[async_trait]
 pub trait Target: Send {
-    /// Makes what Tombolo keeps in a target: the ledger, the rejects and the origins of columns.
+    /// Creates Tombolo's own tables where they are missing: the ledger, the rejects and the origins of columns.
     async fn prepare(&mut self) -> Result<(), DatabaseError>;
 
-    /// How far a run is with a table; none: it never began.
+    /// Returns how far a run is with a table; none if it never began the table.
     async fn ledger_entry(
         &mut self,
         run: &str,
         table: &str,
     ) -> Result<Option<LedgerEntry>, DatabaseError>;
 
-    /// Makes ready for one table: the table itself where the run makes it, its row in the ledger (both in one
-    /// transaction, so that a run never finds a table of its own that it does not know), its staging, its numbering.
-    async fn begin_table(&mut self, load: TableLoad) -> Result<(), DatabaseError>;
+    /// Begins a table, or goes on with it: creates it where the run does, enters it in the ledger (both in one
+    /// transaction, so that a run never finds a table of its own that it does not know), and creates its staging.
+    /// A chunk that an earlier writer left under way is rolled back.
+    async fn begin_table<'a>(
+        &'a mut self,
+        write: TableWrite,
+    ) -> Result<Box<dyn TableWriter + 'a>, DatabaseError>;
 
+    /// Notes in the ledger that a complete table was read and holds what was sent, so that a resumed run need not read it
+    /// again.
+    async fn mark_read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError>;
+}
+
+/// One table between its begin and its finish. Its rows come chunk by chunk; each chunk is one transaction.
+///
+/// After an error or [`Step::NeedsStaging`], only [`Self::rollback`] is useful.
+#[async_trait]
+pub trait TableWriter: Send {
     /// Says which of the sender's snapshots the rows come from that are staged from now on.
     fn read_from(&mut self, snapshot: &str);
 
-    /// Adds a block to the chunk under way; the first block begins its transaction. A row that no column can hold is a
-    /// reject from here on. [`DatabaseError::NeedsStaging`]: what is under way has to be loaded again, without
-    /// [`TableLoad::directly`].
-    async fn stage(&mut self, block: &RowBlock) -> Result<(), DatabaseError>;
+    /// Returns how far the run is with the table.
+    async fn ledger_entry(&mut self) -> Result<Option<LedgerEntry>, DatabaseError>;
 
-    /// The next page, at most `limit`, of the chunk's rows that exist in the table with another image, ended early at 1 MiB
-    /// of cells; an empty page is the last one. Each row is shown once, and none may be staged behind the first page.
+    /// Adds a block to the chunk under way; the first block begins the chunk. A row that no column can hold is a reject
+    /// from here on.
+    async fn stage(&mut self, block: &RowBlock) -> Result<Step<()>, DatabaseError>;
+
+    /// Returns the next page, at most `limit`, of the chunk's rows that exist in the table with another image. A page ends
+    /// early at 1 MiB of cells; an empty page is the last one, and the only one without a chunk. Each row is returned
+    /// once. Nothing may be staged after the first page.
     async fn conflicts(&mut self, limit: u32) -> Result<Vec<StagedConflict>, DatabaseError>;
 
-    /// Settles rows that [`Self::conflicts`] showed, each once: those that keep the local image leave the chunk and count as
-    /// skipped. Rows of the page behind may have been asked for meanwhile.
-    async fn resolve(&mut self, decisions: Vec<(u64, Decision)>) -> Result<(), DatabaseError>;
+    /// Resolves rows that [`Self::conflicts`] returned, each once, by their positions: those that keep the local image
+    /// leave the chunk and count as skipped. The next page may have been asked for meanwhile. Fails with
+    /// [`DatabaseError::Unsuitable`] if a resolution cannot be carried out.
+    async fn resolve(&mut self, resolutions: Vec<(u64, Resolution)>) -> Result<(), DatabaseError>;
 
-    /// Applies the staged rows, looks whether they are stored as they should be, keeps the rejects, advances the ledger,
-    /// and commits all of that together.
-    async fn commit_chunk(&mut self) -> Result<ChunkCounts, DatabaseError>;
+    /// Applies the staged rows, checks how they are stored, keeps the rejects, advances the ledger, and commits all of it
+    /// together. Returns zero counts without a chunk.
+    async fn commit(&mut self) -> Result<Step<ChunkCounts>, DatabaseError>;
 
     /// Gives up the chunk under way; harmless without one.
     async fn rollback(&mut self) -> Result<(), DatabaseError>;
 
-    /// Runs the statements behind the data, sets the numbering behind the greatest key, and marks the table as complete in
-    /// the ledger.
-    async fn finish_table(&mut self, after: &[CheckedStatement]) -> Result<Loaded, DatabaseError>;
-
-    /// Keeps in the ledger that the rows of a complete table were read back as they were sent, so that a run that goes on
-    /// need not do it again.
-    async fn read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError>;
+    /// Runs the statements that follow the data, moves the numbering past the greatest key, and marks the table as
+    /// complete in the ledger. Gives up a chunk that is under way.
+    async fn finish(
+        self: Box<Self>,
+        after: &[CheckedStatement],
+    ) -> Result<WriteOutcome, DatabaseError>;
 }
 
 /// Opens what a location names. `create`: a missing SQLite file is made; a PostgreSQL database never is.

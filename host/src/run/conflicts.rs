@@ -1,9 +1,9 @@
-//! Rows that a component decides on one by one.
+//! Resolves conflicts row by row: pages of conflicting rows go to a component, and its decisions are checked.
 
-use crate::bindings::conflicts::{Conflict, Decision as Answer};
+use crate::bindings::conflicts::{Conflict, Decision};
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Cell, Failure, TableSchema};
-use crate::database::{DatabaseError, Decision, StagedConflict, Target};
+use crate::database::{DatabaseError, Resolution, StagedConflict, TableWriter};
 use crate::failure::{ErrorCode, failure};
 use crate::sandbox::ConflictStrategies;
 
@@ -20,7 +20,7 @@ pub struct Resolver {
     key: Vec<usize>,
 }
 
-/// Why the conflicts of a chunk could not be settled.
+/// Why the conflicts of a chunk could not be resolved.
 pub enum ResolveError {
     /// The database did not do its part.
     Database(DatabaseError),
@@ -55,24 +55,24 @@ impl Resolver {
         }
     }
 
-    /// Decides on all of the chunk's conflicts, page by page; the database looks for the next page meanwhile.
-    pub async fn resolve(&self, target: &mut dyn Target) -> Result<(), ResolveError> {
-        let mut page = target
+    /// Resolves all of the chunk's conflicts, page by page; the database looks for the next page meanwhile.
+    pub async fn resolve(&self, writer: &mut dyn TableWriter) -> Result<(), ResolveError> {
+        let mut page = writer
             .conflicts(PAGE)
             .await
             .map_err(ResolveError::Database)?;
         while !page.is_empty() {
-            let (next, decisions) = tokio::join!(target.conflicts(PAGE), self.decide(page));
+            let (next, resolutions) = tokio::join!(writer.conflicts(PAGE), self.decide(page));
             page = next.map_err(ResolveError::Database)?;
-            let decisions = decisions.map_err(ResolveError::Component)?;
-            let settled = target.resolve(decisions).await;
-            settled.map_err(|error| self.blame(error))?;
+            let resolutions = resolutions.map_err(ResolveError::Component)?;
+            let resolved = writer.resolve(resolutions).await;
+            resolved.map_err(|error| self.blame(error))?;
         }
         Ok(())
     }
 
-    /// One decision each, in order.
-    async fn decide(&self, page: Vec<StagedConflict>) -> Result<Vec<(u64, Decision)>, Failure> {
+    /// Asks the component for one decision each, in order.
+    async fn decide(&self, page: Vec<StagedConflict>) -> Result<Vec<(u64, Resolution)>, Failure> {
         let (positions, conflicts): (Vec<u64>, Vec<Conflict>) = page
             .into_iter()
             .map(
@@ -83,29 +83,29 @@ impl Resolver {
                  }| (position, Conflict { incoming, local }),
             )
             .unzip();
-        let answers = self
+        let decisions = self
             .component
             .decide(&self.strategy, &self.params, &self.incoming, &conflicts)
             .await??;
-        if answers.len() != positions.len() {
+        if decisions.len() != positions.len() {
             return Err(self.broken(&format!(
                 "it gave {} decisions for {} conflicts",
-                answers.len(),
+                decisions.len(),
                 positions.len()
             )));
         }
-        let decided = conflicts.iter().zip(answers);
+        let decided = conflicts.iter().zip(decisions);
         positions
             .into_iter()
             .zip(decided)
-            .map(|(position, (conflict, answer))| {
-                let decision = checked(answer, &conflict.incoming, &self.key);
-                Ok((position, decision.map_err(|what| self.broken(what))?))
+            .map(|(position, (conflict, decision))| {
+                let resolution = checked(decision, &conflict.incoming, &self.key);
+                Ok((position, resolution.map_err(|what| self.broken(what))?))
             })
             .collect()
     }
 
-    /// A decision that the target cannot carry out is the component's fault.
+    /// A resolution that the target cannot carry out is the component's fault.
     fn blame(&self, error: DatabaseError) -> ResolveError {
         match error {
             DatabaseError::Unsuitable { reason, .. } => {
@@ -130,23 +130,29 @@ impl Resolver {
     }
 }
 
-/// The decision, if it can be carried out for this row.
-fn checked(answer: Answer, incoming: &[Cell], key: &[usize]) -> Result<Decision, &'static str> {
-    match answer {
-        Answer::KeepLocal => Ok(Decision::KeepLocal),
-        Answer::TakeIncoming => Ok(Decision::TakeIncoming),
-        Answer::Write(row) if row.len() != incoming.len() => Err("it wrote a row of another width"),
-        Answer::Write(row) => {
+/// Returns what a decision means for this row, if it can be carried out.
+fn checked(
+    decision: Decision,
+    incoming: &[Cell],
+    key: &[usize],
+) -> Result<Resolution, &'static str> {
+    match decision {
+        Decision::KeepLocal => Ok(Resolution::KeepLocal),
+        Decision::TakeIncoming => Ok(Resolution::TakeIncoming),
+        Decision::Write(row) if row.len() != incoming.len() => {
+            Err("it wrote a row of another width")
+        }
+        Decision::Write(row) => {
             let same = |position: &usize| match (row.get(*position), incoming.get(*position)) {
                 (Some(written), Some(incoming)) => is_same(written, incoming),
                 _ => false,
             };
             match key.iter().all(same) {
-                true => Ok(Decision::Write(row)),
+                true => Ok(Resolution::Write(row)),
                 false => Err("it wrote a row with another key than the incoming one"),
             }
         }
-        Answer::Other(_) => Err("its decision is of a newer version"),
+        Decision::Other(_) => Err("its decision is of a newer version"),
     }
 }
 
@@ -162,8 +168,8 @@ fn is_same(one: &Cell, other: &Cell) -> bool {
 mod tests {
     use super::*;
 
-    fn row(cells: &[Cell]) -> Answer {
-        Answer::Write(cells.to_vec())
+    fn row(cells: &[Cell]) -> Decision {
+        Decision::Write(cells.to_vec())
     }
 
     #[test]
@@ -176,9 +182,9 @@ mod tests {
         let key = [0, 2];
         let mut other = incoming.clone();
         other[1] = Cell::Null;
-        let decision = checked(row(&other), &incoming, &key);
+        let resolution = checked(row(&other), &incoming, &key);
         assert!(
-            matches!(decision, Ok(Decision::Write(cells)) if cells.get(1) == Some(&Cell::Null))
+            matches!(resolution, Ok(Resolution::Write(cells)) if cells.get(1) == Some(&Cell::Null))
         );
         other[0] = Cell::Text("1".to_owned());
         let refused = checked(row(&other), &incoming, &key);

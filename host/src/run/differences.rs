@@ -25,7 +25,7 @@ pub struct Differences {
     /// Rows at the peer in these buckets.
     moved: u64,
     /// Rows at the peer.
-    there: u64,
+    remote: u64,
     /// Bytes received to find them.
     bytes: u64,
 }
@@ -46,10 +46,10 @@ impl Differences {
         let written = counts.created + counts.updated + counts.failed;
         match update {
             Some(rule) if rule.only_if_newer.is_none() => {
-                counts.same = self.there.saturating_sub(written + counts.skipped);
+                counts.same = self.remote.saturating_sub(written + counts.skipped);
             }
             // Rows that are equal do not pass the guard, or stay as they are anyway.
-            _ => counts.skipped = self.there.saturating_sub(written + counts.same),
+            _ => counts.skipped = self.remote.saturating_sub(written + counts.same),
         }
     }
 }
@@ -74,7 +74,7 @@ pub async fn find(
     };
     let mut found = refine(run, incoming, totals).await?;
     found.bytes += bytes;
-    Ok((found.moved * WORTHWHILE <= found.there).then_some(found))
+    Ok((found.moved * WORTHWHILE <= found.remote).then_some(found))
 }
 
 /// Looks for differences in any case; rows that cannot be compared differ.
@@ -86,36 +86,40 @@ pub async fn find_all(run: RunContext<'_>, table: &PreparedTable) -> Result<Diff
         None => Ok(Differences {
             buckets: BucketSet::all(),
             moved: 0,
-            there: 0,
+            remote: 0,
             bytes: 0,
         }),
     }
 }
 
-/// The digests of all rows here, and the sum of those at the peer.
+/// The digests of all local rows, and the sum of those at the peer.
 struct Totals {
-    here: Buckets,
-    there: BucketDigest,
+    local: Buckets,
+    remote: BucketDigest,
     /// Bytes received for it.
     bytes: u64,
 }
 
-/// None: rows here cannot be read as the incoming ones.
+/// Returns none if local rows cannot be read as the incoming ones.
 async fn totals(
     run: RunContext<'_>,
     incoming: &TableSchema,
     local: &dyn Snapshot,
 ) -> Result<Option<Totals>, Failure> {
-    let here = async {
+    let local = async {
         match buckets_of(local, incoming).await {
             Ok(buckets) => Ok(Some(buckets)),
             Err(DatabaseError::Unrepresentable(_)) => Ok(None),
             Err(error) => Err(Failure::from(error)),
         }
     };
-    let (here, (there, bytes)) = tokio::try_join!(here, digest(run, &incoming.table, 1))?;
-    let there = Buckets::decode_total(&there)?;
-    Ok(here.map(|here| Totals { here, there, bytes }))
+    let (local, (remote, bytes)) = tokio::try_join!(local, digest(run, &incoming.table, 1))?;
+    let remote = Buckets::decode_total(&remote)?;
+    Ok(local.map(|local| Totals {
+        local,
+        remote,
+        bytes,
+    }))
 }
 
 async fn refine(
@@ -126,15 +130,15 @@ async fn refine(
     let mut found = Differences {
         buckets: BucketSet::default(),
         moved: 0,
-        there: totals.there.rows,
+        remote: totals.remote.rows,
         bytes: totals.bytes,
     };
-    if totals.here.total() != totals.there {
-        let (there, bytes) = digest(run, &incoming.table, BUCKETS).await?;
+    if totals.local.total() != totals.remote {
+        let (remote, bytes) = digest(run, &incoming.table, BUCKETS).await?;
         found.bytes += bytes;
-        let there = Buckets::decode(&there)?;
-        found.buckets = totals.here.differences(&there);
-        found.moved = there.rows_in(&found.buckets);
+        let remote = Buckets::decode(&remote)?;
+        found.buckets = totals.local.differences(&remote);
+        found.moved = remote.rows_in(&found.buckets);
     }
     Ok(found)
 }
@@ -171,7 +175,7 @@ async fn sample_is_alike(
     table: &TableSchema,
     local: &dyn Snapshot,
 ) -> Result<(bool, u64), Failure> {
-    let here = async {
+    let local = async {
         let mut digests = HashSet::new();
         let (sender, mut blocks) = mpsc::channel::<RowBlock>(2);
         let read = Read {
@@ -190,7 +194,7 @@ async fn sample_is_alike(
             Err(error) => Err(Failure::from(error)),
         }
     };
-    let there = async {
+    let remote = async {
         let wanted = Wanted::First(SAMPLE);
         let (mut incoming, _) = run.source().rows(&table.table, wanted).await?;
         let mut digests = Vec::new();
@@ -204,7 +208,7 @@ async fn sample_is_alike(
             }
         }
     };
-    let (here, (there, received)) = tokio::try_join!(here, there)?;
-    let alike = there.is_empty() || there.iter().any(|digest| here.contains(digest));
+    let (local, (remote, received)) = tokio::try_join!(local, remote)?;
+    let alike = remote.is_empty() || remote.iter().any(|digest| local.contains(digest));
     Ok((alike, received))
 }

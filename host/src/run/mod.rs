@@ -20,8 +20,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::bindings::transfers::{CopyInstruction, TableComparison, TableInstruction};
-use crate::bindings::types::{Failure, Generation, TableReport, TableSchema};
-use crate::database::{CheckedStatement, Database, DatabaseError};
+use crate::bindings::types::{Failure, TableReport};
+use crate::database::{CheckedStatement, Database, DatabaseError, without_computed};
 use crate::failure::{ErrorCode, failure};
 use crate::resources::Resources;
 use crate::sandbox::ConflictStrategies;
@@ -79,7 +79,7 @@ struct PreparedTable {
     /// The tables that its rows may refer to.
     parents: Vec<String>,
     /// What a retry of its rejects has to know.
-    description: String,
+    retry_context: String,
 }
 
 impl PreparedTable {
@@ -192,21 +192,13 @@ async fn prepare(
         .iter()
         .chain(&local.foreign_keys);
     let parents = keys.map(|key| key.referenced_table.clone()).collect();
-    let description = RetryContext::of(&instruction).to_json()?;
+    let retry_context = RetryContext::of(&instruction).to_json()?;
     Ok(PreparedTable {
         instruction,
         strategy,
         before,
         after,
         parents,
-        description,
+        retry_context,
     })
-}
-
-/// The table as its rows arrive: computed columns are never sent.
-fn without_computed(mut table: TableSchema) -> TableSchema {
-    table
-        .columns
-        .retain(|column| column.generation != Generation::Computed);
-    table
 }

@@ -1,28 +1,29 @@
-//! One table's rows into the target, chunk by chunk, over as many connections as it takes.
+//! Transfers the rows of one table into the target, chunk by chunk, over as many connections as it takes.
 
 use std::time::{Duration, Instant};
 
-use super::PreparedTable;
 use super::chunk::{Chunk, MAX_ROWS};
 use super::conflicts::ResolveError;
 use super::context::RunContext;
 use super::differences::{self, Differences};
-use super::peer::{PeerError, Wanted};
+use super::peer::{Incoming, PeerError, Wanted};
 use super::retry::Retries;
+use super::{PreparedTable, verify};
 use crate::bindings::types::{Failure, TableReport, TableSchema};
-use crate::database::{DatabaseError, LedgerEntry, Loaded, TableLoad, Target};
+use crate::database::{
+    CheckedStatement, DatabaseError, LedgerEntry, LoadMode, Step, TableWrite, TableWriter, Target,
+    WriteOutcome,
+};
 use crate::failure::{ErrorCode, failure};
 use crate::rows::{Frame, KeyColumns, RowBlock};
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(100);
 
-/// Why an attempt to load a table ended.
+/// Why an attempt to transfer a table ended early.
 enum Stop {
-    /// The line broke: go on after the last chunk.
+    /// The connection broke, or the target was busy: the rows after the last chunk come again.
     Broken(Failure),
-    /// Rows cannot go directly into the table: go on after the last chunk, with a staging.
-    NeedsStaging,
     Failed(Failure),
 }
 
@@ -41,7 +42,6 @@ fn fetched(error: PeerError) -> Stop {
 
 fn written(error: DatabaseError) -> Stop {
     match error {
-        DatabaseError::NeedsStaging { .. } => Stop::NeedsStaging,
         // Somebody else's transaction was in the way: the chunk's rows come again.
         DatabaseError::Busy(_) => Stop::Broken(error.into()),
         error => Stop::Failed(error.into()),
@@ -55,25 +55,27 @@ fn unresolved(error: ResolveError) -> Stop {
     }
 }
 
-/// One table on its way.
+/// A stream of rows that was opened, and the sender's snapshot that they come from.
+struct Opened {
+    incoming: Incoming,
+    snapshot: String,
+}
+
+/// The transfer of one table.
 pub struct TablePull<'a> {
     run: RunContext<'a>,
     table: &'a PreparedTable,
-    direct: bool,
-    begun: bool,
     /// Bytes of earlier connections.
     bytes: u64,
     told: Instant,
 }
 
 impl<'a> TablePull<'a> {
-    /// Begins or continues.
+    /// Creates the transfer; nothing happens yet.
     pub fn new(run: RunContext<'a>, table: &'a PreparedTable) -> Self {
         Self {
             run,
             table,
-            direct: true,
-            begun: false,
             bytes: 0,
             told: Instant::now(),
         }
@@ -89,92 +91,134 @@ impl<'a> TablePull<'a> {
             && KeyColumns::primary(&self.table.instruction.incoming).is_some()
     }
 
-    /// Loads the table, or what an unfinished run left of it. After an error the target holds whole chunks only. The
-    /// digest is that of all rows of a table that they went directly into.
-    pub async fn all(
-        mut self,
-        target: &mut dyn Target,
-    ) -> Result<(TableReport, Option<u128>), Failure> {
+    /// Transfers the table, or what an unfinished run left of it, and verifies it. After an error the target holds whole
+    /// chunks only.
+    pub async fn all(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
         let entry = self.entry(target).await?;
-        if entry.as_ref().is_some_and(|entry| entry.done) {
+        if entry.is_some_and(|entry| entry.done) {
             // An earlier attempt of the run completed it.
-            self.begin(target).await?;
-            let loaded = target.finish_table(&[]).await?;
-            return Ok((self.report(&loaded, None), loaded.digest));
+            let writer = target.begin_table(self.write(LoadMode::Direct)).await?;
+            let outcome = writer.finish(&[]).await?;
+            return self.report(target, outcome, None).await;
         }
         let differences = if self.table.compares() {
             differences::find(self.run, self.table).await?
         } else {
             None
         };
-        self.attempts(target, differences.as_ref()).await?;
-        let loaded = target.finish_table(&self.table.after).await?;
-        let report = self.report(&loaded, differences.as_ref());
-        Ok((report, loaded.digest))
+        let (differences, after) = (differences.as_ref(), self.table.after.as_slice());
+        let outcome = self
+            .transfer(target, LoadMode::Direct, differences, after)
+            .await?;
+        self.report(target, outcome, differences).await
     }
 
-    /// Brings a table that is complete to the state of the run's last snapshot.
+    /// Brings a complete table to the state of the run's last snapshot.
     pub async fn differences(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
-        self.direct = false;
         let differences = differences::find_all(self.run, self.table).await?;
-        self.attempts(target, Some(&differences)).await?;
-        let loaded = target.finish_table(&[]).await?;
-        Ok(self.report(&loaded, Some(&differences)))
+        let outcome = self
+            .transfer(target, LoadMode::Staged, Some(&differences), &[])
+            .await?;
+        self.report(target, outcome, Some(&differences)).await
     }
 
-    /// Tries until all rows are committed.
-    async fn attempts(
+    /// Transfers all rows, in another mode where the table does not take them in this one.
+    async fn transfer(
         &mut self,
         target: &mut dyn Target,
+        mut mode: LoadMode,
         differences: Option<&Differences>,
-    ) -> Result<(), Failure> {
+        after: &[CheckedStatement],
+    ) -> Result<WriteOutcome, Failure> {
         let mut retries = Retries::default();
         loop {
-            self.run.check_cancelled()?;
-            let before = self.entry(target).await?;
-            let Err(stop) = self.attempt(target, before.as_ref(), differences).await else {
-                return Ok(());
-            };
-            if let Err(error) = target.rollback().await {
-                tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
+            // Nothing is written before the peer's rows are there and are what they were described as.
+            let (entry, opened) = self.open_first(target, differences, &mut retries).await?;
+            let mut writer = target.begin_table(self.write(mode)).await?;
+            let attempts = self.attempts(writer.as_mut(), entry, opened, differences, &mut retries);
+            match attempts.await? {
+                Step::Done(()) => return Ok(writer.finish(after).await?),
+                Step::NeedsStaging => mode = LoadMode::Staged,
             }
-            match stop {
-                Stop::Failed(failure) => return Err(failure),
-                Stop::NeedsStaging => {
-                    self.direct = false;
-                    self.begun = false;
-                }
-                Stop::Broken(failure) => {
-                    if self.entry(target).await? != before {
-                        retries = Retries::default();
-                    }
+        }
+    }
+
+    /// Opens the stream before the table is begun, and returns how far the run is with it.
+    async fn open_first(
+        &self,
+        target: &mut dyn Target,
+        differences: Option<&Differences>,
+        retries: &mut Retries,
+    ) -> Result<(Option<LedgerEntry>, Option<Opened>), Failure> {
+        loop {
+            self.run.check_cancelled()?;
+            let entry = self.entry(target).await?;
+            match self.open(entry.as_ref(), differences).await {
+                Ok(opened) => return Ok((entry, opened)),
+                Err(Stop::Failed(failure)) => return Err(failure),
+                Err(Stop::Broken(failure)) => {
                     retries.wait(&self.run, self.name(), failure).await?;
                 }
             }
         }
     }
 
-    async fn attempt(
+    /// Tries until all rows are committed.
+    async fn attempts(
         &mut self,
-        target: &mut dyn Target,
+        writer: &mut dyn TableWriter,
+        mut entry: Option<LedgerEntry>,
+        opened: Option<Opened>,
+        differences: Option<&Differences>,
+        retries: &mut Retries,
+    ) -> Result<Step<()>, Failure> {
+        let mut opened = Ok(opened);
+        loop {
+            let attempt = match opened {
+                Ok(Some(opened)) => self.receive(writer, entry.as_ref(), opened).await,
+                Ok(None) => Ok(Step::Done(())),
+                Err(stop) => Err(stop),
+            };
+            if let Ok(Step::Done(())) = attempt {
+                return Ok(Step::Done(()));
+            }
+            if let Err(error) = writer.rollback().await {
+                tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
+            }
+            match attempt {
+                Ok(step) => return Ok(step),
+                Err(Stop::Failed(failure)) => return Err(failure),
+                Err(Stop::Broken(failure)) => {
+                    if writer.ledger_entry().await? != entry {
+                        *retries = Retries::default();
+                    }
+                    retries.wait(&self.run, self.name(), failure).await?;
+                }
+            }
+            entry = writer.ledger_entry().await?;
+            opened = self.open(entry.as_ref(), differences).await;
+        }
+    }
+
+    /// Opens a stream of the rows that are not committed yet; none if there are no such rows.
+    async fn open(
+        &self,
         entry: Option<&LedgerEntry>,
         differences: Option<&Differences>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<Opened>, Stop> {
         let last_key = entry
             .and_then(|entry| entry.last_key.as_deref())
             .map(RowBlock::encode_row);
         let wanted = match (differences.map(Differences::buckets), &last_key) {
-            (Some(set), _) if set.is_empty() => return self.nothing_to_move(target).await,
+            (Some(set), _) if set.is_empty() => return Ok(None),
             (Some(set), _) => Wanted::Buckets(set),
             // Rows without a key were committed all together, or not at all.
-            (None, None) if entry.is_some_and(|entry| entry.snapshots > 0) => {
-                return self.nothing_to_move(target).await;
-            }
+            (None, None) if entry.is_some_and(|entry| entry.snapshots > 0) => return Ok(None),
             (None, Some(key)) => Wanted::After(key),
             (None, None) => Wanted::All,
         };
         let opened = self.run.source().rows(self.name(), wanted).await;
-        let (mut incoming, header) = opened.map_err(fetched)?;
+        let (incoming, header) = opened.map_err(fetched)?;
         if !same_columns(&header.table, &self.table.instruction.incoming) {
             return Err(Stop::Failed(failure(
                 ErrorCode::ColumnsDiffer,
@@ -185,30 +229,32 @@ impl<'a> TablePull<'a> {
                 "pull again",
             )));
         }
-        if !self.begun {
-            self.begin(target).await?;
-        }
-        target.read_from(&header.snapshot);
-        let received = entry.map_or(0, |entry| entry.counts.received());
-        let outcome = self.frames(target, &mut incoming, received).await;
-        self.bytes += incoming.received();
-        outcome
+        Ok(Some(Opened {
+            incoming,
+            snapshot: header.snapshot,
+        }))
     }
 
-    async fn nothing_to_move(&mut self, target: &mut dyn Target) -> Result<(), Stop> {
-        if !self.begun {
-            self.begin(target).await?;
-        }
-        Ok(())
+    async fn receive(
+        &mut self,
+        writer: &mut dyn TableWriter,
+        entry: Option<&LedgerEntry>,
+        mut opened: Opened,
+    ) -> Result<Step<()>, Stop> {
+        writer.read_from(&opened.snapshot);
+        let received = entry.map_or(0, |entry| entry.counts.received());
+        let outcome = self.frames(writer, &mut opened.incoming, received).await;
+        self.bytes += opened.incoming.received();
+        outcome
     }
 
     /// Applies frames until the stream's end.
     async fn frames(
         &mut self,
-        target: &mut dyn Target,
-        incoming: &mut super::peer::Incoming,
+        writer: &mut dyn TableWriter,
+        incoming: &mut Incoming,
         mut received: u64,
-    ) -> Result<(), Stop> {
+    ) -> Result<Step<()>, Stop> {
         let divisible = self.is_divisible();
         let mut chunk = Chunk::default();
         loop {
@@ -219,7 +265,9 @@ impl<'a> TablePull<'a> {
             };
             match frame {
                 Some(Ok(Frame::Rows(block))) => {
-                    target.stage(&block).await.map_err(written)?;
+                    if let Step::NeedsStaging = writer.stage(&block).await.map_err(written)? {
+                        return Ok(Step::NeedsStaging);
+                    }
                     chunk.add(&block);
                     received += u64::from(block.row_count());
                     self.tell(received, incoming.received());
@@ -238,53 +286,58 @@ impl<'a> TablePull<'a> {
                 }
                 Some(Err(error)) => {
                     // What arrived is whole and in order: it need not come again.
-                    if divisible && chunk.rows() > 0 && matches!(error, PeerError::Broken(_)) {
-                        self.commit(target).await?;
+                    if divisible
+                        && chunk.rows() > 0
+                        && matches!(error, PeerError::Broken(_))
+                        && self.commit(writer).await? == Step::NeedsStaging
+                    {
+                        return Ok(Step::NeedsStaging);
                     }
                     return Err(fetched(error));
                 }
                 None => {}
             }
             if divisible && chunk.is_full() {
-                self.commit(target).await?;
+                if self.commit(writer).await? == Step::NeedsStaging {
+                    return Ok(Step::NeedsStaging);
+                }
                 chunk = Chunk::default();
                 self.run.check_cancelled()?;
             }
         }
-        if chunk.rows() > 0 {
-            self.commit(target).await?;
+        if chunk.rows() > 0 && self.commit(writer).await? == Step::NeedsStaging {
+            return Ok(Step::NeedsStaging);
         }
         self.run
             .tell(self.name(), received, self.bytes + incoming.received());
-        Ok(())
+        Ok(Step::Done(()))
     }
 
-    async fn commit(&self, target: &mut dyn Target) -> Result<(), Stop> {
+    async fn commit(&self, writer: &mut dyn TableWriter) -> Result<Step<()>, Stop> {
         if let Some(resolver) = &self.table.strategy.resolver {
-            resolver.resolve(target).await.map_err(unresolved)?;
+            resolver.resolve(writer).await.map_err(unresolved)?;
         }
-        target.commit_chunk().await.map_err(written)?;
-        Ok(())
+        Ok(match writer.commit().await.map_err(written)? {
+            Step::Done(_) => Step::Done(()),
+            Step::NeedsStaging => Step::NeedsStaging,
+        })
     }
 
-    async fn begin(&mut self, target: &mut dyn Target) -> Result<(), Failure> {
+    fn write(&self, mode: LoadMode) -> TableWrite {
         let instruction = &self.table.instruction;
-        target
-            .begin_table(TableLoad {
-                run: self.run.instruction.ledger.clone(),
-                incoming: instruction.incoming.clone(),
-                plan: self.table.strategy.plan.clone(),
-                create: instruction.create.then(|| self.table.before.clone()),
-                direct: self.direct && self.table.strategy.resolver.is_none(),
-                row_by_row: self.table.strategy.resolver.is_some(),
-                reject_limit: self.run.instruction.reject_limit.into(),
-                description: self.table.description.clone(),
-                conversions: instruction.conversions.clone(),
-                retry: false,
-            })
-            .await?;
-        self.begun = true;
-        Ok(())
+        let row_by_row = self.table.strategy.resolver.is_some();
+        TableWrite {
+            run: self.run.instruction.ledger.clone(),
+            incoming: instruction.incoming.clone(),
+            plan: self.table.strategy.plan.clone(),
+            create: instruction.create.then(|| self.table.before.clone()),
+            mode: if row_by_row { LoadMode::Staged } else { mode },
+            row_by_row,
+            reject_limit: self.run.instruction.reject_limit.into(),
+            retry_context: self.table.retry_context.clone(),
+            conversions: instruction.conversions.clone(),
+            retry: false,
+        }
     }
 
     async fn entry(&self, target: &mut dyn Target) -> Result<Option<LedgerEntry>, Failure> {
@@ -300,12 +353,25 @@ impl<'a> TablePull<'a> {
         }
     }
 
-    fn report(&self, loaded: &Loaded, differences: Option<&Differences>) -> TableReport {
-        let mut counts = loaded.counts;
+    async fn report(
+        &self,
+        target: &mut dyn Target,
+        outcome: WriteOutcome,
+        differences: Option<&Differences>,
+    ) -> Result<TableReport, Failure> {
+        let stored = verify::stored(
+            self.run.database.as_ref(),
+            target,
+            &self.run.instruction.ledger,
+            &self.table.instruction.incoming,
+            &outcome,
+        )
+        .await?;
+        let mut counts = outcome.counts;
         if let Some(differences) = differences {
             differences.count_unmoved(&mut counts, self.table.strategy.plan.update.as_ref());
         }
-        TableReport {
+        Ok(TableReport {
             table: self.name().to_owned(),
             created: counts.created,
             updated: counts.updated,
@@ -313,10 +379,10 @@ impl<'a> TablePull<'a> {
             skipped: counts.skipped,
             failed: counts.failed,
             bytes: self.bytes + differences.map_or(0, Differences::bytes),
-            snapshots: loaded.snapshots,
-            stored: loaded.stored.clone(),
-            changed: loaded.changed.clone(),
-        }
+            snapshots: outcome.snapshots,
+            stored,
+            changed: outcome.changed,
+        })
     }
 }
 

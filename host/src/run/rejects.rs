@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::conflicts::Resolver;
 use super::retry_context::RetryContext;
-use super::strategy;
+use super::{strategy, verify};
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Failure, TableReport};
-use crate::database::{Database, Reject, TableLoad, Target};
+use crate::database::{
+    ChunkCounts, Database, LoadMode, Reject, Step, TableWrite, TableWriter, Target,
+};
 use crate::failure::{ErrorCode, failure};
 use crate::rows::RowBlock;
 use crate::sandbox::ConflictStrategies;
@@ -33,7 +36,7 @@ pub async fn retry(
     target.prepare().await?;
     let mut reports = Vec::with_capacity(tables.len());
     for (table, rejects) in tables {
-        let outcome = retry_table(
+        let report = retry_table(
             strategies,
             database,
             target.as_mut(),
@@ -42,12 +45,7 @@ pub async fn retry(
             &rejects,
         )
         .await;
-        if outcome.is_err()
-            && let Err(error) = target.rollback().await
-        {
-            tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
-        }
-        reports.push(outcome?);
+        reports.push(report?);
     }
     Ok(reports)
 }
@@ -88,7 +86,7 @@ async fn retry_table(
         )
     };
     let entry = target.ledger_entry(run, table).await?.ok_or_else(lost)?;
-    let kept: RetryContext = serde_json::from_str(&entry.description).map_err(|_| lost())?;
+    let kept: RetryContext = serde_json::from_str(&entry.retry_context).map_err(|_| lost())?;
     let local = database.describe(table).await?;
     let instruction = TableInstruction {
         incoming: kept.incoming,
@@ -103,26 +101,30 @@ async fn retry_table(
     };
     let strategy = strategy::resolve(strategies, &instruction, &local).await?;
     let block = block(&instruction, rejects).ok_or_else(lost)?;
-    target
-        .begin_table(TableLoad {
+    let mut writer = target
+        .begin_table(TableWrite {
             run: run.to_owned(),
             incoming: instruction.incoming.clone(),
             plan: strategy.plan,
             create: None,
-            direct: false,
+            mode: LoadMode::Staged,
             row_by_row: strategy.resolver.is_some(),
             reject_limit: u64::MAX,
-            description: entry.description,
+            retry_context: entry.retry_context,
             conversions: instruction.conversions.clone(),
             retry: true,
         })
         .await?;
-    target.stage(&block).await?;
-    if let Some(resolver) = &strategy.resolver {
-        resolver.resolve(target).await?;
+    let written = write(writer.as_mut(), &block, strategy.resolver.as_ref()).await;
+    if written.is_err()
+        && let Err(error) = writer.rollback().await
+    {
+        tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
     }
-    let counts = target.commit_chunk().await?;
-    let loaded = target.finish_table(&[]).await?;
+    let counts = written?;
+    let outcome = writer.finish(&[]).await?;
+    let database = database.as_ref();
+    let stored = verify::stored(database, target, run, &instruction.incoming, &outcome).await?;
     Ok(TableReport {
         table: table.to_owned(),
         created: counts.created,
@@ -131,10 +133,30 @@ async fn retry_table(
         skipped: counts.skipped,
         failed: counts.failed,
         bytes: block.data().len() as u64,
-        snapshots: loaded.snapshots,
-        stored: loaded.stored,
-        changed: loaded.changed,
+        snapshots: outcome.snapshots,
+        stored,
+        changed: outcome.changed,
     })
+}
+
+/// Writes all rows in one chunk.
+async fn write(
+    writer: &mut dyn TableWriter,
+    block: &RowBlock,
+    resolver: Option<&Resolver>,
+) -> Result<ChunkCounts, Failure> {
+    let staged = writer.stage(block).await?;
+    if let Some(resolver) = resolver {
+        resolver.resolve(writer).await?;
+    }
+    match (staged, writer.commit().await?) {
+        (Step::Done(()), Step::Done(counts)) => Ok(counts),
+        _ => Err(failure(
+            ErrorCode::Internal,
+            "a target asked for a staging that it had",
+            "",
+        )),
+    }
 }
 
 /// The rows as they arrived.

@@ -8,8 +8,8 @@ use futures::stream::FuturesUnordered;
 
 use super::context::RunContext;
 use super::pull::TablePull;
-use super::{PreparedTable, RunError, verify};
-use crate::bindings::types::{Dialect, Failure, Stored, TableReport};
+use super::{PreparedTable, RunError};
+use crate::bindings::types::{Dialect, Failure, TableReport};
 use crate::database::Target;
 use crate::resources::RunEvent;
 
@@ -40,7 +40,7 @@ pub async fn all(
                 None => run.database.target().await?,
             };
             under_way.push(Box::pin(async move {
-                let report = load(run, table, target.as_mut()).await;
+                let report = TablePull::new(run, table).all(target.as_mut()).await;
                 (next, target, report)
             }));
         }
@@ -95,24 +95,6 @@ fn next(
     };
     let position = waiting.iter().position(is_ready)?;
     Some(waiting.remove(position))
-}
-
-async fn load(
-    run: RunContext<'_>,
-    table: &PreparedTable,
-    target: &mut dyn Target,
-) -> Result<TableReport, Failure> {
-    let (mut report, digest) = TablePull::new(run, table).all(target).await?;
-    if let Some(digest) = digest {
-        let rows = report.created;
-        let database = run.database.as_ref();
-        verify::read_back(database, &table.instruction.incoming, rows, digest).await?;
-        target
-            .read_back(&run.instruction.ledger, table.name())
-            .await?;
-        report.stored = Stored::Verified;
-    }
-    Ok(report)
 }
 
 /// After a lost snapshot, tables come from different ones: a child could miss its parent. What changed between them is

@@ -1,11 +1,38 @@
-//! Reading back what was written directly into a table of the run.
+//! Decides whether the rows of a complete table are stored as they were sent.
 
-use crate::bindings::types::{Failure, TableSchema};
-use crate::database::{Database, buckets_of};
+use crate::bindings::types::{Failure, Stored, TableSchema};
+use crate::database::{Database, Evidence, Target, WriteOutcome, buckets_of};
 use crate::failure::{ErrorCode, failure};
 
-/// Compares the sum of the digests of all rows in the table with that of the rows that were sent into it.
-pub async fn read_back(
+/// Returns how the rows of a table are stored that a run completed. A table that the run filled alone and directly is read
+/// again where nobody read it yet; that it was is noted in the ledger.
+///
+/// Fails with `not-stored` if such a table holds other rows than those that were sent.
+pub async fn stored(
+    database: &dyn Database,
+    target: &mut dyn Target,
+    run: &str,
+    table: &TableSchema,
+    outcome: &WriteOutcome,
+) -> Result<Stored, Failure> {
+    let (digest, readback) = match &outcome.evidence {
+        Evidence::Known(stored) => return Ok(stored.clone()),
+        Evidence::Direct { digest, readback } => (*digest, readback),
+    };
+    if !readback.is_some_and(|rows| rows.sent == rows.found) {
+        let Some(digest) = digest else {
+            return Ok(Stored::Unverified(
+                "it has decimals of several forms, and was not filled in one go".to_owned(),
+            ));
+        };
+        read_back(database, table, outcome.counts.created, digest).await?;
+    }
+    target.mark_read_back(run, &table.table).await?;
+    Ok(Stored::Verified)
+}
+
+/// Compares the sum of the digests of all rows in a table with that of the rows that were sent into it.
+async fn read_back(
     database: &dyn Database,
     table: &TableSchema,
     rows: u64,

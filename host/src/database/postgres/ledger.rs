@@ -112,7 +112,7 @@ fn read(row: &PgRow) -> Result<LedgerRow, DatabaseError> {
             snapshots: u32::try_from(snapshots).unwrap_or_default(),
             made: column(row, 10)?,
             done: column(row, 11)?,
-            description: column(row, 12)?,
+            retry_context: column(row, 12)?,
         },
     })
 }

@@ -14,8 +14,8 @@ use super::schema::{self, Description};
 use super::staging::{EXISTING, STAGING};
 use super::{constraints, enums, error, numbering, origins, own_tables};
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
-    TableLoad, Target,
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, OldTarget,
+    StagedConflict, TableLoad,
 };
 use crate::rows::RowBlock;
 
@@ -170,7 +170,7 @@ fn chunk_open() -> DatabaseError {
 }
 
 #[async_trait]
-impl Target for PostgresTarget {
+impl OldTarget for PostgresTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
         let prepared = own_tables::prepare(free(&mut self.session)?).await;
         if prepared.is_err() {

@@ -136,7 +136,7 @@ fn read(row: &SqliteRow) -> Result<LedgerRow, sqlx::Error> {
             snapshots: u32::try_from(number(9)?).unwrap_or(u32::MAX),
             made: row.try_get(10)?,
             done: row.try_get(11)?,
-            description: row.try_get(12)?,
+            retry_context: row.try_get(12)?,
         },
     })
 }

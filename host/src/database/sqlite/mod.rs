@@ -91,6 +91,23 @@ impl SqliteDatabase {
         Ok(Self { file, name })
     }
 
+    async fn writer(&self) -> Result<target::SqliteTarget, DatabaseError> {
+        // A chunk is committed when it is on the disk: there are few, so that this costs little. For the same reason the
+        // log is checkpointed with each, and never grows beyond the largest chunk.
+        let connection = source::options(&self.file)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full)
+            .connect()
+            .await
+            .map_err(|error| error::opening(&self.name, &error))?;
+        Ok(target::SqliteTarget::new(connection, self.name.clone()))
+    }
+
+    #[cfg(test)]
+    async fn target(&self) -> Result<Box<dyn super::OldTarget>, DatabaseError> {
+        Ok(Box::new(self.writer().await?))
+    }
+
     fn concurrently_modified(&self) -> DatabaseError {
         DatabaseError::Busy(DbError {
             code: None,
@@ -195,18 +212,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
-        // A chunk is committed when it is on the disk: there are few, so that this costs little. For the same reason the
-        // log is checkpointed with each, and never grows beyond the largest chunk.
-        let connection = source::options(&self.file)
-            .foreign_keys(true)
-            .synchronous(SqliteSynchronous::Full)
-            .connect()
-            .await
-            .map_err(|error| error::opening(&self.name, &error))?;
-        Ok(Box::new(target::SqliteTarget::new(
-            connection,
-            self.name.clone(),
-        )))
+        Ok(Box::new(super::Adapted(self.writer().await?)))
     }
 
     async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {

@@ -16,8 +16,8 @@ use super::row_layout::RowLayout;
 use super::schema::{self, Table};
 use super::staging;
 use crate::database::{
-    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, StagedConflict,
-    TableLoad, Target,
+    CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, OldTarget,
+    StagedConflict, TableLoad,
 };
 use crate::rows::RowBlock;
 
@@ -73,7 +73,7 @@ impl SqliteTarget {
 }
 
 #[async_trait]
-impl Target for SqliteTarget {
+impl OldTarget for SqliteTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
         let mut connection = self.connection.lock().await;
         begin(&mut connection).await?;

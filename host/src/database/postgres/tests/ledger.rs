@@ -16,7 +16,7 @@ fn rows(ids: std::ops::Range<i64>) -> Block {
     block(&rows)
 }
 
-async fn begin(site: &Site) -> Box<dyn Target> {
+async fn begin(site: &Site) -> Box<dyn OldTarget> {
     let mut target = site.target().await;
     target
         .begin_table(load(&schema(), overwrite(&schema())))

@@ -30,7 +30,7 @@ use crate::bindings::types::{
     ValueSource,
 };
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, Read, TableLoad, Target,
+    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, OldTarget, Read, TableLoad,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -92,7 +92,7 @@ impl Site {
         .await
     }
 
-    async fn target(&self) -> Box<dyn Target> {
+    async fn target(&self) -> Box<dyn OldTarget> {
         let mut target = self.database.target().await.unwrap();
         target.prepare().await.unwrap();
         target

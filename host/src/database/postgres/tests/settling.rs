@@ -6,7 +6,7 @@ use crate::database::Decision;
 const SCHEMA: &str = "CREATE TYPE mood AS ENUM ('sad', 'happy');
     CREATE TABLE t (id int PRIMARY KEY, name text, n numeric, m mood);";
 
-async fn begin() -> Option<(Site, Box<dyn Target>)> {
+async fn begin() -> Option<(Site, Box<dyn OldTarget>)> {
     let site = Site::new(&format!(
         "{SCHEMA} INSERT INTO t VALUES (1, 'same', 1.0, 'sad'), (2, 'local', 2, NULL), (3, 'local', 3, 'sad'), (4, 'local', 4, 'sad')"
     ))
@@ -30,7 +30,7 @@ async fn begin() -> Option<(Site, Box<dyn Target>)> {
     Some((site, target))
 }
 
-async fn overwriting(site: &Site, schema: &TableSchema) -> Box<dyn Target> {
+async fn overwriting(site: &Site, schema: &TableSchema) -> Box<dyn OldTarget> {
     let mut target = site.target().await;
     let order = load(schema, overwrite(schema));
     target.begin_table(order).await.unwrap();

@@ -47,7 +47,7 @@ async fn assert_read_back(database: &SqliteDatabase, load: &TableLoad, loaded: &
     );
 }
 
-async fn has_staging(writer: &mut dyn Target) -> bool {
+async fn has_staging(writer: &mut dyn OldTarget) -> bool {
     // Directly rows are never staged, so there is nothing to conflict.
     !writer.conflicts(10).await.unwrap().is_empty()
 }
@@ -110,7 +110,7 @@ async fn interfered(
 ) -> (
     Folder,
     SqliteDatabase,
-    Box<dyn Target>,
+    Box<dyn OldTarget>,
     Result<(), DatabaseError>,
 ) {
     let folder = Folder::new();

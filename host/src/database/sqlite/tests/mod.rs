@@ -34,8 +34,8 @@ use tokio::sync::mpsc;
 use super::SqliteDatabase;
 use crate::bindings::types::{Cell, ColumnRule, SetPlan, TableSchema, UpdateRule, ValueSource};
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, Read, Reject, Snapshot,
-    TableLoad, Target, quote,
+    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, OldTarget, Read, Reject,
+    Snapshot, TableLoad, quote,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -216,7 +216,7 @@ fn newer(table: &TableSchema) -> SetPlan {
     plan
 }
 
-async fn target(database: &SqliteDatabase) -> Box<dyn Target> {
+async fn target(database: &SqliteDatabase) -> Box<dyn OldTarget> {
     let mut target = database.target().await.unwrap();
     target.prepare().await.unwrap();
     target
@@ -239,7 +239,7 @@ fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableLoad {
 }
 
 async fn begin(
-    target: &mut dyn Target,
+    target: &mut dyn OldTarget,
     run: &str,
     incoming: &TableSchema,
     plan: SetPlan,

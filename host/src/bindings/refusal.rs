@@ -1,6 +1,6 @@
-//! How a capability says no.
+//! How a capability refuses a call: the component is told, or its call ends.
 
-use crate::bindings::types;
+use super::types;
 
 /// Why a capability call gave no result: the component is told, or its call ends.
 #[derive(Debug)]

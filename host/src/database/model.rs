@@ -1,6 +1,9 @@
+//! What reading and writing a table takes and gives, in words that both databases share.
+
 use crate::bindings::types::{
-    Cell, ColumnChanges, Conversion, EnumType, SetPlan, Stored, TableSchema,
+    Cell, ColumnChanges, Conversion, EnumType, Generation, SetPlan, Stored, TableSchema,
 };
+use crate::rows::BucketDigest;
 
 /// Which rows of a table are read, and in which order.
 #[derive(Clone, Copy, Debug)]
@@ -28,38 +31,66 @@ impl<'a> Read<'a> {
     }
 }
 
-/// How one table is loaded.
+/// Returns the table as its rows are sent: without computed columns.
+#[must_use]
+pub fn without_computed(mut table: TableSchema) -> TableSchema {
+    let columns = &mut table.columns;
+    columns.retain(|column| column.generation != Generation::Computed);
+    table
+}
+
+/// How rows get into a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadMode {
+    /// Without a staging, where the table allows it: it belongs to the run and takes each row as it is.
+    Direct,
+    /// Through a staging.
+    Staged,
+}
+
+/// How the rows of one table are written.
 #[derive(Clone, Debug)]
-pub struct TableLoad {
+pub struct TableWrite {
     /// The run's id in the ledger.
     pub run: String,
-    /// The table as it arrives: exactly the cells of each row.
+    /// The incoming table: its columns are exactly the cells of each row.
     pub incoming: TableSchema,
-    /// What to do with the rows. For a row-by-row strategy: take the incoming row wherever it still stands in the staging.
+    /// What happens to the rows. For a row-by-row strategy: take each incoming row that is still in the staging.
     pub plan: SetPlan,
-    /// For a table that this run makes, or made before it was interrupted: the statements that make it.
+    /// The statements that create the table; none for a table that existed before the run.
     pub create: Option<Vec<CheckedStatement>>,
-    /// Whether rows may go directly into a table of this run, without a staging.
-    pub direct: bool,
-    /// Whether a component judges rows that exist: what it saw of them may not change before the chunk is committed.
+    /// Whether rows may go directly into the table.
+    pub mode: LoadMode,
+    /// Whether a component decides on rows that exist: what it saw of them must not change before the commit.
     pub row_by_row: bool,
     /// The most rows that may be rejected.
     pub reject_limit: u64,
-    /// What a retry of rejected rows has to know: kept in the ledger as it is.
-    pub description: String,
-    /// What becomes of values that do not fit, by column; those that are not named reject the row.
+    /// What a retry of rejected rows needs to know; the ledger keeps it unread.
+    pub retry_context: String,
+    /// What happens to values that do not fit, by column; a column that is not named rejects the row.
     pub conversions: Vec<(String, Conversion)>,
-    /// These rows are the run's rejects: the ones that were kept go with the first chunk.
+    /// True if these rows are the run's rejects: the first chunk removes the kept ones.
     pub retry: bool,
 }
 
-impl TableLoad {
-    /// What becomes of values that do not fit a column.
+impl TableWrite {
+    /// Returns what happens to values that do not fit a column.
     pub(crate) fn conversion_of(&self, column: &str) -> Conversion {
         let mut named = self.conversions.iter();
         let own = named.find(|(name, _)| name == column);
         own.map_or(Conversion::Exact, |(_, policy)| policy.clone())
     }
+}
+
+/// The result of a call that a table may refuse while rows go into it directly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Step<T> {
+    /// It is done.
+    Done(T),
+    /// The table does not take all rows directly. The chunk has to be rolled back, and the table begun again with
+    /// [`LoadMode::Staged`].
+    NeedsStaging,
 }
 
 /// How far a run is with one table.
@@ -77,24 +108,45 @@ pub struct LedgerEntry {
     pub made: bool,
     /// Whether the table is complete.
     pub done: bool,
-    /// What [`TableLoad::description`] said.
-    pub description: String,
+    /// What [`TableWrite::retry_context`] said.
+    pub retry_context: String,
 }
 
-/// What is known of a table that is complete.
+/// What is known of a table whose rows are all committed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Loaded {
+pub struct WriteOutcome {
     /// What became of the rows, earlier attempts of the run included.
     pub counts: ChunkCounts,
     /// How many of the sender's snapshots the rows come from.
     pub snapshots: u32,
-    /// Whether the rows are stored as they should be.
-    pub stored: Stored,
-    /// For a table that this run filled alone and directly: the sum of the digests of all its rows, to be compared with
-    /// what is read back.
-    pub digest: Option<u128>,
+    /// What the writer can say about how the rows are stored.
+    pub evidence: Evidence,
     /// The columns in which values were changed to fit.
     pub changed: Vec<ColumnChanges>,
+}
+
+/// What a writer can say about how the rows are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// This is known; reading the table again adds nothing.
+    Known(Stored),
+    /// Only this run put rows into the table, and they went in directly. Reading the table tells whether they are stored
+    /// as they were sent.
+    Direct {
+        /// The sum of the digests of all rows that were sent; none if the table gives some values back in another form.
+        digest: Option<u128>,
+        /// What the writer read back while it wrote, if it came to the end.
+        readback: Option<Readback>,
+    },
+}
+
+/// Rows as they were sent to the database and as they were read there, both in the database's own format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readback {
+    /// What was sent.
+    pub sent: BucketDigest,
+    /// What was found.
+    pub found: BucketDigest,
 }
 
 /// A row that was not taken in.
@@ -158,9 +210,9 @@ pub struct StagedConflict {
     pub local: Vec<Cell>,
 }
 
-/// What becomes of one staged row.
+/// What becomes of one staged row that exists with another image.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
+pub enum Resolution {
     /// The local row stays.
     KeepLocal,
     /// The incoming row is taken.

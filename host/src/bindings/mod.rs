@@ -1,6 +1,8 @@
-//! The contract in `wit/` as Rust, fenced off: everything here is generated.
+//! The contract in `wit/` as generated Rust, and how a capability refuses a call.
 //!
 //! The engine's bindings define every shared type; the one-role worlds reuse them.
+
+mod refusal;
 
 #[allow(missing_docs, reason = "generated code")]
 mod generated {
@@ -11,7 +13,7 @@ mod generated {
             world: "engine",
             imports: { default: async | trappable },
             exports: { default: async },
-            trappable_error_type: { "tombolo:sync/types.error" => crate::refusal::Refusal },
+            trappable_error_type: { "tombolo:sync/types.error" => crate::bindings::Refusal },
             require_store_data_send: true,
             additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
         });
@@ -60,6 +62,7 @@ pub use generated::engine::tombolo::sync::{
 pub use generated::engine::{Engine, EnginePre};
 pub use generated::schema_ddl::SchemaDdlPre;
 pub use generated::session_rules::SessionRulesPre;
+pub use refusal::Refusal;
 
 /// All that a host offers to the role `engine`.
 pub trait EngineHost:
