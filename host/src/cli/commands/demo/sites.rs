@@ -10,9 +10,9 @@ use tokio::process::{Child, ChildStdout, Command};
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
 
-use super::super::announcement::{announcement, claimed_line, sent_line};
-use super::super::event::Event;
-use super::super::output::Output;
+use crate::cli::output::Output;
+use crate::cli::output::announcement::{announcement, claimed_line, sent_line};
+use crate::cli::output::event::Event;
 
 /// The file that is shared.
 pub const SOURCE: &str = "shop.db";

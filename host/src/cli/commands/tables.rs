@@ -4,10 +4,10 @@ use tombolo::bindings::database::TableKind;
 use tombolo::bindings::types::Failure;
 use tombolo::failure::printable;
 
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
-use super::report;
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
+use crate::cli::output::report;
 
 /// Arguments of `tables`.
 #[derive(Debug, clap::Args)]

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_last_equals_sign_separates() {
-        let conversions = read(&["lossy", "a.b=c.d=widen", "t.n=reject"]).unwrap();
+        let conversions = read(&["lossy", "a.b=c.d=widen", "t.n=exact"]).unwrap();
         assert_eq!(conversions.general, Conversion::Lossy);
         let of = |column: &str| conversions.by_column.get(column).unwrap();
         assert_eq!(*of("a.b=c.d"), Conversion::Widen);

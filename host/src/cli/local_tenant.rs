@@ -10,7 +10,7 @@ use tombolo::resources::GrantedDatabase;
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::tenant::{Tenant, TenantBuilder};
 
-use super::plugins::{self, PluginArgument};
+use crate::cli::args::plugins::{self, PluginArgument};
 
 /// The name of the one tenant.
 pub const TENANT: &str = "local";

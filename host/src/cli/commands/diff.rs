@@ -7,13 +7,16 @@ use tombolo::failure::printable;
 use tombolo::resources::RunEvent;
 use tombolo::run::{Difference, DifferenceKind};
 
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
-use super::planning::{Ended, PeerArguments, PlannedRun, ended, unexpected_end};
-use super::progress::Progress;
-use super::signals::Signals;
-use super::{Exit, comparison, plugins, site};
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::peer::PeerArguments;
+use crate::cli::args::plugins;
+use crate::cli::output::Output;
+use crate::cli::output::comparison;
+use crate::cli::output::event::Event;
+use crate::cli::output::progress::Progress;
+use crate::cli::planned_run::{Ended, PlannedRun, ended, unexpected_end};
+use crate::cli::signals::Signals;
+use crate::cli::{Exit, local_tenant};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +52,7 @@ impl Arguments {
         PullRequest {
             base_url: self.peer.url.clone(),
             code: self.peer.code.clone(),
-            database: site::DATABASE.to_owned(),
+            database: local_tenant::DATABASE.to_owned(),
             tables: self.peer.tables.clone(),
             strategy: "skip".to_owned(),
             table_strategies: Vec::new(),
@@ -58,7 +61,7 @@ impl Arguments {
             create_missing: true,
             jobs: 1,
             reject_limit: 0,
-            claimer: site::who(),
+            claimer: local_tenant::who(),
         }
     }
 }

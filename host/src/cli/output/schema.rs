@@ -1,33 +1,10 @@
-//! `tombolo schema DB TABLE`.
+//! A table's columns and keys, for people and for programs.
 
 use serde::Serialize;
-use tombolo::bindings::types::{Column, Failure, Generation, LogicalType, TableSchema};
+use tombolo::bindings::types::{Column, Generation, LogicalType, TableSchema};
 use tombolo::failure::printable;
 
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
 use super::report;
-
-/// Arguments of `schema`.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// The database: a SQLite file or postgres://…
-    #[arg(value_name = "DB")]
-    pub database: DatabaseArgument,
-    /// The table
-    #[arg(value_name = "TABLE")]
-    table: String,
-}
-
-/// Shows a table's columns and keys.
-pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let database = arguments.database.open(false).await?;
-    let schema = database.describe(&arguments.table).await?;
-    output.event(&Event::Schema((&schema).into()));
-    output.result(&text(&schema));
-    Ok(())
-}
 
 /// A table, as the event `schema` tells it.
 #[derive(Clone, Debug, Serialize)]
@@ -121,7 +98,8 @@ fn generation(generation: &Generation) -> &str {
     }
 }
 
-fn text(schema: &TableSchema) -> String {
+/// A table's columns and keys, for people.
+pub fn text(schema: &TableSchema) -> String {
     let header = [
         "column",
         "type",
@@ -170,6 +148,7 @@ fn list(columns: &[String]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use super::super::event::Event;
     use super::*;
     use tombolo::bindings::types::ForeignKey;
 

@@ -3,7 +3,7 @@
 use tombolo::bindings::transfers::{TableComparison, TablePlan};
 use tombolo::failure::printable;
 
-use super::output::Output;
+use super::Output;
 use super::report::{number, table};
 
 /// The numbers of rows, in a table for a terminal, else a line a table.

@@ -13,14 +13,16 @@ use tombolo::resources::{self, Followed, Follower, GrantedDatabase, Owner, Patte
 use tombolo::server::Server;
 use tombolo::tenant::Tenant;
 
-use super::announcement::{announcement, claimed_line, expiry, sent_line};
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
-use super::patterns::{TablePatterns, matching};
-use super::plugins::{self, PluginArgument};
-use super::signals::{Signals, cancelled};
-use super::{duration, report, site};
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::duration;
+use crate::cli::args::patterns::{TablePatterns, matching};
+use crate::cli::args::plugins::{self, PluginArgument};
+use crate::cli::local_tenant;
+use crate::cli::output::Output;
+use crate::cli::output::announcement::{announcement, claimed_line, expiry, sent_line};
+use crate::cli::output::event::Event;
+use crate::cli::output::report;
+use crate::cli::signals::{Signals, cancelled};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +54,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
     expires: Duration,
     /// How long one state of the database may be held for a receiver; later ones read a new one
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse_snapshot_limit)]
     snapshot_limit: Duration,
     /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
@@ -112,11 +114,11 @@ impl Shared {
             .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
         let granted =
             GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
-        let builder = site::builder(granted, None, &arguments.plugins).await?;
+        let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
         let builder = builder.snapshot_limit(arguments.snapshot_limit);
         let tenant = builder.open().await?;
-        let host =
-            Host::new(tenant.sandbox().clone()).with_tenant(site::TENANT, Arc::clone(&tenant));
+        let host = Host::new(tenant.sandbox().clone())
+            .with_tenant(local_tenant::TENANT, Arc::clone(&tenant));
         let search = arguments.listen.port() != 0;
         let server = Server::bind(Arc::new(host), arguments.listen, search)
             .await
@@ -132,7 +134,7 @@ impl Shared {
             .engine()
             .create_session(&ShareRequest {
                 direction: Direction::Send,
-                database: site::DATABASE.to_owned(),
+                database: local_tenant::DATABASE.to_owned(),
                 scope: Scope { tables: patterns },
                 owner: owner.id().to_owned(),
                 expires_in: u64::try_from(arguments.expires.as_millis()).unwrap_or(u64::MAX),

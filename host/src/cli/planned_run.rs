@@ -11,31 +11,11 @@ use tombolo::failure::{ErrorCode, failure, printable};
 use tombolo::resources::{Followed, Follower, GrantedDatabase, Patterns, RunEvent};
 use tombolo::tenant::Tenant;
 
-use super::event::Event;
-use super::output::Output;
-use super::plugins::PluginArgument;
-use super::signals::Signals;
-use super::site;
-
-/// Who is asked, and by whom else than the standard components.
-#[derive(Debug, clap::Args)]
-pub struct PeerArguments {
-    /// The address that `tombolo share` printed
-    #[arg(value_name = "URL")]
-    pub url: String,
-    /// The code that `tombolo share` printed
-    #[arg(value_name = "CODE")]
-    pub code: String,
-    /// Only these tables; all that are shared if none is named
-    #[arg(value_name = "TABLE")]
-    pub tables: Vec<String>,
-    /// Accept an unencrypted connection to another machine
-    #[arg(long)]
-    pub allow_plain_http: bool,
-    /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
-    #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
-    pub plugins: Vec<PluginArgument>,
-}
+use crate::cli::args::peer::PeerArguments;
+use crate::cli::local_tenant;
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
+use crate::cli::signals::Signals;
 
 /// A run that is being planned or under way.
 pub struct PlannedRun {
@@ -63,7 +43,7 @@ impl PlannedRun {
         let granted_peer = EgressGrant::typed(&peer.url, peer.allow_plain_http)?;
         let all = Patterns::all()?;
         let granted = GrantedDatabase::new(Arc::clone(&database), all.clone(), all);
-        let tenant = site::open(granted, Some(granted_peer), &peer.plugins).await?;
+        let tenant = local_tenant::open(granted, Some(granted_peer), &peer.plugins).await?;
         let known = tenant.strategies().await?;
         let known: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
         check(&known)?;

@@ -2,10 +2,9 @@
 
 use tombolo::bindings::types::Failure;
 
-use super::Exit;
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
 
 /// Arguments of `clean`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +15,7 @@ pub struct Arguments {
 }
 
 /// Removes what Tombolo keeps in a target, a line each.
-pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     let removed = database.clean().await?;
     for table in &removed {
@@ -26,5 +25,5 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     if removed.is_empty() {
         output.note("Nothing to remove.");
     }
-    Ok(Exit::Ok)
+    Ok(())
 }

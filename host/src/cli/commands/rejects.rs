@@ -6,11 +6,12 @@ use tombolo::bindings::types::Failure;
 use tombolo::failure::printable;
 use tombolo::resources::{GrantedDatabase, Patterns};
 
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
-use super::plugins::{self, PluginArgument};
-use super::{Exit, report, site};
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::plugins::{self, PluginArgument};
+use crate::cli::local_tenant;
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
+use crate::cli::output::report;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +47,7 @@ impl Arguments {
 }
 
 /// Lists rejected rows (run, table, row, key, reason, with tabs between), or tries them again.
-pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     match &arguments.retry {
         None => {
@@ -84,8 +85,8 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Some(run) => {
             let all = Patterns::all()?;
             let granted = GrantedDatabase::new(Arc::clone(&database), all.clone(), all);
-            let tenant = site::open(granted, None, &arguments.plugins).await?;
-            let reports = tenant.retry_rejects(site::DATABASE, run).await?;
+            let tenant = local_tenant::open(granted, None, &arguments.plugins).await?;
+            let reports = tenant.retry_rejects(local_tenant::DATABASE, run).await?;
             output.event(&Event::Done {
                 run: Some(run),
                 tables: reports.iter().map(Into::into).collect(),
@@ -93,5 +94,5 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             output.result(&report::summary(&reports, output.is_terminal()));
         }
     }
-    Ok(Exit::Ok)
+    Ok(())
 }

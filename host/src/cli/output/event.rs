@@ -4,6 +4,8 @@ use serde::Serialize;
 use tombolo::bindings::transfers::{TableComparison, TablePlan};
 use tombolo::bindings::types::{Failure, Stored, TableReport};
 
+use super::schema::Schema;
+
 /// One event.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -82,7 +84,7 @@ pub enum Event<'a> {
         /// The run's id.
         run: &'a str,
         /// One a table.
-        tables: Vec<Compared<'a>>,
+        tables: Vec<TableDifferences<'a>>,
     },
     /// `rejects`: a row that was not taken in.
     Rejected {
@@ -116,7 +118,7 @@ pub enum Event<'a> {
         exact: Option<bool>,
     },
     /// `schema`: the table.
-    Schema(super::schema::Schema<'a>),
+    Schema(Schema<'a>),
     /// `count`: the number.
     Count {
         /// Which.
@@ -132,7 +134,20 @@ pub enum Event<'a> {
         line: &'a str,
     },
     /// `demo`: a table of both files was compared.
-    Compared(&'a super::demo::Comparison),
+    Compared {
+        /// Which.
+        table: &'a str,
+        /// Rows in the source.
+        rows: u64,
+        /// Rows that are the same in both files.
+        equal: u64,
+        /// Rows that only the source has.
+        missing: u64,
+        /// Rows with the same key that differ.
+        different: u64,
+        /// Rows that only the target has.
+        surplus: u64,
+    },
     /// `demo`: the end.
     Demo {
         /// Rows compared.
@@ -195,7 +210,7 @@ impl<'a> From<&'a TablePlan> for PlannedTable<'a> {
 
 /// How a table differs between the two sides.
 #[derive(Clone, Debug, Serialize)]
-pub struct Compared<'a> {
+pub struct TableDifferences<'a> {
     table: &'a str,
     remote: u64,
     local: u64,
@@ -205,7 +220,7 @@ pub struct Compared<'a> {
     local_only: u64,
 }
 
-impl<'a> From<&'a TableComparison> for Compared<'a> {
+impl<'a> From<&'a TableComparison> for TableDifferences<'a> {
     fn from(compared: &'a TableComparison) -> Self {
         Self {
             table: &compared.table,

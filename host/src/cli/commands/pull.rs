@@ -8,16 +8,19 @@ use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
 use tombolo::resources::RunEvent;
 
-use super::confirm::confirmed;
-use super::conversion::{ConversionArgument, Conversions};
-use super::database::DatabaseArgument;
-use super::event::Event;
-use super::output::Output;
-use super::planning::{Ended, PeerArguments, PlannedRun, ended};
-use super::progress::Progress;
-use super::signals::Signals;
-use super::strategy::{Strategies, StrategyArgument};
-use super::{Exit, comparison, plugins, report, site};
+use crate::cli::args::conversion::{ConversionArgument, Conversions};
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::peer::PeerArguments;
+use crate::cli::args::plugins;
+use crate::cli::args::strategy::{Strategies, StrategyArgument};
+use crate::cli::output::Output;
+use crate::cli::output::confirmation::confirmed;
+use crate::cli::output::event::Event;
+use crate::cli::output::progress::Progress;
+use crate::cli::output::{comparison, report};
+use crate::cli::planned_run::{Ended, PlannedRun, ended};
+use crate::cli::signals::Signals;
+use crate::cli::{Exit, local_tenant};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -85,7 +88,7 @@ impl Arguments {
         PullRequest {
             base_url: self.peer.url.clone(),
             code: self.peer.code.clone(),
-            database: site::DATABASE.to_owned(),
+            database: local_tenant::DATABASE.to_owned(),
             tables: self.peer.tables.clone(),
             strategy: strategies.general,
             table_strategies: strategies.by_table.into_iter().collect(),
@@ -94,7 +97,7 @@ impl Arguments {
             create_missing: !self.no_create,
             jobs: self.jobs,
             reject_limit: self.reject_limit,
-            claimer: site::who(),
+            claimer: local_tenant::who(),
         }
     }
 }

@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
 
-use super::event::Event;
-use super::output::Output;
-use super::report;
-use super::signals::Signals;
-pub use compare::Comparison;
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
+use crate::cli::output::report;
+use crate::cli::signals::Signals;
+use compare::Comparison;
 use sites::Sites;
 
 /// Generates, transfers, compares; fails on any difference. The folder and the processes are gone afterwards.
@@ -68,7 +68,14 @@ fn sum(tables: &[Comparison], of: impl Fn(&Comparison) -> u64) -> u64 {
 
 fn tell(tables: &[Comparison], time: Duration, output: &Output) -> Result<(), Failure> {
     for table in tables {
-        output.event(&Event::Compared(table));
+        output.event(&Event::Compared {
+            table: &table.table,
+            rows: table.rows,
+            equal: table.equal,
+            missing: table.missing,
+            different: table.different,
+            surplus: table.surplus,
+        });
     }
     let rows = sum(tables, |table| table.rows);
     let differences = sum(tables, Comparison::differences);

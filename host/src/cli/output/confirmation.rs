@@ -6,9 +6,9 @@ use comfy_table::Table;
 use tombolo::bindings::transfers::TablePlan;
 use tombolo::failure::printable;
 
-use super::output::Output;
+use super::Output;
 use super::report::{number, table};
-use super::signals::Signals;
+use crate::cli::signals::Signals;
 
 /// Asks a person whether rows may change. Where none would, or nobody can be asked, the command line was the answer.
 ///

@@ -1,13 +1,21 @@
 //! Where words go: results to standard output, progress and errors to standard error; with `--json`, events to
 //! standard output and nothing else.
 
+pub mod announcement;
+pub mod comparison;
+pub mod confirmation;
+pub mod event;
+pub mod progress;
+pub mod report;
+pub mod schema;
+
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tombolo::bindings::types::Failure;
 use tombolo::failure::printable;
 
-use super::event::Event;
+use event::Event;
 
 /// Standard output and error of one command.
 pub struct Output {

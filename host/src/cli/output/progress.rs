@@ -9,8 +9,8 @@ use tombolo::bindings::types::TableReport;
 use tombolo::failure::printable;
 use tombolo::run::{Interruption, TableProgress};
 
+use super::Output;
 use super::event::Event;
-use super::output::Output;
 use super::report;
 
 /// Programs are told at most this often; the end of a table is always told.
