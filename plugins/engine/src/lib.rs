@@ -11,6 +11,7 @@ mod error;
 mod exports;
 mod host;
 mod pull;
+mod retention;
 mod serve;
 mod wire;
 
