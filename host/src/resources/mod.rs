@@ -92,6 +92,11 @@ impl Resources {
         owner::alive(&self.state, owner).await
     }
 
+    /// Removes the leases of owners that ended.
+    pub async fn remove_ended_owners(&self) -> Result<(), StateError> {
+        owner::remove_ended(&self.state).await.map(|_| ())
+    }
+
     /// Returns the admission of a bearer token, if its owner is alive.
     pub async fn admission(&self, token: &str) -> Result<Option<Admission>, StateError> {
         let Some(admission) = self.access.resolve(token).await? else {
