@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Origin;
 use super::literal::Literal;
 use super::postgres::{MAX_NAME, quoted};
 use crate::bindings::types::{EnumType, Statement, StatementKind, TableSchema};
@@ -13,7 +14,10 @@ use crate::columns::sent_columns;
 /// An enum is not created if it is in another schema than the new table, or if its name is not a plain name.
 pub fn create(incoming: &TableSchema, types: &[String]) -> (Vec<Statement>, Vec<String>) {
     let used: BTreeSet<&str> = sent_columns(incoming)
-        .filter_map(|column| column.origin.strip_prefix("pg:"))
+        .filter_map(|column| match Origin::from(column) {
+            Origin::Postgres(name) => Some(name),
+            _ => None,
+        })
         .collect();
     let mut statements = Vec::new();
     let mut created = Vec::new();

@@ -33,8 +33,8 @@ enum Origin<'a> {
     Unknown,
 }
 
-impl<'a> Origin<'a> {
-    fn of(column: &'a Column) -> Self {
+impl<'a> From<&'a Column> for Origin<'a> {
+    fn from(column: &'a Column) -> Self {
         match column.origin.split_once(':') {
             Some(("pg", name)) => Self::Postgres(name),
             Some(("sqlite", name)) => Self::Sqlite(name),

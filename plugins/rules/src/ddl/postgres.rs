@@ -106,7 +106,7 @@ const TYPES: &[(&str, usize)] = &[
 /// types that columns can have.
 #[must_use]
 pub fn declare(column: &Column, in_key: bool, types: &[String]) -> Declaration {
-    let mut declaration = match Origin::of(column) {
+    let mut declaration = match Origin::from(column) {
         Origin::Postgres(name) => match (built_in(name), user_defined(name, types)) {
             (Some(base), _) => same(name, &base),
             (None, Some(sql_type)) => Declaration::new(&sql_type, Holds::Same),
@@ -135,13 +135,13 @@ pub fn declare(column: &Column, in_key: bool, types: &[String]) -> Declaration {
 /// numbers.
 #[must_use]
 pub fn can_be_wider(column: &Column) -> bool {
-    matches!(Origin::of(column), Origin::Sqlite(_)) && column.generation == Generation::None
+    matches!(Origin::from(column), Origin::Sqlite(_)) && column.generation == Generation::None
 }
 
 /// Returns the declaration of a column that holds every value of SQLite, written as text.
 #[must_use]
 pub fn widened(column: &Column) -> Declaration {
-    let declared = match Origin::of(column) {
+    let declared = match Origin::from(column) {
         Origin::Sqlite(declared) => declared,
         _ => "",
     };

@@ -136,7 +136,7 @@ const WITH_SCALE: &[&str] = &["DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "NUMERIC"]
 /// Returns the declaration of one column. `only_key`: the column is the whole primary key.
 #[must_use]
 pub fn declare(column: &Column, only_key: bool) -> Declaration {
-    let mut declaration = match Origin::of(column) {
+    let mut declaration = match Origin::from(column) {
         Origin::Sqlite(name) if is_simple(name) => Declaration::new(name.trim_ascii(), Holds::Same),
         Origin::Sqlite(name) => Declaration::new(affinity(name), Holds::Same)
             .without(format!("its type's name {name:?}")),
@@ -153,7 +153,7 @@ pub fn declare(column: &Column, only_key: bool) -> Declaration {
         }
         declaration.numbering = Some("");
     } else if only_key
-        && matches!(Origin::of(column), Origin::Sqlite(_))
+        && matches!(Origin::from(column), Origin::Sqlite(_))
         && declaration.sql_type.eq_ignore_ascii_case("INTEGER")
     {
         // INT has the same affinity and does not make the key the rowid, which holds only integers.
