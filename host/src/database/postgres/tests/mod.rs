@@ -7,18 +7,18 @@
     reason = "tests"
 )]
 
+mod catalog;
+mod conflicts;
 mod conversions;
-mod describing;
 mod direct;
 mod enums;
 mod ledger;
 mod plans;
 mod races;
-mod reading;
 mod rejects;
 mod round_trips;
-mod settling;
-mod stored;
+mod snapshots;
+mod verification;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::mpsc;

@@ -2,9 +2,9 @@
 
 use crate::bindings::types::{Column, ColumnRule, LogicalType};
 use crate::bindings::types::{Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
-use crate::database::sqlite::merge::*;
-use crate::database::sqlite::schema::Key;
-use crate::database::sqlite::schema::Table;
+use crate::database::sqlite::catalog::Table;
+use crate::database::sqlite::catalog::constraints::Key;
+use crate::database::sqlite::write::merge_sql::*;
 
 fn column(name: &str, generation: Generation) -> Column {
     Column {
