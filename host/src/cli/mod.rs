@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
@@ -49,9 +49,9 @@ const GRACE: Duration = Duration::from_millis(500);
 const EXAMPLES: &str = "\
 Examples:
   tombolo demo                                  run a transfer between two sites on this machine
-  tombolo share shop.db                         at one site: print a code and the command for the other site
+  tombolo share shop.db                         at one site: print a code
   tombolo pull http://host:7432 A7X9K2M4 --into copy.db
-                                                at the other site: write the shared tables into copy.db
+                                                at the other site: copy the shared tables
   tombolo diff http://host:7432 A7X9K2M4 --with copy.db
                                                 count the rows that differ
   tombolo tables postgres://ana@localhost/shop  list the tables of a database
@@ -78,7 +78,7 @@ enum Command {
     /// Share tables of a database with the site that has the code
     #[command(after_help = share::EXAMPLES)]
     Share(share::Arguments),
-    /// Write the tables that another site shares into a local database
+    /// Copy the tables that another site shares into a local database
     #[command(after_help = pull::EXAMPLES)]
     Pull(pull::Arguments),
     /// Compare the tables that another site shares with a local database; write nothing
@@ -135,10 +135,17 @@ impl Cli {
     pub fn read_from(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let cli = Self::try_parse_from(arguments)?;
-        cli.command
-            .check()
-            .map_err(|reason| Self::command().error(ErrorKind::ArgumentConflict, reason))?;
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        cli.command.check().map_err(|reason| {
+            let verb = matches.subcommand_name().unwrap_or_default();
+            let kind = ErrorKind::ArgumentConflict;
+            match command.find_subcommand_mut(verb) {
+                Some(subcommand) => subcommand.error(kind, reason),
+                None => command.error(kind, reason),
+            }
+        })?;
         Ok(cli)
     }
 }

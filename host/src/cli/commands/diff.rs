@@ -30,14 +30,14 @@ const SHOWN_KEY: usize = 120;
 /// Arguments of `diff`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    peer: PeerArguments,
     /// The local database: a SQLite file or a PostgreSQL URL
     #[arg(long, value_name = "DB")]
     with: DatabaseArgument,
     /// Show the keys of the rows that differ, at most 10,000 for each table
     #[arg(long)]
     rows: bool,
+    #[command(flatten)]
+    peer: PeerArguments,
 }
 
 impl Arguments {

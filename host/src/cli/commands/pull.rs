@@ -1,4 +1,4 @@
-//! `tombolo pull URL CODE`: writes the tables that another site shares into a local database.
+//! `tombolo pull URL CODE`: copies the tables that another site shares into a local database.
 
 use std::time::Instant;
 
@@ -28,7 +28,8 @@ Examples:
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy merge --strategy logs=append
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy overwrite --dry-run
 
-An interrupted pull resumes when you repeat the command, with the same code or a new one; each row is applied once.
+An interrupted pull resumes when you repeat the command; each row is applied once.
+The code can be the same or a new one.
 
 Strategies for rows that exist on both sides:
   skip        keep the local row (the default)
@@ -45,8 +46,6 @@ Policies for SQLite values that a PostgreSQL column cannot hold exactly:
 /// Arguments of `pull`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    peer: PeerArguments,
     /// The local database: a SQLite file, created if missing, or a PostgreSQL URL
     #[arg(long, value_name = "DB")]
     into: DatabaseArgument,
@@ -60,7 +59,7 @@ pub struct Arguments {
     /// Fail if a table is missing in the local database, instead of creating it
     #[arg(long)]
     no_create: bool,
-    /// How many tables are written at a time; a SQLite file has one writer
+    /// How many tables are written at a time, 1 to 16; a SQLite file has one writer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     jobs: u32,
     /// How many rows of a table may be rejected; one more ends the pull
@@ -72,6 +71,8 @@ pub struct Arguments {
     /// Show what the pull would do, and write nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
+    #[command(flatten)]
+    peer: PeerArguments,
 }
 
 impl Arguments {

@@ -16,8 +16,9 @@ Examples:
   tombolo rejects copy.db
   tombolo rejects postgres://ana@localhost/shop --retry 3f2a…
 
-Rows that a pull rejects stay in the database with the reason. When the cause is fixed, --retry applies them with the
-strategy of their pull; rows that still do not fit stay rejected.";
+Rows that a pull rejects stay in the database with the reason.
+When the cause is fixed, --retry applies them with the strategy of their pull.
+Rows that still do not fit stay rejected.";
 
 /// The most rows that are listed.
 const LISTED: u32 = 100_000;

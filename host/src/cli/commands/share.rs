@@ -30,7 +30,8 @@ Examples:
   tombolo share shop.db --tables 'order*,customers' --expires 1h
   tombolo share postgres://ana@localhost/shop --listen 0.0.0.0:7432
 
-Whoever has the code can read the shared tables, until one transfer is complete or this command ends.";
+Whoever has the code can read the shared tables.
+The session ends after one complete transfer, or with this command.";
 
 const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
@@ -48,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "GLOB,…")]
     tables: Vec<TablePatterns>,
     /// The address to listen on; if the port is in use, the next free one
-    #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS)]
+    #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS, value_parser = address)]
     listen: SocketAddr,
     /// How long the code can be used for the first time: 90s, 10m or 1h30m
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
@@ -75,6 +76,11 @@ impl Arguments {
         let lists = self.tables.iter().map(TablePatterns::list);
         lists.flatten().cloned().collect()
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let invalid = |_| format!("invalid address {text:?}: use IP:PORT, such as {DEFAULT_ADDRESS}");
+    text.parse().map_err(invalid)
 }
 
 /// Shares until one transfer is complete, the code expires, or a signal arrives.
