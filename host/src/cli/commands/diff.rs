@@ -4,7 +4,8 @@ use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::{Cell, Conversion, Failure};
 use tombolo::failure::printable;
-use tombolo::resources::{Difference, DifferenceKind, RunEvent};
+use tombolo::resources::RunEvent;
+use tombolo::run::{Difference, DifferenceKind};
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::peer::PeerArguments;

@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tombolo::bindings::transfers::TablePlan;
 use tombolo::bindings::types::TableReport;
 use tombolo::failure::printable;
-use tombolo::resources::{Interruption, TableProgress};
+use tombolo::run::{Interruption, TableProgress};
 
 use super::Output;
 use super::event::Event;

@@ -1,12 +1,13 @@
-//! The codecs of this module for fuzz targets: thin doors, no judgement.
+//! Entry points for the fuzz targets.
 
 use bytes::BytesMut;
 
-use super::decode::{self, CopyReader};
-use super::encode::{ColumnEncoding, end_copy, start_copy};
-use super::numeric::{self, Decimal};
-use super::types::{CatalogType, ColumnType};
-use super::widened::Scratch;
+use super::codec::copy_stream::{CopyReader, end_copy, start_copy};
+use super::codec::decode;
+use super::codec::encode::ColumnEncoding;
+use super::codec::numeric::{self, Decimal};
+use super::codec::types::{CatalogType, ColumnType};
+use super::codec::wide_text::Scratch;
 use crate::bindings::types::{Cell, LogicalType};
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -50,7 +51,7 @@ impl Column {
         let encoding = ColumnEncoding {
             incoming: incoming.clone(),
             local: self.0.logical.clone(),
-            carrier: self.0.carrier,
+            physical: self.0.physical,
             check_documents: true,
         };
         let mut field = BytesMut::new();
@@ -67,7 +68,7 @@ impl Column {
     #[must_use]
     pub fn decode(&self, field: &[u8]) -> Option<Cell> {
         let mut scratch = Scratch::default();
-        decode::cell(self.0.carrier, field, &mut scratch, 1)
+        decode::cell(self.0.physical, field, &mut scratch, 1)
             .ok()
             .map(CellRef::to_cell)
     }
@@ -80,8 +81,8 @@ pub fn read_copy<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     mut take: impl FnMut(RowBlock),
 ) -> Option<bool> {
-    let carriers = columns.iter().map(|column| column.0.carrier).collect();
-    let mut reader = CopyReader::new(carriers);
+    let types = columns.iter().map(|column| column.0.physical).collect();
+    let mut reader = CopyReader::new(types);
     let mut rows = BlockBuilder::new(columns.len());
     for piece in pieces {
         reader.push(piece);

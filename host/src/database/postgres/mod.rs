@@ -1,44 +1,18 @@
 //! PostgreSQL: described from its catalog, read and written with `COPY` in binary format.
 
-mod applying;
-mod arrived;
+mod catalog;
+mod codec;
 mod connection;
-mod constraints;
-mod copying;
-mod decode;
-mod encode;
-mod enums;
 mod error;
-mod fitting;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
-mod keeping;
-mod key_order;
-mod ledger;
-mod loading;
-mod lossy;
-mod merge;
-mod numbering;
-mod numeric;
-mod origins;
-mod own_tables;
-mod plan;
-mod reading;
-mod reading_back;
-mod rejects;
-mod reread;
-mod schema;
-mod screening;
-mod settling;
+mod meta;
+mod read;
 mod snapshot;
-mod staging;
 mod target;
 #[cfg(test)]
 mod tests;
-mod types;
-mod value;
-mod widened;
-mod writing;
+mod write;
 
 use std::sync::Arc;
 
@@ -47,8 +21,9 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::sync::Mutex;
 
+use self::catalog::Relation;
 use self::connection::{Server, Session, column, query};
-use self::schema::Relation;
+use self::meta::maintenance;
 use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
 use super::{Database, DatabaseError, Reject, Snapshot, Target};
@@ -108,35 +83,35 @@ impl Database for PostgresDatabase {
 
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
         let mut session = self.take_session().await?;
-        let tables = schema::list(&mut session).await?;
+        let tables = catalog::list(&mut session).await?;
         self.keep_session(session).await;
         Ok(tables)
     }
 
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         let mut session = self.take_session().await?;
-        let described = schema::describe(&mut session, self.server.place(), table).await?;
+        let described = catalog::describe(&mut session, self.server.place(), table).await?;
         self.keep_session(session).await;
         Ok(described.schema)
     }
 
     async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {
         let mut session = self.take_session().await?;
-        let known = schema::known_types(&mut session, types).await?;
+        let known = catalog::known_types(&mut session, types).await?;
         self.keep_session(session).await;
         Ok(known)
     }
 
     async fn widened(&self, table: &str) -> Result<Vec<String>, DatabaseError> {
         let mut session = self.take_session().await?;
-        let described = schema::describe(&mut session, self.server.place(), table).await?;
+        let described = catalog::describe(&mut session, self.server.place(), table).await?;
         self.keep_session(session).await;
         Ok(described.widened())
     }
 
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
         let mut session = self.take_session().await?;
-        let relation = schema::find(&mut session, self.server.place(), table).await?;
+        let relation = catalog::find(&mut session, self.server.place(), table).await?;
         let counted = count(&mut session, &relation).await?;
         self.keep_session(session).await;
         Ok(counted)
@@ -154,12 +129,12 @@ impl Database for PostgresDatabase {
 
     async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {
         let mut session = self.server.connect().await?;
-        keeping::rejects(&mut session, limit).await
+        maintenance::rejects(&mut session, limit).await
     }
 
     async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
         let mut session = self.server.connect().await?;
-        keeping::clean(&mut session).await
+        maintenance::clean(&mut session).await
     }
 }
 

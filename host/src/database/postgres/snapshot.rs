@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
+use super::catalog::{self, Description};
 use super::connection::{Server, Session, column, query};
-use super::reading;
-use super::schema::{self, Description};
+use super::read::query;
 use crate::bindings::types::TableSchema;
 use crate::database::{DatabaseError, Read, Snapshot};
 use crate::rows::RowBlock;
@@ -63,7 +63,7 @@ impl PostgresSnapshot {
 
     async fn description(&self, table: &str) -> Result<Description, DatabaseError> {
         let mut keeper = self.keeper.lock().await;
-        schema::describe(&mut keeper, self.server.place(), table).await
+        catalog::describe(&mut keeper, self.server.place(), table).await
     }
 }
 
@@ -71,7 +71,7 @@ impl PostgresSnapshot {
 impl Snapshot for PostgresSnapshot {
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         let described = self.description(table).await?;
-        Ok(schema::without_computed(described.schema))
+        Ok(catalog::without_computed(described.schema))
     }
 
     async fn read(
@@ -80,10 +80,10 @@ impl Snapshot for PostgresSnapshot {
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
         let described = self.description(&read.table.table).await?;
-        let (statement, types) = reading::copy_statement(&described, read)?;
+        let (statement, types) = query::copy_statement(&described, read)?;
         // Owned here, so that it is closed unless the stream is read to its end.
         let mut reader = self.reader().await?;
-        if reading::send_rows(&mut reader, &statement, &types, &read.table.table, blocks).await? {
+        if query::send_rows(&mut reader, &statement, &types, &read.table.table, blocks).await? {
             self.idle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::catalog::constraints;
+use super::catalog::enums;
+use super::catalog::origins;
+use super::catalog::sequences;
+use super::catalog::{self, Description};
 use super::connection::{Server, Session, column, query};
-use super::copying::Copying;
-use super::ledger::{self, Ledger};
-use super::loading::Loading;
-use super::merge::Merge;
-use super::reading_back::ReadingBack;
-use super::schema::{self, Description};
-use super::staging::{EXISTING, STAGING};
-use super::{constraints, enums, error, numbering, origins, own_tables};
+use super::error;
+use super::meta::ledger::{self, Ledger};
+use super::meta::tables;
+use super::write::copy_in::Copying;
+use super::write::merge_sql::Merge;
+use super::write::readback::ReadingBack;
+use super::write::staging::{EXISTING, STAGING};
+use super::write::table_writer::Loading;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Decision, LedgerEntry, Loaded, OldTarget,
     StagedConflict, TableLoad,
@@ -52,7 +57,7 @@ impl PostgresTarget {
     }
 
     async fn describe(&mut self, table: &str) -> Result<Description, DatabaseError> {
-        schema::describe(free(&mut self.session)?, self.server.place(), table).await
+        catalog::describe(free(&mut self.session)?, self.server.place(), table).await
     }
 
     /// Ends the COPY under way, so that its rows are there.
@@ -124,7 +129,7 @@ impl PostgresTarget {
         after: &[CheckedStatement],
     ) -> Result<(), DatabaseError> {
         self.run_all(&loading.local().relation.table, after).await?;
-        numbering::move_ahead(free(&mut self.session)?, loading.local()).await?;
+        sequences::move_ahead(free(&mut self.session)?, loading.local()).await?;
         loading.ledger().finish(free(&mut self.session)?).await
     }
 
@@ -172,7 +177,7 @@ fn chunk_open() -> DatabaseError {
 #[async_trait]
 impl OldTarget for PostgresTarget {
     async fn prepare(&mut self) -> Result<(), DatabaseError> {
-        let prepared = own_tables::prepare(free(&mut self.session)?).await;
+        let prepared = tables::prepare(free(&mut self.session)?).await;
         if prepared.is_err() {
             let _ = free(&mut self.session)?.run("ROLLBACK").await;
         }
@@ -197,8 +202,8 @@ impl OldTarget for PostgresTarget {
         let entered = self.enter(&load).await;
         let (local, ledger) = self.end_transaction(entered).await?;
         let constraints = constraints::find(free(&mut self.session)?, &local).await?;
-        if load.plan.regenerate_key {
-            numbering::move_ahead(free(&mut self.session)?, &local).await?;
+        if load.plan.regenerates_key() {
+            sequences::move_ahead(free(&mut self.session)?, &local).await?;
         }
         let loading = Loading::new(load, local, constraints, ledger)?;
         if !loading.is_direct() {

@@ -1,13 +1,14 @@
-//! The storage conversions of this module for fuzz targets, through SQLite itself: thin doors, no judgement.
+//! Entry points for the fuzz targets.
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
 
-use super::decimal;
+use super::codec::decimal;
+use super::codec::storage::{LocalColumn, SqliteValueRef, to_cell, to_storage};
+use super::codec::types::Affinity;
 use super::raw::{RawConnection, RawError};
-use super::storage::{LocalColumn, StoredRef, to_cell, to_storage};
-use super::types::Affinity;
 use crate::bindings::types::{Cell, LogicalType};
+use crate::database::DatabaseError;
 use crate::rows::CellRef;
 
 /// Declared types, one for each affinity and each rule of its own.
@@ -71,9 +72,10 @@ impl Memory {
         let Ok(value) = to_storage(cell, logical, &column) else {
             return Ok(Kept::Refused);
         };
-        let connection = RawConnection::lock(&mut self.0).await?;
+        let failed = |error: DatabaseError| sqlx::Error::Decode(error.into());
+        let connection = RawConnection::lock(&mut self.0).await.map_err(failed)?;
         let kept = keep(&connection, number, logical, value.borrow());
-        kept.map_err(|error| sqlx::Error::Decode(error.into()))
+        kept.map_err(|error| failed(error.into()))
     }
 }
 
@@ -81,7 +83,7 @@ fn keep(
     connection: &RawConnection<'_>,
     number: usize,
     logical: &LogicalType,
-    value: StoredRef<'_>,
+    value: SqliteValueRef<'_>,
 ) -> Result<Kept, RawError> {
     connection.execute(&format!("INSERT INTO t{number} VALUES (?)"), &[value])?;
     let kept = {

@@ -1,30 +1,18 @@
 //! SQLite files as sources and targets.
 
-mod apply;
-mod checks;
-mod copying;
-mod decimal;
-mod deferred;
+mod catalog;
+mod codec;
 mod error;
+mod file;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
-mod keeping;
-mod ledger;
-mod load;
-mod merge;
-mod origins;
+mod meta;
 mod raw;
-mod rejects;
-mod row_layout;
-mod schema;
 mod snapshot;
-mod source;
-mod staging;
-mod storage;
 mod target;
 #[cfg(test)]
 mod tests;
-mod types;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -33,8 +21,9 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-use self::source::Reader;
-pub(super) use self::types::logical_of;
+pub(super) use self::codec::types::logical_of;
+use self::file::access::{self, Access, Reader};
+use self::meta::{maintenance, rejects};
 use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};
@@ -85,27 +74,10 @@ impl SqliteDatabase {
             .canonicalize()
             .map_err(|error| failed(&error.to_string()))?;
         if create {
-            source::recover(&file).await;
+            access::recover(&file).await;
         }
         Reader::open(&file, &name).await?.close().await;
         Ok(Self { file, name })
-    }
-
-    async fn writer(&self) -> Result<target::SqliteTarget, DatabaseError> {
-        // A chunk is committed when it is on the disk: there are few, so that this costs little. For the same reason the
-        // log is checkpointed with each, and never grows beyond the largest chunk.
-        let connection = source::options(&self.file)
-            .foreign_keys(true)
-            .synchronous(SqliteSynchronous::Full)
-            .connect()
-            .await
-            .map_err(|error| error::opening(&self.name, &error))?;
-        Ok(target::SqliteTarget::new(connection, self.name.clone()))
-    }
-
-    #[cfg(test)]
-    async fn target(&self) -> Result<Box<dyn super::OldTarget>, DatabaseError> {
-        Ok(Box::new(self.writer().await?))
     }
 
     fn concurrently_modified(&self) -> DatabaseError {
@@ -136,7 +108,7 @@ async fn make(path: &Path, name: &str) -> Result<(), DatabaseError> {
         .file_name()
         .ok_or_else(|| failed("it is not the name of a file".to_owned()))?;
     // An absolute path, because SQLite gives names such as `:memory:` and `file:…` a meaning of their own.
-    source::options(&folder.join(file_name))
+    access::options(&folder.join(file_name))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .connect()
@@ -161,7 +133,7 @@ impl Database for SqliteDatabase {
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let tables = schema::tables(&mut reader.connection).await;
+            let tables = catalog::tables(&mut reader.connection).await;
             if reader.close().await {
                 return tables;
             }
@@ -172,7 +144,7 @@ impl Database for SqliteDatabase {
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let table = schema::table(&mut reader.connection, &self.name, table).await;
+            let table = catalog::table(&mut reader.connection, &self.name, table).await;
             if reader.close().await {
                 return table.map(|table| table.schema);
             }
@@ -183,7 +155,7 @@ impl Database for SqliteDatabase {
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let counted = match schema::table(&mut reader.connection, &self.name, table).await {
+            let counted = match catalog::table(&mut reader.connection, &self.name, table).await {
                 Ok(table) => count(&mut reader.connection, &table, COUNT_LIMIT).await,
                 Err(error) => Err(error),
             };
@@ -198,10 +170,8 @@ impl Database for SqliteDatabase {
         for _ in 0..ATTEMPTS {
             let reader = Reader::open(&self.file, &self.name).await?;
             let reader = match reader.access {
-                source::Access::Journal | source::Access::WalIdle => {
-                    reader.copy(&self.name).await?
-                }
-                source::Access::Live | source::Access::WalWithoutShm => reader,
+                Access::Journal | Access::WalIdle => reader.copy(&self.name).await?,
+                Access::Live | Access::WalWithoutShm => reader,
             };
             if reader.undisturbed() {
                 let snapshot = snapshot::SqliteSnapshot::begin(reader, self.name.clone()).await?;
@@ -212,13 +182,22 @@ impl Database for SqliteDatabase {
     }
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
-        Ok(Box::new(super::Adapted(self.writer().await?)))
+        // A chunk is committed when it is on the disk; there are few, so that this costs little. For the same reason the
+        // log is checkpointed with each, and never grows beyond the largest chunk.
+        let connection = access::options(&self.file)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full)
+            .connect()
+            .await
+            .map_err(|error| error::opening(&self.name, &error))?;
+        let target = target::SqliteTarget::new(connection, self.name.clone());
+        Ok(Box::new(target))
     }
 
     async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let rejects = keeping::rejects(&mut reader.connection, limit).await;
+            let rejects = rejects::list(&mut reader.connection, limit).await;
             if reader.close().await {
                 return rejects;
             }
@@ -227,11 +206,11 @@ impl Database for SqliteDatabase {
     }
 
     async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
-        let mut connection = source::options(&self.file)
+        let mut connection = access::options(&self.file)
             .connect()
             .await
             .map_err(|error| error::opening(&self.name, &error))?;
-        let removed = keeping::clean(&mut connection).await;
+        let removed = maintenance::clean(&mut connection).await;
         // What was removed is committed already.
         let _ = connection.close().await;
         removed
@@ -241,7 +220,7 @@ impl Database for SqliteDatabase {
 /// Counts for as long as `limit` allows, then estimates.
 async fn count(
     connection: &mut SqliteConnection,
-    table: &schema::Table,
+    table: &catalog::Table,
     limit: Duration,
 ) -> Result<RowCount, DatabaseError> {
     let refused = |error: sqlx::Error| error::refused(&error);

@@ -1,7 +1,7 @@
-//! SQLite's own prepared statements, for loops over rows: through sqlx every row would pass between two threads.
+//! SQLite's own prepared statements, for loops over rows.
 #![allow(
     unsafe_code,
-    reason = "SQLite's C interface; nothing unsafe leaves this module"
+    reason = "SQLite's C interface: through sqlx each row would pass between two threads; nothing unsafe leaves this module"
 )]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
@@ -15,8 +15,8 @@ use libsqlite3_sys as ffi;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::LockedSqliteHandle;
 
+use super::codec::storage::SqliteValueRef;
 use super::error::{interrupted, refused};
-use super::storage::StoredRef;
 use crate::database::DatabaseError;
 
 /// What SQLite refused.
@@ -67,33 +67,53 @@ pub(super) struct RawConnection<'c> {
     locked: LockedSqliteHandle<'c>,
 }
 
-/// Works with a connection on a thread that may block. A caller that goes away does not end the work, which keeps the
-/// connection until then.
-pub(super) async fn work<G, T>(
+/// Runs work on a thread that may block. A dropped caller does not end the work, which keeps the connection until it is
+/// done. Fails as the work does, or if its thread panics.
+pub(super) async fn on_thread<G, T>(
     mut connection: G,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError>
+where
+    G: DerefMut<Target = SqliteConnection> + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::task::spawn_blocking(move || work(&mut connection))
+        .await
+        .unwrap_or_else(|_| Err(interrupted()))
+}
+
+/// Runs work as [`on_thread`] does, with SQLite's own statements.
+pub(super) async fn work<G, T>(
+    connection: G,
     work: impl FnOnce(&mut RawConnection<'_>) -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError>
 where
     G: DerefMut<Target = SqliteConnection> + Send + 'static,
     T: Send + 'static,
 {
-    tokio::task::spawn_blocking(move || {
-        let locked = block_on(RawConnection::lock(&mut connection));
-        work(&mut locked.map_err(|error| refused(&error))?)
+    on_thread(connection, move |connection| {
+        work(&mut RawConnection::lock_blocking(connection)?)
     })
     .await
-    .unwrap_or_else(|_| Err(interrupted()))
 }
 
 /// Steps of SQLite's machine between two looks at whether to go on, well below a millisecond.
 const STEPS: i32 = 10_000;
 
 impl<'c> RawConnection<'c> {
-    /// Waits until sqlx has done what it was asked for.
-    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, sqlx::Error> {
-        let mut locked = connection.lock_handle().await?;
+    /// Waits until sqlx has done what it was asked for. Fails if its thread is gone.
+    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, DatabaseError> {
+        let locked = connection.lock_handle().await;
+        let mut locked = locked.map_err(|error| refused(&error))?;
         let handle = locked.as_raw_handle();
         Ok(Self { handle, locked })
+    }
+
+    /// As [`Self::lock`], on a thread that may block.
+    pub(super) fn lock_blocking(
+        connection: &'c mut SqliteConnection,
+    ) -> Result<Self, DatabaseError> {
+        block_on(Self::lock(connection))
     }
 
     /// Ends whatever statement runs, with an error for which [`RawError::is_interrupt`] holds, as soon as this is true.
@@ -125,18 +145,42 @@ impl<'c> RawConnection<'c> {
     }
 
     /// Runs a statement without rows; gives the number of rows that it changed itself, without those of triggers.
-    pub(super) fn execute(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<u64, RawError> {
+    pub(super) fn execute(
+        &self,
+        sql: &str,
+        values: &[SqliteValueRef<'_>],
+    ) -> Result<u64, RawError> {
         self.prepare(sql)?.run(values.iter().copied())?;
         Ok(self.changes())
     }
 
+    /// Runs a statement without rows, with a value for each of its named parameters; returns what [`Self::execute`] does.
+    pub(super) fn execute_named(
+        &self,
+        sql: &str,
+        values: &[(&CStr, SqliteValueRef<'_>)],
+    ) -> Result<u64, RawError> {
+        self.prepare(sql)?.run_named(values)?;
+        Ok(self.changes())
+    }
+
     /// The first column of a query's first row, which is an integer.
-    pub(super) fn integer(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<i64, RawError> {
+    pub(super) fn integer(
+        &self,
+        sql: &str,
+        values: &[SqliteValueRef<'_>],
+    ) -> Result<i64, RawError> {
         let mut statement = self.prepare(sql)?;
         match statement.query(values)?.next()?.map(|row| row.get(0)) {
-            Some(Ok(StoredRef::Integer(value))) => Ok(value),
+            Some(Ok(SqliteValueRef::Integer(value))) => Ok(value),
             _ => Err(misuse("the statement gives no integer")),
         }
+    }
+
+    /// The first column of a query's first row, which is a count.
+    pub(super) fn count(&self, sql: &str) -> Result<u64, DatabaseError> {
+        let count = self.integer(sql, &[])?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     /// Whether a transaction is open; SQLite ends it itself after some errors.
@@ -150,6 +194,13 @@ impl<'c> RawConnection<'c> {
         // SAFETY: the handle is open and ours while `self` lives.
         let changes = unsafe { ffi::sqlite3_changes64(self.handle.as_ptr()) };
         u64::try_from(changes).unwrap_or_default()
+    }
+
+    /// Returns why SQLite did not take a row; none if the row is not the cause, or if the whole transaction is lost with
+    /// it.
+    pub(super) fn fault_of_row(&self, error: &RawError) -> Option<String> {
+        (error.is_about_values() && self.in_transaction())
+            .then(|| DatabaseError::from(error.clone()).to_string())
     }
 
     fn check(&self, code: c_int) -> Result<(), RawError> {
@@ -189,7 +240,7 @@ impl<'c> Statement<'c> {
     /// Runs the statement to its end with exactly these values for its parameters.
     pub(super) fn run<'v>(
         &mut self,
-        values: impl IntoIterator<Item = StoredRef<'v>>,
+        values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
         let done = self.bind(values).and_then(|()| {
             while self.step()? {}
@@ -199,10 +250,27 @@ impl<'c> Statement<'c> {
         done
     }
 
+    /// Runs the statement to its end with these values for its named parameters, in any order.
+    fn run_named(&mut self, values: &[(&CStr, SqliteValueRef<'_>)]) -> Result<(), RawError> {
+        let mut ordered = vec![None; values.len()];
+        for (name, value) in values {
+            // SAFETY: the statement is prepared and its connection ours; the name ends with a NUL.
+            let index = unsafe {
+                ffi::sqlite3_bind_parameter_index(self.statement.as_ptr(), name.as_ptr())
+            };
+            let place = usize::try_from(index).unwrap_or(0).checked_sub(1);
+            let place = place.and_then(|place| ordered.get_mut(place));
+            *place.ok_or_else(|| misuse("the statement has no parameter of this name"))? =
+                Some(*value);
+        }
+        let ordered: Option<Vec<_>> = ordered.into_iter().collect();
+        self.run(ordered.ok_or_else(|| misuse("a parameter is named twice"))?)
+    }
+
     /// Starts the statement with exactly these values for its parameters; what it gives ends with the rows.
     pub(super) fn query<'s>(
         &'s mut self,
-        values: &'s [StoredRef<'s>],
+        values: &'s [SqliteValueRef<'s>],
     ) -> Result<Rows<'s, 'c>, RawError> {
         if let Err(error) = self.bind(values.iter().copied()) {
             self.reset();
@@ -218,7 +286,7 @@ impl<'c> Statement<'c> {
     /// resets before the first of them dies: values of an earlier call are never read, because all are replaced.
     fn bind<'v>(
         &mut self,
-        values: impl IntoIterator<Item = StoredRef<'v>>,
+        values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
         // A statement that somebody forgot halfway takes no values.
         self.reset();
@@ -237,17 +305,17 @@ impl<'c> Statement<'c> {
         }
     }
 
-    fn bind_one(&mut self, index: c_int, value: StoredRef<'_>) -> c_int {
+    fn bind_one(&mut self, index: c_int, value: SqliteValueRef<'_>) -> c_int {
         let statement = self.statement.as_ptr();
         // SAFETY: the statement is prepared and its connection ours; SQLite refuses an index that is out of range. Text
         // and blobs have the length that is given, and SQLite_STATIC lets SQLite read them until other values take
         // their place, which `bind` sees to.
         unsafe {
             match value {
-                StoredRef::Null => ffi::sqlite3_bind_null(statement, index),
-                StoredRef::Integer(value) => ffi::sqlite3_bind_int64(statement, index, value),
-                StoredRef::Real(value) => ffi::sqlite3_bind_double(statement, index, value),
-                StoredRef::Text(text) => ffi::sqlite3_bind_text64(
+                SqliteValueRef::Null => ffi::sqlite3_bind_null(statement, index),
+                SqliteValueRef::Integer(value) => ffi::sqlite3_bind_int64(statement, index, value),
+                SqliteValueRef::Real(value) => ffi::sqlite3_bind_double(statement, index, value),
+                SqliteValueRef::Text(text) => ffi::sqlite3_bind_text64(
                     statement,
                     index,
                     text.as_ptr().cast(),
@@ -255,7 +323,7 @@ impl<'c> Statement<'c> {
                     ffi::SQLITE_STATIC(),
                     ffi::SQLITE_UTF8 as u8,
                 ),
-                StoredRef::Blob(bytes) => ffi::sqlite3_bind_blob64(
+                SqliteValueRef::Blob(bytes) => ffi::sqlite3_bind_blob64(
                     statement,
                     index,
                     bytes.as_ptr().cast(),
@@ -297,7 +365,7 @@ impl Drop for Statement<'_> {
 pub(super) struct Rows<'s, 'c> {
     statement: &'s mut Statement<'c>,
     /// The statement's values, which SQLite reads while it steps.
-    values: PhantomData<&'s [StoredRef<'s>]>,
+    values: PhantomData<&'s [SqliteValueRef<'s>]>,
 }
 
 impl Rows<'_, '_> {
@@ -324,7 +392,7 @@ pub(super) struct Row<'r> {
 
 impl<'r> Row<'r> {
     /// One value in its storage class; the error says why it cannot be had.
-    pub(super) fn get(self, index: usize) -> Result<StoredRef<'r>, &'static str> {
+    pub(super) fn get(self, index: usize) -> Result<SqliteValueRef<'r>, &'static str> {
         const NO_MEMORY: &str = "there is no memory for the value";
         let statement = self.statement.statement.as_ptr();
         let index = c_int::try_from(index).map_err(|_| "there is no such column")?;
@@ -334,16 +402,16 @@ impl<'r> Row<'r> {
         }
         // SAFETY: as before, and the column exists.
         match unsafe { ffi::sqlite3_column_type(statement, index) } {
-            ffi::SQLITE_NULL => Ok(StoredRef::Null),
+            ffi::SQLITE_NULL => Ok(SqliteValueRef::Null),
             ffi::SQLITE_INTEGER => {
                 // SAFETY: as before.
-                Ok(StoredRef::Integer(unsafe {
+                Ok(SqliteValueRef::Integer(unsafe {
                     ffi::sqlite3_column_int64(statement, index)
                 }))
             }
             ffi::SQLITE_FLOAT => {
                 // SAFETY: as before.
-                Ok(StoredRef::Real(unsafe {
+                Ok(SqliteValueRef::Real(unsafe {
                     ffi::sqlite3_column_double(statement, index)
                 }))
             }
@@ -360,7 +428,7 @@ impl<'r> Row<'r> {
                     true => Ok(unsafe { std::str::from_utf8_unchecked(bytes) }),
                     false => std::str::from_utf8(bytes),
                 };
-                text.map(StoredRef::Text)
+                text.map(SqliteValueRef::Text)
                     .map_err(|_| "the text is not valid UTF-8")
             }
             _ => {
@@ -371,7 +439,7 @@ impl<'r> Row<'r> {
                     (slice(blob.cast(), length), length)
                 };
                 let bytes = bytes.or((length == 0).then_some(&[]));
-                bytes.map(StoredRef::Blob).ok_or(NO_MEMORY)
+                bytes.map(SqliteValueRef::Blob).ok_or(NO_MEMORY)
             }
         }
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
+use super::catalog::{self, Table};
+use super::codec::storage::{SqliteValue, read_cell, to_storage};
 use super::error::refused;
+use super::file::access::Reader;
 use super::raw::{self, RawConnection, Row};
-use super::schema::{self, Table};
-use super::source::Reader;
-use super::storage::{Stored, read_cell, to_storage};
 use crate::bindings::types::{Cell, Generation, TableSchema};
 use crate::database::{DatabaseError, Read, Snapshot, Unrepresentable, quote};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
@@ -42,7 +42,7 @@ impl SqliteSnapshot {
 impl Snapshot for SqliteSnapshot {
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         let mut reader = self.reader.lock().await;
-        let table = schema::table(&mut reader.connection, &self.name, table).await?;
+        let table = catalog::table(&mut reader.connection, &self.name, table).await?;
         Ok(without_computed(table.schema))
     }
 
@@ -53,7 +53,7 @@ impl Snapshot for SqliteSnapshot {
     ) -> Result<(), DatabaseError> {
         let table = read.table.clone();
         let mut reader = Arc::clone(&self.reader).lock_owned().await;
-        let found = schema::table(&mut reader.connection, &self.name, &table.table).await?;
+        let found = catalog::table(&mut reader.connection, &self.name, &table.table).await?;
         let sql = select(read, &found)?;
         let after = read.after.map(<[Cell]>::to_vec);
         let connection = OwnedMutexGuard::map(reader, |reader| &mut reader.connection);
@@ -72,7 +72,7 @@ impl Snapshot for SqliteSnapshot {
 fn send_rows(
     connection: &mut RawConnection<'_>,
     sql: &str,
-    values: &[Stored<'_>],
+    values: &[SqliteValue<'_>],
     table: &TableSchema,
     blocks: &mpsc::Sender<RowBlock>,
 ) -> Result<(), DatabaseError> {
@@ -80,7 +80,7 @@ fn send_rows(
     let receiver = blocks.clone();
     connection.interrupt_when(move || receiver.is_closed());
     let mut statement = connection.prepare(sql)?;
-    let values: Vec<_> = values.iter().map(Stored::borrow).collect();
+    let values: Vec<_> = values.iter().map(SqliteValue::borrow).collect();
     let mut rows = statement.query(&values)?;
     let mut builder = BlockBuilder::new(table.columns.len());
     let mut number = 0u64;
@@ -190,13 +190,13 @@ fn key_values<'a>(
     table: &TableSchema,
     found: &Table,
     cells: &'a [Cell],
-) -> Result<Vec<Stored<'a>>, DatabaseError> {
+) -> Result<Vec<SqliteValue<'a>>, DatabaseError> {
     let value = |(name, cell): (&String, &'a Cell)| {
         let column = table.columns.iter().find(|column| column.name == *name)?;
         let storage = found.storage.iter().find(|column| column.name == *name)?;
         let value = to_storage(cell.into(), &column.logical, storage).ok()?;
         // Nothing is behind NULL.
-        (!matches!(value, Stored::Null)).then_some(value)
+        (!matches!(value, SqliteValue::Null)).then_some(value)
     };
     let values: Option<Vec<_>> = table.primary_key.iter().zip(cells).map(value).collect();
     values

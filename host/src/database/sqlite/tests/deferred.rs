@@ -18,13 +18,13 @@ async fn lenient(
     plan: SetPlan,
     rows: &[Vec<Cell>],
 ) -> ChunkCounts {
-    let load = TableLoad {
+    let load = TableWrite {
         reject_limit: 100,
         ..load("run", table, plan)
     };
     let (applied, loaded) = load_rows(database, load, rows).await.unwrap();
     assert_eq!(applied, loaded.counts);
-    assert_eq!(loaded.stored, crate::bindings::types::Stored::Verified);
+    assert_eq!(known(&loaded), Stored::Verified);
     applied
 }
 
@@ -171,7 +171,7 @@ async fn what_no_row_is_found_for_still_fails() {
         )
         .await;
     let table = database.describe("goods").await.unwrap();
-    let load = TableLoad {
+    let load = TableWrite {
         reject_limit: 100,
         ..load("run", &table, overwrite(&table))
     };

@@ -1,19 +1,19 @@
 //! SQLite's own statements behind safe ones.
 
 use super::*;
+use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::raw::{self, RawConnection};
-use crate::database::sqlite::storage::StoredRef;
 
 /// Every storage class, empty and with NUL.
-const VALUES: [StoredRef<'static>; 8] = [
-    StoredRef::Null,
-    StoredRef::Integer(i64::MIN),
-    StoredRef::Real(5e-324),
-    StoredRef::Text(""),
-    StoredRef::Text("a\0b"),
-    StoredRef::Blob(&[]),
-    StoredRef::Blob(&[0, 255]),
-    StoredRef::Real(f64::NEG_INFINITY),
+const VALUES: [SqliteValueRef<'static>; 8] = [
+    SqliteValueRef::Null,
+    SqliteValueRef::Integer(i64::MIN),
+    SqliteValueRef::Real(5e-324),
+    SqliteValueRef::Text(""),
+    SqliteValueRef::Text("a\0b"),
+    SqliteValueRef::Blob(&[]),
+    SqliteValueRef::Blob(&[0, 255]),
+    SqliteValueRef::Real(f64::NEG_INFINITY),
 ];
 
 fn with_connection(test: impl FnOnce(&RawConnection<'_>)) {
@@ -64,9 +64,9 @@ fn invalid_text_is_told_and_nothing_else_is() {
         let mut rows = select.query(&[]).unwrap();
         let row = rows.next().unwrap().unwrap();
         assert_eq!(row.get(0), Err("the text is not valid UTF-8"));
-        assert_eq!(row.get(1), Ok(StoredRef::Integer(1)));
-        assert_eq!(row.get(2), Ok(StoredRef::Blob(&[0; 3])));
-        assert_eq!(row.get(3), Ok(StoredRef::Blob(&[])));
+        assert_eq!(row.get(1), Ok(SqliteValueRef::Integer(1)));
+        assert_eq!(row.get(2), Ok(SqliteValueRef::Blob(&[0; 3])));
+        assert_eq!(row.get(3), Ok(SqliteValueRef::Blob(&[])));
     });
 }
 
@@ -74,7 +74,7 @@ fn invalid_text_is_told_and_nothing_else_is() {
 fn a_statement_takes_exactly_its_parameters_each_time_anew() {
     with_connection(|connection| {
         connection.execute("CREATE TABLE t (a, b)", &[]).unwrap();
-        let one = [StoredRef::Integer(1)];
+        let one = [SqliteValueRef::Integer(1)];
         let mut insert = connection.prepare("INSERT INTO t VALUES (?, ?)").unwrap();
         assert!(insert.run(one).is_err());
         assert!(insert.run([one[0]; 3]).is_err());
@@ -95,18 +95,40 @@ fn a_statement_takes_exactly_its_parameters_each_time_anew() {
 }
 
 #[test]
+fn named_parameters_are_bound_in_any_order_and_all_of_them() {
+    with_connection(|connection| {
+        connection.execute("CREATE TABLE t (a, b)", &[]).unwrap();
+        let (a, b) = (SqliteValueRef::Integer(1), SqliteValueRef::Text("x"));
+        let insert = "INSERT INTO t VALUES (:a, :b)";
+        let run = |values: &[_]| connection.execute_named(insert, values);
+        assert_eq!(run(&[(c":b", b), (c":a", a)]), Ok(1));
+        for wrong in [
+            &[(c":a", a)][..],
+            &[(c":b", b)],
+            &[(c":a", a), (c":a", a)],
+            &[(c":a", a), (c":c", b)],
+            &[(c":a", a), (c":b", b), (c":b", b)],
+        ] {
+            assert!(run(wrong).is_err(), "{wrong:?}");
+        }
+        let found = "SELECT count(*) FROM t WHERE a = 1 AND b = 'x'";
+        assert_eq!(connection.integer(found, &[]), Ok(1));
+    });
+}
+
+#[test]
 fn errors_have_the_extended_code_and_leave_the_statement_usable() {
     with_connection(|connection| {
         connection
             .execute("CREATE TABLE t (a UNIQUE NOT NULL)", &[])
             .unwrap();
         let mut insert = connection.prepare("INSERT INTO t VALUES (?)").unwrap();
-        insert.run([StoredRef::Text("secret")]).unwrap();
-        let twice = insert.run([StoredRef::Text("secret")]).unwrap_err();
+        insert.run([SqliteValueRef::Text("secret")]).unwrap();
+        let twice = insert.run([SqliteValueRef::Text("secret")]).unwrap_err();
         assert_eq!(twice.code, 2067);
         assert_eq!(twice.message, "UNIQUE constraint failed: t.a");
-        assert_eq!(insert.run([StoredRef::Null]).unwrap_err().code, 1299);
-        insert.run([StoredRef::Integer(1)]).unwrap();
+        assert_eq!(insert.run([SqliteValueRef::Null]).unwrap_err().code, 1299);
+        insert.run([SqliteValueRef::Integer(1)]).unwrap();
         assert!(connection.prepare("").is_err());
         let missing = connection.prepare("SELECT * FROM missing").err().unwrap();
         assert_eq!(missing.message, "no such table: missing");

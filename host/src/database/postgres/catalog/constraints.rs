@@ -1,0 +1,221 @@
+//! What the catalog says that decides how rows of one table are written: its triggers, and what its rows have to keep.
+
+use super::Description;
+use crate::database::DatabaseError;
+use crate::database::postgres::connection::{Session, column, query};
+
+/// A CHECK constraint.
+#[derive(Clone, Debug)]
+pub(in crate::database::postgres) struct Check {
+    pub name: String,
+    /// As PostgreSQL prints it, with the table's own column names.
+    pub expression: String,
+    pub columns: Vec<String>,
+}
+
+/// A foreign key whose rows are checked as soon as all its columns have values.
+#[derive(Clone, Debug)]
+pub(in crate::database::postgres) struct Reference {
+    pub name: String,
+    pub columns: Vec<String>,
+    /// The table referred to, quoted.
+    pub parent: String,
+    pub parent_columns: Vec<String>,
+    /// Whether rows refer to rows of their own table.
+    pub own_table: bool,
+}
+
+/// A unique index over columns alone, for which NULLs differ.
+#[derive(Clone, Debug)]
+pub(in crate::database::postgres) struct Unique {
+    pub name: String,
+    pub columns: Vec<String>,
+    /// Whether it is checked at once, so that `ON CONFLICT` may name it.
+    pub immediate: bool,
+}
+
+/// An enabled trigger that somebody made.
+#[derive(Clone, Debug)]
+pub(in crate::database::postgres) struct Trigger {
+    pub name: String,
+    /// Whether it fires before a row is written, and can change it or leave it out.
+    pub before_row: bool,
+}
+
+/// All of that for one table.
+#[derive(Clone, Debug, Default)]
+pub(in crate::database::postgres) struct Constraints {
+    pub checks: Vec<Check>,
+    pub references: Vec<Reference>,
+    pub unique: Vec<Unique>,
+    pub triggers: Vec<Trigger>,
+    /// Whether only the database can tell some rows that do not fit: domains with checks, exclusion constraints.
+    pub opaque: bool,
+}
+
+impl Constraints {
+    pub fn has_before_triggers(&self) -> bool {
+        self.triggers.iter().any(|trigger| trigger.before_row)
+    }
+
+    /// Whether triggers run when the rows are written already.
+    pub fn has_after_triggers(&self) -> bool {
+        self.triggers.iter().any(|trigger| !trigger.before_row)
+    }
+
+    pub fn refers_to_itself(&self) -> bool {
+        self.references.iter().any(|reference| reference.own_table)
+    }
+
+    pub fn trigger_names(&self) -> Vec<String> {
+        let names = self.triggers.iter().map(|trigger| trigger.name.clone());
+        names.collect()
+    }
+
+    /// Why a row is not there that was written without an error.
+    pub fn left_out(&self) -> String {
+        let names: Vec<String> = self
+            .triggers
+            .iter()
+            .filter(|trigger| trigger.before_row)
+            .map(|trigger| format!("{:?}", trigger.name))
+            .collect();
+        match names.as_slice() {
+            [one] => format!("trigger {one} left it out"),
+            _ => format!("one of the triggers {} left it out", names.join(", ")),
+        }
+    }
+
+    /// Whether `ON CONFLICT` may name exactly these columns.
+    pub fn arbitrates(&self, key: &[&str]) -> bool {
+        self.unique.iter().any(|unique| {
+            unique.immediate
+                && unique.columns.len() == key.len()
+                && unique
+                    .columns
+                    .iter()
+                    .all(|name| key.contains(&name.as_str()))
+        })
+    }
+}
+
+/// Asks the catalog.
+pub(in crate::database::postgres) async fn find(
+    session: &mut Session,
+    local: &Description,
+) -> Result<Constraints, DatabaseError> {
+    let oid = local.relation.oid;
+    Ok(Constraints {
+        checks: checks(session, oid).await?,
+        references: references(session, oid).await?,
+        unique: unique(session, oid).await?,
+        triggers: triggers(session, oid).await?,
+        opaque: opaque(session, oid).await?,
+    })
+}
+
+/// Names of a constraint's or index's columns, in their order.
+fn names(relation: &str, numbers: &str) -> String {
+    format!(
+        "ARRAY(SELECT a.attname::text FROM unnest({numbers}) WITH ORDINALITY AS k(attnum, position) \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = {relation} AND a.attnum = k.attnum ORDER BY k.position)"
+    )
+}
+
+async fn checks(session: &mut Session, oid: i64) -> Result<Vec<Check>, DatabaseError> {
+    let sql = format!(
+        "SELECT c.conname::text, pg_catalog.pg_get_expr(c.conbin, c.conrelid), {} FROM pg_catalog.pg_constraint c \
+         WHERE c.contype = 'c' AND c.conrelid = $1::int8::oid ORDER BY c.conname",
+        names("c.conrelid", "c.conkey")
+    );
+    let rows = session.rows(query(sql).bind(oid)).await?;
+    let checks = rows.iter().map(|row| {
+        Ok(Check {
+            name: column(row, 0)?,
+            expression: column(row, 1)?,
+            columns: column(row, 2)?,
+        })
+    });
+    checks.collect()
+}
+
+/// Without those where NULL counts (`MATCH FULL` over several columns), and where rows of the parent may be hidden.
+async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, DatabaseError> {
+    let sql = format!(
+        "SELECT c.conname::text, {}, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.relname), {}, \
+         c.confrelid = c.conrelid FROM pg_catalog.pg_constraint c \
+         JOIN pg_catalog.pg_class p ON p.oid = c.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
+         WHERE c.contype = 'f' AND c.conrelid = $1::int8::oid AND NOT p.relrowsecurity \
+         AND (c.confmatchtype = 's' OR pg_catalog.cardinality(c.conkey) = 1) ORDER BY c.conname",
+        names("c.conrelid", "c.conkey"),
+        names("c.confrelid", "c.confkey")
+    );
+    let rows = session.rows(query(sql).bind(oid)).await?;
+    let references = rows.iter().map(|row| {
+        Ok(Reference {
+            name: column(row, 0)?,
+            columns: column(row, 1)?,
+            parent: column(row, 2)?,
+            parent_columns: column(row, 3)?,
+            own_table: column(row, 4)?,
+        })
+    });
+    references.collect()
+}
+
+async fn unique(session: &mut Session, oid: i64) -> Result<Vec<Unique>, DatabaseError> {
+    // `indnullsnotdistinct` came with PostgreSQL 15.
+    let sql = format!(
+        "SELECT c.relname::text, {}, i.indimmediate FROM pg_catalog.pg_index i \
+         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+         AND NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) ORDER BY c.relname",
+        names("i.indrelid", "(i.indkey::int2[])[0:i.indnkeyatts - 1]")
+    );
+    let rows = session.rows(query(sql).bind(oid)).await?;
+    let unique = rows.iter().map(|row| {
+        Ok(Unique {
+            name: column(row, 0)?,
+            columns: column(row, 1)?,
+            immediate: column(row, 2)?,
+        })
+    });
+    unique.collect()
+}
+
+/// Those of partitions fire as well: the tree's own are there for its root.
+async fn triggers(session: &mut Session, oid: i64) -> Result<Vec<Trigger>, DatabaseError> {
+    let rows = session
+        .rows(
+            query(
+                "SELECT t.tgname::text, bool_or(t.tgtype & 3 = 3) FROM pg_catalog.pg_trigger t \
+                 WHERE NOT t.tgisinternal AND t.tgenabled NOT IN ('D', 'R') AND t.tgtype & 20 <> 0 \
+                 AND (t.tgrelid = $1::int8::oid OR t.tgrelid IN \
+                   (SELECT relid FROM pg_catalog.pg_partition_tree($1::int8::oid::regclass))) \
+                 GROUP BY t.tgname ORDER BY t.tgname",
+            )
+            .bind(oid),
+        )
+        .await?;
+    let triggers = rows.iter().map(|row| {
+        Ok(Trigger {
+            name: column(row, 0)?,
+            before_row: column(row, 1)?,
+        })
+    });
+    triggers.collect()
+}
+
+async fn opaque(session: &mut Session, oid: i64) -> Result<bool, DatabaseError> {
+    let row = session
+        .row(
+            query(
+                "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = $1::int8::oid AND contype = 'x' \
+                 UNION ALL SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+                 WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype = 'd' LIMIT 1",
+            )
+            .bind(oid),
+        )
+        .await?;
+    Ok(row.is_some())
+}

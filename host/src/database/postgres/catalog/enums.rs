@@ -1,0 +1,97 @@
+//! Enums that somebody made: those of a table's columns, and the ones that a new table needs.
+
+use super::Relation;
+use crate::bindings::types::EnumType;
+use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
+use crate::database::postgres::connection::{Session, column, query};
+use crate::database::postgres::meta::tables;
+use crate::database::{CheckedStatement, DatabaseError};
+
+/// The most enums of one table that a schema carries.
+const MAX_ENUMS: usize = 100;
+
+/// The most labels of all of them.
+const MAX_LABELS: usize = 2_000;
+
+/// The longest label, in bytes (`NAMEDATALEN - 1`).
+const MAX_LABEL_BYTES: usize = 63;
+
+/// Labels in their order.
+const LABELS: &str = "ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder)";
+
+/// The enums that a table's columns have, or have arrays of, sorted by name; too many labels are left out.
+pub(in crate::database::postgres) async fn of_table(
+    session: &mut Session,
+    relation: &Relation,
+    types: &[ColumnType],
+) -> Result<Vec<EnumType>, DatabaseError> {
+    if !types
+        .iter()
+        .any(|kind| kind.physical == PhysicalType::ByText)
+    {
+        return Ok(Vec::new());
+    }
+    let rows = session
+        .rows(
+            query(format!(
+                "SELECT pg_catalog.format_type(t.oid, NULL), {LABELS} \
+                 FROM pg_catalog.pg_type t WHERE t.typtype = 'e' AND t.oid IN ( \
+                   SELECT CASE WHEN c.typcategory = 'A' THEN c.typelem ELSE c.oid END \
+                   FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type c ON c.oid = a.atttypid \
+                   WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped) \
+                 ORDER BY pg_catalog.format_type(t.oid, NULL) COLLATE \"C\""
+            ))
+            .bind(relation.oid),
+        )
+        .await?;
+    let mut enums = Vec::new();
+    for row in rows.iter().take(MAX_ENUMS) {
+        enums.push(EnumType {
+            name: column(row, 0)?,
+            labels: column(row, 1)?,
+        });
+    }
+    let mut left = MAX_LABELS;
+    enums.retain(|kind| {
+        let short = kind
+            .labels
+            .iter()
+            .all(|label| label.len() <= MAX_LABEL_BYTES);
+        let fits = short && kind.labels.len() <= left;
+        left -= if fits { kind.labels.len() } else { 0 };
+        fits
+    });
+    Ok(enums)
+}
+
+/// Makes an enum in the current schema, inside of a transaction, unless it is there. Tables that need the same one may be
+/// made at the same time.
+pub(in crate::database::postgres) async fn create(
+    session: &mut Session,
+    statement: &CheckedStatement,
+    wanted: &EnumType,
+    table: &str,
+) -> Result<(), DatabaseError> {
+    tables::take_turns(session).await?;
+    let found = session
+        .row(
+            query(format!(
+                "SELECT t.typtype = 'e', {LABELS} FROM pg_catalog.pg_type t \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+                 WHERE n.nspname = current_schema() AND t.typname = $1"
+            ))
+            .bind(wanted.name.clone()),
+        )
+        .await?;
+    let Some(found) = found else {
+        return session.run(statement.sql()).await.map(|_| ());
+    };
+    let (is_enum, labels): (bool, Vec<String>) = (column(&found, 0)?, column(&found, 1)?);
+    if is_enum && labels == wanted.labels {
+        return Ok(());
+    }
+    Err(DatabaseError::TypeTaken {
+        table: table.to_owned(),
+        name: wanted.name.clone(),
+    })
+}

@@ -1,0 +1,373 @@
+//! What PostgreSQL's catalog says about tables.
+
+pub(super) mod constraints;
+pub(super) mod enums;
+pub(super) mod origins;
+pub(super) mod sequences;
+
+use crate::bindings::database::{TableKind, TableSummary};
+use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
+use crate::database::postgres::codec::types::{CatalogType, ColumnType, PhysicalType};
+use crate::database::postgres::connection::{Session, column, query};
+use crate::database::{DatabaseError, quote};
+
+/// Tombolo's own schema in a target.
+pub(in crate::database::postgres) const OWN_SCHEMA: &str = "tombolo";
+
+/// A table in the catalog.
+#[derive(Clone, Debug)]
+pub(in crate::database::postgres) struct Relation {
+    /// Its object identifier.
+    pub oid: i64,
+    /// The schema it is in.
+    pub schema: String,
+    /// The table's name.
+    pub table: String,
+    /// Whether its rows are in partitions.
+    pub partitioned: bool,
+}
+
+impl Relation {
+    /// The name in statements.
+    pub fn name(&self) -> String {
+        format!("{}.{}", quote(&self.schema), quote(&self.table))
+    }
+
+    /// The name where rows are read or changed: children of inheritance are tables of their own.
+    pub fn only(&self) -> String {
+        if self.partitioned {
+            self.name()
+        } else {
+            format!("ONLY {}", self.name())
+        }
+    }
+}
+
+/// A table with its columns' types.
+#[derive(Clone, Debug)]
+pub(in crate::database::postgres) struct Description {
+    pub relation: Relation,
+    pub schema: TableSchema,
+    /// The types, in the order of the schema's columns.
+    pub types: Vec<ColumnType>,
+}
+
+impl Description {
+    /// The columns that hold every value of SQLite.
+    pub fn widened(&self) -> Vec<String> {
+        let columns = self.schema.columns.iter().zip(&self.types);
+        columns
+            .filter(|(_, kind)| matches!(kind.physical, PhysicalType::WideText(_)))
+            .map(|(column, _)| column.name.clone())
+            .collect()
+    }
+
+    /// A column and its type by name.
+    pub fn column(&self, name: &str) -> Option<(&Column, &ColumnType)> {
+        let columns = self.schema.columns.iter().zip(&self.types);
+        columns.into_iter().find(|(column, _)| column.name == name)
+    }
+}
+
+/// All tables and views of the current schema, sorted by name.
+pub(in crate::database::postgres) async fn list(
+    session: &mut Session,
+) -> Result<Vec<TableSummary>, DatabaseError> {
+    let rows = session
+        .rows(
+            query(
+                "SELECT c.relname::text, c.relkind::text FROM pg_catalog.pg_class c \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = current_schema() AND n.nspname <> $1 \
+                 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
+                 ORDER BY c.relname::text COLLATE \"C\"",
+            )
+            .bind(OWN_SCHEMA),
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let kind: String = column(row, 1)?;
+            Ok(TableSummary {
+                table: column(row, 0)?,
+                kind: match kind.as_str() {
+                    "r" | "p" => TableKind::Table,
+                    "v" | "m" => TableKind::View,
+                    _ => TableKind::Other("foreign table".to_owned()),
+                },
+            })
+        })
+        .collect()
+}
+
+/// Finds a table by name; a view, a foreign table and a partition are errors of their own.
+pub(in crate::database::postgres) async fn find(
+    session: &mut Session,
+    place: &str,
+    table: &str,
+) -> Result<Relation, DatabaseError> {
+    let missing = || DatabaseError::NotFound {
+        database: place.to_owned(),
+        table: table.to_owned(),
+    };
+    if table.contains('\0') {
+        return Err(missing());
+    }
+    let row = session
+        .row(
+            query(
+                "SELECT c.oid::int8, n.nspname::text, c.relkind::text, c.relispartition \
+                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = current_schema() AND n.nspname <> $1 AND c.relname = $2 \
+                 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+            )
+            .bind(OWN_SCHEMA)
+            .bind(table.to_owned()),
+        )
+        .await?
+        .ok_or_else(missing)?;
+    let kind: String = column(&row, 2)?;
+    let unsuitable = |reason: &str| DatabaseError::Unsuitable {
+        table: table.to_owned(),
+        reason: reason.to_owned(),
+    };
+    match kind.as_str() {
+        "v" | "m" => Err(DatabaseError::View {
+            database: place.to_owned(),
+            table: table.to_owned(),
+        }),
+        "f" => Err(unsuitable(
+            "it is a foreign table; transfer it from the database that holds its rows",
+        )),
+        _ if column(&row, 3)? => Err(unsuitable(
+            "it is a partition; transfer the table it belongs to",
+        )),
+        kind => Ok(Relation {
+            oid: column(&row, 0)?,
+            schema: column(&row, 1)?,
+            table: table.to_owned(),
+            partitioned: kind == "p",
+        }),
+    }
+}
+
+/// Describes a table.
+pub(in crate::database::postgres) async fn describe(
+    session: &mut Session,
+    place: &str,
+    table: &str,
+) -> Result<Description, DatabaseError> {
+    let relation = find(session, place, table).await?;
+    let (mut columns, mut types) = columns(session, &relation).await?;
+    origins::apply(session, &relation, &mut columns, &mut types).await?;
+    let (primary_key, unique_keys) = keys(session, &relation).await?;
+    let foreign_keys = foreign_keys(session, &relation).await?;
+    let enums = enums::of_table(session, &relation, &types).await?;
+    Ok(Description {
+        schema: TableSchema {
+            table: table.to_owned(),
+            columns,
+            primary_key,
+            unique_keys,
+            foreign_keys,
+            enums,
+        },
+        relation,
+        types,
+    })
+}
+
+/// The same table without its computed columns and the keys that need them.
+pub(in crate::database::postgres) fn without_computed(mut schema: TableSchema) -> TableSchema {
+    schema
+        .columns
+        .retain(|column| column.generation != Generation::Computed);
+    let columns = &schema.columns;
+    let is_sent = |name: &String| columns.iter().any(|column| column.name == *name);
+    if !schema.primary_key.iter().all(is_sent) {
+        schema.primary_key.clear();
+    }
+    schema.unique_keys.retain(|key| key.iter().all(is_sent));
+    schema
+        .foreign_keys
+        .retain(|key| key.columns.iter().all(is_sent));
+    schema
+}
+
+/// Which of these types, named as `format_type` prints them, somebody made here and columns can have.
+pub(in crate::database::postgres) async fn known_types(
+    session: &mut Session,
+    types: &[String],
+) -> Result<Vec<String>, DatabaseError> {
+    let bare: Vec<String> = types.iter().map(|name| without_modifier(name)).collect();
+    let askable = bare.iter().filter(|name| !name.contains('\0')).cloned();
+    let rows = session
+        .rows(
+            query(
+                "SELECT pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+                 WHERE t.typtype <> 'p' AND t.typisdefined AND n.nspname NOT IN ($1, 'pg_catalog', 'information_schema') \
+                 AND pg_catalog.has_type_privilege(t.oid, 'USAGE') \
+                 AND pg_catalog.format_type(t.oid, NULL) = ANY($2)",
+            )
+            .bind(OWN_SCHEMA)
+            .bind(askable.collect::<Vec<_>>()),
+        )
+        .await?;
+    let found = rows
+        .iter()
+        .map(|row| column::<String>(row, 0))
+        .collect::<Result<Vec<_>, _>>()?;
+    let asked = types.iter().zip(&bare);
+    let known = asked.filter(|(_, bare)| found.contains(bare));
+    Ok(known.map(|(name, _)| name.clone()).collect())
+}
+
+/// `geometry(Point,4326)[]` without its `(Point,4326)`; what stands in quotes is no modifier.
+fn without_modifier(name: &str) -> String {
+    if name.contains('"') {
+        return name.to_owned();
+    }
+    match (name.find('('), name.find(')')) {
+        (Some(open), Some(close)) if open < close => {
+            let before = name.get(..open).unwrap_or_default();
+            let after = name.get(close + 1..).unwrap_or_default();
+            format!("{before}{after}")
+        }
+        _ => name.to_owned(),
+    }
+}
+
+const COLUMNS: &str = "\
+    WITH RECURSIVE base AS ( \
+      SELECT a.attnum, a.atttypid AS oid, a.atttypmod AS modifier, 0 AS depth, a.attnotnull AS required \
+      FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped \
+      UNION ALL \
+      SELECT b.attnum, t.typbasetype, t.typtypmod, b.depth + 1, b.required OR t.typnotnull \
+      FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd' \
+    ) \
+    SELECT DISTINCT ON (a.attnum) a.attname::text, b.required, a.attidentity::text, a.attgenerated::text, \
+      pg_catalog.pg_get_expr(d.adbin, d.adrelid), b.oid::int8, \
+      CASE WHEN t.typcategory = 'A' THEN t.typelem::int8 ELSE 0 END, b.modifier, \
+      pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.format_type(b.oid, b.modifier), \
+      pg_catalog.format_type(b.oid, -1), b.depth > 0 \
+    FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::int8::oid AND a.attnum = b.attnum \
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    ORDER BY a.attnum, b.depth DESC";
+
+async fn columns(
+    session: &mut Session,
+    relation: &Relation,
+) -> Result<(Vec<Column>, Vec<ColumnType>), DatabaseError> {
+    let rows = session.rows(query(COLUMNS).bind(relation.oid)).await?;
+    let mut columns = Vec::with_capacity(rows.len());
+    let mut types = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let kind = ColumnType::new(CatalogType {
+            oid: column(row, 5)?,
+            element: column(row, 6)?,
+            modifier: column(row, 7)?,
+            declared: column(row, 8)?,
+            base: column(row, 9)?,
+            bare: column(row, 10)?,
+            domain: column(row, 11)?,
+        });
+        let required: bool = column(row, 1)?;
+        let identity: String = column(row, 2)?;
+        let generated: String = column(row, 3)?;
+        let (generation, default) = generation(&identity, &generated, column(row, 4)?);
+        columns.push(Column {
+            name: column(row, 0)?,
+            logical: kind.logical.clone(),
+            origin: kind.origin(),
+            nullable: !required,
+            default,
+            generation,
+        });
+        types.push(kind);
+    }
+    Ok((columns, types))
+}
+
+fn generation(
+    identity: &str,
+    generated: &str,
+    default: Option<String>,
+) -> (Generation, Option<String>) {
+    match (identity, generated) {
+        (_, generated) if !generated.is_empty() => (Generation::Computed, None),
+        ("a", _) => (Generation::IdentityAlways, None),
+        ("d", _) => (Generation::IdentityDefault, None),
+        _ if default.as_deref().is_some_and(is_serial) => (Generation::IdentityDefault, None),
+        _ => (Generation::None, default),
+    }
+}
+
+fn is_serial(default: &str) -> bool {
+    default.starts_with("nextval('") && default.ends_with("'::regclass)")
+}
+
+/// The primary key, and the further unique ones.
+type Keys = (Vec<String>, Vec<Vec<String>>);
+
+async fn keys(session: &mut Session, relation: &Relation) -> Result<Keys, DatabaseError> {
+    let rows = session
+        .rows(
+            query(
+                "SELECT i.indisprimary, ARRAY(SELECT a.attname::text \
+                   FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position) \
+                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+                   WHERE k.position <= i.indnkeyatts ORDER BY k.position) \
+                 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+                 WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid \
+                 AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY c.relname",
+            )
+            .bind(relation.oid),
+        )
+        .await?;
+    let mut primary_key = Vec::new();
+    let mut unique_keys = Vec::new();
+    for row in &rows {
+        if column(row, 0)? {
+            primary_key = column(row, 1)?;
+        } else {
+            unique_keys.push(column(row, 1)?);
+        }
+    }
+    Ok((primary_key, unique_keys))
+}
+
+async fn foreign_keys(
+    session: &mut Session,
+    relation: &Relation,
+) -> Result<Vec<ForeignKey>, DatabaseError> {
+    let names = |table: &str, numbers: &str| {
+        format!(
+            "ARRAY(SELECT a.attname::text FROM unnest(f.{numbers}) WITH ORDINALITY AS k(attnum, position) \
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = f.{table} AND a.attnum = k.attnum ORDER BY k.position)"
+        )
+    };
+    let rows = session
+        .rows(
+            query(format!(
+                "SELECT r.relname::text, {}, {} FROM pg_catalog.pg_constraint f \
+                 JOIN pg_catalog.pg_class t ON t.oid = f.conrelid \
+                 JOIN pg_catalog.pg_class r ON r.oid = f.confrelid AND r.relnamespace = t.relnamespace \
+                 WHERE f.contype = 'f' AND f.conrelid = $1::int8::oid AND f.conparentid = 0 ORDER BY f.conname",
+                names("conrelid", "conkey"),
+                names("confrelid", "confkey"),
+            ))
+            .bind(relation.oid),
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ForeignKey {
+                referenced_table: column(row, 0)?,
+                columns: column(row, 1)?,
+                referenced_columns: column(row, 2)?,
+            })
+        })
+        .collect()
+}

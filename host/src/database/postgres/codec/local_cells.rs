@@ -1,0 +1,85 @@
+//! Local cells as columns of another logical type would carry them, for components that compare both.
+
+use super::types::TextLimit;
+use super::value::{Value, boolean, double, moment, parse_uuid, text, value, with_digits};
+use crate::bindings::types::{Cell, LogicalType};
+use crate::rows::{CellRef, temporal};
+
+/// Reads a local cell as a column of another logical type would carry it; where it cannot, it stays as it is.
+pub(in crate::database::postgres) fn reread(
+    cell: CellRef<'_>,
+    local: &LogicalType,
+    incoming: &LogicalType,
+) -> Cell {
+    if local == incoming {
+        return cell.to_cell();
+    }
+    let Ok(Some(value)) = value(local, cell) else {
+        return cell.to_cell();
+    };
+    let read = match incoming {
+        LogicalType::Boolean => boolean(value).ok().map(Cell::Boolean),
+        LogicalType::Integer => whole_number(value).map(Cell::Integer),
+        LogicalType::Float => match value {
+            Value::Decimal(digits) => digits.parse().ok().map(Cell::Real),
+            _ => None,
+        },
+        LogicalType::Decimal => match value {
+            Value::Float(float) => with_owned_digits(Value::Float(float)).map(Cell::Text),
+            _ => None,
+        },
+        LogicalType::Date => date_text(value).map(Cell::Integer),
+        LogicalType::Time => moment(value, "time", temporal::parse_time)
+            .ok()
+            .map(Cell::Integer),
+        LogicalType::Timestamp => moment(value, "timestamp", |text| {
+            temporal::parse_timestamp(text, false)
+        })
+        .ok()
+        .map(Cell::Integer),
+        LogicalType::Timestamptz => moment(value, "timestamptz", |text| {
+            temporal::parse_timestamp(text, true)
+        })
+        .ok()
+        .map(Cell::Integer),
+        LogicalType::Uuid => match value {
+            Value::Text(text) => parse_uuid(text).map(|bytes| Cell::Bytes(bytes.to_vec())),
+            _ => None,
+        },
+        LogicalType::Text | LogicalType::Any => text(value, TextLimit::None)
+            .ok()
+            .map(|text| Cell::Text(text.into_owned())),
+        _ => None,
+    };
+    read.unwrap_or_else(|| cell.to_cell())
+}
+
+fn whole_number(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Boolean(value) => Some(value.into()),
+        Value::Decimal(digits) => digits.parse().ok(),
+        #[allow(clippy::cast_possible_truncation, reason = "compared afterwards")]
+        Value::Float(float) => {
+            let integer = float as i64;
+            (double(Value::Integer(integer)) == Ok(float)).then_some(integer)
+        }
+        _ => None,
+    }
+}
+
+fn with_owned_digits(value: Value<'_>) -> Option<String> {
+    let mut text = String::new();
+    with_digits(value, |digits| {
+        text.push_str(digits);
+        Ok(())
+    })
+    .ok()
+    .map(|()| text)
+}
+
+fn date_text(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Text(text) => temporal::parse_date(text),
+        _ => None,
+    }
+}

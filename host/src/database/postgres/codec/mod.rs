@@ -1,0 +1,11 @@
+//! PostgreSQL's binary values and rows, and the canonical cells that they stand for.
+
+pub(super) mod copy_stream;
+pub(super) mod decode;
+pub(super) mod encode;
+pub(super) mod local_cells;
+pub(super) mod lossy;
+pub(super) mod numeric;
+pub(super) mod types;
+pub(super) mod value;
+pub(super) mod wide_text;

@@ -1,0 +1,348 @@
+//! What a cell means, and what else can hold it exactly.
+
+use std::borrow::Cow;
+
+use super::numeric::Decimal;
+use super::types::TextLimit;
+use crate::bindings::types::LogicalType;
+use crate::rows::{CellRef, temporal};
+
+/// PostgreSQL's ranges (`datatype/timestamp.h`), in days and microseconds since 2000-01-01.
+const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
+const DAY: i64 = 86_400_000_000;
+const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
+
+/// A cell, understood by the logical type of its column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::database::postgres) enum Value<'a> {
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Decimal(&'a str),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Date(i64),
+    Time(i64),
+    Timestamp(i64),
+    Timestamptz(i64),
+    Uuid(&'a [u8]),
+    Json(&'a str),
+    /// The text form of a type without a physical type of its own.
+    Printed(&'a str),
+}
+
+/// What a cell means in a column of this type; none for NULL.
+pub(in crate::database::postgres) fn value<'a>(
+    logical: &LogicalType,
+    cell: CellRef<'a>,
+) -> Result<Option<Value<'a>>, String> {
+    let value = match (logical, cell) {
+        (_, CellRef::Null) => return Ok(None),
+        (LogicalType::Boolean | LogicalType::Any, CellRef::Boolean(value)) => Value::Boolean(value),
+        (LogicalType::Integer | LogicalType::Any, CellRef::Integer(value)) => Value::Integer(value),
+        (LogicalType::Float | LogicalType::Any, CellRef::Real(value)) => Value::Float(value),
+        (LogicalType::Text | LogicalType::Any, CellRef::Text(value)) => Value::Text(value),
+        (LogicalType::Bytes | LogicalType::Any, CellRef::Bytes(value)) => Value::Bytes(value),
+        (LogicalType::Decimal, CellRef::Text(value)) => Value::Decimal(value),
+        // SQLite keeps numbers of such columns in their own storage class.
+        (LogicalType::Decimal | LogicalType::Float, CellRef::Integer(value)) => {
+            Value::Integer(value)
+        }
+        // The decimal of this name is text in SQLite, so that it could not be told which of the two it was.
+        (LogicalType::Decimal, CellRef::Real(value)) if !value.is_finite() => {
+            return Err("an infinite number is none of a column of decimals".to_owned());
+        }
+        (LogicalType::Decimal, CellRef::Real(value)) => Value::Float(value),
+        (LogicalType::Date, CellRef::Integer(value)) => Value::Date(value),
+        (LogicalType::Time, CellRef::Integer(value)) => Value::Time(value),
+        (LogicalType::Timestamp, CellRef::Integer(value)) => Value::Timestamp(value),
+        (LogicalType::Timestamptz, CellRef::Integer(value)) => Value::Timestamptz(value),
+        (LogicalType::Uuid, CellRef::Bytes(value)) if value.len() == 16 => Value::Uuid(value),
+        (LogicalType::Json, CellRef::Text(value)) => Value::Json(value),
+        (
+            LogicalType::Timetz | LogicalType::Interval | LogicalType::Other(_),
+            CellRef::Text(value),
+        ) => Value::Printed(value),
+        (_, cell) => {
+            return Err(format!(
+                "the value is {}, which the announced type does not have",
+                cell.carrier()
+            ));
+        }
+    };
+    Ok(Some(value))
+}
+
+pub(in crate::database::postgres) fn mismatch(value: Value<'_>, target: &str) -> String {
+    let what = match value {
+        Value::Boolean(_) => "a boolean",
+        Value::Integer(_) => "an integer",
+        Value::Float(_) => "a floating-point number",
+        Value::Decimal(_) => "a decimal number",
+        Value::Text(_) => "text",
+        Value::Bytes(_) => "bytes",
+        Value::Date(_) => "a date",
+        Value::Time(_) => "a time",
+        Value::Timestamp(_) => "a timestamp",
+        Value::Timestamptz(_) => "a timestamp with time zone",
+        Value::Uuid(_) => "a uuid",
+        Value::Json(_) => "a JSON document",
+        Value::Printed(_) => "a value of another type",
+    };
+    format!("{what} cannot be held exactly by {target}")
+}
+
+pub(in crate::database::postgres) fn boolean(value: Value<'_>) -> Result<bool, String> {
+    match value {
+        Value::Boolean(value) => Ok(value),
+        Value::Integer(0) => Ok(false),
+        Value::Integer(1) => Ok(true),
+        Value::Integer(_) => Err("an integer other than 0 and 1 is no boolean".to_owned()),
+        other => Err(mismatch(other, "boolean")),
+    }
+}
+
+pub(in crate::database::postgres) fn integer(value: Value<'_>) -> Result<i64, String> {
+    match value {
+        Value::Integer(value) => Ok(value),
+        Value::Boolean(value) => Ok(value.into()),
+        other => Err(mismatch(other, "an integer")),
+    }
+}
+
+pub(in crate::database::postgres) fn ranged<T: TryFrom<i64>>(value: i64) -> Result<T, String> {
+    T::try_from(value).map_err(|_| "the integer is out of the column's range".to_owned())
+}
+
+const INEXACT: &str = "the number cannot be held exactly in binary floating point";
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "compared with what was there before"
+)]
+pub(in crate::database::postgres) fn double(value: Value<'_>) -> Result<f64, String> {
+    match value {
+        Value::Float(value) => Ok(value),
+        Value::Integer(integer) => {
+            let float = integer as f64;
+            // Wider than both, so that the comparison itself is exact.
+            (float as i128 == i128::from(integer))
+                .then_some(float)
+                .ok_or_else(|| INEXACT.to_owned())
+        }
+        Value::Decimal(digits) => decimal_double(digits),
+        other => Err(mismatch(other, "a floating-point number")),
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "compared with what was there before"
+)]
+pub(in crate::database::postgres) fn single(value: Value<'_>) -> Result<f32, String> {
+    match value {
+        Value::Float(double) => narrowed(double),
+        Value::Integer(integer) => {
+            let single = integer as f32;
+            (single as i128 == i128::from(integer))
+                .then_some(single)
+                .ok_or_else(|| INEXACT.to_owned())
+        }
+        // Single precision is read as a double: its own shortest text would be another number.
+        Value::Decimal(digits) => decimal_double(digits).and_then(narrowed),
+        other => Err(mismatch(other, "a floating-point number")),
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "compared with what was there before"
+)]
+fn narrowed(double: f64) -> Result<f32, String> {
+    let single = double as f32;
+    (f64::from(single).to_bits() == double.to_bits())
+        .then_some(single)
+        .ok_or_else(|| "the number does not fit single precision exactly".to_owned())
+}
+
+/// A decimal becomes the double whose shortest text is the same number.
+fn decimal_double(digits: &str) -> Result<f64, String> {
+    let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
+    let double: f64 = digits.parse().map_err(|_| INEXACT)?;
+    let exact = match number {
+        Decimal::Finite { .. } => {
+            double.is_finite()
+                && Decimal::parse(&double.to_string()).is_some_and(|back| back.same_number(number))
+        }
+        _ => true,
+    };
+    exact.then_some(double).ok_or_else(|| INEXACT.to_owned())
+}
+
+/// The digits of a number for `numeric`.
+pub(in crate::database::postgres) fn with_digits(
+    value: Value<'_>,
+    mut put: impl FnMut(&str) -> Result<(), String>,
+) -> Result<(), String> {
+    match value {
+        Value::Decimal(text) | Value::Text(text) => {
+            if is_canonical(text) {
+                put(text)
+            } else {
+                Err("the text is not a decimal number as printed".to_owned())
+            }
+        }
+        Value::Integer(integer) => put(&integer.to_string()),
+        Value::Float(float) if float.is_nan() => put("NaN"),
+        Value::Float(float) if float.is_infinite() => {
+            put(if float > 0.0 { "Infinity" } else { "-Infinity" })
+        }
+        // The sign of a zero would be lost.
+        Value::Float(float) if float == 0.0 && float.is_sign_negative() => {
+            Err("numeric has no negative zero".to_owned())
+        }
+        Value::Float(float) => put(&float.to_string()),
+        other => Err(mismatch(other, "numeric")),
+    }
+}
+
+/// Whether `numeric` prints the same text again.
+fn is_canonical(text: &str) -> bool {
+    match Decimal::parse(text) {
+        Some(Decimal::Finite {
+            negative,
+            integer,
+            fraction,
+        }) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let before = digits.split('.').next().unwrap_or_default();
+            negative == text.starts_with('-')
+                && (before == integer || (before == "0" && integer.is_empty()))
+                && digits.len() == before.len() + fraction.len() + usize::from(!fraction.is_empty())
+        }
+        other => other.is_some(),
+    }
+}
+
+pub(in crate::database::postgres) fn text(
+    value: Value<'_>,
+    limit: TextLimit,
+) -> Result<Cow<'_, str>, String> {
+    let text: Cow<'_, str> = match value {
+        Value::Text(text) | Value::Decimal(text) | Value::Json(text) | Value::Printed(text) => {
+            without_nul(text)?.into()
+        }
+        Value::Date(days) => temporal::format_date(checked_days(days)?).into(),
+        Value::Time(at) => temporal::format_time(within_a_day(at)?).into(),
+        Value::Timestamp(at) => temporal::format_timestamp(in_range(at)?, false).into(),
+        Value::Timestamptz(at) => temporal::format_timestamp(in_range(at)?, true).into(),
+        Value::Uuid(bytes) => format_uuid(bytes).into(),
+        other @ (Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Bytes(_)) => {
+            return Err(mismatch(other, "text"));
+        }
+    };
+    match limit {
+        TextLimit::Characters(limit) if text.len() > limit && text.chars().count() > limit => {
+            Err(format!("the text is longer than {limit} characters"))
+        }
+        TextLimit::Bytes(limit) if text.len() > limit => {
+            Err(format!("the text is longer than {limit} bytes"))
+        }
+        _ => Ok(text),
+    }
+}
+
+pub(in crate::database::postgres) fn without_nul(text: &str) -> Result<&str, String> {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        return Err("PostgreSQL's texts cannot hold the character U+0000".to_owned());
+    }
+    Ok(text)
+}
+
+pub(in crate::database::postgres) fn date(value: Value<'_>) -> Result<i32, String> {
+    let days = match value {
+        Value::Date(days) => days,
+        Value::Text(text) => {
+            temporal::parse_date(text).ok_or("the text is not a date as printed")?
+        }
+        other => return Err(mismatch(other, "date")),
+    };
+    match checked_days(days)? {
+        i64::MIN => Ok(i32::MIN),
+        i64::MAX => Ok(i32::MAX),
+        days => ranged(days),
+    }
+}
+
+fn checked_days(days: i64) -> Result<i64, String> {
+    if matches!(days, i64::MIN | i64::MAX) || DATES.contains(&days) {
+        Ok(days)
+    } else {
+        Err("the date is out of PostgreSQL's range".to_owned())
+    }
+}
+
+pub(in crate::database::postgres) fn moment(
+    value: Value<'_>,
+    target: &str,
+    parse: impl Fn(&str) -> Option<i64>,
+) -> Result<i64, String> {
+    match (value, target) {
+        (Value::Time(at), "time")
+        | (Value::Timestamp(at), "timestamp")
+        | (Value::Timestamptz(at), "timestamptz") => Ok(at),
+        (Value::Text(text), _) => {
+            parse(text).ok_or_else(|| format!("the text is not a {target} as printed"))
+        }
+        (other, _) => Err(mismatch(other, target)),
+    }
+}
+
+pub(in crate::database::postgres) fn in_range(at: i64) -> Result<i64, String> {
+    if matches!(at, i64::MIN | i64::MAX) || MOMENTS.contains(&at) {
+        Ok(at)
+    } else {
+        Err("the moment is out of PostgreSQL's range".to_owned())
+    }
+}
+
+pub(in crate::database::postgres) fn within_a_day(at: i64) -> Result<i64, String> {
+    if (0..=DAY).contains(&at) {
+        Ok(at)
+    } else {
+        Err("the time is outside of a day".to_owned())
+    }
+}
+
+/// PostgreSQL would round to the column's digits; here that is not representable.
+pub(in crate::database::postgres) fn rounded(at: i64, digits: u32) -> Result<i64, String> {
+    let unit = 10i64.pow(6u32.saturating_sub(digits));
+    if matches!(at, i64::MIN | i64::MAX) || at % unit == 0 {
+        Ok(at)
+    } else {
+        Err(format!(
+            "the time has more than {digits} digits behind the second"
+        ))
+    }
+}
+
+pub(in crate::database::postgres) fn format_uuid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (position, byte) in bytes.iter().enumerate() {
+        if matches!(position, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// Reads what [`format_uuid`] prints; other spellings are `None`.
+pub(in crate::database::postgres) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|&digit| digit != '-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok()?;
+    let bytes = number.to_be_bytes();
+    (format_uuid(&bytes) == text).then_some(bytes)
+}

@@ -1,0 +1,6 @@
+//! Tombolo's own tables in a target.
+
+pub(super) mod ledger;
+pub(super) mod maintenance;
+pub(super) mod rejects;
+pub(super) mod tables;

@@ -1,0 +1,3 @@
+//! Reading the rows of a table with `COPY … TO STDOUT`.
+
+pub(super) mod query;

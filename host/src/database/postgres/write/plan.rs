@@ -1,0 +1,324 @@
+//! Plans of strategies against the tables they are for.
+
+use super::merge_sql::Merge;
+use super::staging::StagedColumn;
+use crate::bindings::types::{Dialect, Generation, TableSchema};
+use crate::database::postgres::catalog::Description;
+use crate::database::postgres::catalog::constraints::Constraints;
+use crate::database::postgres::codec::types::PhysicalType;
+use crate::database::{
+    CheckedPlan, DatabaseError, NewValue, PlanAction, PlanColumn, value_expression,
+};
+
+/// Resolves a plan against the table and what its rows have to keep.
+pub(in crate::database::postgres) fn resolve(
+    local: &Description,
+    incoming: &TableSchema,
+    plan: &CheckedPlan,
+    constraints: &Constraints,
+) -> Result<Merge, DatabaseError> {
+    let resolve = Resolve { local };
+    let columns = resolve.columns(incoming)?;
+    let find = |wanted: &PlanColumn| {
+        let column = columns.get(wanted.position).cloned();
+        column
+            .ok_or_else(|| resolve.unsuitable(format!("column {:?} does not arrive", wanted.name)))
+    };
+    let mut merge = Merge {
+        relation: local.relation.clone(),
+        inserted: columns.clone(),
+        key: Vec::new(),
+        update: None,
+        guard: None,
+        overwrites: false,
+        arbitrated: false,
+        triggered: !constraints.triggers.is_empty(),
+        columns: columns.clone(),
+    };
+    let (key, update) = match plan.action() {
+        PlanAction::Insert => return Ok(merge),
+        PlanAction::Renumber(key) => {
+            resolve.check_numbered(key)?;
+            merge
+                .inserted
+                .retain(|column| key.iter().all(|key| key.position != column.position));
+            return Ok(merge);
+        }
+        PlanAction::Merge { key, update } => (key, update),
+    };
+    let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
+    resolve.check_unique(&names)?;
+    merge.key = key.iter().map(find).collect::<Result<_, _>>()?;
+    // A trigger that leaves a row out would look like somebody else's row.
+    merge.arbitrated = constraints.arbitrates(&names) && !constraints.has_before_triggers();
+    let Some(update) = update else {
+        return Ok(merge);
+    };
+    let is_taken = |staged: &StagedColumn| {
+        let mut columns = update.columns.iter();
+        columns.any(|(column, value)| {
+            column.position == staged.position && *value == NewValue::TakeIncoming
+        })
+    };
+    merge.overwrites = update.only_if_newer.is_none()
+        && columns
+            .iter()
+            .all(|column| is_taken(column) || plan.is_key(&column.name));
+    let mut values = Vec::with_capacity(update.columns.len());
+    for (column, value) in &update.columns {
+        let column = find(column)?;
+        if resolve.is_fixed(&column.name) {
+            return Err(resolve.unsuitable(format!(
+                "column {:?} is GENERATED ALWAYS AS IDENTITY and cannot be updated",
+                column.name
+            )));
+        }
+        let value = value_expression(
+            *value,
+            &Dialect::Postgres,
+            &column.local(),
+            &column.incoming(),
+        );
+        values.push((column, value));
+    }
+    merge.guard = update.only_if_newer.as_ref().map(find).transpose()?;
+    merge.update = Some(values);
+    Ok(merge)
+}
+
+/// Checks of a plan against the local table.
+struct Resolve<'a> {
+    local: &'a Description,
+}
+
+impl Resolve<'_> {
+    fn unsuitable(&self, reason: String) -> DatabaseError {
+        DatabaseError::Unsuitable {
+            table: self.local.relation.table.clone(),
+            reason,
+        }
+    }
+
+    fn columns(&self, incoming: &TableSchema) -> Result<Vec<StagedColumn>, DatabaseError> {
+        if incoming.columns.is_empty() {
+            return Err(self.unsuitable("no column arrives".to_owned()));
+        }
+        let columns = incoming.columns.iter().enumerate();
+        columns
+            .map(|(position, wanted)| {
+                let name = &wanted.name;
+                let (column, kind) = self
+                    .local
+                    .column(name)
+                    .ok_or_else(|| self.unsuitable(format!("it has no column {name:?}")))?;
+                if column.generation == Generation::Computed {
+                    return Err(
+                        self.unsuitable(format!("its column {name:?} is computed by the database"))
+                    );
+                }
+                let foreign_text =
+                    kind.physical == PhysicalType::ByText && wanted.logical != kind.logical;
+                Ok(StagedColumn {
+                    name: name.clone(),
+                    kind: kind.clone(),
+                    position,
+                    foreign_text,
+                })
+            })
+            .collect()
+    }
+
+    /// Without a unique index a staged row could match several, and every match would scan the table.
+    fn check_unique(&self, key: &[&str]) -> Result<(), DatabaseError> {
+        let schema = &self.local.schema;
+        let same = |other: &[String]| {
+            other.len() == key.len() && other.iter().all(|column| key.contains(&column.as_str()))
+        };
+        if same(&schema.primary_key) || schema.unique_keys.iter().any(|other| same(other)) {
+            return Ok(());
+        }
+        Err(self.unsuitable(format!(
+            "it has no primary key or unique constraint of exactly the columns {}",
+            key.join(", ")
+        )))
+    }
+
+    fn check_numbered(&self, key: &[PlanColumn]) -> Result<(), DatabaseError> {
+        for PlanColumn { name, .. } in key {
+            let numbered = self.local.column(name).is_some_and(|(column, _)| {
+                column.default.is_some()
+                    || matches!(
+                        column.generation,
+                        Generation::IdentityAlways | Generation::IdentityDefault
+                    )
+            });
+            if !numbered {
+                return Err(self.unsuitable(format!(
+                    "its key column {name:?} is not numbered by the database"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_fixed(&self, name: &str) -> bool {
+        self.local
+            .column(name)
+            .is_some_and(|(column, _)| column.generation == Generation::IdentityAlways)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::bindings::types::{
+        Column, ColumnRule, LogicalType, SetPlan, UpdateRule, ValueSource,
+    };
+    use crate::database::postgres::catalog::Relation;
+    use crate::database::postgres::codec::types::{CatalogType, ColumnType};
+    use crate::database::postgres::write::staging::{Rows, STAGING};
+
+    fn table(names: &[&str]) -> Description {
+        let int = || {
+            ColumnType::new(CatalogType {
+                oid: 23,
+                element: 0,
+                modifier: -1,
+                declared: "integer".to_owned(),
+                base: "integer".to_owned(),
+                bare: "integer".to_owned(),
+                domain: false,
+            })
+        };
+        let columns = names.iter().map(|&name| Column {
+            name: name.to_owned(),
+            logical: LogicalType::Integer,
+            origin: "pg:integer".to_owned(),
+            nullable: true,
+            default: None,
+            generation: Generation::None,
+        });
+        Description {
+            relation: Relation {
+                oid: 1,
+                schema: "s\"".to_owned(),
+                table: "t\"; DROP TABLE x; --".to_owned(),
+                partitioned: false,
+            },
+            schema: TableSchema {
+                table: "t\"; DROP TABLE x; --".to_owned(),
+                columns: columns.collect(),
+                primary_key: vec!["k\"".to_owned()],
+                unique_keys: Vec::new(),
+                foreign_keys: Vec::new(),
+                enums: Vec::new(),
+            },
+            types: names.iter().map(|_| int()).collect(),
+        }
+    }
+
+    fn plan(source: ValueSource) -> SetPlan {
+        SetPlan {
+            key: vec!["k\"".to_owned()],
+            regenerate_key: false,
+            update: Some(UpdateRule {
+                columns: vec![ColumnRule {
+                    column: "v".to_owned(),
+                    source,
+                }],
+                only_if_newer: None,
+            }),
+        }
+    }
+
+    fn checked(plan: &SetPlan) -> CheckedPlan {
+        CheckedPlan::of_tests(plan, &table(&["k\"", "v"]).schema)
+    }
+
+    #[test]
+    fn names_are_only_ever_quoted() {
+        let local = table(&["k\"", "v"]);
+        let merge = resolve(
+            &local,
+            &local.schema,
+            &checked(&plan(ValueSource::Greatest)),
+            &Constraints::default(),
+        )
+        .unwrap();
+        let statements = [
+            merge.create_staging(),
+            merge.insert(Rows::All, true),
+            merge.insert_compared(Rows::Between(1, 2)),
+            merge.look(Rows::All),
+            merge.take_existing(Rows::All, true),
+            merge.classes(Rows::All),
+            merge.update(STAGING, Rows::All, Some(&[1])).unwrap(),
+            merge.not_inserted(Rows::All),
+            merge.not_updated(STAGING, Rows::All),
+            merge.duplicates(),
+            merge.repeated(),
+            merge.conflicts("true", true, true),
+        ];
+        for sql in &statements {
+            // What is left outside of quotes.
+            let bare = sql.replace("\"\"", "");
+            let outside: String = bare.split('"').step_by(2).collect();
+            assert!(!outside.contains("DROP TABLE x"), "{sql}");
+            assert!(!outside.contains("--"), "{sql}");
+        }
+        assert!(statements.iter().any(|sql| {
+            sql.contains("ONLY \"s\"\"\".\"t\"\"; DROP TABLE x; --\" AS t")
+                && sql.contains("SET \"v\" = greatest(t.\"v\", s.c1::integer)")
+        }));
+    }
+
+    #[test]
+    fn plans_that_cannot_be_are_refused() {
+        let local = table(&["k\"", "v"]);
+        let reason = |incoming: &Description, plan: &SetPlan| {
+            let merge = resolve(
+                &local,
+                &incoming.schema,
+                &checked(plan),
+                &Constraints::default(),
+            );
+            merge
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        let same = table(&["k\"", "v"]);
+        assert_eq!(reason(&same, &plan(ValueSource::TakeIncoming)), "");
+        assert!(
+            reason(&table(&["k\""]), &plan(ValueSource::TakeIncoming)).contains("does not arrive")
+        );
+        assert!(
+            reason(&table(&["k\"", "w"]), &plan(ValueSource::TakeIncoming)).contains("no column")
+        );
+        let mut other_key = plan(ValueSource::TakeIncoming);
+        other_key.key = vec!["v".to_owned()];
+        other_key.update = None;
+        assert!(reason(&same, &other_key).contains("unique"));
+        let mut append = plan(ValueSource::TakeIncoming);
+        append.regenerate_key = true;
+        append.update = None;
+        assert!(reason(&same, &append).contains("not numbered"));
+        assert!(reason(&table(&[]), &append).contains("no column arrives"));
+    }
+
+    #[test]
+    fn rules_that_keep_everything_update_nothing() {
+        let local = table(&["k\"", "v"]);
+        let merge = resolve(
+            &local,
+            &local.schema,
+            &checked(&plan(ValueSource::KeepLocal)),
+            &Constraints::default(),
+        )
+        .unwrap();
+        assert!(merge.updates());
+        assert!(merge.update(STAGING, Rows::All, None).is_none());
+    }
+}

@@ -1,0 +1,163 @@
+//! Rows that went directly into a table of the run, read again while more of them arrive.
+//!
+//! Only the run's own COPY fills such a table, page after page, so that what stands before the last page changes no more.
+//! Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the server prints a
+//! value otherwise, or somebody else writes to the table, the sums differ, and a closer look has to tell.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::table_writer::Loading;
+use crate::database::postgres::codec::copy_stream::CopyReader;
+use crate::database::postgres::codec::decode::DecodeError;
+use crate::database::postgres::codec::types::PhysicalType;
+use crate::database::postgres::connection::{Server, Session, column, query};
+use crate::database::postgres::error;
+use crate::database::{DatabaseError, quote};
+use crate::rows::BucketDigest;
+
+/// One row of a COPY stream, as if it were all rows of a table.
+pub(in crate::database::postgres) fn digest_of(row: &[u8]) -> BucketDigest {
+    BucketDigest {
+        rows: 1,
+        digest: xxh3_128(row),
+    }
+}
+
+/// A table that is read behind its COPY, on a connection of its own. Dropped, it is given up.
+pub(in crate::database::postgres) struct ReadingBack {
+    commits: watch::Sender<()>,
+    work: JoinSet<Result<BucketDigest, DatabaseError>>,
+}
+
+/// What is read.
+struct Table {
+    name: String,
+    /// Quoted, without tables that inherit from it.
+    only: String,
+    /// The sent columns in their order.
+    columns: String,
+    types: Vec<PhysicalType>,
+}
+
+impl ReadingBack {
+    /// Begins with what is committed.
+    pub fn start(server: Arc<Server>, loading: &Loading) -> Self {
+        let expressions = loading
+            .columns
+            .iter()
+            .map(|column| column.kind.read_expression(&quote(&column.name)));
+        let table = Table {
+            name: loading.local.relation.table.clone(),
+            only: loading.local.relation.only(),
+            columns: expressions.collect::<Vec<_>>().join(", "),
+            types: loading
+                .columns
+                .iter()
+                .map(|one| one.kind.physical)
+                .collect(),
+        };
+        let (commits, committed) = watch::channel(());
+        commits.send_replace(());
+        let mut work = JoinSet::new();
+        work.spawn(read(server, table, committed));
+        Self { commits, work }
+    }
+
+    /// More is committed.
+    pub fn go_on(&self) {
+        self.commits.send_replace(());
+    }
+
+    /// Reads the rest. Answers the sum of [`digest_of`] all rows in the table.
+    pub async fn finish(mut self) -> Result<BucketDigest, DatabaseError> {
+        drop(self.commits);
+        match self.work.join_next().await {
+            Some(Ok(read)) => read,
+            Some(Err(lost)) => Err(lost_connection(&lost.to_string())),
+            None => Err(lost_connection("nobody read")),
+        }
+    }
+}
+
+async fn read(
+    server: Arc<Server>,
+    table: Table,
+    mut commits: watch::Receiver<()>,
+) -> Result<BucketDigest, DatabaseError> {
+    let mut session = server.connect().await?;
+    let mut sum = BucketDigest::default();
+    let mut from = 0;
+    // Before, a range of pages could only be found by a scan of all.
+    let has_ranges = session.version() >= 140_000;
+    while commits.changed().await.is_ok() {
+        if !has_ranges {
+            continue;
+        }
+        // The next chunk may go on in the last page.
+        let to = table.last_page(&mut session, from).await?;
+        if to > from {
+            let range = format!("ctid >= '({from},0)' AND ctid < '({to},0)'");
+            sum.add(table.digest(&mut session, &range).await?);
+            from = to;
+        }
+    }
+    let rest = format!("ctid >= '({from},0)'");
+    sum.add(table.digest(&mut session, &rest).await?);
+    Ok(sum)
+}
+
+impl Table {
+    /// The last page with a row in it, from a page on.
+    async fn last_page(&self, session: &mut Session, from: i64) -> Result<i64, DatabaseError> {
+        let sql = format!(
+            "SELECT (max(ctid)::text::point)[0]::int8 FROM {} WHERE ctid >= '({from},0)'",
+            self.only
+        );
+        let row = session.row(query(sql)).await?;
+        let page: Option<i64> = row.map_or(Ok(None), |row| column(&row, 0))?;
+        Ok(page.unwrap_or(from))
+    }
+
+    async fn digest(
+        &self,
+        session: &mut Session,
+        range: &str,
+    ) -> Result<BucketDigest, DatabaseError> {
+        let statement = format!(
+            "COPY (SELECT {} FROM {} WHERE {range}) TO STDOUT (FORMAT binary)",
+            self.columns, self.only
+        );
+        let malformed = |error: DecodeError| DatabaseError::Unsuitable {
+            table: self.name.clone(),
+            reason: error.to_string(),
+        };
+        let broken = |error| error::at_work(&error);
+        let mut copy = CopyReader::new(self.types.clone());
+        let mut sum = BucketDigest::default();
+        let mut pieces = session
+            .raw()
+            .copy_out_raw(&statement)
+            .await
+            .map_err(broken)?;
+        while let Some(piece) = pieces.next().await {
+            copy.push(&piece.map_err(broken)?);
+            while let Some(row) = copy.next_encoded().map_err(malformed)? {
+                sum.add(digest_of(&row));
+            }
+        }
+        match copy.is_complete() {
+            true => Ok(sum),
+            false => Err(malformed(DecodeError::Format)),
+        }
+    }
+}
+
+fn lost_connection(reason: &str) -> DatabaseError {
+    let message = format!("the connection that reads rows back was lost: {reason}");
+    DatabaseError::Busy(error::plain(message))
+}
