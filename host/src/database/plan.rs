@@ -192,10 +192,11 @@ fn is_unique(key: &[String], table: &TableSchema) -> bool {
 #[cfg(test)]
 impl CheckedPlan {
     /// The plan for a table that has the incoming columns and the plan's key.
+    #[allow(clippy::unwrap_used, reason = "tests")]
     pub fn of_tests(plan: &SetPlan, incoming: &TableSchema) -> Self {
         let mut local = incoming.clone();
         local.unique_keys.push(plan.key.clone());
-        Self::check(plan, incoming, &local).unwrap_or_else(|error| panic!("{error}: {plan:?}"))
+        Self::check(plan, incoming, &local).unwrap()
     }
 }
 
@@ -229,20 +230,25 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn plan(key: &[&str], update: Option<(&[(&str, ValueSource)], Option<&str>)>) -> SetPlan {
+    fn plan(key: &[&str]) -> SetPlan {
         SetPlan {
             key: names(key),
             regenerate_key: false,
-            update: update.map(|(columns, guard)| UpdateRule {
-                columns: columns
-                    .iter()
-                    .map(|(column, source)| ColumnRule {
-                        column: (*column).to_owned(),
-                        source: source.clone(),
-                    })
-                    .collect(),
+            update: None,
+        }
+    }
+
+    fn update(key: &[&str], columns: &[(&str, ValueSource)], guard: Option<&str>) -> SetPlan {
+        let columns = columns.iter().map(|(column, source)| ColumnRule {
+            column: (*column).to_owned(),
+            source: source.clone(),
+        });
+        SetPlan {
+            update: Some(UpdateRule {
+                columns: columns.collect(),
                 only_if_newer: guard.map(str::to_owned),
             }),
+            ..plan(key)
         }
     }
 
@@ -262,27 +268,27 @@ mod tests {
     #[test]
     fn columns_are_found_among_the_incoming_ones() {
         let sources = [("a", ValueSource::Greatest), ("b", ValueSource::KeepLocal)];
-        let checked = check(&plan(&["id"], Some((&sources, Some("b"))))).unwrap();
-        let update = CheckedUpdate {
+        let checked = check(&update(&["id"], &sources, Some("b"))).unwrap();
+        let wanted = CheckedUpdate {
             columns: vec![(column("a", 3), NewValue::Greatest)],
             only_if_newer: Some(column("b", 0)),
         };
-        assert_eq!(checked.update(), Some(&update));
+        assert_eq!(checked.update(), Some(&wanted));
         assert!(checked.is_merge() && checked.is_key("id") && !checked.is_key("a"));
         let key = vec![column("id", 1)];
-        let update = Some(update);
+        let update = Some(wanted);
         assert_eq!(checked.action(), &PlanAction::Merge { key, update });
     }
 
     #[test]
     fn any_unique_key_finds_rows() {
-        let checked = check(&plan(&["b", "a"], None)).unwrap();
+        let checked = check(&plan(&["b", "a"])).unwrap();
         let key = vec![column("b", 0), column("a", 3)];
         assert_eq!(checked.action(), &PlanAction::Merge { key, update: None });
-        assert_eq!(check(&plan(&[], None)), Ok(CheckedPlan::insert()));
+        assert_eq!(check(&plan(&[])), Ok(CheckedPlan::insert()));
         let renumber = SetPlan {
             regenerate_key: true,
-            ..plan(&["id"], None)
+            ..plan(&["id"])
         };
         let checked = check(&renumber).unwrap();
         assert_eq!(
@@ -300,20 +306,20 @@ mod tests {
         let twice = [("a", take.clone()), ("a", ValueSource::KeepLocal)];
         let renumber = SetPlan {
             regenerate_key: true,
-            ..plan(&[], None)
+            ..plan(&[])
         };
         for (plan, reason) in [
-            (plan(&["local"], None), "key names a column"),
-            (plan(&["remote"], None), "key names a column"),
-            (plan(&["a"], None), "not unique"),
-            (plan(&["id", "a"], None), "not unique"),
-            (plan(&[], Some((&one("a"), None))), "no key"),
+            (plan(&["local"]), "key names a column"),
+            (plan(&["remote"]), "key names a column"),
+            (plan(&["a"]), "not unique"),
+            (plan(&["id", "a"]), "not unique"),
+            (update(&[], &one("a"), None), "no key"),
             (renumber, "no key"),
-            (plan(&["id"], Some((&one("id"), None))), "changes a key"),
-            (plan(&["id"], Some((&one("local"), None))), "unknown column"),
-            (plan(&["id"], Some((&twice, None))), "one twice"),
-            (plan(&["id"], Some((&newer, None))), "newer version"),
-            (plan(&["id"], Some((&one("a"), Some("c")))), "guard"),
+            (update(&["id"], &one("id"), None), "changes a key"),
+            (update(&["id"], &one("local"), None), "unknown column"),
+            (update(&["id"], &twice, None), "one twice"),
+            (update(&["id"], &newer, None), "newer version"),
+            (update(&["id"], &one("a"), Some("c")), "guard"),
         ] {
             let refused = check(&plan).unwrap_err().to_string();
             assert!(refused.contains(reason), "{plan:?}: {refused}");

@@ -167,13 +167,13 @@ impl<'a> EncodedCell<'a> {
         self.data
     }
 
-    /// The UTF-8 bytes of a text; none of another carrier.
+    /// The UTF-8 bytes of a text; none for another kind of cell.
     #[must_use]
     pub fn text(self) -> Option<&'a [u8]> {
         (self.tag == TEXT).then_some(self.payload)
     }
 
-    /// The big-endian bytes of an integer; none of another carrier.
+    /// The big-endian bytes of an integer; none for another kind of cell.
     #[must_use]
     pub fn integer(self) -> Option<[u8; 8]> {
         if self.tag != INTEGER {

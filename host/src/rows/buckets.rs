@@ -263,8 +263,8 @@ impl BucketSet {
     /// As a query's parameter: a bit a bucket, lowest number first, in hexadecimal digits.
     #[must_use]
     pub fn encode(&self) -> String {
-        let bytes = self.0.iter().flat_map(|word| word.to_le_bytes());
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        hex::encode(bytes)
     }
 }
 

@@ -31,9 +31,9 @@ impl CellRef<'_> {
         }
     }
 
-    /// What carries the cell, for error messages: values themselves are never shown.
+    /// Returns the kind of the cell for error messages, which never show values.
     #[must_use]
-    pub fn carrier(self) -> &'static str {
+    pub fn kind(self) -> &'static str {
         match self {
             Self::Null => "NULL",
             Self::Boolean(_) => "a boolean",

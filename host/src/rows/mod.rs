@@ -8,6 +8,7 @@ mod buckets;
 mod cell;
 mod frame;
 pub mod temporal;
+mod uuid_text;
 
 pub use block::{BlockBuilder, EncodedCell, RowBlock, RowRef, is_utf8};
 pub use buckets::{BUCKETS, BucketDigest, BucketSet, Buckets, KeyColumns};
@@ -16,6 +17,7 @@ pub use frame::{
     Frame, FrameError, FrameReader, StreamEnd, StreamHeader, encode_alive, encode_digest,
     encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
+pub use uuid_text::{format_uuid, parse_uuid};
 
 /// The media type of a stream of frames.
 pub const MEDIA_TYPE: &str = "application/vnd.tombolo.rows";

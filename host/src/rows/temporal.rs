@@ -8,6 +8,12 @@ use std::fmt::Write as _;
 
 const DAY: i64 = 86_400_000_000;
 
+/// The days since 2000-01-01 that PostgreSQL can hold beside the infinities: from 4713 BC on, to the year 5874897.
+pub const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
+
+/// The microseconds since 2000-01-01 that PostgreSQL can hold beside the infinities: from 4713 BC on, to the year 294276.
+pub const TIMESTAMPS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
+
 /// Days from 0000-03-01, where Hinnant's eras begin, to the epoch.
 const EPOCH: i64 = 730_425;
 

@@ -5,7 +5,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::error::LoadError;
-use crate::digest::{hex, sha256};
+use crate::digest::sha256;
 
 /// The version of the package in `wit/`.
 pub(super) const CONTRACT: &str = "0.1.0";
@@ -102,7 +102,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex(&self.0))
+        formatter.write_str(&hex::encode(self.0))
     }
 }
 
@@ -122,15 +122,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let mut digest = [0; 32];
-        if text.len() != 64 {
-            return Err(DigestError);
-        }
-        for (position, byte) in digest.iter_mut().enumerate() {
-            let digits = text
-                .get(position * 2..position * 2 + 2)
-                .ok_or(DigestError)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| DigestError)?;
-        }
+        hex::decode_to_slice(text, &mut digest).map_err(|_| DigestError)?;
         Ok(Self(digest))
     }
 }

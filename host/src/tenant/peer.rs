@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{Failure, Peer};
-use crate::digest::hex;
 use crate::egress::{EgressError, Method};
 use crate::failure::{ErrorCode, failure, printable};
 use crate::resources::Resources;
@@ -79,7 +78,7 @@ impl PeerRows for HttpPeer<'_> {
     async fn rows(&self, table: &str, wanted: Wanted<'_>) -> Result<IncomingRows, PeerError> {
         let selection = match wanted {
             Wanted::All => String::new(),
-            Wanted::After(key) => format!("&after={}", hex(key)),
+            Wanted::After(key) => format!("&after={}", hex::encode(key)),
             Wanted::First(rows) => format!("&first={rows}"),
             Wanted::Buckets(set) => format!("&buckets={}", set.encode()),
         };

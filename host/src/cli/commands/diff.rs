@@ -131,7 +131,7 @@ fn key(cells: &[Cell]) -> String {
         Cell::Integer(value) => value.to_string(),
         Cell::Real(value) => value.to_string(),
         Cell::Text(text) => format!("{:?}", printable(text)),
-        Cell::Bytes(bytes) => format!("\\x{}", tombolo::digest::hex(bytes)),
+        Cell::Bytes(bytes) => format!("\\x{}", hex::encode(bytes)),
     };
     let text = cells.iter().map(shown).collect::<Vec<_>>().join(", ");
     text.chars().take(SHOWN_KEY).collect()

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row};
 
 use super::error;
 use crate::database::DatabaseError;
-use crate::digest::{hex, sha256};
+use crate::digest::sha256;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -50,7 +50,7 @@ impl Server {
 
     /// A digest of where the database is, whoever asks.
     pub(super) fn identity(&self) -> String {
-        hex(&sha256(address(&self.options).as_bytes()))
+        hex::encode(sha256(address(&self.options).as_bytes()))
     }
 
     pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {

@@ -26,7 +26,7 @@ use self::meta::{maintenance, rejects};
 use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};
-use crate::digest::{hex, sha256};
+use crate::digest::sha256;
 
 /// The time limit of an exact count.
 const COUNT_LIMIT: Duration = Duration::from_millis(200);
@@ -130,7 +130,7 @@ impl Database for SqliteDatabase {
 
     fn identity(&self) -> String {
         let place = [b"sqlite:", self.file.as_os_str().as_encoded_bytes()].concat();
-        hex(&sha256(&place))
+        hex::encode(sha256(&place))
     }
 
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {

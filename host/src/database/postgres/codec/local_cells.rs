@@ -1,9 +1,9 @@
 //! Local cells as columns of another logical type would carry them, for components that compare both.
 
 use super::types::TextLimit;
-use super::value::{Value, boolean, double, moment, parse_uuid, text, value, with_digits};
+use super::value::{Value, boolean, double, moment, text, value, with_digits};
 use crate::bindings::types::{Cell, LogicalType};
-use crate::rows::{CellRef, temporal};
+use crate::rows::{CellRef, parse_uuid, temporal};
 
 /// Reads a local cell as a column of another logical type would carry it; where it cannot, it stays as it is.
 pub(in crate::database::postgres) fn reread(

@@ -3,7 +3,6 @@
 use crate::bindings::types::Cell;
 use crate::database::postgres::connection::{Session, query};
 use crate::database::{DatabaseError, TableLoad};
-use crate::digest::hex;
 use crate::rows::RowBlock;
 
 /// A key that is longer is cut.
@@ -144,6 +143,6 @@ fn shown(cell: &Cell) -> String {
         Cell::Integer(value) => value.to_string(),
         Cell::Real(value) => value.to_string(),
         Cell::Text(text) => text.clone(),
-        Cell::Bytes(bytes) => format!("\\x{}", hex(bytes)),
+        Cell::Bytes(bytes) => format!("\\x{}", hex::encode(bytes)),
     }
 }

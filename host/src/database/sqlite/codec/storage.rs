@@ -2,18 +2,12 @@
 
 use std::borrow::Cow;
 
-use uuid::Uuid;
-use uuid::fmt::Hyphenated;
-
 use super::decimal::{self, Number};
 use super::types::Affinity;
 use crate::bindings::types::{Column, LogicalType};
 use crate::database::Origin;
-use crate::rows::{CellRef, temporal};
+use crate::rows::{CellRef, format_uuid, parse_uuid, temporal};
 
-/// PostgreSQL's limits: only values within them can be read back from their text.
-pub const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
-pub const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 const TIMES: std::ops::RangeInclusive<i64> = 0..=86_400_000_000;
 
 /// A value as SQLite stores it, borrowed.
@@ -152,24 +146,24 @@ pub fn to_storage<'a>(
         (_, CellRef::Boolean(_)) => {
             return Err(format!("a boolean does not fit the type {}", name(logical)));
         }
-        (LogicalType::Date, CellRef::Integer(days)) => {
-            printed(is_infinite(days) || DATES.contains(&days), logical, || {
-                temporal::format_date(days)
-            })?
-        }
+        (LogicalType::Date, CellRef::Integer(days)) => printed(
+            is_infinite(days) || temporal::DATES.contains(&days),
+            logical,
+            || temporal::format_date(days),
+        )?,
         (LogicalType::Time, CellRef::Integer(at)) => {
             printed(TIMES.contains(&at), logical, || temporal::format_time(at))?
         }
-        (LogicalType::Timestamp, CellRef::Integer(at)) => {
-            printed(is_infinite(at) || MOMENTS.contains(&at), logical, || {
-                temporal::format_timestamp(at, false)
-            })?
-        }
-        (LogicalType::Timestamptz, CellRef::Integer(at)) => {
-            printed(is_infinite(at) || MOMENTS.contains(&at), logical, || {
-                temporal::format_timestamp(at, true)
-            })?
-        }
+        (LogicalType::Timestamp, CellRef::Integer(at)) => printed(
+            is_infinite(at) || temporal::TIMESTAMPS.contains(&at),
+            logical,
+            || temporal::format_timestamp(at, false),
+        )?,
+        (LogicalType::Timestamptz, CellRef::Integer(at)) => printed(
+            is_infinite(at) || temporal::TIMESTAMPS.contains(&at),
+            logical,
+            || temporal::format_timestamp(at, true),
+        )?,
         (LogicalType::Uuid, CellRef::Bytes(bytes)) => {
             let bytes = bytes.try_into().map_err(|_| not_a(logical))?;
             SqliteValue::Text(format_uuid(bytes).into())
@@ -184,7 +178,7 @@ pub fn to_storage<'a>(
         ) => {
             return Err(format!(
                 "{} does not fit the type {}",
-                other.carrier(),
+                other.kind(),
                 name(logical)
             ));
         }
@@ -322,15 +316,4 @@ fn name(logical: &LogicalType) -> &str {
         LogicalType::Any => "value of SQLite",
         LogicalType::Other(name) => name,
     }
-}
-
-fn format_uuid(bytes: [u8; 16]) -> String {
-    Uuid::from_bytes(bytes).to_string()
-}
-
-/// Parses what [`format_uuid`] prints; another spelling would not come back as it was.
-fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    let mut printed = [0; Hyphenated::LENGTH];
-    let uuid = Uuid::try_parse(text).ok()?;
-    (uuid.hyphenated().encode_lower(&mut printed) == text).then(|| uuid.into_bytes())
 }
