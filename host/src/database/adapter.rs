@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::{
-    CheckedStatement, ChunkCounts, DatabaseError, Evidence, LedgerEntry, LoadMode, Resolution,
-    StagedConflict, Step, TableWrite, TableWriter, Target, WriteOutcome,
+    CheckedPlan, CheckedStatement, ChunkCounts, DatabaseError, Evidence, LedgerEntry, LoadMode,
+    Resolution, StagedConflict, Step, TableWrite, TableWriter, Target, WriteOutcome,
 };
-use crate::bindings::types::{ColumnChanges, Conversion, SetPlan, Stored, TableSchema};
+use crate::bindings::types::{ColumnChanges, Conversion, Stored, TableSchema};
 use crate::rows::RowBlock;
 
 pub(crate) type Decision = Resolution;
@@ -16,7 +16,7 @@ pub(crate) type Decision = Resolution;
 pub(crate) struct TableLoad {
     pub run: String,
     pub incoming: TableSchema,
-    pub plan: SetPlan,
+    pub plan: CheckedPlan,
     pub create: Option<Vec<CheckedStatement>>,
     pub direct: bool,
     pub row_by_row: bool,

@@ -380,7 +380,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::bindings::types::{Cell, SetPlan, TableSchema};
+    use crate::bindings::types::{Cell, TableSchema};
+    use crate::database::CheckedPlan;
 
     fn write(reject_limit: u64, retry: bool) -> TableWrite {
         TableWrite {
@@ -393,11 +394,7 @@ mod tests {
                 foreign_keys: Vec::new(),
                 enums: Vec::new(),
             },
-            plan: SetPlan {
-                key: Vec::new(),
-                regenerate_key: false,
-                update: None,
-            },
+            plan: CheckedPlan::insert(),
             create: None,
             mode: LoadMode::Direct,
             row_by_row: false,

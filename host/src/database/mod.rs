@@ -10,6 +10,7 @@ mod location;
 mod logical;
 mod model;
 mod origin;
+mod plan;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
@@ -27,6 +28,7 @@ pub use model::{
     Resolution, StagedConflict, Step, TableWrite, WriteOutcome, without_computed,
 };
 pub use origin::Origin;
+pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};

@@ -1,7 +1,8 @@
 //! What reading and writing a table takes and gives, in words that both databases share.
 
+use super::CheckedPlan;
 use crate::bindings::types::{
-    Cell, ColumnChanges, Conversion, EnumType, Generation, SetPlan, Stored, TableSchema,
+    Cell, ColumnChanges, Conversion, EnumType, Generation, Stored, TableSchema,
 };
 use crate::rows::BucketDigest;
 
@@ -56,7 +57,7 @@ pub struct TableWrite {
     /// The incoming table: its columns are exactly the cells of each row.
     pub incoming: TableSchema,
     /// What happens to the rows. For a row-by-row strategy: take each incoming row that is still in the staging.
-    pub plan: SetPlan,
+    pub plan: CheckedPlan,
     /// The statements that create the table; none for a table that existed before the run.
     pub create: Option<Vec<CheckedStatement>>,
     /// Whether rows may go directly into the table.

@@ -8,8 +8,8 @@ use super::context::RunContext;
 use super::peer::{PeerError, Wanted};
 use super::retry::Retries;
 use super::table::PreparedTable;
-use crate::bindings::types::{Failure, LogicalType, TableSchema, UpdateRule};
-use crate::database::{ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
+use crate::bindings::types::{Failure, LogicalType, TableSchema};
+use crate::database::{CheckedUpdate, ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
 use crate::rows::{BUCKETS, BucketDigest, BucketSet, Buckets, Frame, RowBlock};
 
 /// So many rows say whether a look for differences is worth while.
@@ -42,7 +42,7 @@ impl Differences {
     }
 
     /// Counts the rows that need not be moved. Rows of buckets that had to be moved twice count once.
-    pub fn count_unmoved(&self, counts: &mut ChunkCounts, update: Option<&UpdateRule>) {
+    pub fn count_unmoved(&self, counts: &mut ChunkCounts, update: Option<&CheckedUpdate>) {
         let written = counts.created + counts.updated + counts.failed;
         match update {
             Some(rule) if rule.only_if_newer.is_none() => {

@@ -362,7 +362,7 @@ impl<'a> TablePull<'a> {
         .await?;
         let mut counts = outcome.counts;
         if let Some(differences) = differences {
-            differences.count_unmoved(&mut counts, self.table.write.plan.update.as_ref());
+            differences.count_unmoved(&mut counts, self.table.write.plan.update());
         }
         Ok(TableReport {
             table: self.name().to_owned(),

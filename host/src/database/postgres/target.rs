@@ -202,7 +202,7 @@ impl OldTarget for PostgresTarget {
         let entered = self.enter(&load).await;
         let (local, ledger) = self.end_transaction(entered).await?;
         let constraints = constraints::find(free(&mut self.session)?, &local).await?;
-        if load.plan.regenerate_key {
+        if load.plan.regenerates_key() {
             sequences::move_ahead(free(&mut self.session)?, &local).await?;
         }
         let loading = Loading::new(load, local, constraints, ledger)?;

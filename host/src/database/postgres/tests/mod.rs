@@ -30,7 +30,8 @@ use crate::bindings::types::{
     ValueSource,
 };
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, OldTarget, Read, TableLoad,
+    CheckedPlan, CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, OldTarget, Read,
+    TableLoad,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -123,8 +124,8 @@ async fn read(site: &Site, table: &str) -> (TableSchema, Vec<RowBlock>) {
 fn load(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
     TableLoad {
         run: "run-1".to_owned(),
+        plan: CheckedPlan::of_tests(&plan, incoming),
         incoming: incoming.clone(),
-        plan,
         create: None,
         direct: true,
         row_by_row: false,

@@ -97,7 +97,7 @@ impl Loading {
             .all(has_one_form);
         if !load.direct
             || load.create.is_none()
-            || load.plan.regenerate_key
+            || load.plan.regenerates_key()
             || !constraints.triggers.is_empty()
             || !as_it_is
         {
@@ -122,7 +122,7 @@ impl Loading {
         let may_change = |name: &String| {
             load.conversion_of(name) == Conversion::Lossy
                 && !load.incoming.primary_key.contains(name)
-                && !load.plan.key.contains(name)
+                && !load.plan.is_key(name)
         };
         let lossy: Vec<bool> = load
             .incoming

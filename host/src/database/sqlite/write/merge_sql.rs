@@ -1,8 +1,11 @@
 //! The SQL that merges staged rows into a table.
 
-use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
+use crate::bindings::types::{Dialect, Generation, TableSchema};
 use crate::database::sqlite::catalog::Table;
-use crate::database::{DatabaseError, quote, value_expression};
+use crate::database::{
+    CheckedPlan, CheckedUpdate, DatabaseError, NewValue, PlanAction, PlanColumn, quote,
+    value_expression,
+};
 
 /// The statements for one table and one plan.
 ///
@@ -40,12 +43,48 @@ struct Update {
     newer: Option<usize>,
 }
 
+impl Update {
+    fn new(update: &CheckedUpdate) -> Self {
+        let expression = |column: &PlanColumn, value: NewValue| {
+            let local = format!("t.{}", quote(&column.name));
+            let incoming = format!("s.c{}", column.position);
+            value_expression(value, &Dialect::Sqlite, &local, &incoming)
+        };
+        let columns = update.columns.iter();
+        Self {
+            columns: columns
+                .map(|(column, value)| (column.position, expression(column, *value)))
+                .collect(),
+            newer: update.only_if_newer.as_ref().map(|column| column.position),
+        }
+    }
+}
+
+/// The key with the collations that the table compares it by, in the table's order; none if it is no key of the table.
+fn key_columns(key: &[PlanColumn], local: &Table) -> Option<Vec<KeyColumn>> {
+    let find = |name: &String| key.iter().find(|column| column.name == *name);
+    let candidates = local
+        .keys
+        .iter()
+        .filter(|own| own.columns.len() == key.len());
+    let mut keys = candidates.filter_map(|own| {
+        let columns = own.columns.iter().map(|(name, collation)| {
+            Some(KeyColumn {
+                position: find(name)?.position,
+                collation: collation.clone(),
+            })
+        });
+        columns.collect()
+    });
+    keys.next()
+}
+
 impl Merge {
     /// Checks that the rows and the plan fit the table. Fails with `Unsuitable` if they do not.
     pub fn new(
         incoming: &TableSchema,
         local: &Table,
-        plan: &SetPlan,
+        plan: &CheckedPlan,
     ) -> Result<Self, DatabaseError> {
         let unsuitable = |reason: String| DatabaseError::Unsuitable {
             table: local.schema.table.clone(),
@@ -76,17 +115,6 @@ impl Merge {
                 Some(_) => {}
             }
         }
-        let position = |name: &String| {
-            incoming
-                .columns
-                .iter()
-                .position(|column| column.name == *name)
-                .ok_or_else(|| {
-                    unsuitable(format!(
-                        "the plan names column {name:?}, which does not arrive"
-                    ))
-                })
-        };
         let columns: Vec<_> = incoming
             .columns
             .iter()
@@ -99,27 +127,19 @@ impl Merge {
             key: Vec::new(),
             numbered: Vec::new(),
             rowid: None,
-            regenerates: plan.regenerate_key,
+            regenerates: false,
             update: None,
         };
-        if plan.regenerate_key {
-            let key = if plan.key.is_empty() {
-                &local.schema.primary_key
-            } else {
-                &plan.key
-            };
-            let left_out = |index: &usize| {
-                incoming
-                    .columns
-                    .get(*index)
-                    .is_some_and(|column| key.contains(&column.name))
-            };
-            merge.inserted.retain(|index| !left_out(index));
+        if let PlanAction::Renumber(key) = plan.action() {
+            merge.regenerates = true;
+            merge
+                .inserted
+                .retain(|index| key.iter().all(|column| column.position != *index));
             if merge.inserted.is_empty() {
-                merge.numbered = key.iter().map(|name| quote(name)).collect();
+                merge.numbered = key.iter().map(|column| quote(&column.name)).collect();
             }
         }
-        if plan.regenerate_key || plan.key.is_empty() {
+        let PlanAction::Merge { key, update } = plan.action() else {
             let brings_rowid = merge.inserted.iter().any(|index| {
                 let name = incoming.columns.get(*index).map(|column| &column.name);
                 local
@@ -129,72 +149,16 @@ impl Merge {
             });
             merge.rowid = local.rowid().filter(|_| !brings_rowid);
             return Ok(merge);
-        }
-        let key = local
-            .keys
-            .iter()
-            .find(|key| {
-                key.columns.len() == plan.key.len()
-                    && key.columns.iter().all(|(name, _)| plan.key.contains(name))
-            })
-            .ok_or_else(|| {
-                unsuitable(format!(
-                    "{} is neither its primary key nor unique in this database",
-                    plan.key.join(", ")
-                ))
-            })?;
-        for (name, collation) in &key.columns {
-            merge.key.push(KeyColumn {
-                position: position(name)?,
-                collation: collation.clone(),
-            });
-        }
-        if let Some(rule) = &plan.update {
-            merge.update = Some(merge.plan_update(rule, position, unsuitable)?);
-        }
+        };
+        merge.key = key_columns(key, local).ok_or_else(|| {
+            let names: Vec<_> = key.iter().map(|column| column.name.as_str()).collect();
+            unsuitable(format!(
+                "{} is neither its primary key nor unique in this database",
+                names.join(", ")
+            ))
+        })?;
+        merge.update = update.as_ref().map(Update::new);
         Ok(merge)
-    }
-
-    fn plan_update(
-        &self,
-        rule: &UpdateRule,
-        position: impl Fn(&String) -> Result<usize, DatabaseError>,
-        unsuitable: impl Fn(String) -> DatabaseError,
-    ) -> Result<Update, DatabaseError> {
-        let mut columns: Vec<(usize, String)> = Vec::new();
-        for column in &rule.columns {
-            if let ValueSource::Other(source) = &column.source {
-                return Err(unsuitable(format!(
-                    "the plan names the unknown value source {source:?}"
-                )));
-            }
-            if column.source == ValueSource::KeepLocal {
-                continue;
-            }
-            let index = position(&column.column)?;
-            if columns.iter().any(|(known, _)| *known == index) {
-                return Err(unsuitable(format!(
-                    "the plan names column {:?} twice",
-                    column.column
-                )));
-            }
-            // The key matches already, by its collation.
-            if self.key.iter().any(|key| key.position == index) {
-                continue;
-            }
-            let local = format!("t.{}", quote(&column.column));
-            let expression = value_expression(
-                &column.source,
-                &Dialect::Sqlite,
-                &local,
-                &format!("s.c{index}"),
-            );
-            columns.extend(expression.map(|expression| (index, expression)));
-        }
-        Ok(Update {
-            columns,
-            newer: rule.only_if_newer.as_ref().map(position).transpose()?,
-        })
     }
 
     /// Returns a name for the rowid that SQLite assigns to new rows; none if it does not.
