@@ -7,6 +7,7 @@ mod bookkeeping;
 mod digests;
 mod error;
 mod location;
+mod logical;
 mod model;
 mod origin;
 mod plan;
@@ -21,6 +22,7 @@ pub(crate) use adapter::{Adapted, Decision, Loaded, OldTarget, TableLoad};
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
+pub use logical::logical_of;
 pub use model::{
     CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
     Resolution, StagedConflict, Step, TableWrite, WriteOutcome, without_computed,

@@ -17,7 +17,7 @@ use crate::database::{
 
 /// A connection that writes.
 ///
-/// Each call works on a thread that may block, and to its end, also if its caller goes away; the next call waits for it.
+/// Each call runs to its end on a thread that may block, even if its caller drops it; the next call waits for it.
 pub(super) struct SqliteTarget {
     connection: Arc<Mutex<SqliteConnection>>,
     database: String,

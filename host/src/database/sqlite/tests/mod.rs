@@ -54,7 +54,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// A database made by these statements.
+    /// A database with the result of these statements.
     async fn database(&self, name: &str, sql: &str) -> SqliteDatabase {
         write(&self.file(name), sql).await;
         self.open(name).await
@@ -77,7 +77,7 @@ impl Folder {
     }
 }
 
-/// A connection as any other program has it.
+/// A connection as another program has it.
 async fn connect(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
         .filename(file)
@@ -97,7 +97,7 @@ async fn write(file: &Path, sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// Rows as SQL literals, with their storage classes to tell.
+/// Rows as SQL literals, which show the storage classes.
 async fn literals(file: &Path, table: &str) -> Vec<Vec<String>> {
     let mut connection = connect(file).await;
     let columns: Vec<String> =

@@ -122,7 +122,7 @@ fn stored_text_in_another_spelling_is_unrepresentable() {
 }
 
 #[test]
-fn storage_classes_stand_where_the_column_leaves_them_free() {
+fn columns_without_affinity_keep_storage_classes() {
     use crate::bindings::types::Cell;
     assert_eq!(
         read(SqliteValueRef::Integer(1), &LogicalType::Boolean),
@@ -217,7 +217,7 @@ fn an_integer_that_would_come_back_as_a_boolean_is_refused() {
 }
 
 #[test]
-fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column() {
+fn floats_that_real_cannot_hold_keep_their_bits_in_columns_from_postgresql() {
     let local = LocalColumn {
         keeps_float_bits: true,
         ..column(Affinity::Real)

@@ -114,7 +114,7 @@ async fn a_busy_database_says_so() {
 }
 
 #[tokio::test]
-async fn conflicts_are_shown_and_settled_row_by_row() {
+async fn conflicts_are_returned_and_resolved_row_by_row() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     let mut target = target(&database).await;

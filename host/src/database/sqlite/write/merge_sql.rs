@@ -1,8 +1,4 @@
-//! The SQL that takes staged rows into a table.
-//!
-//! Staged values are what the table would store, so the staging's columns have no types of their own. In all
-//! statements `s` is the staging, with the columns `row`, `cells` (the row as it arrived, where the values do not tell),
-//! `c0`, `c1`, …, and `t` the table. Statements that change the table do so for a range of staged rows.
+//! The SQL that merges staged rows into a table.
 
 use crate::bindings::types::{Dialect, Generation, TableSchema};
 use crate::database::sqlite::catalog::Table;
@@ -12,18 +8,22 @@ use crate::database::{
 };
 
 /// The statements for one table and one plan.
+///
+/// `s` is the staging. Its columns are `row`, `cells` (the encoded row, if its values do not give it) and `c0`, `c1`, …
+/// without types, because staged values are those that the table stores. `t` is the table. Statements that change the
+/// table do so for a range of staged rows.
 #[derive(Debug)]
 pub struct Merge {
     table: String,
-    /// The columns' quoted names; the position is that in the staging.
+    /// The columns' quoted names, by their position in the staging.
     pub columns: Vec<String>,
-    /// Whether a row exists already; empty: no row does.
+    /// The columns by which rows are matched; empty if none match.
     key: Vec<KeyColumn>,
-    /// Positions of the columns that new rows get.
+    /// The positions of the columns that new rows get values in.
     inserted: Vec<usize>,
-    /// Quoted columns that new rows get NULL in, because they have no other.
+    /// Quoted names of columns that are inserted as NULL, if new rows have no others.
     numbered: Vec<String>,
-    /// A name for the rowid, unless rows bring their own.
+    /// A name for the rowid, if SQLite assigns it.
     rowid: Option<&'static str>,
     regenerates: bool,
     update: Option<Update>,
@@ -37,9 +37,9 @@ struct KeyColumn {
 
 #[derive(Debug)]
 struct Update {
-    /// Positions with the expressions of their new values.
+    /// The positions of columns, with the expressions of their new values.
     columns: Vec<(usize, String)>,
-    /// The position of the column that has to be greater.
+    /// The position of the column whose incoming value has to be greater.
     newer: Option<usize>,
 }
 
@@ -80,7 +80,7 @@ fn key_columns(key: &[PlanColumn], local: &Table) -> Option<Vec<KeyColumn>> {
 }
 
 impl Merge {
-    /// Checks that the rows and the plan fit the table.
+    /// Checks that the rows and the plan fit the table. Fails with `Unsuitable` if they do not.
     pub fn new(
         incoming: &TableSchema,
         local: &Table,
@@ -98,17 +98,17 @@ impl Merge {
                 .schema
                 .columns
                 .iter()
-                .find(|here| here.name == column.name)
+                .find(|local| local.name == column.name)
             {
                 None => {
                     return Err(unsuitable(format!(
-                        "it has no column {:?} here",
+                        "it has no column {:?} in this database",
                         column.name
                     )));
                 }
-                Some(here) if here.generation == Generation::Computed => {
+                Some(local) if local.generation == Generation::Computed => {
                     return Err(unsuitable(format!(
-                        "column {:?} is computed here",
+                        "column {:?} is computed in this database",
                         column.name
                     )));
                 }
@@ -153,7 +153,7 @@ impl Merge {
         merge.key = key_columns(key, local).ok_or_else(|| {
             let names: Vec<_> = key.iter().map(|column| column.name.as_str()).collect();
             unsuitable(format!(
-                "{} is neither its primary key nor unique here",
+                "{} is neither its primary key nor unique in this database",
                 names.join(", ")
             ))
         })?;
@@ -161,32 +161,32 @@ impl Merge {
         Ok(merge)
     }
 
-    /// A name for the rowid that SQLite gives to new rows; none where it gives none.
+    /// Returns the name of the rowid that SQLite gives to new rows; none if it gives none.
     pub fn rowid(&self) -> Option<&'static str> {
         self.rowid
     }
 
-    /// Whether rows get other keys than they bring.
+    /// Returns true if rows get new keys.
     pub fn regenerates(&self) -> bool {
         self.regenerates
     }
 
-    /// Whether rows can exist already.
+    /// Returns true if rows are matched by a key.
     pub fn has_key(&self) -> bool {
         !self.key.is_empty()
     }
 
-    /// Positions of the key's columns.
+    /// Returns the positions of the key's columns.
     pub fn key_positions(&self) -> impl Iterator<Item = usize> {
         self.key.iter().map(|key| key.position)
     }
 
-    /// Whether rows that exist may change.
+    /// Returns true if rows that exist may change.
     pub fn updates(&self) -> bool {
         self.update.is_some()
     }
 
-    /// Puts a row directly into the table: its values.
+    /// Inserts a row directly into the table. Parameters: its values.
     pub fn direct(&self) -> String {
         format!(
             "INSERT OR ABORT INTO {} ({}) VALUES ({})",
@@ -196,12 +196,12 @@ impl Merge {
         )
     }
 
-    /// Whether the table has no row.
+    /// Selects whether the table is empty.
     pub fn is_empty(&self) -> String {
         format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
     }
 
-    /// Changes the rows that exist and would be another image. None if no column ever changes.
+    /// Updates the rows that exist with another image. Parameters: the range. None if no column ever changes.
     pub fn update(&self) -> Option<String> {
         let update = self.update.as_ref()?;
         let mut values = Vec::with_capacity(update.columns.len());
@@ -218,7 +218,7 @@ impl Merge {
         ))
     }
 
-    /// What tells that a row is not yet what the plan makes of it. None if no column ever changes.
+    /// The condition that a row differs from what the plan makes of it. None if no column ever changes.
     fn differences(&self, update: &Update) -> Option<String> {
         let mut differences = Vec::with_capacity(update.columns.len());
         for (index, expression) in &update.columns {
@@ -228,7 +228,7 @@ impl Merge {
         (!differences.is_empty()).then(|| differences.join(" OR "))
     }
 
-    /// Inserts all rows, or those that do not exist.
+    /// Inserts all rows, or those that do not exist. Parameters: the range.
     pub fn insert(&self, only_new: bool) -> String {
         let mut names: Vec<&str> = self
             .inserted
@@ -262,19 +262,19 @@ impl Merge {
         )
     }
 
-    /// The columns that new rows get values in: quoted, and as they are staged.
+    /// Returns the columns that new rows get values in: their quoted names, and their staged values.
     pub fn inserted(&self) -> impl Iterator<Item = (&str, String)> {
         self.inserted
             .iter()
             .filter_map(|index| Some((self.columns.get(*index)?.as_str(), format!("s.c{index}"))))
     }
 
-    /// The table's qualified name.
+    /// Returns the table's qualified name.
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// Makes the staging.
+    /// Creates the staging.
     pub fn create_staging(&self) -> String {
         format!(
             "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, cells, {})",
@@ -282,7 +282,7 @@ impl Merge {
         )
     }
 
-    /// Stages a row: its number, its cells and its values.
+    /// Stages a row. Parameters: its number, its cells and its values.
     pub fn stage(&self) -> String {
         format!(
             "INSERT INTO temp.tombolo_staging (row, cells, {}) VALUES ({})",
@@ -291,7 +291,7 @@ impl Merge {
         )
     }
 
-    /// Stages other values for one row: its cells, its values and its number.
+    /// Replaces a staged row. Parameters: its cells, its values and its number.
     pub fn restage(&self) -> String {
         let values: Vec<_> = (0..self.columns.len())
             .map(|index| format!("c{index} = ?"))
@@ -302,7 +302,7 @@ impl Merge {
         )
     }
 
-    /// Staged rows whose key was staged before, at most so many; NULL is no key.
+    /// Selects staged rows whose key was staged before; NULL is no key. Parameter: the most rows to return.
     pub fn repeated(&self) -> String {
         let key: Vec<_> = self
             .key
@@ -317,7 +317,7 @@ impl Merge {
         )
     }
 
-    /// Takes those rows out of the staging that exist and stay as they are, whatever arrives; none if none does.
+    /// Removes from the staging the rows that exist and do not change, whatever arrives. None if there are none.
     pub fn leave_existing(&self) -> Option<String> {
         let older = match &self.update {
             _ if !self.has_key() => return None,
@@ -331,7 +331,7 @@ impl Merge {
         ))
     }
 
-    /// What tells that a staged row is new, where rows that exist keep their values of these columns.
+    /// The condition that a staged row is new. None if rows that exist may change in these columns.
     pub fn new_only(&self, columns: &[usize]) -> Option<String> {
         let update = self.update.as_ref()?;
         let changes = update
@@ -347,7 +347,8 @@ impl Merge {
         })
     }
 
-    /// Staged rows whose row in the table refers to none in another, at most so many; none where they cannot be told.
+    /// Selects staged rows whose row in the table has no parent. Parameter: the most rows to return. None if the rows cannot be
+    /// found.
     pub fn without_parent(
         &self,
         child: &[String],
@@ -359,7 +360,7 @@ impl Merge {
                 .iter()
                 .map(|name| format!("t.{}", quote(name)))
                 .collect(),
-            // New rows have what they bring.
+            // New rows have their incoming values.
             false => child
                 .iter()
                 .map(|name| {
@@ -392,9 +393,9 @@ impl Merge {
         ))
     }
 
-    /// Staged rows that would change what rows of a table refer to, at most so many; none if the plan changes no such
-    /// column.
-    pub fn takes_away(
+    /// Selects staged rows that would change what rows of another table refer to. Parameter: the most rows to return. None if
+    /// the plan changes no such column.
+    pub fn abandons(
         &self,
         child: &str,
         referring: &[String],
@@ -433,7 +434,7 @@ impl Merge {
         ))
     }
 
-    /// Counts the staged rows that the plan would still change, or that are not in the table; NULL is no key.
+    /// Counts the staged rows that differ from what the plan makes of them, or that are not in the table; NULL is no key.
     pub fn unstored(&self) -> String {
         let changing = self
             .update
@@ -449,9 +450,9 @@ impl Merge {
         )
     }
 
-    /// Where all staged rows with a key must be in the table as they are staged: for each whether it is there, its
-    /// values but the key as staged, and the same columns there; with the number of these columns. `filled`: all of the
-    /// rows were new.
+    /// Selects for each staged row with a key whether the table has it, its staged values without the key, and the table's
+    /// values of the same columns. Returns the number of these columns too. None if the table's values need not equal the
+    /// staged ones. `filled` is true if all rows were new.
     pub fn images(&self, filled: bool) -> Option<(String, usize)> {
         let others: Vec<_> = (0..self.columns.len())
             .filter(|index| self.key_positions().all(|key| key != *index))
@@ -464,7 +465,7 @@ impl Merge {
                 .any(|column| *column == (*index, staged.clone()))
         };
         let as_staged = match &self.update {
-            // Rows that existed left the staging.
+            // Rows that existed are not in the staging any more.
             None => true,
             Some(update) => filled || others.iter().all(|index| taken(index, update)),
         };
@@ -472,13 +473,13 @@ impl Merge {
             return None;
         }
         let staged = others.iter().map(|index| format!("s.c{index}"));
-        let there = others
+        let stored = others
             .iter()
             .filter_map(|index| Some(format!("t.{}", self.columns.get(*index)?)));
         let key = self.columns.get(self.key_positions().next()?)?;
         let columns: Vec<_> = std::iter::once(format!("t.{key} IS NOT NULL"))
             .chain(staged)
-            .chain(there)
+            .chain(stored)
             .collect();
         let sql = format!(
             "SELECT {} FROM temp.tombolo_staging AS s LEFT JOIN {} AS t ON {} WHERE {}",
@@ -490,7 +491,8 @@ impl Merge {
         Some((sql, others.len()))
     }
 
-    /// Staged rows behind a position that exist with another image: position, incoming cells, their values, local values.
+    /// Selects staged rows after a position that exist with another image: number, cells, staged values, local values.
+    /// Parameters: the position, and the most rows to return.
     pub fn conflicts(&self) -> String {
         let local: Vec<_> = self
             .columns
@@ -515,7 +517,7 @@ impl Merge {
         names.join(", ")
     }
 
-    /// Whether columns but the key differ; none where there are no others.
+    /// The condition that columns other than the key differ. None if there are none.
     fn image_differs(&self) -> Option<String> {
         let differences: Vec<_> = self
             .columns
@@ -527,7 +529,7 @@ impl Merge {
         (!differences.is_empty()).then(|| differences.join(" OR "))
     }
 
-    /// Whether a staged row has a key.
+    /// The condition that a staged row has a key.
     fn given(&self) -> String {
         let given: Vec<_> = self
             .key_positions()
@@ -536,7 +538,7 @@ impl Merge {
         given.join(" AND ")
     }
 
-    /// Whether a staged row is one of the table.
+    /// The condition that a staged row matches a row of the table.
     fn matches(&self) -> String {
         let parts: Vec<_> = self
             .key
@@ -549,7 +551,7 @@ impl Merge {
         parts.join(" AND ")
     }
 
-    /// The local column stands left: its collation counts.
+    /// The condition that the incoming row is newer. The local column is on the left: its collation applies.
     fn newer(&self, update: &Update) -> Option<String> {
         let index = update.newer?;
         Some(format!("t.{} < s.c{index}", self.columns.get(index)?))
@@ -557,7 +559,7 @@ impl Merge {
 }
 
 impl KeyColumn {
-    /// The key's own collation, so that its index is used and says what equal is.
+    /// The collation of the key, so that its index is used.
     fn collate(&self) -> String {
         self.collation
             .as_ref()
@@ -566,7 +568,7 @@ impl KeyColumn {
     }
 }
 
-/// Whether two images differ. `IS NOT` alone would take 1 for 1.0, and 'a' for 'A' where the column ignores case.
+/// The condition that two values differ. `IS NOT` alone takes 1 for 1.0, and 'a' for 'A' if the column ignores case.
 fn differs(local: &str, new: &str) -> String {
     format!("typeof({local}) <> typeof({new}) OR {local} COLLATE BINARY IS NOT ({new})")
 }

@@ -18,8 +18,8 @@ use crate::rows::RowBlock;
 
 /// Writes one table.
 ///
-/// Each call works on a thread that may block, and to its end, also if its caller goes away. What such a caller did not
-/// learn is gone: the chunk has to be rolled back, as after an error.
+/// Each call runs to its end on a thread that may block, even if its caller drops it. The result of a dropped call is
+/// lost: the chunk has to be rolled back, as after an error.
 pub struct SqliteTableWriter<'t> {
     target: &'t mut SqliteTarget,
     run: String,
@@ -27,12 +27,12 @@ pub struct SqliteTableWriter<'t> {
     state: SharedState,
     /// The snapshot that the next block comes from, where that is new.
     snapshot: Option<String>,
-    /// Whether a call failed or did not return since the chunk began.
+    /// Whether a call failed or was dropped since the chunk began.
     broken: bool,
 }
 
-/// The table, also for the rest of a call whose caller went away. Only one call at a time has the connection, and with it
-/// the table.
+/// The table's state, which a dropped call keeps until it ends. Only one call at a time has the connection, and with it the
+/// state.
 #[derive(Clone)]
 struct SharedState(Arc<Mutex<TableState>>);
 
@@ -68,11 +68,11 @@ impl<'t> SqliteTableWriter<'t> {
         + Send
         + 'static,
     ) -> Result<T, DatabaseError> {
-        // Stays so if the caller goes away.
+        // It stays true if the caller drops this call.
         if mem::replace(&mut self.broken, true) {
             return Err(DatabaseError::Unsuitable {
                 table: self.table.clone(),
-                reason: "the chunk under way is incomplete and has to be rolled back".to_owned(),
+                reason: "the chunk under way is incomplete, because a call failed or was dropped; roll it back".to_owned(),
             });
         }
         let state = self.state.clone();
