@@ -1,4 +1,4 @@
-//! How the host's errors look on every face: a code for programs, a message and a hint for people.
+//! Failures as clients see them: a code for programs, a message and a hint for people.
 //!
 //! The codes are those of [`ErrorCode`], in the host and in the standard engine alike.
 
@@ -25,7 +25,7 @@ impl From<DatabaseError> for Failure {
         let (code, hint) = match &error {
             DatabaseError::NotFound { .. } => (
                 ErrorCode::NoSuchTable,
-                "`tombolo tables DB` lists what is there",
+                "`tombolo tables DB` lists the tables",
             ),
             DatabaseError::View { .. } => (
                 ErrorCode::NotATable,
@@ -41,7 +41,7 @@ impl From<DatabaseError> for Failure {
             ),
             DatabaseError::Unreachable { .. } => (
                 ErrorCode::Unreachable,
-                "check the address, and that the server runs and lets this login in",
+                "check the URL, and that the server runs and accepts this login",
             ),
             DatabaseError::Refused(_) => (
                 ErrorCode::Database,
@@ -63,7 +63,7 @@ impl From<DatabaseError> for Failure {
             DatabaseError::NeedsStaging { .. } => (ErrorCode::Internal, "pull again"),
             DatabaseError::TooManyRejects { .. } => (
                 ErrorCode::TooManyRejects,
-                "`tombolo rejects DB` lists them; raise --reject-limit, or mend the cause and pull again",
+                "`tombolo rejects DB` lists them; raise --reject-limit, or fix the cause and pull again",
             ),
             DatabaseError::NotStored { .. } => (
                 ErrorCode::NotStored,
@@ -71,7 +71,7 @@ impl From<DatabaseError> for Failure {
             ),
             DatabaseError::TypeTaken { .. } => (
                 ErrorCode::TypeTaken,
-                "pull again to use the type that is here, or rename it, or create the table yourself with the types it should have",
+                "pull again to use the existing type, or rename it, or create the table yourself with the types that it needs",
             ),
             DatabaseError::LedgerTaken { .. } => (ErrorCode::Busy, "wait for the other process"),
         };
@@ -93,7 +93,7 @@ impl From<EgressError> for Failure {
             ),
             EgressError::Unreachable { .. } => (
                 ErrorCode::Unreachable,
-                "check that `tombolo share` is still running there and the address is right",
+                "check the address, and that `tombolo share` is still running at the other site",
             ),
             EgressError::Timeout(_) => (ErrorCode::Timeout, "check the network and try again"),
             EgressError::TooLarge(_) => (
@@ -148,7 +148,7 @@ impl From<SandboxError> for Failure {
         let (code, hint) = match &error {
             SandboxError::Load(load) if load.is_wrong_digest() => (
                 ErrorCode::PluginDigest,
-                "check where the file comes from, then pin the digest it should have",
+                "check where the file comes from, and use the digest of the right one",
             ),
             SandboxError::Load(_) => (
                 ErrorCode::Plugin,
@@ -161,7 +161,7 @@ impl From<SandboxError> for Failure {
             } => (ErrorCode::Internal, ""),
             SandboxError::Call { .. } => (
                 ErrorCode::Plugin,
-                "the plugin's author has to mend it; without --plugin the standard one is used",
+                "report it to the plugin's author; without --plugin the standard component is used",
             ),
         };
         failure(code, error.to_string(), hint)
@@ -180,7 +180,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What a capability or a rule answered, when nobody has anything to add.
+/// The answer of a capability or a rule, as it is.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (code, message) = match error {

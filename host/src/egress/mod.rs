@@ -31,7 +31,7 @@ pub enum EgressError {
     #[error("requests to {0} are not granted")]
     Denied(String),
     /// Unencrypted and not on this machine.
-    #[error("{0} is plain http to another machine, where everybody on the way can read along")]
+    #[error("{0} is on another machine, and plain http is not encrypted")]
     Plain(String),
     /// Nothing answers there.
     #[error("no connection to {peer}: {reason}")]

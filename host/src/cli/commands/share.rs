@@ -230,15 +230,15 @@ async fn show_events(
     output: &Output,
 ) -> Result<Vec<TableReport>, Failure> {
     loop {
-        let notice = match follower.next().await {
-            Followed::Event(RunEvent::Engine(notice)) => notice,
+        let event = match follower.next().await {
+            Followed::Event(RunEvent::Engine(event)) => event,
             Followed::Event(_) => continue,
             Followed::Missed(events) => {
-                tracing::warn!("{events} events came too fast to be shown");
+                tracing::warn!("{events} events of the session were dropped");
                 continue;
             }
         };
-        match notice {
+        match event {
             EngineEvent::Claimed(claimer) => {
                 output.event(&Event::Claimed { claimer: &claimer });
                 output.note(&claimed_line(&claimer));

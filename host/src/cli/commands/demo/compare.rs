@@ -148,23 +148,23 @@ async fn merge(
     let mut one = source.try_next().await?;
     let mut other = target.try_next().await?;
     loop {
-        let order = match (&one, &other) {
+        let ordering = match (&one, &other) {
             (None, None) => return Ok(counts),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some(one), Some(other)) => one.key.cmp(&other.key),
         };
-        match order {
+        match ordering {
             Ordering::Less => counts.missing += 1,
             Ordering::Greater => counts.surplus += 1,
             Ordering::Equal if cells(&one) == cells(&other) => counts.equal += 1,
             Ordering::Equal => counts.different += 1,
         }
-        if order.is_le() {
+        if ordering.is_le() {
             counts.rows += 1;
             one = source.try_next().await?;
         }
-        if order.is_ge() {
+        if ordering.is_ge() {
             other = target.try_next().await?;
         }
     }

@@ -57,14 +57,9 @@ impl Sites {
             .arg("--json")
             .stdout(Stdio::piped())
             .spawn()?;
-        let stdout = child
-            .stdout
-            .take()
-            .ok_or_else(|| unexpected_output("share"))?;
+        let stdout = child.stdout.take().ok_or_else(unexpected_output)?;
         let (_, lines) = self.share.insert((child, BufReader::new(stdout).lines()));
-        let line = next_line(lines)
-            .await?
-            .ok_or_else(|| unexpected_output("share"))?;
+        let line = next_line(lines).await?.ok_or_else(unexpected_output)?;
         let event = read(&line)?;
         output.result(&announced(&event)?);
         output.forward(&line);
@@ -99,7 +94,7 @@ impl Sites {
     /// Waits until `share` ends, and shows what it printed.
     pub async fn finish_share(&mut self, output: &Output) -> Result<(), Failure> {
         let Some((child, lines)) = &mut self.share else {
-            return Err(unexpected_output("share"));
+            return Err(unexpected_output());
         };
         output.note("\nMeanwhile at the other site:");
         while let Some(line) = next_line(lines).await? {
@@ -141,13 +136,13 @@ fn echo(arguments: &[&str], output: &Output) {
 async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<Option<String>, Failure> {
     match tokio::time::timeout(LINE_TIMEOUT, lines.next_line()).await {
         Ok(line) => Ok(line?),
-        Err(_) => Err(unexpected_output("share")),
+        Err(_) => Err(unexpected_output()),
     }
 }
 
 /// Parses an event. Fails with the failure that an `error` event contains.
 fn read(line: &str) -> Result<Value, Failure> {
-    let event: Value = serde_json::from_str(line).map_err(|_| unexpected_output("share"))?;
+    let event: Value = serde_json::from_str(line).map_err(|_| unexpected_output())?;
     if event.get("event").and_then(Value::as_str) == Some("error") {
         return Err(failure(
             text(&event, "code")?.parse().unwrap_or(ErrorCode::Internal),
@@ -160,8 +155,7 @@ fn read(line: &str) -> Result<Value, Failure> {
 
 fn text(event: &Value, field: &str) -> Result<String, Failure> {
     let text = event.get(field).and_then(Value::as_str);
-    text.map(str::to_owned)
-        .ok_or_else(|| unexpected_output("share"))
+    text.map(str::to_owned).ok_or_else(unexpected_output)
 }
 
 /// Formats the event `session` as `share` does for people.
@@ -176,10 +170,10 @@ fn announced(event: &Value) -> Result<String, Failure> {
         SOURCE,
         usize::try_from(tables).unwrap_or_default(),
         &text(event, "code")?,
-        address.parse().map_err(|_| unexpected_output("share"))?,
+        address.parse().map_err(|_| unexpected_output())?,
         text(event, "expires_at")?
             .parse()
-            .map_err(|_| unexpected_output("share"))?,
+            .map_err(|_| unexpected_output())?,
     ))
 }
 
@@ -205,10 +199,10 @@ fn succeeded(verb: &str, status: ExitStatus) -> Result<(), Failure> {
     ))
 }
 
-fn unexpected_output(verb: &str) -> Failure {
+fn unexpected_output() -> Failure {
     failure(
         ErrorCode::Internal,
-        format!("`tombolo {verb}` of the demo did not print the expected event"),
+        "`tombolo share` of the demo did not print the expected event",
         "its output above says why",
     )
 }
