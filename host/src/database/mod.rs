@@ -17,6 +17,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 pub(crate) use adapter::{Adapted, Decision, Loaded, OldTarget, TableLoad};
+pub(crate) use bookkeeping::{
+    Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
+};
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
