@@ -48,7 +48,6 @@ pub mod failure;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod host;
-pub mod refusal;
 pub mod resources;
 pub mod rows;
 pub mod run;

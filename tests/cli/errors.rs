@@ -287,3 +287,13 @@ fn a_postgres_table_that_references_itself_is_pulled() {
     assert_eq!(report.counts("tree"), Counts::created(5));
     source.table("tree").assert_same(&target.table("tree"));
 }
+
+#[test]
+fn an_expiry_has_bounds() {
+    let site = Site::new();
+    let source = create_one_row(&site, "source.db");
+    for expiry in ["169h", "720h"] {
+        let outcome = site.run(&["share", "--json", "--expires", expiry, &source]);
+        outcome.error("bad-request");
+    }
+}

@@ -75,7 +75,8 @@ fn a_copy_of_postgres_in_sqlite_has_types_for_queries() {
 }
 
 #[test]
-fn floats_that_a_real_column_cannot_represent_are_rejected_by_an_existing_sqlite_table() {
+fn floats_of_postgres_that_a_real_column_cannot_represent_are_rejected_by_an_existing_sqlite_table()
+{
     let Some(source) = Database::new() else {
         return;
     };

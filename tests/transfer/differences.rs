@@ -199,3 +199,25 @@ fn clean_removes_the_tables_of_tombolo() {
         10
     );
 }
+
+#[test]
+fn a_sample_of_rows_is_not_reported_as_sent() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, ROWS);
+    site.transfer(&source, &target, &[]);
+    let pull = |expected: usize| {
+        let share = site.share(&[&source]);
+        site.pull(&share, &["--into", &target, "--strategy", "overwrite"])
+            .done();
+        let sent = share.running.wait().expect_exit(0).events_of("sent");
+        assert_eq!(sent.len(), expected, "{sent:?}");
+    };
+    // A sample and digests are read: the table is the same on both sides.
+    pull(0);
+    Sqlite::script(
+        &source,
+        "UPDATE numbers SET text = 'changed' WHERE id = 19999",
+    );
+    // Of the rows, those of one bucket follow the sample.
+    pull(1);
+}

@@ -8,7 +8,7 @@ use crate::support::sqlite::{Sqlite, series};
 
 /// A target of each kind of database that is available.
 fn targets(site: &Site) -> Vec<AnyDatabase> {
-    let file = AnyDatabase::file(&site, "target.db");
+    let file = AnyDatabase::file(site, "target.db");
     let database = Database::new().map(AnyDatabase::Postgres);
     std::iter::once(file).chain(database).collect()
 }

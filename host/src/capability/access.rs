@@ -1,9 +1,9 @@
 //! Interface `access`: lets peers in and keeps the tokens of other sites.
 
 use super::Capabilities;
+use crate::bindings::Refusal;
 use crate::bindings::access::{Admission, Host, Scope};
 use crate::bindings::state::Lifetime;
-use crate::refusal::Refusal;
 use crate::resources::Patterns;
 
 /// Sessions end with the process, and so do the tokens that belong to them.

@@ -1,10 +1,10 @@
 //! Interface `database`: what is in the granted databases, within grants and scope.
 
 use super::{Caller, Capabilities};
+use crate::bindings::Refusal;
 use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
 use crate::bindings::types::{DbError, Error, TableSchema};
 use crate::database::DatabaseError;
-use crate::refusal::Refusal;
 use crate::resources::{GrantedDatabase, Patterns};
 
 impl Host for Capabilities {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Caller, Capabilities};
+use crate::bindings::Refusal;
 use crate::bindings::http::{Host, Method, Request, Response};
 use crate::bindings::types::{Error, Peer};
 use crate::egress::{self, EgressError};
-use crate::refusal::Refusal;
 
 /// The largest body that goes out.
 const MAX_REQUEST: usize = 1 << 20;

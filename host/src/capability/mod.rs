@@ -10,9 +10,9 @@ mod transfers;
 
 use std::sync::Arc;
 
+use crate::bindings::Refusal;
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{self, Error};
-use crate::refusal::Refusal;
 use crate::resources::{Admission, Resources};
 use crate::sandbox::{HostFault, SchemaDdl, SessionRules};
 use crate::state::StateError;

@@ -1,9 +1,9 @@
 //! Interfaces `sessions` and `ddl`: answered by the components that fill these roles.
 
 use super::Capabilities;
+use crate::bindings::Refusal;
 use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
 use crate::bindings::{ddl, sessions};
-use crate::refusal::Refusal;
 use crate::sandbox::SandboxError;
 
 impl sessions::Host for Capabilities {

@@ -1,11 +1,11 @@
 //! Interface `services`: time, random numbers, digests, owners and the log.
 
 use super::Capabilities;
+use crate::bindings::Refusal;
 use crate::bindings::services::{Host, Level};
 use crate::bindings::types::Error;
 use crate::digest::{random, sha256};
 use crate::failure::printable;
-use crate::refusal::Refusal;
 use crate::resources;
 
 /// The most random bytes of one call.

@@ -1,8 +1,8 @@
 //! Interface `state`: the engine's keys and values.
 
 use super::Capabilities;
+use crate::bindings::Refusal;
 use crate::bindings::state::{Entry, Host, Lifetime};
-use crate::refusal::Refusal;
 
 /// The engine's keys live beside the host's own, behind a prefix that the engine never sees.
 const PREFIX: &str = "engine/";

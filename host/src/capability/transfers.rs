@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Caller, Capabilities};
+use crate::bindings::Refusal;
 use crate::bindings::transfers::{CopyInstruction, Host, RunEvent as EngineEvent};
 use crate::bindings::types::Error;
-use crate::refusal::Refusal;
 use crate::resources::{GrantedDatabase, Patterns, RunEvent};
 
 impl Capabilities {

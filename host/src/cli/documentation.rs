@@ -33,7 +33,7 @@ fn every_verb_and_option_is_documented() {
 
 #[test]
 fn every_event_is_documented() {
-    let source = include_str!("event.rs");
+    let source = include_str!("output/event.rs");
     let variants = source.split("pub enum Event").nth(1).unwrap();
     let variants = variants.split("\n}\n").next().unwrap();
     let documented = listed("Events");

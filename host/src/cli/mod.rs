@@ -1,39 +1,25 @@
 //! The command line: one file a command, and what they share.
 
-mod announcement;
-mod clean;
-mod comparison;
-mod confirm;
-mod conversion;
-mod count;
-mod database;
-mod demo;
-mod diff;
+mod args;
+mod commands;
 #[cfg(test)]
 mod documentation;
-mod duration;
-mod event;
+mod local_tenant;
 mod output;
-mod patterns;
-mod planning;
-mod plugins;
-mod progress;
-mod pull;
-mod rejects;
-mod report;
-mod schema;
-mod share;
+mod planned_run;
 mod signals;
-mod site;
-mod strategy;
-mod tables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::runtime::Builder;
+use tombolo::bindings::types::Failure;
+use tombolo::failure::{ErrorCode, failure};
 
+use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
 use output::Output;
 
 /// How the command ends. 4 (needs approval) is kept for verbs to come.
@@ -56,6 +42,9 @@ impl From<Exit> for ExitCode {
         }
     }
 }
+
+/// How long tasks that nothing waits for may run on at the end.
+const GRACE: Duration = Duration::from_millis(500);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -124,6 +113,20 @@ impl Command {
             Self::Demo => Ok(()),
         }
     }
+
+    async fn run(&self, output: &Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Share(arguments) => share::run(arguments, output).await.map(done),
+            Self::Pull(arguments) => pull::run(arguments, output).await,
+            Self::Diff(arguments) => diff::run(arguments, output).await,
+            Self::Rejects(arguments) => rejects::run(arguments, output).await.map(done),
+            Self::Clean(arguments) => clean::run(arguments, output).await.map(done),
+            Self::Tables(arguments) => tables::run(arguments, output).await.map(done),
+            Self::Schema(arguments) => schema::run(arguments, output).await.map(done),
+            Self::Count(arguments) => count::run(arguments, output).await.map(done),
+            Self::Demo => demo::run(output).await.map(done),
+        }
+    }
 }
 
 impl Cli {
@@ -139,21 +142,10 @@ impl Cli {
     }
 }
 
-/// Runs a command to its end and tells what went wrong.
-pub async fn run(cli: Cli) -> Exit {
+/// Runs a command and reports how it ended.
+pub fn run(cli: &Cli) -> Exit {
     let output = Output::new(cli.json);
-    let outcome = match &cli.command {
-        Command::Share(arguments) => share::run(arguments, &output).await.map(done),
-        Command::Pull(arguments) => pull::run(arguments, &output).await,
-        Command::Diff(arguments) => diff::run(arguments, &output).await,
-        Command::Rejects(arguments) => rejects::run(arguments, &output).await,
-        Command::Clean(arguments) => clean::run(arguments, &output).await,
-        Command::Tables(arguments) => tables::run(arguments, &output).await.map(done),
-        Command::Schema(arguments) => schema::run(arguments, &output).await.map(done),
-        Command::Count(arguments) => count::run(arguments, &output).await.map(done),
-        Command::Demo => demo::run(&output).await.map(done),
-    };
-    match outcome {
+    match complete(&cli.command, &output) {
         Ok(exit) if output.is_complete() => exit,
         Ok(_) => Exit::Failed,
         Err(failure) => {
@@ -161,6 +153,17 @@ pub async fn run(cli: Cli) -> Exit {
             Exit::Failed
         }
     }
+}
+
+fn complete(command: &Command, output: &Output) -> Result<Exit, Failure> {
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        let message = format!("cannot start the worker threads: {error}");
+        failure(ErrorCode::Internal, message, "")
+    })?;
+    let outcome = runtime.block_on(command.run(output));
+    runtime.shutdown_timeout(GRACE);
+    outcome
 }
 
 fn done((): ()) -> Exit {

@@ -347,7 +347,7 @@ impl Bookkeeping {
         if is_only_writer {
             return Evidence::Direct {
                 digest: facts.digest,
-                followed: None,
+                readback: None,
             };
         }
         Evidence::Known(match facts.verification {
@@ -380,7 +380,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::bindings::types::{Cell, SetPlan, TableSchema};
+    use crate::bindings::types::{Cell, TableSchema};
+    use crate::database::CheckedPlan;
 
     fn write(reject_limit: u64, retry: bool) -> TableWrite {
         TableWrite {
@@ -393,11 +394,7 @@ mod tests {
                 foreign_keys: Vec::new(),
                 enums: Vec::new(),
             },
-            plan: SetPlan {
-                key: Vec::new(),
-                regenerate_key: false,
-                update: None,
-            },
+            plan: CheckedPlan::insert(),
             create: None,
             mode: LoadMode::Direct,
             row_by_row: false,
@@ -595,7 +592,7 @@ mod tests {
     fn rows_behind_direct_ones_are_not_theirs_alone() {
         let direct = Evidence::Direct {
             digest: Some(block(&[1]).digest()),
-            followed: None,
+            readback: None,
         };
         let mut books = books(0);
         books.arrived(&block(&[1]));

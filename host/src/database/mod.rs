@@ -1,14 +1,14 @@
 //! What differs between the databases, behind three traits: [`Database`] describes, [`Snapshot`] reads,
 //! [`Target`] writes.
 
-mod adapter;
-#[allow(dead_code, reason = "until both databases keep their books with it")]
 mod bookkeeping;
 mod digests;
 mod error;
 mod location;
+mod logical;
 mod model;
 mod origin;
+mod plan;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
@@ -16,18 +16,19 @@ pub mod sqlite;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-pub(crate) use adapter::{Adapted, Decision, Loaded, OldTarget, TableLoad};
 pub(crate) use bookkeeping::{
     Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
 };
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
+pub use logical::logical_of;
 pub use model::{
-    CheckedStatement, ChunkCounts, Evidence, Followed, LedgerEntry, LoadMode, Read, Reject,
-    Resolution, StagedConflict, Step, TableWrite, WriteOutcome,
+    CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
+    Resolution, StagedConflict, Step, TableWrite, WriteOutcome, without_computed,
 };
 pub use origin::Origin;
+pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};

@@ -1,7 +1,8 @@
 //! What reading and writing a table takes and gives, in words that both databases share.
 
+use super::CheckedPlan;
 use crate::bindings::types::{
-    Cell, ColumnChanges, Conversion, EnumType, SetPlan, Stored, TableSchema,
+    Cell, ColumnChanges, Conversion, EnumType, Generation, Stored, TableSchema,
 };
 use crate::rows::BucketDigest;
 
@@ -31,6 +32,22 @@ impl<'a> Read<'a> {
     }
 }
 
+/// Returns the table as its rows are sent: without computed columns, and without the keys that need them.
+#[must_use]
+pub fn without_computed(mut table: TableSchema) -> TableSchema {
+    let columns = &mut table.columns;
+    columns.retain(|column| column.generation != Generation::Computed);
+    let columns = &table.columns;
+    let is_sent = |name: &String| columns.iter().any(|column| column.name == *name);
+    if !table.primary_key.iter().all(is_sent) {
+        table.primary_key.clear();
+    }
+    table.unique_keys.retain(|key| key.iter().all(is_sent));
+    let foreign_keys = &mut table.foreign_keys;
+    foreign_keys.retain(|key| key.columns.iter().all(is_sent));
+    table
+}
+
 /// How rows get into a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadMode {
@@ -48,7 +65,7 @@ pub struct TableWrite {
     /// The incoming table: its columns are exactly the cells of each row.
     pub incoming: TableSchema,
     /// What happens to the rows. For a row-by-row strategy: take each incoming row that is still in the staging.
-    pub plan: SetPlan,
+    pub plan: CheckedPlan,
     /// The statements that create the table; none for a table that existed before the run.
     pub create: Option<Vec<CheckedStatement>>,
     /// Whether rows may go directly into the table.
@@ -127,14 +144,14 @@ pub enum Evidence {
     Direct {
         /// The sum of the digests of all rows that were sent; none if the table gives some values back in another form.
         digest: Option<u128>,
-        /// What was read behind the writing, if that came to an end.
-        followed: Option<Followed>,
+        /// What the writer read back while it wrote, if it came to the end.
+        readback: Option<Readback>,
     },
 }
 
-/// Rows as they were sent to the database and as they were read behind that, both in the database's own format.
+/// Rows as they were sent to the database and as they were read there, both in the database's own format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Followed {
+pub struct Readback {
     /// What was sent.
     pub sent: BucketDigest,
     /// What was found.

@@ -11,10 +11,7 @@ use std::collections::BTreeMap;
 pub use access::{Access, Admission};
 pub use grants::{GrantedDatabase, Patterns};
 pub use owner::{LEASE, Owner, now};
-pub use run_events::{
-    Difference, DifferenceKind, Followed, Follower, Interruption, RunEvent, RunEvents,
-    TableProgress, TooManyTopics,
-};
+pub use run_events::{Followed, Follower, RunEvent, RunEvents, TooManyTopics};
 pub use snapshots::{HeldSnapshot, MAX_AGE, RunSnapshot, Snapshots};
 
 use crate::egress::Egress;
@@ -93,6 +90,11 @@ impl Resources {
     /// Whether an owner's lease is alive.
     pub async fn owner_alive(&self, owner: &str) -> Result<bool, StateError> {
         owner::alive(&self.state, owner).await
+    }
+
+    /// Removes the leases of owners that ended.
+    pub async fn remove_ended_owners(&self) -> Result<(), StateError> {
+        owner::remove_ended(&self.state).await.map(|_| ())
     }
 
     /// Returns the admission of a bearer token, if its owner is alive.

@@ -6,7 +6,10 @@ use tokio::task::JoinHandle;
 
 use crate::bindings::state::Lifetime;
 use crate::digest::random_id;
-use crate::state::{State, StateError};
+use crate::state::{MAX_LIST, State, StateError};
+
+/// Keys of leases.
+const KEYS: &str = "owner/";
 
 /// An owner that has not renewed its lease for this long is gone.
 pub const LEASE: Duration = Duration::from_secs(5);
@@ -72,10 +75,25 @@ impl Drop for Owner {
 /// Whether an owner's lease is alive.
 pub async fn alive(state: &State, owner: &str) -> Result<bool, StateError> {
     let entry = state.get(&key(owner)).await?;
-    let until = entry
-        .and_then(|entry| entry.value.try_into().ok())
-        .map_or(0, u64::from_be_bytes);
-    Ok(now() < until)
+    Ok(now() < until(entry.map(|entry| entry.value)))
+}
+
+/// Removes the leases that ended. Returns how many.
+pub async fn remove_ended(state: &State) -> Result<usize, StateError> {
+    let mut removed = 0;
+    let mut after = None;
+    loop {
+        let page = state.list(KEYS, after.as_deref(), MAX_LIST).await?;
+        let Some(last) = page.last() else {
+            return Ok(removed);
+        };
+        after = Some(last.key.clone());
+        for entry in page {
+            if until(Some(entry.value)) <= now() && state.delete(&entry.key).await? {
+                removed += 1;
+            }
+        }
+    }
 }
 
 async fn renew(state: &State, owner: &str) -> Result<(), StateError> {
@@ -86,6 +104,35 @@ async fn renew(state: &State, owner: &str) -> Result<(), StateError> {
     Ok(())
 }
 
+/// Until when a lease counts, in milliseconds since 1970 UTC.
+fn until(value: Option<Vec<u8>>) -> u64 {
+    value
+        .and_then(|value| value.try_into().ok())
+        .map_or(0, u64::from_be_bytes)
+}
+
 fn key(owner: &str) -> String {
-    format!("owner/{owner}")
+    format!("{KEYS}{owner}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ended_leases_are_removed_and_others_are_kept() {
+        let state = State::open(None).await.unwrap();
+        let owner = Owner::open(state.clone()).await.unwrap();
+        let ended = (now() - 1).to_be_bytes();
+        let gone = key("gone");
+        let put = state.put(&gone, &ended, None, Lifetime::Process);
+        put.await.unwrap();
+        assert_eq!(remove_ended(&state).await.unwrap(), 1);
+        assert!(alive(&state, owner.id()).await.unwrap());
+        owner.end().await.unwrap();
+        assert!(!alive(&state, owner.id()).await.unwrap());
+        assert_eq!(remove_ended(&state).await.unwrap(), 0);
+    }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::bindings::transfers::RunEvent as EngineEvent;
-use crate::bindings::types::{Cell, Failure, TableReport};
+use crate::bindings::types::{Cell, TableReport};
+use crate::run::{Difference, Interruption, TableProgress};
 
 /// The most events that are kept of one topic, …
 const MAX_EVENTS: usize = 100_000;
@@ -63,48 +64,6 @@ fn cell_bytes(cell: &Cell) -> usize {
         Cell::Bytes(bytes) => bytes.len(),
         _ => size_of::<Cell>(),
     }
-}
-
-/// A connection that broke.
-#[derive(Clone, Debug)]
-pub struct Interruption {
-    /// The table that was under way.
-    pub table: String,
-    /// What broke.
-    pub failure: Failure,
-}
-
-/// A row that differs.
-#[derive(Clone, Debug)]
-pub struct Difference {
-    /// Its table.
-    pub table: String,
-    /// How it differs.
-    pub kind: DifferenceKind,
-    /// Its primary key, or the whole row where there is none.
-    pub key: Vec<Cell>,
-}
-
-/// How a row differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DifferenceKind {
-    /// It exists at the peer only.
-    New,
-    /// It exists on both sides with different images.
-    Changed,
-    /// It exists in the local database only.
-    LocalOnly,
-}
-
-/// How far one table is.
-#[derive(Clone, Debug)]
-pub struct TableProgress {
-    /// The table.
-    pub table: String,
-    /// Rows received so far.
-    pub rows: u64,
-    /// Bytes received so far.
-    pub bytes: u64,
 }
 
 /// What a follower reads.
@@ -277,6 +236,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use super::*;
+    use crate::run::DifferenceKind;
 
     fn progress(table: &str, rows: u64) -> RunEvent {
         RunEvent::Progress(TableProgress {

@@ -7,12 +7,12 @@ use tokio::sync::mpsc;
 
 use super::context::RunContext;
 use super::differences::digest;
+use super::observer::{Difference, DifferenceKind};
 use super::peer::{PeerError, Wanted};
 use super::retry::Retries;
-use crate::bindings::transfers::{TableComparison, TableInstruction};
+use crate::bindings::transfers::TableComparison;
 use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Read, Snapshot, buckets_of};
-use crate::resources::{Difference, DifferenceKind, RunEvent};
 use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
 
 /// Rows that are compared at a time; each takes some 50 bytes of memory.
@@ -21,12 +21,12 @@ const PASS_ROWS: u64 = 500_000;
 /// The most rows that are named, a table.
 const MAX_NAMED: u64 = 10_000;
 
-/// Compares one table.
+/// Compares one table. `create`: it does not exist here, so that all rows are new.
 pub async fn table(
     run: RunContext<'_>,
-    instruction: &TableInstruction,
+    table: &TableSchema,
+    create: bool,
 ) -> Result<TableComparison, Failure> {
-    let table = &instruction.incoming;
     let (remote, _) = digest(run, &table.table, BUCKETS).await?;
     let remote = Buckets::decode(&remote)?;
     let mut comparison = TableComparison {
@@ -38,11 +38,11 @@ pub async fn table(
         same: 0,
         local_only: 0,
     };
-    if instruction.create {
+    if create {
         comparison.new = comparison.remote;
         return Ok(comparison);
     }
-    let database = run.database.snapshot().await?;
+    let database = run.target.snapshot().await?;
     let local = buckets_of(database.as_ref(), table).await?;
     comparison.local = local.total().rows;
     let differing = local.differences(&remote);
@@ -121,8 +121,7 @@ impl Pass<'_> {
 
     async fn fetch(&self) -> Result<Rows, PeerError> {
         let wanted = Wanted::Buckets(&self.buckets);
-        let source = self.run.source();
-        let (mut incoming, _) = source.rows(&self.table.table, wanted).await?;
+        let mut incoming = self.run.peer.rows(&self.table.table, wanted).await?;
         let mut rows = Rows::new();
         loop {
             match incoming.next().await? {
@@ -194,10 +193,10 @@ impl Pass<'_> {
             return;
         }
         *self.named += 1;
-        self.run.publish(RunEvent::Difference(Difference {
+        self.run.events.differs(Difference {
             table: self.table.table.clone(),
             kind,
             key: RowBlock::parse_row(key).unwrap_or_default(),
-        }));
+        });
     }
 }

@@ -1,54 +1,32 @@
-//! What all tables of a run share.
-
-use std::sync::Arc;
+//! What a run works with.
 
 use tokio::sync::watch;
 
-use super::peer::Source;
-use crate::bindings::transfers::CopyInstruction;
+use super::observer::RunObserver;
+use super::peer::PeerRows;
 use crate::bindings::types::Failure;
 use crate::database::Database;
 use crate::failure::{ErrorCode, failure};
-use crate::resources::{Resources, RunEvent, TableProgress};
+use crate::sandbox::ConflictStrategies;
 
-/// One run.
+/// What a run works with; all tables of the run share it.
 #[derive(Clone, Copy)]
 pub struct RunContext<'a> {
-    pub resources: &'a Arc<Resources>,
-    pub database: &'a Arc<dyn Database>,
-    pub instruction: &'a CopyInstruction,
+    /// The database that rows are written to or compared with.
+    pub target: &'a dyn Database,
+    /// The other site.
+    pub peer: &'a dyn PeerRows,
+    /// The components of the role `conflicts`, in the order in which they are asked.
+    pub strategies: &'a [ConflictStrategies],
+    /// Who follows the run.
+    pub events: &'a dyn RunObserver,
+    /// Becomes true when the run is cancelled.
     pub cancelled: &'a watch::Receiver<bool>,
 }
 
-impl<'a> RunContext<'a> {
-    /// The other site.
-    pub fn source(&self) -> Source<'a> {
-        Source {
-            resources: self.resources,
-            peer: &self.instruction.peer,
-            run: &self.instruction.run,
-        }
-    }
-
-    /// Tells how far a table is.
-    pub fn tell(&self, table: &str, rows: u64, bytes: u64) {
-        self.publish(RunEvent::Progress(TableProgress {
-            table: table.to_owned(),
-            rows,
-            bytes,
-        }));
-    }
-
-    /// Tells the followers of the run.
-    pub fn publish(&self, event: RunEvent) {
-        let events = self.resources.run_events();
-        if let Err(error) = events.publish(&self.instruction.run, event) {
-            tracing::warn!(run = self.instruction.run, "an event is lost: {error}");
-        }
-    }
-
-    /// An error if the operator ended the run.
-    pub fn check_cancelled(&self) -> Result<(), Failure> {
+impl RunContext<'_> {
+    /// Fails with `cancelled` if the run is cancelled.
+    pub(super) fn check_cancelled(&self) -> Result<(), Failure> {
         if *self.cancelled.borrow() {
             return Err(failure(
                 ErrorCode::Cancelled,
@@ -57,5 +35,13 @@ impl<'a> RunContext<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Waits until the run is cancelled; for ever if nobody can cancel it any more.
+    pub(super) async fn cancelled(&self) {
+        let mut cancelled = self.cancelled.clone();
+        if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+            std::future::pending().await
+        }
     }
 }

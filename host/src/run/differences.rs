@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use tokio::sync::mpsc;
 
-use super::PreparedTable;
 use super::context::RunContext;
 use super::peer::{PeerError, Wanted};
 use super::retry::Retries;
-use crate::bindings::types::{Failure, LogicalType, TableSchema, UpdateRule};
-use crate::database::{ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
+use super::table::PreparedTable;
+use crate::bindings::types::{Failure, LogicalType, TableSchema};
+use crate::database::{CheckedUpdate, ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
 use crate::rows::{BUCKETS, BucketDigest, BucketSet, Buckets, Frame, RowBlock};
 
 /// So many rows say whether a look for differences is worth while.
@@ -42,7 +42,7 @@ impl Differences {
     }
 
     /// Counts the rows that need not be moved. Rows of buckets that had to be moved twice count once.
-    pub fn count_unmoved(&self, counts: &mut ChunkCounts, update: Option<&UpdateRule>) {
+    pub fn count_unmoved(&self, counts: &mut ChunkCounts, update: Option<&CheckedUpdate>) {
         let written = counts.created + counts.updated + counts.failed;
         match update {
             Some(rule) if rule.only_if_newer.is_none() => {
@@ -59,8 +59,8 @@ pub async fn find(
     run: RunContext<'_>,
     table: &PreparedTable,
 ) -> Result<Option<Differences>, Failure> {
-    let incoming = &table.instruction.incoming;
-    let local = run.database.snapshot().await?;
+    let incoming = &table.write.incoming;
+    let local = run.target.snapshot().await?;
     let mut bytes = 0;
     if sorts_alike(incoming) {
         let (alike, received) = sample_is_alike(run, incoming, local.as_ref()).await?;
@@ -79,8 +79,8 @@ pub async fn find(
 
 /// Looks for differences in any case; rows that cannot be compared differ.
 pub async fn find_all(run: RunContext<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
-    let incoming = &table.instruction.incoming;
-    let local = run.database.snapshot().await?;
+    let incoming = &table.write.incoming;
+    let local = run.target.snapshot().await?;
     match totals(run, incoming, local.as_ref()).await? {
         Some(totals) => refine(run, incoming, totals).await,
         None => Ok(Differences {
@@ -151,7 +151,7 @@ pub async fn digest(
 ) -> Result<(bytes::Bytes, u64), Failure> {
     let mut retries = Retries::default();
     loop {
-        match run.source().digest(table, buckets).await {
+        match run.peer.digest(table, buckets).await {
             Err(PeerError::Broken(failure)) => retries.wait(&run, table, failure).await?,
             result => return Ok(result?),
         }
@@ -196,7 +196,7 @@ async fn sample_is_alike(
     };
     let remote = async {
         let wanted = Wanted::First(SAMPLE);
-        let (mut incoming, _) = run.source().rows(&table.table, wanted).await?;
+        let mut incoming = run.peer.rows(&table.table, wanted).await?;
         let mut digests = Vec::new();
         loop {
             match incoming.next().await? {

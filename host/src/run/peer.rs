@@ -1,41 +1,59 @@
-//! Asking a peer for the rows of one table, or for their digests.
+//! The other site of a run: the rows of its tables, and their digests.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
-use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::bindings::types::{Failure, Peer};
-use crate::digest::hex;
-use crate::egress::{EgressError, Method};
-use crate::failure::{ErrorCode, failure, printable};
-use crate::resources::Resources;
-use crate::rows::{
-    BucketSet, Frame, FrameError, FrameReader, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, StreamHeader,
-};
+use crate::bindings::types::{Failure, TableSchema};
+use crate::failure::{ErrorCode, failure};
+use crate::rows::{BucketSet, Frame, FrameError, FrameReader, StreamHeader};
 
-/// A sender that works says so every 5 s; whoever waits learns of a dead line within 30 s.
-const NO_PROGRESS: Duration = Duration::from_secs(25);
+/// The longest wait for the next frame. A sender that works says so every 5 s; whoever waits learns of a dead connection
+/// within 30 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// The largest body of an answer that is no stream.
-const MAX_ERROR_BYTES: usize = 1 << 16;
-
-/// Frames that were received and wait to be applied, …
+/// The most frames that were received and wait to be applied, …
 const WAITING_FRAMES: usize = 256;
 
-/// … and their bytes: while a target writes one chunk, the source reads for the next.
+/// … and the most bytes of them: while a target writes one chunk, the source reads for the next.
 const WAITING_BYTES: usize = 16 << 20;
 
+/// The other site, as one run asks it: all tables come from one snapshot of its database.
+#[async_trait]
+pub trait PeerRows: Send + Sync {
+    /// Opens a stream of rows of a table.
+    async fn rows(&self, table: &str, wanted: Wanted<'_>) -> Result<IncomingRows, PeerError>;
+
+    /// Returns the digests of a table's rows in so many buckets, encoded, and the bytes received for them.
+    async fn digest(&self, table: &str, buckets: u32) -> Result<(Bytes, u64), PeerError>;
+}
+
+/// Which rows of a table are wanted.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// All of them, in the order of their keys.
+    All,
+    /// Those behind this key, one encoded row.
+    After(&'a [u8]),
+    /// So many, from the first on.
+    First(u32),
+    /// Those in these buckets.
+    Buckets(&'a BucketSet),
+}
+
 /// Why there are no rows.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// The line or the other site broke: asking again may help.
+    /// The connection or the other site broke: asking again may help.
+    #[error("{}", .0.message)]
     Broken(Failure),
-    /// The answer is no, or not one that can be used.
+    /// The answer is no, or cannot be used.
+    #[error("{}", .0.message)]
     Refused(Failure),
 }
 
@@ -43,15 +61,6 @@ impl From<PeerError> for Failure {
     fn from(error: PeerError) -> Self {
         match error {
             PeerError::Broken(failure) | PeerError::Refused(failure) => failure,
-        }
-    }
-}
-
-impl From<EgressError> for PeerError {
-    fn from(error: EgressError) -> Self {
-        match error {
-            EgressError::Unreachable { .. } | EgressError::Timeout(_) => Self::Broken(error.into()),
-            error => Self::Refused(error.into()),
         }
     }
 }
@@ -68,116 +77,26 @@ impl From<FrameError> for PeerError {
     }
 }
 
-/// Which rows are asked for.
-#[derive(Clone, Copy, Debug)]
-pub enum Wanted<'a> {
-    /// All of them.
-    All,
-    /// Those behind this key, one encoded row.
-    After(&'a [u8]),
-    /// So many, from the first on.
-    First(u32),
-    /// Those in these buckets.
-    Buckets(&'a BucketSet),
-}
-
-/// The other site, as one run asks it.
-#[derive(Clone, Copy)]
-pub struct Source<'a> {
-    pub resources: &'a Resources,
-    pub peer: &'a Peer,
-    /// The run's id: all its tables come from one snapshot.
-    pub run: &'a str,
-}
-
 /// A frame, the bytes received up to its end, and its share of the bytes that may wait.
 type Waiting = (Frame, u64, OwnedSemaphorePermit);
 
-/// Frames on their way here, received while others are applied.
-pub struct Incoming {
+/// A stream of frames that is received while its rows are applied.
+pub struct IncomingRows {
+    header: StreamHeader,
     frames: mpsc::Receiver<Result<Waiting, PeerError>>,
     received: u64,
     /// Ends with this.
     _receiving: JoinSet<()>,
 }
 
-impl Source<'_> {
-    /// Opens a stream of rows; its header says what the rows are.
-    pub async fn rows(
-        &self,
-        table: &str,
-        wanted: Wanted<'_>,
-    ) -> Result<(Incoming, StreamHeader), PeerError> {
-        let selection = match wanted {
-            Wanted::All => String::new(),
-            Wanted::After(key) => format!("&after={}", hex(key)),
-            Wanted::First(rows) => format!("&first={rows}"),
-            Wanted::Buckets(set) => format!("&buckets={}", set.encode()),
-        };
-        self.open(table, "rows", &selection).await
-    }
-
-    /// Asks for the digests of a table's rows in so many buckets, and counts the bytes received.
-    pub async fn digest(&self, table: &str, buckets: u32) -> Result<(Bytes, u64), PeerError> {
-        let selection = format!("&buckets={buckets}");
-        let (mut incoming, _) = self.open(table, "digest", &selection).await?;
-        loop {
-            match incoming.next().await? {
-                Frame::Digest(digests) => return Ok((digests, incoming.received())),
-                Frame::Alive => {}
-                Frame::Rows(_) | Frame::End(_) => {
-                    return Err(FrameError::Corrupt("a digest was asked for, and rows came").into());
-                }
-            }
-        }
-    }
-
-    async fn open(
-        &self,
-        table: &str,
-        what: &str,
-        selection: &str,
-    ) -> Result<(Incoming, StreamHeader), PeerError> {
-        let name = percent_encoding::utf8_percent_encode(table, percent_encoding::NON_ALPHANUMERIC);
-        let path = format!("/sync/v1/tables/{name}/{what}?run={}{selection}", self.run);
-        let bearer = self.resources.access().credential(self.peer).await;
-        let bearer = bearer.map_err(|error| PeerError::Refused(error.into()))?;
-        let accept = if self.resources.egress().stays_here(&self.peer.base_url) {
-            MEDIA_TYPE
-        } else {
-            MEDIA_TYPE_COMPRESSED
-        };
-        let answer = self
-            .resources
-            .egress()
-            .send(
-                &self.peer.base_url,
-                bearer.as_deref(),
-                Method::Get,
-                &path,
-                accept,
-                Vec::new(),
-            )
-            .await?;
-        if answer.status != 200 {
-            let status = answer.status;
-            let body = answer.collect(MAX_ERROR_BYTES).await?;
-            let failure = peer_error(status, &body);
-            return Err(match status {
-                502..=504 => PeerError::Broken(failure),
-                _ => PeerError::Refused(failure),
-            });
-        }
-        let (frames, header) = with_idle_timeout(FrameReader::open(answer.stream())).await?;
-        Ok((Incoming::receive(frames), header))
-    }
-}
-
-impl Incoming {
-    fn receive<S>(mut frames: FrameReader<S>) -> Self
+impl IncomingRows {
+    /// Begins to receive a stream of frames, and waits for its header.
+    pub async fn open<S, E>(bytes: S) -> Result<Self, PeerError>
     where
-        S: Stream<Item = Result<Bytes, hyper::Error>> + Send + Unpin + 'static,
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
+        E: std::fmt::Display + Send + 'static,
     {
+        let (mut frames, header) = with_idle_timeout(FrameReader::open(bytes)).await?;
         let (sender, receiver) = mpsc::channel(WAITING_FRAMES);
         let room = Arc::new(Semaphore::new(WAITING_BYTES));
         let mut receiving = JoinSet::new();
@@ -197,14 +116,27 @@ impl Incoming {
                 }
             }
         });
-        Self {
+        Ok(Self {
+            header,
             frames: receiver,
             received: 0,
             _receiving: receiving,
-        }
+        })
     }
 
-    /// The next frame. Cancelling the wait loses nothing.
+    /// Returns the table as it is sent: exactly the columns of each row.
+    #[must_use]
+    pub fn table(&self) -> &TableSchema {
+        &self.header.table
+    }
+
+    /// Returns the id of the sender's snapshot that the rows come from.
+    #[must_use]
+    pub fn snapshot(&self) -> &str {
+        &self.header.snapshot
+    }
+
+    /// Returns the next frame; waits for it. Cancelling the wait loses nothing.
     pub async fn next(&mut self) -> Result<Frame, PeerError> {
         let next = self.frames.recv().await;
         let (frame, received, _) = next.unwrap_or_else(|| Err(FrameError::Truncated.into()))?;
@@ -212,7 +144,21 @@ impl Incoming {
         Ok(frame)
     }
 
-    /// Bytes received so far.
+    /// Waits for the digests that were asked for, and returns them with the bytes received.
+    pub async fn into_digest(mut self) -> Result<(Bytes, u64), PeerError> {
+        loop {
+            match self.next().await? {
+                Frame::Digest(digests) => return Ok((digests, self.received)),
+                Frame::Alive => {}
+                Frame::Rows(_) | Frame::End(_) => {
+                    return Err(FrameError::Corrupt("a digest was asked for, and rows came").into());
+                }
+            }
+        }
+    }
+
+    /// Returns the bytes received up to the end of the last frame.
+    #[must_use]
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -231,32 +177,12 @@ fn share(frame: &Frame) -> u32 {
 async fn with_idle_timeout<T>(
     wait: impl Future<Output = Result<T, FrameError>>,
 ) -> Result<T, PeerError> {
-    match tokio::time::timeout(NO_PROGRESS, wait).await {
+    match tokio::time::timeout(IDLE_TIMEOUT, wait).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(PeerError::Broken(failure(
             ErrorCode::Timeout,
             "the other site sent nothing for 25 s",
             "check the network and pull again; what is committed is complete",
         ))),
-    }
-}
-
-/// What the peer answered instead of rows.
-fn peer_error(status: u16, body: &[u8]) -> Failure {
-    #[derive(Deserialize)]
-    struct Envelope {
-        error: Failure,
-    }
-    match serde_json::from_slice::<Envelope>(body) {
-        Ok(Envelope { error }) => failure(
-            error.code.parse().unwrap_or(ErrorCode::Sender),
-            printable(&error.message),
-            printable(&error.hint),
-        ),
-        Err(_) => failure(
-            ErrorCode::IncompatiblePeer,
-            format!("the other site answered with status {status} and no reason"),
-            "check that the address is the one `tombolo share` printed",
-        ),
     }
 }

@@ -6,9 +6,11 @@ use super::chunk::{Chunk, MAX_ROWS};
 use super::conflicts::ResolveError;
 use super::context::RunContext;
 use super::differences::{self, Differences};
-use super::peer::{Incoming, PeerError, Wanted};
+use super::observer::TableProgress;
+use super::peer::{IncomingRows, PeerError, Wanted};
 use super::retry::Retries;
-use super::{PreparedTable, verify};
+use super::table::PreparedTable;
+use super::verify;
 use crate::bindings::types::{Failure, TableReport, TableSchema};
 use crate::database::{
     CheckedStatement, DatabaseError, LedgerEntry, LoadMode, Step, TableWrite, TableWriter, Target,
@@ -55,12 +57,6 @@ fn unresolved(error: ResolveError) -> Stop {
     }
 }
 
-/// A stream of rows that was opened, and the sender's snapshot that they come from.
-struct Opened {
-    incoming: Incoming,
-    snapshot: String,
-}
-
 /// The transfer of one table.
 pub struct TablePull<'a> {
     run: RunContext<'a>,
@@ -82,13 +78,12 @@ impl<'a> TablePull<'a> {
     }
 
     fn name(&self) -> &'a str {
-        &self.table.instruction.incoming.table
+        &self.table.write.incoming.table
     }
 
     /// Whether its rows may be committed in several chunks, and read on after the last one.
     fn is_divisible(&self) -> bool {
-        !self.table.instruction.one_chunk
-            && KeyColumns::primary(&self.table.instruction.incoming).is_some()
+        !self.table.one_chunk && KeyColumns::primary(&self.table.write.incoming).is_some()
     }
 
     /// Transfers the table, or what an unfinished run left of it, and verifies it. After an error the target holds whole
@@ -149,7 +144,7 @@ impl<'a> TablePull<'a> {
         target: &mut dyn Target,
         differences: Option<&Differences>,
         retries: &mut Retries,
-    ) -> Result<(Option<LedgerEntry>, Option<Opened>), Failure> {
+    ) -> Result<(Option<LedgerEntry>, Option<IncomingRows>), Failure> {
         loop {
             self.run.check_cancelled()?;
             let entry = self.entry(target).await?;
@@ -168,7 +163,7 @@ impl<'a> TablePull<'a> {
         &mut self,
         writer: &mut dyn TableWriter,
         mut entry: Option<LedgerEntry>,
-        opened: Option<Opened>,
+        opened: Option<IncomingRows>,
         differences: Option<&Differences>,
         retries: &mut Retries,
     ) -> Result<Step<()>, Failure> {
@@ -205,7 +200,7 @@ impl<'a> TablePull<'a> {
         &self,
         entry: Option<&LedgerEntry>,
         differences: Option<&Differences>,
-    ) -> Result<Option<Opened>, Stop> {
+    ) -> Result<Option<IncomingRows>, Stop> {
         let last_key = entry
             .and_then(|entry| entry.last_key.as_deref())
             .map(RowBlock::encode_row);
@@ -217,9 +212,9 @@ impl<'a> TablePull<'a> {
             (None, Some(key)) => Wanted::After(key),
             (None, None) => Wanted::All,
         };
-        let opened = self.run.source().rows(self.name(), wanted).await;
-        let (incoming, header) = opened.map_err(fetched)?;
-        if !same_columns(&header.table, &self.table.instruction.incoming) {
+        let opened = self.run.peer.rows(self.name(), wanted).await;
+        let incoming = opened.map_err(fetched)?;
+        if !same_columns(incoming.table(), &self.table.write.incoming) {
             return Err(Stop::Failed(failure(
                 ErrorCode::ColumnsDiffer,
                 format!(
@@ -229,22 +224,19 @@ impl<'a> TablePull<'a> {
                 "pull again",
             )));
         }
-        Ok(Some(Opened {
-            incoming,
-            snapshot: header.snapshot,
-        }))
+        Ok(Some(incoming))
     }
 
     async fn receive(
         &mut self,
         writer: &mut dyn TableWriter,
         entry: Option<&LedgerEntry>,
-        mut opened: Opened,
+        mut incoming: IncomingRows,
     ) -> Result<Step<()>, Stop> {
-        writer.read_from(&opened.snapshot);
+        writer.read_from(incoming.snapshot());
         let received = entry.map_or(0, |entry| entry.counts.received());
-        let outcome = self.frames(writer, &mut opened.incoming, received).await;
-        self.bytes += opened.incoming.received();
+        let outcome = self.frames(writer, &mut incoming, received).await;
+        self.bytes += incoming.received();
         outcome
     }
 
@@ -252,7 +244,7 @@ impl<'a> TablePull<'a> {
     async fn frames(
         &mut self,
         writer: &mut dyn TableWriter,
-        incoming: &mut Incoming,
+        incoming: &mut IncomingRows,
         mut received: u64,
     ) -> Result<Step<()>, Stop> {
         let divisible = self.is_divisible();
@@ -270,8 +262,8 @@ impl<'a> TablePull<'a> {
                     }
                     chunk.add(&block);
                     received += u64::from(block.row_count());
-                    self.tell(received, incoming.received());
-                    if self.table.instruction.one_chunk && chunk.rows() > MAX_ROWS {
+                    self.progress(received, incoming.received());
+                    if self.table.one_chunk && chunk.rows() > MAX_ROWS {
                         return Err(Stop::Failed(too_large(self.name())));
                     }
                 }
@@ -308,13 +300,12 @@ impl<'a> TablePull<'a> {
         if chunk.rows() > 0 && self.commit(writer).await? == Step::NeedsStaging {
             return Ok(Step::NeedsStaging);
         }
-        self.run
-            .tell(self.name(), received, self.bytes + incoming.received());
+        self.publish_progress(received, incoming.received());
         Ok(Step::Done(()))
     }
 
     async fn commit(&self, writer: &mut dyn TableWriter) -> Result<Step<()>, Stop> {
-        if let Some(resolver) = &self.table.strategy.resolver {
+        if let Some(resolver) = &self.table.resolver {
             resolver.resolve(writer).await.map_err(unresolved)?;
         }
         Ok(match writer.commit().await.map_err(written)? {
@@ -323,34 +314,36 @@ impl<'a> TablePull<'a> {
         })
     }
 
+    /// How the table is written: in this mode, or staged where its strategy needs it.
     fn write(&self, mode: LoadMode) -> TableWrite {
-        let instruction = &self.table.instruction;
-        let row_by_row = self.table.strategy.resolver.is_some();
-        TableWrite {
-            run: self.run.instruction.ledger.clone(),
-            incoming: instruction.incoming.clone(),
-            plan: self.table.strategy.plan.clone(),
-            create: instruction.create.then(|| self.table.before.clone()),
-            mode: if row_by_row { LoadMode::Staged } else { mode },
-            row_by_row,
-            reject_limit: self.run.instruction.reject_limit.into(),
-            retry_context: self.table.retry_context.clone(),
-            conversions: instruction.conversions.clone(),
-            retry: false,
+        let mut write = self.table.write.clone();
+        if mode == LoadMode::Staged {
+            write.mode = LoadMode::Staged;
         }
+        write
     }
 
     async fn entry(&self, target: &mut dyn Target) -> Result<Option<LedgerEntry>, Failure> {
         Ok(target
-            .ledger_entry(&self.run.instruction.ledger, self.name())
+            .ledger_entry(&self.table.write.run, self.name())
             .await?)
     }
 
-    fn tell(&mut self, rows: u64, bytes: u64) {
+    /// Tells the observer how far the table is, unless it was told just now.
+    fn progress(&mut self, rows: u64, bytes: u64) {
         if self.told.elapsed() >= PROGRESS {
             self.told = Instant::now();
-            self.run.tell(self.name(), rows, self.bytes + bytes);
+            self.publish_progress(rows, bytes);
         }
+    }
+
+    /// `bytes`: those of this connection.
+    fn publish_progress(&self, rows: u64, bytes: u64) {
+        self.run.events.progress(TableProgress {
+            table: self.name().to_owned(),
+            rows,
+            bytes: self.bytes + bytes,
+        });
     }
 
     async fn report(
@@ -360,16 +353,16 @@ impl<'a> TablePull<'a> {
         differences: Option<&Differences>,
     ) -> Result<TableReport, Failure> {
         let stored = verify::stored(
-            self.run.database.as_ref(),
+            self.run.target,
             target,
-            &self.run.instruction.ledger,
-            &self.table.instruction.incoming,
+            &self.table.write.run,
+            &self.table.write.incoming,
             &outcome,
         )
         .await?;
         let mut counts = outcome.counts;
         if let Some(differences) = differences {
-            differences.count_unmoved(&mut counts, self.table.strategy.plan.update.as_ref());
+            differences.count_unmoved(&mut counts, self.table.write.plan.update());
         }
         Ok(TableReport {
             table: self.name().to_owned(),

@@ -1,7 +1,6 @@
 //! Taking in rejected rows once more, without the peer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -23,7 +22,7 @@ const MOST: u32 = 1_000_000;
 /// Tries all rejected rows of a run again, by the strategy that it had. `run` may be the beginning of its name.
 pub async fn retry(
     strategies: &[ConflictStrategies],
-    database: &Arc<dyn Database>,
+    database: &dyn Database,
     run: &str,
 ) -> Result<Vec<TableReport>, Failure> {
     let rejects = database.rejects(MOST).await?;
@@ -72,7 +71,7 @@ fn whole_name(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
 
 async fn retry_table(
     strategies: &[ConflictStrategies],
-    database: &Arc<dyn Database>,
+    database: &dyn Database,
     target: &mut dyn Target,
     run: &str,
     table: &str,
@@ -123,7 +122,6 @@ async fn retry_table(
     }
     let counts = written?;
     let outcome = writer.finish(&[]).await?;
-    let database = database.as_ref();
     let stored = verify::stored(database, target, run, &instruction.incoming, &outcome).await?;
     Ok(TableReport {
         table: table.to_owned(),

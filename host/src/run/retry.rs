@@ -1,12 +1,12 @@
-//! How long a job tries again after its line broke.
+//! Decides how often and how long a run tries again after it was interrupted.
 
 use std::time::{Duration, Instant};
 
 use super::context::RunContext;
+use super::observer::Interruption;
 use crate::bindings::types::Failure;
-use crate::resources::{Interruption, RunEvent};
 
-/// The wait before each further attempt; after the last one the run ends.
+/// The waits before further attempts; after the last one the run fails.
 const WAITS: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
@@ -16,7 +16,7 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(4),
 ];
 
-/// No further attempt is made so long after the last chunk: a line that only stalls takes its time to break.
+/// No attempt is made later than this after the last chunk: a connection that stalls takes its time to break.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Attempts since the last chunk was committed.
@@ -36,8 +36,8 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// Waits before the next attempt and says why; gives the failure back when there were enough of them, or when the
-    /// operator ended the run.
+    /// Tells the observer why, and waits before the next attempt. Fails with `failure` itself after enough attempts, and
+    /// with `cancelled` if the run is cancelled.
     pub async fn wait(
         &mut self,
         run: &RunContext<'_>,
@@ -49,15 +49,13 @@ impl Retries {
             return Err(failure);
         };
         self.made += 1;
-        run.publish(RunEvent::Interrupted(Interruption {
+        run.events.interrupted(Interruption {
             table: table.to_owned(),
             failure,
-        }));
-        let mut cancelled = run.cancelled.clone();
+        });
         tokio::select! {
             () = tokio::time::sleep(*wait) => {}
-            // A dropped sender means that nobody can end the run any more.
-            Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => {}
+            () = run.cancelled() => {}
         }
         run.check_cancelled()
     }

@@ -6,12 +6,13 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 
+use super::RunError;
 use super::context::RunContext;
 use super::pull::TablePull;
-use super::{PreparedTable, RunError};
+use super::table::PreparedTable;
+use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{Dialect, Failure, TableReport};
 use crate::database::Target;
-use crate::resources::RunEvent;
 
 /// The most tables at a time.
 const MAX_JOBS: usize = 16;
@@ -22,22 +23,24 @@ type Done = (usize, Box<dyn Target>, Result<TableReport, Failure>);
 /// Loads all tables, then brings all of them to the state of one snapshot.
 pub async fn all(
     run: RunContext<'_>,
+    instruction: &CopyInstruction,
     tables: &[PreparedTable],
 ) -> Result<Vec<TableReport>, RunError> {
-    let mut target = run.database.target().await?;
+    let mut target = run.target.target().await?;
     target.prepare().await?;
     let mut idle = vec![target];
+    let jobs = jobs(run, instruction);
     let mut reports = BTreeMap::new();
     let mut waiting: Vec<usize> = (0..tables.len()).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
     loop {
-        while under_way.len() < jobs(run)
+        while under_way.len() < jobs
             && let Some(next) = next(tables, &mut waiting, &reports)
             && let Some(table) = tables.get(next)
         {
             let mut target = match idle.pop() {
                 Some(target) => target,
-                None => run.database.target().await?,
+                None => run.target.target().await?,
             };
             under_way.push(Box::pin(async move {
                 let report = TablePull::new(run, table).all(target.as_mut()).await;
@@ -50,7 +53,7 @@ pub async fn all(
         idle.push(target);
         let name = tables.get(number).map_or("", PreparedTable::name);
         let report = report.map_err(RunError::at(name))?;
-        run.publish(RunEvent::TableDone(report.clone()));
+        run.events.table_complete(report.clone());
         reports.insert(number, report);
     }
     drop(under_way);
@@ -60,11 +63,11 @@ pub async fn all(
     Ok(reports.into_values().collect())
 }
 
-fn jobs(run: RunContext<'_>) -> usize {
-    match run.database.dialect() {
+fn jobs(run: RunContext<'_>, instruction: &CopyInstruction) -> usize {
+    match run.target.dialect() {
         // Only one connection can write.
         Dialect::Sqlite => 1,
-        _ => usize::try_from(run.instruction.jobs)
+        _ => usize::try_from(instruction.jobs)
             .unwrap_or(MAX_JOBS)
             .clamp(1, MAX_JOBS),
     }
@@ -109,9 +112,7 @@ async fn close_gaps(
     let mut snapshots = BTreeSet::new();
     let mut several = false;
     for table in tables {
-        let entry = target
-            .ledger_entry(&run.instruction.ledger, table.name())
-            .await?;
+        let entry = target.ledger_entry(&table.write.run, table.name()).await?;
         if let Some(entry) = entry {
             several |= entry.snapshots > 1;
             snapshots.extend(entry.snapshot);

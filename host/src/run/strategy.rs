@@ -1,6 +1,4 @@
-//! What a component's strategy means for one table, checked before anything is written.
-
-use std::collections::BTreeSet;
+//! Asks the components what a strategy means for one table, and checks their plan before anything is written.
 
 use super::conflicts::Resolver;
 use crate::bindings::conflicts::StrategyPlan;
@@ -8,14 +6,15 @@ use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{
     ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
+use crate::database::CheckedPlan;
 use crate::failure::{ErrorCode, failure, printable};
 use crate::sandbox::ConflictStrategies;
 
 /// How the rows of one table are taken in.
 pub struct Strategy {
     /// What the database does.
-    pub plan: SetPlan,
-    /// Who judges conflicting rows first, if the strategy is row by row.
+    pub plan: CheckedPlan,
+    /// Who resolves conflicting rows first, if the strategy is row by row.
     pub resolver: Option<Resolver>,
 }
 
@@ -31,7 +30,7 @@ pub async fn resolve(
     {
         // Nothing exists that a row could meet: without a key, every strategy means the same in a table of this run.
         return Ok(Strategy {
-            plan: insert_all(),
+            plan: CheckedPlan::insert(),
             resolver: None,
         });
     }
@@ -51,12 +50,12 @@ pub async fn resolve(
         };
         return match plan {
             StrategyPlan::SetBased(plan) => Ok(Strategy {
-                plan: checked(plan, instruction, local)?,
+                plan: checked(&plan, instruction, local)?,
                 resolver: None,
             }),
             StrategyPlan::RowByRow(key) => Ok(Strategy {
                 resolver: Some(Resolver::new(component.clone(), instruction, &key)),
-                plan: checked(take_incoming(key, local), instruction, local)?,
+                plan: checked(&take_incoming(key, local), instruction, local)?,
             }),
             StrategyPlan::Other(_) => Err(unusable(instruction, "its plan is of a newer version")),
         };
@@ -94,14 +93,6 @@ async fn is_known(
     Ok(false)
 }
 
-fn insert_all() -> SetPlan {
-    SetPlan {
-        key: Vec::new(),
-        regenerate_key: false,
-        update: None,
-    }
-}
-
 /// What row by row means for the database: whatever still stands in the staging is taken.
 fn take_incoming(key: Vec<String>, local: &TableSchema) -> SetPlan {
     let columns = local
@@ -124,62 +115,14 @@ fn take_incoming(key: Vec<String>, local: &TableSchema) -> SetPlan {
     }
 }
 
-/// A component's plan is used only if it makes sense for the table as it is.
+/// Checks a component's plan for the table as it is.
 fn checked(
-    plan: SetPlan,
+    plan: &SetPlan,
     instruction: &TableInstruction,
     local: &TableSchema,
-) -> Result<SetPlan, Failure> {
-    let names: BTreeSet<&str> = local.columns.iter().map(|one| one.name.as_str()).collect();
-    let arriving: BTreeSet<&str> = instruction
-        .incoming
-        .columns
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
-    let known = |name: &String| names.contains(name.as_str()) && arriving.contains(name.as_str());
-    if !plan.key.iter().all(known) {
-        return Err(unusable(
-            instruction,
-            "its key names a column that is not on both sides",
-        ));
-    }
-    let key: BTreeSet<&String> = plan.key.iter().collect();
-    let unique = [&local.primary_key]
-        .into_iter()
-        .chain(&local.unique_keys)
-        .any(|columns| !columns.is_empty() && columns.iter().collect::<BTreeSet<_>>() == key);
-    if !plan.key.is_empty() && !unique {
-        return Err(unusable(instruction, "its key is not unique in the table"));
-    }
-    if plan.key.is_empty() && (plan.update.is_some() || plan.regenerate_key) {
-        return Err(unusable(instruction, "it has no key to find rows by"));
-    }
-    if let Some(update) = &plan.update {
-        let mut seen = BTreeSet::new();
-        for rule in &update.columns {
-            if !known(&rule.column) || key.contains(&rule.column) || !seen.insert(&rule.column) {
-                return Err(unusable(
-                    instruction,
-                    "it changes a key, an unknown column, or one twice",
-                ));
-            }
-            if matches!(rule.source, ValueSource::Other(_)) {
-                return Err(unusable(instruction, "its plan is of a newer version"));
-            }
-        }
-        if update
-            .only_if_newer
-            .as_ref()
-            .is_some_and(|guard| !known(guard))
-        {
-            return Err(unusable(
-                instruction,
-                "its guard names a column that is not on both sides",
-            ));
-        }
-    }
-    Ok(plan)
+) -> Result<CheckedPlan, Failure> {
+    let checked = CheckedPlan::check(plan, &instruction.incoming, local);
+    checked.map_err(|error| unusable(instruction, &error.to_string()))
 }
 
 fn unusable(instruction: &TableInstruction, why: &str) -> Failure {

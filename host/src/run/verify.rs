@@ -15,11 +15,11 @@ pub async fn stored(
     table: &TableSchema,
     outcome: &WriteOutcome,
 ) -> Result<Stored, Failure> {
-    let (digest, followed) = match &outcome.evidence {
+    let (digest, readback) = match &outcome.evidence {
         Evidence::Known(stored) => return Ok(stored.clone()),
-        Evidence::Direct { digest, followed } => (*digest, followed),
+        Evidence::Direct { digest, readback } => (*digest, readback),
     };
-    if !followed.is_some_and(|rows| rows.sent == rows.found) {
+    if !readback.is_some_and(|rows| rows.sent == rows.found) {
         let Some(digest) = digest else {
             return Ok(Stored::Unverified(
                 "it has decimals of several forms, and was not filled in one go".to_owned(),

@@ -167,6 +167,10 @@ impl Sending {
         let sent = forwarded?;
         let end = encode_end(&StreamEnd::new(sent.rows, sent.digest)).map_err(unencodable)?;
         push(frames, end).await?;
+        if matches!(selection, Selection::First(_)) {
+            // A sample: the peer learns whether comparing digests is worth it.
+            return Ok(None);
+        }
         Ok(Some(TableReport {
             table: self.table.clone(),
             created: sent.rows,

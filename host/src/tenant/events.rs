@@ -121,7 +121,6 @@ pub async fn deliver_all<F>(
 pub fn topic_of(event: &Event) -> &str {
     match event {
         Event::Step(run) => run,
-        Event::TableDone(done) => &done.run,
         Event::Trouble(trouble) => &trouble.run,
         Event::Finished(finished) => &finished.run,
         Event::Compared(compared) => &compared.run,

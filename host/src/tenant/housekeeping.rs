@@ -35,5 +35,5 @@ async fn end_owners(resources: &Resources, events: &EventQueues) -> Result<(), S
             events.push_when_free(Event::OwnerGone(owner)).await;
         }
     }
-    Ok(())
+    resources.remove_ended_owners().await
 }

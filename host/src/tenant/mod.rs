@@ -4,6 +4,7 @@ mod builder;
 mod engine;
 mod events;
 mod housekeeping;
+mod peer;
 mod runs;
 
 use std::sync::Arc;
@@ -94,7 +95,8 @@ impl Tenant {
             let message = format!("no database is called {database:?}");
             failure(ErrorCode::NotFound, message, "")
         })?;
-        run::retry_rejects(self.runs.strategies(), granted.database(), run).await
+        let database = granted.database().as_ref();
+        run::retry_rejects(self.runs.strategies(), database, run).await
     }
 
     /// Returns what the tenant's calls may reach.

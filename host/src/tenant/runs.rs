@@ -7,12 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::events::EventQueues;
+use super::peer::HttpPeer;
 use crate::bindings::events::{Compared, Event, Finished, Trouble};
 use crate::bindings::transfers::CopyInstruction;
-use crate::bindings::types::Error;
+use crate::bindings::types::{Error, TableReport};
 use crate::capability::StartRun;
-use crate::resources::Resources;
-use crate::run::{self, RunError};
+use crate::database::Database;
+use crate::failure::{ErrorCode, failure};
+use crate::resources::{Resources, RunEvent, RunEvents};
+use crate::run::{
+    self, Difference, Interruption, RunContext, RunError, RunObserver, TableProgress,
+};
 use crate::sandbox::ConflictStrategies;
 
 /// The runs of one tenant.
@@ -96,17 +101,18 @@ impl Runs {
 impl StartRun for Runs {
     fn pull(self: Arc<Self>, instruction: CopyInstruction) -> Result<String, Error> {
         self.start(instruction, |runs, instruction, cancelled| async move {
+            let work = Work::new(&runs, &instruction)?;
+            let reports = run::pull(work.context(&cancelled), &instruction).await?;
             let run = instruction.run.clone();
-            let (resources, strategies) = (&runs.resources, &runs.strategies);
-            let reports = run::pull(resources, strategies, instruction, cancelled).await?;
             Ok(Event::Finished(Finished { run, reports }))
         })
     }
 
     fn compare(self: Arc<Self>, instruction: CopyInstruction) -> Result<String, Error> {
         self.start(instruction, |runs, instruction, cancelled| async move {
+            let work = Work::new(&runs, &instruction)?;
+            let tables = run::compare(work.context(&cancelled), &instruction).await?;
             let run = instruction.run.clone();
-            let tables = run::compare(&runs.resources, instruction, cancelled).await?;
             Ok(Event::Compared(Compared { run, tables }))
         })
     }
@@ -120,5 +126,75 @@ impl StartRun for Runs {
     fn request_step(&self, run: &str) -> Result<(), Error> {
         let pushed = self.events.push(Event::Step(run.to_owned()));
         pushed.map_err(|full| Error::Limit(full.to_string()))
+    }
+}
+
+/// What one run works with.
+struct Work<'a> {
+    target: &'a dyn Database,
+    peer: HttpPeer<'a>,
+    strategies: &'a [ConflictStrategies],
+    topic: RunTopic<'a>,
+}
+
+impl<'a> Work<'a> {
+    /// Fails with `not-found` if no database has the label in the instruction.
+    fn new(runs: &'a Runs, instruction: &'a CopyInstruction) -> Result<Self, RunError> {
+        let label = &instruction.database;
+        let granted = runs.resources.database(label).ok_or_else(|| {
+            let message = format!("no database is called {label:?}");
+            failure(ErrorCode::NotFound, message, "")
+        })?;
+        Ok(Self {
+            target: granted.database().as_ref(),
+            peer: HttpPeer::new(&runs.resources, instruction),
+            strategies: &runs.strategies,
+            topic: RunTopic {
+                events: runs.resources.run_events(),
+                run: &instruction.run,
+            },
+        })
+    }
+
+    fn context(&'a self, cancelled: &'a watch::Receiver<bool>) -> RunContext<'a> {
+        RunContext {
+            target: self.target,
+            peer: &self.peer,
+            strategies: self.strategies,
+            events: &self.topic,
+            cancelled,
+        }
+    }
+}
+
+/// Publishes what a run tells under the run's id.
+struct RunTopic<'a> {
+    events: &'a RunEvents,
+    run: &'a str,
+}
+
+impl RunTopic<'_> {
+    fn publish(&self, event: RunEvent) {
+        if let Err(error) = self.events.publish(self.run, event) {
+            tracing::warn!(run = self.run, "an event is lost: {error}");
+        }
+    }
+}
+
+impl RunObserver for RunTopic<'_> {
+    fn progress(&self, progress: TableProgress) {
+        self.publish(RunEvent::Progress(progress));
+    }
+
+    fn interrupted(&self, interruption: Interruption) {
+        self.publish(RunEvent::Interrupted(interruption));
+    }
+
+    fn differs(&self, difference: Difference) {
+        self.publish(RunEvent::Difference(difference));
+    }
+
+    fn table_complete(&self, report: TableReport) {
+        self.publish(RunEvent::TableDone(report));
     }
 }

@@ -1,17 +1,17 @@
-//! What the engine asks of its host, behind one trait: the component's imports, or a site in memory in tests.
+//! Everything that the engine asks of its host, as one trait: the imports of the component, or a site in memory in tests.
 
-use crate::component::tombolo::sync::access::{self, Admission};
-use crate::component::tombolo::sync::database::{self, DatabaseInfo, RowCount, TableSummary};
-use crate::component::tombolo::sync::http::{self, Request, Response};
-use crate::component::tombolo::sync::services::{self, Level};
-use crate::component::tombolo::sync::state::{self, Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{self, CopyInstruction, RunEvent};
-use crate::component::tombolo::sync::types::{
+use crate::bindings::access::{self, Admission};
+use crate::bindings::database::{self, DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::http::{self, Request, Response};
+use crate::bindings::services::{self, Level};
+use crate::bindings::state::{self, Entry, Lifetime};
+use crate::bindings::transfers::{self, CopyInstruction, RunEvent};
+use crate::bindings::types::{
     DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
 };
-use crate::component::tombolo::sync::{ddl, sessions};
+use crate::bindings::{ddl, sessions};
 
-/// The imports of world `engine`, one method a function; `wit/` says what each of them does.
+/// The functions that world `engine` imports; `wit/` documents each of them.
 #[allow(missing_docs, reason = "documented in wit/")]
 pub trait Host {
     fn now(&self) -> u64;
@@ -48,7 +48,7 @@ pub trait Host {
     fn compare(&self, instruction: &CopyInstruction) -> Result<String, Error>;
     fn cancel(&self, run: &str) -> Result<(), Error>;
     fn request_step(&self, run: &str) -> Result<(), Error>;
-    fn publish(&self, topic: &str, notice: &RunEvent) -> Result<(), Error>;
+    fn publish(&self, topic: &str, event: &RunEvent) -> Result<(), Error>;
 
     fn new_code(&self, entropy: &[u8]) -> Result<String, Error>;
     fn normalize(&self, code: &str) -> Result<String, Error>;
@@ -62,7 +62,7 @@ pub trait Host {
     ) -> Result<DdlPlan, Error>;
 }
 
-/// The component's imports; they can only be called inside a host.
+/// The imports of the component; they can only be called inside a host.
 pub struct Imports;
 
 impl Host for Imports {
@@ -164,8 +164,8 @@ impl Host for Imports {
         transfers::request_step(run)
     }
 
-    fn publish(&self, topic: &str, notice: &RunEvent) -> Result<(), Error> {
-        transfers::publish(topic, notice)
+    fn publish(&self, topic: &str, event: &RunEvent) -> Result<(), Error> {
+        transfers::publish(topic, event)
     }
 
     fn new_code(&self, entropy: &[u8]) -> Result<String, Error> {

@@ -1,24 +1,18 @@
-//! The standard engine: the sync logic that needs authority.
+//! The standard engine of Tombolo: sessions, the protocol between peers, and the planning of pulls.
 //!
-//! It answers one request, call or event at a time and never waits for rows. What it remembers is in the state.
-//! [`sharing`] and [`routes`] are the side that serves, [`client`] and [`planning`] the side that pulls;
-//! [`order`], [`compatibility`] and [`conversions`] are the rules in between, plain functions.
-//! All that the host has to offer is behind [`host::Host`], so that tests run whole flows natively.
+//! The engine handles one request, call or event at a time and never waits for rows. Between calls it keeps everything
+//! in the state ([`documents`]). [`serve`] is the side that shares, [`pull`] the side that pulls, and [`wire`] holds the
+//! documents that both exchange. Everything that the engine asks of its host is in the trait [`host::Host`], so that
+//! the tests run whole transfers without a host.
 
-mod client;
-mod comparing;
-mod compatibility;
-pub mod component;
-mod conversions;
+pub mod bindings;
 mod documents;
-mod failure;
+mod error;
+mod exports;
 mod host;
-mod planning;
-mod protocol;
-mod resuming;
-mod routes;
-mod sequence;
-mod sharing;
+mod pull;
+mod serve;
+mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -137,6 +137,47 @@ impl ErrorCode {
             _ => 500,
         }
     }
+
+    /// Returns whether a peer may answer a request with this code.
+    ///
+    /// A code outside this set does not come from a peer of this protocol, whatever the answer says.
+    #[must_use]
+    pub const fn is_from_peer(self) -> bool {
+        matches!(
+            self,
+            Self::AlreadyUsed
+                | Self::BadRequest
+                | Self::Busy
+                | Self::ColumnsDiffer
+                | Self::Cycle
+                | Self::Database
+                | Self::Denied
+                | Self::Expired
+                | Self::IncompatiblePeer
+                | Self::Internal
+                | Self::Limit
+                | Self::MissingTable
+                | Self::NoSuchCode
+                | Self::NoSuchTable
+                | Self::NotATable
+                | Self::NotFound
+                | Self::OwnerGone
+                | Self::Plugin
+                | Self::Timeout
+                | Self::Unauthorized
+                | Self::Unavailable
+                | Self::Unreachable
+        )
+    }
+
+    /// Returns whether a claim that failed with this code also fails when it is repeated.
+    #[must_use]
+    pub const fn ends_a_claim(self) -> bool {
+        matches!(
+            self,
+            Self::AlreadyUsed | Self::Expired | Self::NoSuchCode | Self::OwnerGone
+        )
+    }
 }
 
 /// The text is not an error code of this version.

@@ -1,8 +1,8 @@
 //! Conflict strategies: what happens to a row that exists on both sides. All of them are set-based, so the database
 //! does the work and no row enters this component.
 
-use crate::component::exports::tombolo::sync::conflicts::StrategyInfo;
-use crate::component::tombolo::sync::types::{
+use crate::bindings::conflicts::StrategyInfo;
+use crate::bindings::types::{
     Column, ColumnRule, Error, Generation, LogicalType, SetPlan, TableSchema, UpdateRule,
     ValueSource,
 };

@@ -1,6 +1,6 @@
 //! Session rules: what a one-time code looks like and who may use one.
 
-use crate::component::tombolo::sync::types::{Error, SessionFacts, Verdict};
+use crate::bindings::types::{Error, SessionFacts, Verdict};
 
 /// The characters of a code: no `0`/`O` and no `1`/`I`/`L`, which people confuse when they read a code aloud or copy it by hand.
 pub const ALPHABET: &[u8; 31] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";

@@ -1,16 +1,17 @@
-//! The storage conversions of this module for fuzz targets, through SQLite itself: thin doors, no judgement.
+//! Entry points for the fuzz targets.
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
 
-use super::decimal;
+use super::codec::decimal;
+use super::codec::storage::{LocalColumn, SqliteValueRef, to_cell, to_storage};
+use super::codec::types::Affinity;
 use super::raw::{RawConnection, RawError};
-use super::storage::{LocalColumn, StoredRef, to_cell, to_storage};
-use super::types::Affinity;
 use crate::bindings::types::{Cell, LogicalType};
+use crate::database::DatabaseError;
 use crate::rows::CellRef;
 
-/// Declared types, one for each affinity and each rule of its own.
+/// One declared type for each affinity and each special rule.
 pub const DECLARED: [&str; 8] = [
     "",
     "INTEGER",
@@ -22,12 +23,12 @@ pub const DECLARED: [&str; 8] = [
     "INTEGER PRIMARY KEY",
 ];
 
-/// What became of a cell.
+/// What happened to a cell.
 #[derive(Debug)]
 pub enum Kept {
-    /// It does not fit, and nothing was stored.
+    /// The column cannot hold it.
     Refused,
-    /// What is read back.
+    /// It was stored, and this was read back.
     Read(Cell),
     /// It was stored and cannot be read back.
     Unreadable(String),
@@ -38,7 +39,7 @@ pub enum Kept {
 pub struct Memory(SqliteConnection);
 
 impl Memory {
-    /// Makes the tables.
+    /// Creates the tables.
     pub async fn open() -> Result<Self, sqlx::Error> {
         let mut connection = SqliteConnectOptions::new()
             .filename(":memory:")
@@ -71,9 +72,10 @@ impl Memory {
         let Ok(value) = to_storage(cell, logical, &column) else {
             return Ok(Kept::Refused);
         };
-        let connection = RawConnection::lock(&mut self.0).await?;
+        let failed = |error: DatabaseError| sqlx::Error::Decode(error.into());
+        let connection = RawConnection::lock(&mut self.0).await.map_err(failed)?;
         let kept = keep(&connection, number, logical, value.borrow());
-        kept.map_err(|error| sqlx::Error::Decode(error.into()))
+        kept.map_err(|error| failed(error.into()))
     }
 }
 
@@ -81,24 +83,26 @@ fn keep(
     connection: &RawConnection<'_>,
     number: usize,
     logical: &LogicalType,
-    value: StoredRef<'_>,
+    value: SqliteValueRef<'_>,
 ) -> Result<Kept, RawError> {
     connection.execute(&format!("INSERT INTO t{number} VALUES (?)"), &[value])?;
     let kept = {
         let mut select = connection.prepare(&format!("SELECT c FROM t{number}"))?;
         let mut rows = select.query(&[])?;
         let mut scratch = [0; 16];
-        let read = rows.next()?.map_or(Err("it is gone".to_owned()), |row| {
-            let value = row.get(0).map_err(str::to_owned)?;
-            to_cell(value, logical, &mut scratch).map(CellRef::to_cell)
-        });
+        let read = rows
+            .next()?
+            .map_or(Err("the row is missing".to_owned()), |row| {
+                let value = row.get(0).map_err(str::to_owned)?;
+                to_cell(value, logical, &mut scratch).map(CellRef::to_cell)
+            });
         read.map_or_else(Kept::Unreadable, Kept::Read)
     };
     connection.execute(&format!("DELETE FROM t{number}"), &[])?;
     Ok(kept)
 }
 
-/// Reads a text as numbers are read.
+/// Parses a text as a number.
 pub fn parse_number(text: &str) {
     let _ = (decimal::exact(text), decimal::looks_like_number(text));
 }

@@ -1,30 +1,18 @@
-//! SQLite files as sources and targets.
+//! Reads and writes SQLite files.
 
-mod apply;
-mod checks;
-mod copying;
-mod decimal;
-mod deferred;
+mod catalog;
+mod codec;
 mod error;
+mod file;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
-mod keeping;
-mod ledger;
-mod load;
-mod merge;
-mod origins;
+mod meta;
 mod raw;
-mod rejects;
-mod row_layout;
-mod schema;
 mod snapshot;
-mod source;
-mod staging;
-mod storage;
 mod target;
 #[cfg(test)]
 mod tests;
-mod types;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -33,38 +21,39 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-use self::source::Reader;
-pub(super) use self::types::logical_of;
+use self::file::access::{self, Access, Reader};
+use self::meta::{maintenance, rejects};
 use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};
 use crate::digest::{hex, sha256};
 
-/// How long an exact count may take.
+/// The time limit of an exact count.
 const COUNT_LIMIT: Duration = Duration::from_millis(200);
 
-/// Steps of SQLite's machine between two looks at the clock, well below a millisecond.
+/// Steps of SQLite's virtual machine between two checks of the time; they take much less than a millisecond.
 const STEPS: i32 = 1_000;
 
-/// How often a file that changes while it is read is read again.
+/// How often a file is read that is modified while it is read.
 const ATTEMPTS: u32 = 5;
 
 /// A SQLite file.
 #[derive(Debug)]
 pub struct SqliteDatabase {
-    /// Canonical, so that the current folder and links may change.
+    /// The canonical path: the working directory and links may change.
     file: PathBuf,
-    /// As people named it.
+    /// The path as it was given, for messages.
     name: String,
 }
 
 impl SqliteDatabase {
-    /// Opens a file; with `create`, a missing one is made (in WAL mode), but never its folder, and the journal that an
-    /// interrupted writer left is rolled back.
+    /// Opens a file. With `create`, creates a missing file in WAL mode, but never its folder, and rolls back the journal that
+    /// an interrupted writer left.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Open`] with the reason, [`DatabaseError::NotADatabase`] for a file of another kind.
+    /// Fails with [`DatabaseError::Open`] if the file cannot be opened, and with [`DatabaseError::NotADatabase`] if it is of
+    /// another kind.
     pub async fn open(path: &Path, create: bool) -> Result<Self, DatabaseError> {
         let name = path.display().to_string();
         let failed = |reason: &str| DatabaseError::Open {
@@ -72,7 +61,7 @@ impl SqliteDatabase {
             reason: reason.to_owned(),
         };
         if create && !path.exists() {
-            make(path, &name).await?;
+            create_file(path, &name).await?;
         }
         let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => failed("there is no such file"),
@@ -85,33 +74,19 @@ impl SqliteDatabase {
             .canonicalize()
             .map_err(|error| failed(&error.to_string()))?;
         if create {
-            source::recover(&file).await;
+            access::recover(&file).await;
         }
         Reader::open(&file, &name).await?.close().await;
         Ok(Self { file, name })
     }
 
-    async fn writer(&self) -> Result<target::SqliteTarget, DatabaseError> {
-        // A chunk is committed when it is on the disk: there are few, so that this costs little. For the same reason the
-        // log is checkpointed with each, and never grows beyond the largest chunk.
-        let connection = source::options(&self.file)
-            .foreign_keys(true)
-            .synchronous(SqliteSynchronous::Full)
-            .connect()
-            .await
-            .map_err(|error| error::opening(&self.name, &error))?;
-        Ok(target::SqliteTarget::new(connection, self.name.clone()))
-    }
-
-    #[cfg(test)]
-    async fn target(&self) -> Result<Box<dyn super::OldTarget>, DatabaseError> {
-        Ok(Box::new(self.writer().await?))
-    }
-
     fn concurrently_modified(&self) -> DatabaseError {
         DatabaseError::Busy(DbError {
             code: None,
-            message: format!("{} changes each time it is looked at", self.name),
+            message: format!(
+                "{} was modified each time it was read; try again when its writers are less busy",
+                self.name
+            ),
             table: None,
             constraint: None,
             column: None,
@@ -119,8 +94,8 @@ impl SqliteDatabase {
     }
 }
 
-/// Makes an empty database.
-async fn make(path: &Path, name: &str) -> Result<(), DatabaseError> {
+/// Creates an empty database.
+async fn create_file(path: &Path, name: &str) -> Result<(), DatabaseError> {
     let failed = |reason: String| DatabaseError::Open {
         database: name.to_owned(),
         reason,
@@ -135,8 +110,8 @@ async fn make(path: &Path, name: &str) -> Result<(), DatabaseError> {
     let file_name = path
         .file_name()
         .ok_or_else(|| failed("it is not the name of a file".to_owned()))?;
-    // An absolute path, because SQLite gives names such as `:memory:` and `file:…` a meaning of their own.
-    source::options(&folder.join(file_name))
+    // An absolute path, because names such as `:memory:` and `file:…` have a special meaning in SQLite.
+    access::options(&folder.join(file_name))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .connect()
@@ -161,7 +136,7 @@ impl Database for SqliteDatabase {
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let tables = schema::tables(&mut reader.connection).await;
+            let tables = catalog::tables(&mut reader.connection).await;
             if reader.close().await {
                 return tables;
             }
@@ -172,7 +147,7 @@ impl Database for SqliteDatabase {
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let table = schema::table(&mut reader.connection, &self.name, table).await;
+            let table = catalog::table(&mut reader.connection, &self.name, table).await;
             if reader.close().await {
                 return table.map(|table| table.schema);
             }
@@ -183,7 +158,7 @@ impl Database for SqliteDatabase {
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let counted = match schema::table(&mut reader.connection, &self.name, table).await {
+            let counted = match catalog::table(&mut reader.connection, &self.name, table).await {
                 Ok(table) => count(&mut reader.connection, &table, COUNT_LIMIT).await,
                 Err(error) => Err(error),
             };
@@ -198,10 +173,8 @@ impl Database for SqliteDatabase {
         for _ in 0..ATTEMPTS {
             let reader = Reader::open(&self.file, &self.name).await?;
             let reader = match reader.access {
-                source::Access::Journal | source::Access::WalIdle => {
-                    reader.copy(&self.name).await?
-                }
-                source::Access::Live | source::Access::WalWithoutShm => reader,
+                Access::Journal | Access::WalIdle => reader.copy(&self.name).await?,
+                Access::Live | Access::WalWithoutShm => reader,
             };
             if reader.undisturbed() {
                 let snapshot = snapshot::SqliteSnapshot::begin(reader, self.name.clone()).await?;
@@ -212,13 +185,21 @@ impl Database for SqliteDatabase {
     }
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
-        Ok(Box::new(super::Adapted(self.writer().await?)))
+        // A commit waits for the disk, which costs little because chunks are few.
+        let connection = access::options(&self.file)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full)
+            .connect()
+            .await
+            .map_err(|error| error::opening(&self.name, &error))?;
+        let target = target::SqliteTarget::new(connection, self.name.clone());
+        Ok(Box::new(target))
     }
 
     async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
-            let rejects = keeping::rejects(&mut reader.connection, limit).await;
+            let rejects = rejects::list(&mut reader.connection, limit).await;
             if reader.close().await {
                 return rejects;
             }
@@ -227,21 +208,21 @@ impl Database for SqliteDatabase {
     }
 
     async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
-        let mut connection = source::options(&self.file)
+        let mut connection = access::options(&self.file)
             .connect()
             .await
             .map_err(|error| error::opening(&self.name, &error))?;
-        let removed = keeping::clean(&mut connection).await;
-        // What was removed is committed already.
+        let removed = maintenance::clean(&mut connection).await;
+        // The removal is committed already.
         let _ = connection.close().await;
         removed
     }
 }
 
-/// Counts for as long as `limit` allows, then estimates.
+/// Returns an exact count if it takes less than `limit`, else an estimate.
 async fn count(
     connection: &mut SqliteConnection,
-    table: &schema::Table,
+    table: &catalog::Table,
     limit: Duration,
 ) -> Result<RowCount, DatabaseError> {
     let refused = |error: sqlx::Error| error::refused(&error);
@@ -252,7 +233,7 @@ async fn count(
         .await
         .map_err(refused)?
         .set_progress_handler(STEPS, move || Instant::now() < deadline);
-    // Not count(*): SQLite does that in one step, which no handler can end.
+    // SQLite counts count(*) in one step, which no progress handler can end.
     let counted = number(connection, format!("SELECT count(1) FROM main.{name}")).await;
     connection
         .lock_handle()
@@ -266,7 +247,7 @@ async fn count(
     }
     let estimate = match table.rowid() {
         Some(rowid) => format!("SELECT max({rowid}) FROM main.{name}"),
-        // Too many to count, and nothing numbers them: at least so many.
+        // A lower bound, because the rows are too many to count and have no numbers.
         None => format!("SELECT count(*) FROM (SELECT 1 FROM main.{name} LIMIT 1000000)"),
     };
     let rows = number(connection, estimate).await.map_err(refused)?;
@@ -277,7 +258,7 @@ async fn number(connection: &mut SqliteConnection, sql: String) -> Result<u64, s
     let number: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
         .fetch_one(connection)
         .await?;
-    // Rowids may be negative, numbers of rows not.
+    // Rowids may be negative.
     Ok(number
         .and_then(|number| u64::try_from(number).ok())
         .unwrap_or(0))

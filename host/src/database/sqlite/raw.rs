@@ -1,7 +1,7 @@
-//! SQLite's own prepared statements, for loops over rows: through sqlx every row would pass between two threads.
+//! SQLite's own prepared statements, for loops over rows.
 #![allow(
     unsafe_code,
-    reason = "SQLite's C interface; nothing unsafe leaves this module"
+    reason = "SQLite's C interface: through sqlx each row would pass between two threads; nothing unsafe leaves this module"
 )]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
@@ -15,27 +15,27 @@ use libsqlite3_sys as ffi;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::LockedSqliteHandle;
 
+use super::codec::storage::SqliteValueRef;
 use super::error::{interrupted, refused};
-use super::storage::StoredRef;
 use crate::database::DatabaseError;
 
-/// What SQLite refused.
+/// An error of SQLite.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (code {code})")]
 pub(super) struct RawError {
     /// The extended result code.
     pub(super) code: i32,
-    /// What SQLite says; it may quote names and a trigger's own words.
+    /// SQLite's message, which may contain names and the text of a trigger.
     pub(super) message: String,
 }
 
 impl RawError {
-    /// Whether [`RawConnection::interrupt_when`] ended the statement.
+    /// Returns true if [`RawConnection::interrupt_when`] ended the statement.
     pub(super) fn is_interrupt(&self) -> bool {
         self.code == ffi::SQLITE_INTERRUPT
     }
 
-    /// Whether two rows would have the same key.
+    /// Returns true if two rows would have the same key.
     pub(super) fn is_about_keys(&self) -> bool {
         matches!(
             self.code,
@@ -45,8 +45,8 @@ impl RawError {
         )
     }
 
-    /// Whether other values could have been taken: constraints, types, lengths, and what functions in checks, generated
-    /// columns and triggers say of them.
+    /// Returns true if other values could have been stored: for constraints, types, lengths, and errors of functions in checks,
+    /// generated columns and triggers.
     pub(super) fn is_about_values(&self) -> bool {
         matches!(
             self.code & 0xff,
@@ -54,49 +54,69 @@ impl RawError {
         )
     }
 
-    /// Whether a constraint is not met.
+    /// Returns true if a constraint is violated.
     pub(super) fn is_constraint(&self) -> bool {
         self.code & 0xff == ffi::SQLITE_CONSTRAINT
     }
 }
 
-/// A connection that sqlx does not use meanwhile. It stays on one thread, as its handle does.
+/// A connection that sqlx does not use meanwhile. It cannot leave its thread.
 pub(super) struct RawConnection<'c> {
     handle: NonNull<ffi::sqlite3>,
     /// While it lives, sqlx's thread neither uses nor closes the connection.
     locked: LockedSqliteHandle<'c>,
 }
 
-/// Works with a connection on a thread that may block. A caller that goes away does not end the work, which keeps the
-/// connection until then.
-pub(super) async fn work<G, T>(
+/// Runs work on a thread that may block. A dropped caller does not end the work, which keeps the connection until it is
+/// done. Fails as the work does, or if its thread panics.
+pub(super) async fn on_thread<G, T>(
     mut connection: G,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError>
+where
+    G: DerefMut<Target = SqliteConnection> + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::task::spawn_blocking(move || work(&mut connection))
+        .await
+        .unwrap_or_else(|_| Err(interrupted()))
+}
+
+/// Runs work as [`on_thread`] does, with SQLite's own statements.
+pub(super) async fn work<G, T>(
+    connection: G,
     work: impl FnOnce(&mut RawConnection<'_>) -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError>
 where
     G: DerefMut<Target = SqliteConnection> + Send + 'static,
     T: Send + 'static,
 {
-    tokio::task::spawn_blocking(move || {
-        let locked = block_on(RawConnection::lock(&mut connection));
-        work(&mut locked.map_err(|error| refused(&error))?)
+    on_thread(connection, move |connection| {
+        work(&mut RawConnection::lock_blocking(connection)?)
     })
     .await
-    .unwrap_or_else(|_| Err(interrupted()))
 }
 
-/// Steps of SQLite's machine between two looks at whether to go on, well below a millisecond.
+/// Steps of SQLite's virtual machine between two calls of the progress handler; they take much less than a millisecond.
 const STEPS: i32 = 10_000;
 
 impl<'c> RawConnection<'c> {
-    /// Waits until sqlx has done what it was asked for.
-    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, sqlx::Error> {
-        let mut locked = connection.lock_handle().await?;
+    /// Waits until sqlx has finished its work. Fails if its thread is gone.
+    pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, DatabaseError> {
+        let locked = connection.lock_handle().await;
+        let mut locked = locked.map_err(|error| refused(&error))?;
         let handle = locked.as_raw_handle();
         Ok(Self { handle, locked })
     }
 
-    /// Ends whatever statement runs, with an error for which [`RawError::is_interrupt`] holds, as soon as this is true.
+    /// As [`Self::lock`], on a thread that may block.
+    pub(super) fn lock_blocking(
+        connection: &'c mut SqliteConnection,
+    ) -> Result<Self, DatabaseError> {
+        block_on(Self::lock(connection))
+    }
+
+    /// Ends the running statement, with an error for which [`RawError::is_interrupt`] is true, as soon as `done` returns true.
     pub(super) fn interrupt_when(&mut self, mut done: impl FnMut() -> bool + Send + 'static) {
         self.locked.set_progress_handler(STEPS, move || !done());
     }
@@ -105,7 +125,7 @@ impl<'c> RawConnection<'c> {
     pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, RawError> {
         let length = c_int::try_from(sql.len()).map_err(|_| misuse("the statement is too long"))?;
         let mut statement = ptr::null_mut();
-        // SAFETY: the handle is open and ours while `self` lives, `sql` has `length` bytes, and the tail is not asked for.
+        // SAFETY: the handle is open, and only we use it while `self` lives, `sql` has `length` bytes, and the tail is not asked for.
         let code = unsafe {
             ffi::sqlite3_prepare_v3(
                 self.handle.as_ptr(),
@@ -124,32 +144,63 @@ impl<'c> RawConnection<'c> {
         })
     }
 
-    /// Runs a statement without rows; gives the number of rows that it changed itself, without those of triggers.
-    pub(super) fn execute(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<u64, RawError> {
+    /// Runs a statement that returns no rows. Returns the number of rows that it changed itself, without those of triggers.
+    pub(super) fn execute(
+        &self,
+        sql: &str,
+        values: &[SqliteValueRef<'_>],
+    ) -> Result<u64, RawError> {
         self.prepare(sql)?.run(values.iter().copied())?;
         Ok(self.changes())
     }
 
-    /// The first column of a query's first row, which is an integer.
-    pub(super) fn integer(&self, sql: &str, values: &[StoredRef<'_>]) -> Result<i64, RawError> {
+    /// As [`Self::execute`], with a value for each named parameter.
+    pub(super) fn execute_named(
+        &self,
+        sql: &str,
+        values: &[(&CStr, SqliteValueRef<'_>)],
+    ) -> Result<u64, RawError> {
+        self.prepare(sql)?.run_named(values)?;
+        Ok(self.changes())
+    }
+
+    /// Returns the first column of a query's first row, which is an integer.
+    pub(super) fn integer(
+        &self,
+        sql: &str,
+        values: &[SqliteValueRef<'_>],
+    ) -> Result<i64, RawError> {
         let mut statement = self.prepare(sql)?;
         match statement.query(values)?.next()?.map(|row| row.get(0)) {
-            Some(Ok(StoredRef::Integer(value))) => Ok(value),
+            Some(Ok(SqliteValueRef::Integer(value))) => Ok(value),
             _ => Err(misuse("the statement gives no integer")),
         }
     }
 
-    /// Whether a transaction is open; SQLite ends it itself after some errors.
+    /// Returns the first column of a query's first row, which is a count.
+    pub(super) fn count(&self, sql: &str) -> Result<u64, DatabaseError> {
+        let count = self.integer(sql, &[])?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// Returns true if a transaction is open; SQLite itself ends it after some errors.
     pub(super) fn in_transaction(&self) -> bool {
-        // SAFETY: the handle is open and ours while `self` lives.
+        // SAFETY: the handle is open, and only we use it while `self` lives.
         unsafe { ffi::sqlite3_get_autocommit(self.handle.as_ptr()) == 0 }
     }
 
-    /// Rows that the last INSERT, UPDATE or DELETE changed itself.
+    /// Returns the number of rows that the last INSERT, UPDATE or DELETE changed itself.
     pub(super) fn changes(&self) -> u64 {
-        // SAFETY: the handle is open and ours while `self` lives.
+        // SAFETY: the handle is open, and only we use it while `self` lives.
         let changes = unsafe { ffi::sqlite3_changes64(self.handle.as_ptr()) };
         u64::try_from(changes).unwrap_or_default()
+    }
+
+    /// Returns why SQLite did not take a row; none if the row is not the cause, or if the whole transaction is lost with
+    /// it.
+    pub(super) fn fault_of_row(&self, error: &RawError) -> Option<String> {
+        (error.is_about_values() && self.in_transaction())
+            .then(|| DatabaseError::from(error.clone()).to_string())
     }
 
     fn check(&self, code: c_int) -> Result<(), RawError> {
@@ -159,9 +210,9 @@ impl<'c> RawConnection<'c> {
         }
     }
 
-    /// What the call that just failed left behind.
+    /// Returns the error of the call that just failed.
     fn error(&self, code: c_int) -> RawError {
-        // SAFETY: the handle is open and ours while `self` lives; the message is copied before the next call.
+        // SAFETY: the handle is open, and only we use it while `self` lives; the message is copied before the next call.
         let message = unsafe {
             let message = ffi::sqlite3_errmsg(self.handle.as_ptr());
             (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
@@ -189,7 +240,7 @@ impl<'c> Statement<'c> {
     /// Runs the statement to its end with exactly these values for its parameters.
     pub(super) fn run<'v>(
         &mut self,
-        values: impl IntoIterator<Item = StoredRef<'v>>,
+        values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
         let done = self.bind(values).and_then(|()| {
             while self.step()? {}
@@ -199,10 +250,27 @@ impl<'c> Statement<'c> {
         done
     }
 
-    /// Starts the statement with exactly these values for its parameters; what it gives ends with the rows.
+    /// Runs the statement to its end with these values for its named parameters, in any order.
+    fn run_named(&mut self, values: &[(&CStr, SqliteValueRef<'_>)]) -> Result<(), RawError> {
+        let mut ordered = vec![None; values.len()];
+        for (name, value) in values {
+            // SAFETY: the statement is prepared and its connection ours; the name ends with a NUL.
+            let index = unsafe {
+                ffi::sqlite3_bind_parameter_index(self.statement.as_ptr(), name.as_ptr())
+            };
+            let place = usize::try_from(index).unwrap_or(0).checked_sub(1);
+            let place = place.and_then(|place| ordered.get_mut(place));
+            *place.ok_or_else(|| misuse("the statement has no parameter of this name"))? =
+                Some(*value);
+        }
+        let ordered: Option<Vec<_>> = ordered.into_iter().collect();
+        self.run(ordered.ok_or_else(|| misuse("a parameter is named twice"))?)
+    }
+
+    /// Starts the statement with exactly these values for its parameters.
     pub(super) fn query<'s>(
         &'s mut self,
-        values: &'s [StoredRef<'s>],
+        values: &'s [SqliteValueRef<'s>],
     ) -> Result<Rows<'s, 'c>, RawError> {
         if let Err(error) = self.bind(values.iter().copied()) {
             self.reset();
@@ -214,13 +282,13 @@ impl<'c> Statement<'c> {
         })
     }
 
-    /// Borrows a value for each parameter. Whoever calls this either steps while all of them live or not at all, and
-    /// resets before the first of them dies: values of an earlier call are never read, because all are replaced.
+    /// Borrows a value for each parameter. The caller steps only while all of them live, and resets before the first is
+    /// dropped. Values of an earlier call are never read, because all are replaced.
     fn bind<'v>(
         &mut self,
-        values: impl IntoIterator<Item = StoredRef<'v>>,
+        values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
-        // A statement that somebody forgot halfway takes no values.
+        // A statement whose rows were leaked takes no values.
         self.reset();
         // SAFETY: the statement is prepared and its connection ours.
         let expected = unsafe { ffi::sqlite3_bind_parameter_count(self.statement.as_ptr()) };
@@ -237,17 +305,17 @@ impl<'c> Statement<'c> {
         }
     }
 
-    fn bind_one(&mut self, index: c_int, value: StoredRef<'_>) -> c_int {
+    fn bind_one(&mut self, index: c_int, value: SqliteValueRef<'_>) -> c_int {
         let statement = self.statement.as_ptr();
         // SAFETY: the statement is prepared and its connection ours; SQLite refuses an index that is out of range. Text
         // and blobs have the length that is given, and SQLite_STATIC lets SQLite read them until other values take
         // their place, which `bind` sees to.
         unsafe {
             match value {
-                StoredRef::Null => ffi::sqlite3_bind_null(statement, index),
-                StoredRef::Integer(value) => ffi::sqlite3_bind_int64(statement, index, value),
-                StoredRef::Real(value) => ffi::sqlite3_bind_double(statement, index, value),
-                StoredRef::Text(text) => ffi::sqlite3_bind_text64(
+                SqliteValueRef::Null => ffi::sqlite3_bind_null(statement, index),
+                SqliteValueRef::Integer(value) => ffi::sqlite3_bind_int64(statement, index, value),
+                SqliteValueRef::Real(value) => ffi::sqlite3_bind_double(statement, index, value),
+                SqliteValueRef::Text(text) => ffi::sqlite3_bind_text64(
                     statement,
                     index,
                     text.as_ptr().cast(),
@@ -255,7 +323,7 @@ impl<'c> Statement<'c> {
                     ffi::SQLITE_STATIC(),
                     ffi::SQLITE_UTF8 as u8,
                 ),
-                StoredRef::Blob(bytes) => ffi::sqlite3_bind_blob64(
+                SqliteValueRef::Blob(bytes) => ffi::sqlite3_bind_blob64(
                     statement,
                     index,
                     bytes.as_ptr().cast(),
@@ -266,7 +334,7 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// Goes on to the next row, if there is one.
+    /// Steps to the next row. Returns false if there is none.
     fn step(&mut self) -> Result<bool, RawError> {
         // SAFETY: the statement is prepared, its connection ours, and the bound values live (see `bind`).
         match unsafe { ffi::sqlite3_step(self.statement.as_ptr()) } {
@@ -276,7 +344,7 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// Ends the statement's work and forgets its values.
+    /// Resets the statement and clears its values.
     fn reset(&mut self) {
         // SAFETY: the statement is prepared and its connection ours. The codes repeat what `step` gave.
         unsafe {
@@ -293,15 +361,15 @@ impl Drop for Statement<'_> {
     }
 }
 
-/// The rows of a statement under way.
+/// The rows of a running statement.
 pub(super) struct Rows<'s, 'c> {
     statement: &'s mut Statement<'c>,
     /// The statement's values, which SQLite reads while it steps.
-    values: PhantomData<&'s [StoredRef<'s>]>,
+    values: PhantomData<&'s [SqliteValueRef<'s>]>,
 }
 
 impl Rows<'_, '_> {
-    /// The next row; the one before ends with it.
+    /// Returns the next row, which replaces the one before.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, RawError> {
         let row = self.statement.step()?;
         Ok(row.then_some(Row {
@@ -323,9 +391,9 @@ pub(super) struct Row<'r> {
 }
 
 impl<'r> Row<'r> {
-    /// One value in its storage class; the error says why it cannot be had.
-    pub(super) fn get(self, index: usize) -> Result<StoredRef<'r>, &'static str> {
-        const NO_MEMORY: &str = "there is no memory for the value";
+    /// Returns one value in its storage class. The error says why it cannot be read.
+    pub(super) fn get(self, index: usize) -> Result<SqliteValueRef<'r>, &'static str> {
+        const NO_MEMORY: &str = "there is not enough memory for the value";
         let statement = self.statement.statement.as_ptr();
         let index = c_int::try_from(index).map_err(|_| "there is no such column")?;
         // SAFETY: the statement stands on a row, and nobody steps while `'r` lasts.
@@ -334,16 +402,16 @@ impl<'r> Row<'r> {
         }
         // SAFETY: as before, and the column exists.
         match unsafe { ffi::sqlite3_column_type(statement, index) } {
-            ffi::SQLITE_NULL => Ok(StoredRef::Null),
+            ffi::SQLITE_NULL => Ok(SqliteValueRef::Null),
             ffi::SQLITE_INTEGER => {
                 // SAFETY: as before.
-                Ok(StoredRef::Integer(unsafe {
+                Ok(SqliteValueRef::Integer(unsafe {
                     ffi::sqlite3_column_int64(statement, index)
                 }))
             }
             ffi::SQLITE_FLOAT => {
                 // SAFETY: as before.
-                Ok(StoredRef::Real(unsafe {
+                Ok(SqliteValueRef::Real(unsafe {
                     ffi::sqlite3_column_double(statement, index)
                 }))
             }
@@ -356,11 +424,11 @@ impl<'r> Row<'r> {
                 };
                 let bytes = bytes.ok_or(NO_MEMORY)?;
                 let text = match bytes.is_ascii() {
-                    // SAFETY: ASCII is UTF-8. Nearly all texts are, and the other look at them is several times slower.
+                    // SAFETY: ASCII is UTF-8. Most texts are ASCII, and this check is several times faster than the other.
                     true => Ok(unsafe { std::str::from_utf8_unchecked(bytes) }),
                     false => std::str::from_utf8(bytes),
                 };
-                text.map(StoredRef::Text)
+                text.map(SqliteValueRef::Text)
                     .map_err(|_| "the text is not valid UTF-8")
             }
             _ => {
@@ -371,13 +439,13 @@ impl<'r> Row<'r> {
                     (slice(blob.cast(), length), length)
                 };
                 let bytes = bytes.or((length == 0).then_some(&[]));
-                bytes.map(StoredRef::Blob).ok_or(NO_MEMORY)
+                bytes.map(SqliteValueRef::Blob).ok_or(NO_MEMORY)
             }
         }
     }
 }
 
-/// What a column points to.
+/// Returns the bytes that a column points to.
 ///
 /// # Safety
 ///

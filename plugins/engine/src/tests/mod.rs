@@ -1,4 +1,4 @@
-//! Whole flows, natively: sites in memory instead of a host.
+//! Whole transfers between two sites in memory, without a host.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,25 +7,25 @@
     reason = "tests"
 )]
 
-mod conversions;
-mod peers;
-mod planning;
-mod resuming;
+mod conversion;
+mod plan;
+mod resume;
+mod routes;
 mod runs;
-mod sharing;
-mod site;
+mod sessions;
+pub mod site;
 
 use std::rc::Rc;
 
-use crate::client;
-use crate::component::exports::tombolo::sync::client::PullRequest;
-use crate::component::tombolo::sync::transfers::{RunEvent, TablePlan};
-use crate::component::tombolo::sync::types::{
+use crate::bindings::client::PullRequest;
+use crate::bindings::transfers::{RunEvent, TablePlan};
+use crate::bindings::types::{
     Column, Conversion, Failure, ForeignKey, Generation, LogicalType, TableSchema,
 };
+use crate::pull::run;
 use site::Site;
 
-/// The address of the peer in memory.
+/// The address of the peer.
 const URL: &str = "http://peer";
 
 /// A table with an integer key and a column for each table it refers to.
@@ -85,10 +85,10 @@ fn two_sites() -> (Rc<Site>, String, Site) {
     (sender, code, receiver)
 }
 
-/// Plans a pull to its end, well or not.
+/// Takes all steps of planning. Returns the run and the plan, or why there is none.
 fn plan(receiver: &Site, request: PullRequest) -> (String, Result<Vec<TablePlan>, Failure>) {
-    let run = client::plan(receiver, request).unwrap();
-    receiver.resolve();
+    let run = run::plan(receiver, request).unwrap();
+    receiver.take_steps();
     let outcome = match receiver.run_events_of(&run).pop() {
         Some(RunEvent::Planned(plan)) => Ok(plan),
         Some(RunEvent::Failed(failure)) => Err(failure),

@@ -1,11 +1,11 @@
-//! Runs after their plan: started, cancelled, ended by events that may come twice.
+//! Runs after their plan: started, cancelled, and ended by events that can arrive twice.
 
 use super::*;
-use crate::component::exports::tombolo::sync::events::{Event, Finished, TableDone, Trouble};
-use crate::component::tombolo::sync::types::{Error, Stored, TableReport};
-use crate::failure::{ErrorCode, failure};
+use crate::bindings::events::{Event, Finished, Trouble};
+use crate::bindings::types::{Error, Stored, TableReport};
+use crate::error::{ErrorCode, failure};
 
-/// Two sites with the same three tables, one of which refers to itself, and a run that is planned.
+/// Two sites with the same three tables, one of which refers to itself, and a planned run.
 fn planned() -> (Rc<Site>, String, Site, String) {
     let (sender, code, receiver) = two_sites();
     let tables = [
@@ -60,9 +60,9 @@ fn after_the_plan(site: &Site, run: &str) -> Vec<RunEvent> {
 }
 
 #[test]
-fn a_run_to_its_end() {
+fn a_run_from_its_plan_to_its_end() {
     let (sender, code, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     {
         let jobs = receiver.jobs.borrow();
         let instruction = jobs.first().unwrap();
@@ -91,14 +91,10 @@ fn a_run_to_its_end() {
         ];
         assert_eq!(tables, expected);
     }
-    receiver.take(Event::TableDone(TableDone {
-        run: run.clone(),
-        report: reports().remove(0),
-    }));
     for _ in 0..2 {
-        receiver.take(finished(&run));
+        receiver.deliver(finished(&run));
     }
-    receiver.take(trouble(&run, None, "too late"));
+    receiver.deliver(trouble(&run, None, "too late"));
     assert_eq!(
         after_the_plan(&receiver, &run),
         [RunEvent::Finished(reports())]
@@ -106,22 +102,19 @@ fn a_run_to_its_end() {
     let last = sender.run_events_of(&code).pop().unwrap();
     assert_eq!(last, RunEvent::Finished(reports()));
     assert!(receiver.durable().is_empty());
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
-    client::cancel(&receiver, &run).unwrap();
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
+    run::cancel(&receiver, &run).unwrap();
     assert!(receiver.cancelled.borrow().is_empty());
 }
 
 #[test]
-fn a_table_that_is_created_comes_with_its_statements() {
+fn a_created_table_has_its_statements() {
     let (sender, code, receiver) = two_sites();
     receiver.postgres.set(true);
     sender.add(&[table("t", &["t"])]);
     let (run, plan) = plan(&receiver, request(&code));
     plan.unwrap();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     let jobs = receiver.jobs.borrow();
     let instruction = &jobs[0].tables[0];
     assert!(instruction.create && !instruction.one_chunk);
@@ -129,29 +122,29 @@ fn a_table_that_is_created_comes_with_its_statements() {
 }
 
 #[test]
-fn a_peer_that_is_gone_at_the_end_spoils_nothing() {
+fn a_peer_that_is_gone_at_the_end_does_not_fail_the_run() {
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     let gone = Err(Error::Unavailable("gone".to_owned()));
     receiver.answers.borrow_mut().push_back(gone);
-    receiver.take(finished(&run));
+    receiver.deliver(finished(&run));
     assert_eq!(
         after_the_plan(&receiver, &run),
         [RunEvent::Finished(reports())]
     );
     assert_eq!(receiver.log.borrow().len(), 1);
-    // The session may still be alive there, and its code of use.
+    // The session may still be alive at the peer, so its secret is kept.
     assert_eq!(receiver.durable().len(), 1);
 }
 
 #[test]
-fn trouble_names_the_table_once_and_comes_once() {
+fn a_failed_job_is_published_once_and_names_its_table() {
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
     for _ in 0..2 {
-        receiver.take(trouble(&run, Some("invoices"), "the stream broke off"));
+        receiver.deliver(trouble(&run, Some("invoices"), "the stream broke off"));
     }
-    receiver.take(finished(&run));
+    receiver.deliver(finished(&run));
     let told = failure(
         ErrorCode::Truncated,
         "table \"invoices\": the stream broke off",
@@ -160,8 +153,8 @@ fn trouble_names_the_table_once_and_comes_once() {
     assert_eq!(after_the_plan(&receiver, &run), [RunEvent::Failed(told)]);
 
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
-    receiver.take(trouble(
+    run::start(&receiver, &run).unwrap();
+    receiver.deliver(trouble(
         &run,
         Some("invoices"),
         "table \"invoices\" is locked",
@@ -175,85 +168,76 @@ fn trouble_names_the_table_once_and_comes_once() {
 }
 
 #[test]
-fn only_a_plan_is_started_and_only_once() {
+fn a_run_is_started_once_and_only_when_planned() {
     let (_, code, receiver) = two_sites();
-    let run = client::plan(&receiver, request(&code)).unwrap();
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
-    assert_eq!(client::start(&receiver, "x").unwrap_err().code, "not-found");
-    receiver.resolve();
+    let run = run::plan(&receiver, request(&code)).unwrap();
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
+    assert_eq!(run::start(&receiver, "x").unwrap_err().code, "not-found");
+    receiver.take_steps();
     let twice = run.clone();
     receiver.race.replace(Some((
         "run/",
-        Box::new(move |site| client::start(site, &twice).unwrap()),
+        Box::new(move |site| run::start(site, &twice).unwrap()),
     )));
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
     assert_eq!(receiver.jobs.borrow().len(), 1);
 }
 
 #[test]
-fn a_start_that_is_refused_may_be_tried_again() {
+fn a_refused_start_can_be_repeated() {
     let (_, _, receiver, run) = planned();
     let refusal = Error::Denied("not granted".to_owned());
     receiver.start_fails.replace(Some(refusal));
-    assert_eq!(client::start(&receiver, &run).unwrap_err().code, "denied");
-    client::start(&receiver, &run).unwrap();
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "denied");
+    run::start(&receiver, &run).unwrap();
     assert_eq!(receiver.jobs.borrow().len(), 1);
 }
 
 #[test]
 fn a_running_job_is_cancelled_by_the_host() {
     let (_, _, receiver, run) = planned();
-    client::start(&receiver, &run).unwrap();
-    client::cancel(&receiver, &run).unwrap();
+    run::start(&receiver, &run).unwrap();
+    run::cancel(&receiver, &run).unwrap();
     assert_eq!(*receiver.cancelled.borrow(), std::slice::from_ref(&run));
     assert!(after_the_plan(&receiver, &run).is_empty());
 }
 
 #[test]
-fn a_plan_that_is_cancelled_is_not_started() {
+fn a_cancelled_plan_is_not_started() {
     let (_, _, receiver, run) = planned();
     for _ in 0..2 {
-        client::cancel(&receiver, &run).unwrap();
+        run::cancel(&receiver, &run).unwrap();
     }
     let run_events = after_the_plan(&receiver, &run);
     assert!(matches!(&run_events[..], [RunEvent::Failed(told)] if told.code == "cancelled"));
-    assert_eq!(
-        client::start(&receiver, &run).unwrap_err().code,
-        "bad-request"
-    );
-    receiver.take(finished(&run));
+    assert_eq!(run::start(&receiver, &run).unwrap_err().code, "bad-request");
+    receiver.deliver(finished(&run));
     assert_eq!(after_the_plan(&receiver, &run).len(), 1);
 }
 
 #[test]
-fn who_cancels_during_a_step_has_the_last_word() {
+fn a_cancel_during_a_step_wins() {
     let (_, code, receiver) = two_sites();
-    let run = client::plan(&receiver, request(&code)).unwrap();
+    let run = run::plan(&receiver, request(&code)).unwrap();
     let cancelled = run.clone();
     receiver.race.replace(Some((
         "run/",
-        Box::new(move |site| client::cancel(site, &cancelled).unwrap()),
+        Box::new(move |site| run::cancel(site, &cancelled).unwrap()),
     )));
-    receiver.resolve();
+    receiver.take_steps();
     let run_events = receiver.run_events_of(&run);
     assert!(matches!(&run_events[..], [RunEvent::Failed(told)] if told.code == "cancelled"));
     assert_eq!(receiver.requests.borrow().len(), 1, "no step after that");
 }
 
 #[test]
-fn events_about_nothing_are_taken_quietly() {
+fn events_about_unknown_runs_are_ignored() {
     let site = Site::default();
-    site.take(finished("x"));
-    site.take(trouble("x", None, "y"));
-    site.take(Event::Step("x".to_owned()));
-    site.take(Event::OwnerGone("x".to_owned()));
-    site.take(Event::Other("x".to_owned()));
+    site.deliver(finished("x"));
+    site.deliver(trouble("x", None, "y"));
+    site.deliver(Event::Step("x".to_owned()));
+    site.deliver(Event::OwnerGone("x".to_owned()));
+    site.deliver(Event::Other("x".to_owned()));
     assert!(site.run_events.borrow().is_empty());
     assert!(site.state.borrow().is_empty());
 }

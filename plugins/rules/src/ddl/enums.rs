@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::literal::Literal;
 use super::postgres::{MAX_NAME, quoted};
-use crate::component::tombolo::sync::types::{
-    EnumType, Generation, Statement, StatementKind, TableSchema,
-};
+use crate::bindings::types::{EnumType, Generation, Statement, StatementKind, TableSchema};
 
 /// The statements that make them, and the names of the types that columns can have then. `types`: those that they can
 /// have already.

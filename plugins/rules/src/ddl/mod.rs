@@ -11,7 +11,7 @@ mod sqlite;
 use std::collections::BTreeSet;
 
 use self::literal::{Holds, Literal};
-use crate::component::tombolo::sync::types::{
+use crate::bindings::types::{
     Column, DdlPlan, Dialect, Error, Generation, Statement, StatementKind, TableSchema,
 };
 

@@ -2,7 +2,7 @@
 
 use super::literal::{Class, Holds, Literal};
 use super::{Declaration, Origin};
-use crate::component::tombolo::sync::types::{Column, Generation, LogicalType};
+use crate::bindings::types::{Column, Generation, LogicalType};
 
 /// A longer name is cut silently, and the table would be another one.
 pub const MAX_NAME: usize = 63;

@@ -2,7 +2,7 @@
 
 use super::literal::Holds;
 use super::{Declaration, Origin};
-use crate::component::tombolo::sync::types::{Column, Generation, LogicalType};
+use crate::bindings::types::{Column, Generation, LogicalType};
 
 /// Words that cannot stand as a type: SQLite reserves them, or parsers expect something behind them.
 const RESERVED: &[&str] = &[

@@ -8,8 +8,8 @@
 mod dialects;
 mod enums;
 mod hostile;
-mod made;
-mod wider;
+mod user_types;
+mod widened;
 
 use sqlparser::ast::{ColumnDef, CreateTable, DataType, Statement as Ast};
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
@@ -17,7 +17,7 @@ use sqlparser::keywords::ALL_KEYWORDS;
 use sqlparser::parser::{Parser, ParserOptions};
 
 use super::*;
-use crate::component::tombolo::sync::types::{EnumType, ForeignKey, LogicalType};
+use crate::bindings::types::{EnumType, ForeignKey, LogicalType};
 
 fn column(name: &str, logical: LogicalType, origin: &str) -> Column {
     Column {

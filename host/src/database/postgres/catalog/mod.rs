@@ -177,23 +177,6 @@ pub(in crate::database::postgres) async fn describe(
     })
 }
 
-/// The same table without its computed columns and the keys that need them.
-pub(in crate::database::postgres) fn without_computed(mut schema: TableSchema) -> TableSchema {
-    schema
-        .columns
-        .retain(|column| column.generation != Generation::Computed);
-    let columns = &schema.columns;
-    let is_sent = |name: &String| columns.iter().any(|column| column.name == *name);
-    if !schema.primary_key.iter().all(is_sent) {
-        schema.primary_key.clear();
-    }
-    schema.unique_keys.retain(|key| key.iter().all(is_sent));
-    schema
-        .foreign_keys
-        .retain(|key| key.columns.iter().all(is_sent));
-    schema
-}
-
 /// Which of these types, named as `format_type` prints them, somebody made here and columns can have.
 pub(in crate::database::postgres) async fn known_types(
     session: &mut Session,

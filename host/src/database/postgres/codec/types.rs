@@ -2,8 +2,7 @@
 
 use super::wide_text::Form;
 use crate::bindings::types::LogicalType;
-use crate::database::Origin;
-use crate::database::sqlite::logical_of;
+use crate::database::{Origin, logical_of};
 
 /// The types' object identifiers, fixed in every PostgreSQL (`pg_type.dat`).
 mod oid {

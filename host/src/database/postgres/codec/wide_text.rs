@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::bindings::types::LogicalType;
-use crate::database::sqlite::logical_of;
+use crate::database::logical_of;
 use crate::digest::hex;
 use crate::rows::CellRef;
 

@@ -30,8 +30,8 @@ use crate::bindings::types::{
     UpdateRule, ValueSource,
 };
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Evidence, LoadMode, Read, Step,
-    TableWrite, TableWriter, Target, WriteOutcome,
+    CheckedPlan, CheckedStatement, ChunkCounts, Database, DatabaseError, Evidence, LoadMode, Read,
+    Step, TableWrite, TableWriter, Target, WriteOutcome,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -124,8 +124,8 @@ async fn read(site: &Site, table: &str) -> (TableSchema, Vec<RowBlock>) {
 fn load(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
     TableWrite {
         run: "run-1".to_owned(),
+        plan: CheckedPlan::of_tests(&plan, incoming),
         incoming: incoming.clone(),
-        plan,
         create: None,
         mode: LoadMode::Direct,
         row_by_row: false,
@@ -261,8 +261,8 @@ impl From<WriteOutcome> for Outcome {
         let unread = || Stored::Unverified("it has to be read".to_owned());
         let (stored, digest) = match outcome.evidence {
             Evidence::Known(stored) => (stored, None),
-            Evidence::Direct { digest, followed } => {
-                match followed.is_some_and(|rows| rows.sent == rows.found) {
+            Evidence::Direct { digest, readback } => {
+                match readback.is_some_and(|rows| rows.sent == rows.found) {
                     true => (Stored::Verified, None),
                     false => (unread(), digest),
                 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::plan::TablePlan;
-use super::readback::Readback;
+use super::readback::ReadbackTask;
 use crate::database::postgres::connection::Server;
-use crate::database::{ChunkCounts, DatabaseError, Followed, Step};
+use crate::database::{ChunkCounts, DatabaseError, Readback, Step};
 use crate::rows::{BucketDigest, RowBlock};
 
 /// Rows on their way into the table itself.
@@ -19,7 +19,7 @@ pub(super) struct DirectLoad {
     /// The rows of the chunk under way.
     chunk: BucketDigest,
     /// Reads the rows that are committed.
-    readback: Option<Readback>,
+    readback: Option<ReadbackTask>,
 }
 
 impl DirectLoad {
@@ -71,7 +71,7 @@ impl DirectLoad {
         }
         match &self.readback {
             Some(readback) => readback.go_on(),
-            None => self.readback = Some(Readback::start(Arc::clone(&self.server), plan)),
+            None => self.readback = Some(ReadbackTask::start(Arc::clone(&self.server), plan)),
         }
     }
 
@@ -81,9 +81,9 @@ impl DirectLoad {
     }
 
     /// Waits until all rows are read. Returns them as they were sent and found; none if they cannot be compared.
-    pub async fn finish(self) -> Option<Followed> {
+    pub async fn finish(self) -> Option<Readback> {
         let found = self.readback?.finish().await.ok()?;
-        Some(Followed {
+        Some(Readback {
             sent: self.sent,
             found,
         })

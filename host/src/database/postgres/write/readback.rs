@@ -29,7 +29,7 @@ pub(in crate::database::postgres) fn digest_of(row: &[u8]) -> BucketDigest {
 }
 
 /// The reading of a table behind its COPY, on a connection of its own. Dropped, it is given up.
-pub(in crate::database::postgres) struct Readback {
+pub(in crate::database::postgres) struct ReadbackTask {
     commits: watch::Sender<()>,
     work: JoinSet<Result<BucketDigest, DatabaseError>>,
 }
@@ -44,7 +44,7 @@ struct Table {
     types: Vec<PhysicalType>,
 }
 
-impl Readback {
+impl ReadbackTask {
     /// Starts with what is committed.
     pub fn start(server: Arc<Server>, plan: &TablePlan) -> Self {
         let columns = plan.encoder.columns();

@@ -99,7 +99,7 @@ impl RowEncoder {
         let may_change = |name: &String| {
             write.conversion_of(name) == Conversion::Lossy
                 && !write.incoming.primary_key.contains(name)
-                && !write.plan.key.contains(name)
+                && !write.plan.is_key(name)
         };
         let columns = write.incoming.columns.iter().zip(staged);
         let columns = columns.map(|(incoming, staged)| {

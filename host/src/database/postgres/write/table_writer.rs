@@ -55,7 +55,7 @@ impl<'a> PostgresTableWriter<'a> {
         let entered = create::enter(session, server.place(), &write).await;
         let (local, mut books) = session.end_transaction(entered).await?;
         let constraints = constraints::find(session, &local).await?;
-        if write.plan.regenerate_key {
+        if write.plan.regenerates_key() {
             sequences::advance(session, &local).await?;
         }
         let plan = TablePlan::new(&write, local, constraints)?;
@@ -64,7 +64,7 @@ impl<'a> PostgresTableWriter<'a> {
             retry: write.retry,
             is_only_writer: write.create.is_some() && books.is_direct(),
             has_triggers: !plan.constraints.triggers.is_empty(),
-            regenerates_key: write.plan.regenerate_key,
+            regenerates_key: write.plan.regenerates_key(),
             takes_cells: plan.encoder.takes_cells(),
         };
         let load = if is_direct(&facts) {
@@ -212,7 +212,7 @@ impl TableWriter for PostgresTableWriter<'_> {
         let evidence = match (evidence, load) {
             (Evidence::Direct { digest, .. }, Load::Direct(load)) => Evidence::Direct {
                 digest: digest.filter(|_| plan.encoder.has_one_form()),
-                followed: load.finish().await,
+                readback: load.finish().await,
             },
             (evidence, _) => evidence,
         };

@@ -18,13 +18,13 @@ async fn lenient(
     plan: SetPlan,
     rows: &[Vec<Cell>],
 ) -> ChunkCounts {
-    let load = TableLoad {
+    let load = TableWrite {
         reject_limit: 100,
         ..load("run", table, plan)
     };
     let (applied, loaded) = load_rows(database, load, rows).await.unwrap();
     assert_eq!(applied, loaded.counts);
-    assert_eq!(loaded.stored, crate::bindings::types::Stored::Verified);
+    assert_eq!(known(&loaded), Stored::Verified);
     applied
 }
 
@@ -48,7 +48,7 @@ async fn children_of_rows_that_the_table_refuses_are_rejected_with_them() {
         let rows = [
             row(1, None, 5),
             row(2, Some(3), 5),
-            // No CHECK is met: neither its children nor theirs have a parent then.
+            // It violates CHECK, so that neither its children nor theirs have a parent.
             row(3, Some(1), 0),
             row(4, Some(2), 5),
             row(5, Some(100), 5),
@@ -171,7 +171,7 @@ async fn what_no_row_is_found_for_still_fails() {
         )
         .await;
     let table = database.describe("goods").await.unwrap();
-    let load = TableLoad {
+    let load = TableWrite {
         reject_limit: 100,
         ..load("run", &table, overwrite(&table))
     };

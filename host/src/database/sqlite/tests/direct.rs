@@ -1,7 +1,6 @@
 //! Rows that go into a table of the run as they come.
 
 use super::*;
-use crate::bindings::types::Stored;
 use crate::database::buckets_of;
 
 const MADE: &str = "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price DECIMAL(8,2), note TEXT, version INTEGER CHECK (version < 100))";
@@ -12,8 +11,8 @@ async fn empty(folder: &Folder) -> SqliteDatabase {
         .unwrap()
 }
 
-/// A load that makes its table.
-async fn making(folder: &Folder, reject_limit: u64) -> TableLoad {
+/// A load that creates its table.
+async fn making(folder: &Folder, reject_limit: u64) -> TableWrite {
     if !folder.file("goods.db").exists() {
         write(&folder.file("goods.db"), GOODS).await;
     }
@@ -23,7 +22,7 @@ async fn making(folder: &Folder, reject_limit: u64) -> TableLoad {
         .describe("goods")
         .await
         .unwrap();
-    TableLoad {
+    TableWrite {
         create: Some(vec![statement(MADE)]),
         reject_limit,
         ..load("run", &table, overwrite(&table))
@@ -34,8 +33,8 @@ fn many(range: std::ops::Range<i64>) -> Vec<Vec<Cell>> {
     range.map(|id| good(id, "x", 1.5, None, 1)).collect()
 }
 
-/// What is read back is what the target says it put there.
-async fn assert_read_back(database: &SqliteDatabase, load: &TableLoad, loaded: &Loaded) {
+/// Asserts that the table holds what the outcome says.
+async fn assert_read_back(database: &SqliteDatabase, load: &TableWrite, loaded: &WriteOutcome) {
     let snapshot = database.snapshot().await.unwrap();
     let total = buckets_of(&*snapshot, &load.incoming)
         .await
@@ -43,12 +42,12 @@ async fn assert_read_back(database: &SqliteDatabase, load: &TableLoad, loaded: &
         .total();
     assert_eq!(
         (total.rows, Some(total.digest)),
-        (loaded.counts.created, loaded.digest)
+        (loaded.counts.created, digest(loaded))
     );
 }
 
-async fn has_staging(writer: &mut dyn OldTarget) -> bool {
-    // Directly rows are never staged, so there is nothing to conflict.
+async fn has_staging(writer: &mut dyn TableWriter) -> bool {
+    // Rows that go directly into the table are never conflicts.
     !writer.conflicts(10).await.unwrap().is_empty()
 }
 
@@ -57,18 +56,18 @@ async fn a_new_table_is_filled_directly_chunk_by_chunk_and_run_by_run() {
     let folder = Folder::new();
     let database = empty(&folder).await;
     let load = making(&folder, 0).await;
-    let mut writer = target(&database).await;
-    writer.begin_table(load.clone()).await.unwrap();
+    let mut target = target(&database).await;
+    let mut writer = target.begin_table(load.clone()).await.unwrap();
     for range in [1..4, 4..9] {
-        writer.stage(&block(&many(range))).await.unwrap();
+        stage(&mut *writer, &block(&many(range))).await;
         assert!(!has_staging(&mut *writer).await);
-        writer.commit_chunk().await.unwrap();
+        committed(&mut *writer).await;
     }
     // What is not committed is not counted.
-    writer.stage(&block(&many(100..200))).await.unwrap();
+    stage(&mut *writer, &block(&many(100..200))).await;
     writer.rollback().await.unwrap();
-    writer.stage(&block(&many(9..11))).await.unwrap();
-    writer.commit_chunk().await.unwrap();
+    stage(&mut *writer, &block(&many(9..11))).await;
+    committed(&mut *writer).await;
     drop(writer);
 
     let (counted, loaded) = load_rows(&database, load.clone(), &many(11..14))
@@ -103,81 +102,74 @@ async fn bad_rows_leave_a_direct_load_singly() {
     assert_eq!(RowBlock::parse_row(&rejects[1].cells).unwrap(), rows[500]);
 }
 
-/// Makes the run's table, has `others` write, and goes on with rows.
+/// Creates the run's table, runs the SQL of another program, and stages rows, whose chunk is rolled back.
 async fn interfered(
     others: &str,
     rows: &[Vec<Cell>],
-) -> (
-    Folder,
-    SqliteDatabase,
-    Box<dyn OldTarget>,
-    Result<(), DatabaseError>,
-) {
+) -> (Folder, SqliteDatabase, Box<dyn Target>, Step<()>) {
     let folder = Folder::new();
     let database = empty(&folder).await;
-    let mut writer = target(&database).await;
-    writer.begin_table(making(&folder, 10).await).await.unwrap();
-    writer.stage(&block(&many(1..4))).await.unwrap();
-    writer.commit_chunk().await.unwrap();
+    let mut target = target(&database).await;
+    let mut writer = target.begin_table(making(&folder, 10).await).await.unwrap();
+    stage(&mut *writer, &block(&many(1..4))).await;
+    committed(&mut *writer).await;
     write(&folder.file("new.db"), others).await;
-    let staged = writer.stage(&block(rows)).await;
-    (folder, database, writer, staged)
+    let staged = writer.stage(&block(rows)).await.unwrap();
+    writer.rollback().await.unwrap();
+    drop(writer);
+    (folder, database, target, staged)
 }
 
 #[tokio::test]
-async fn a_key_that_is_taken_sends_the_rows_through_the_staging() {
-    let (folder, database, mut writer, staged) = interfered(
+async fn a_key_that_exists_sends_the_rows_through_the_staging() {
+    let (folder, database, mut target, staged) = interfered(
         "INSERT INTO goods VALUES (5, 'theirs', 1, NULL, 1)",
         &many(4..7),
     )
     .await;
-    assert!(matches!(staged, Err(DatabaseError::NeedsStaging { .. })));
-    writer.rollback().await.unwrap();
-    let load = TableLoad {
-        direct: false,
+    assert_eq!(staged, Step::NeedsStaging);
+    let load = TableWrite {
+        mode: LoadMode::Staged,
         ..making(&folder, 0).await
     };
-    writer.begin_table(load).await.unwrap();
-    writer.stage(&block(&many(4..7))).await.unwrap();
+    let mut writer = target.begin_table(load).await.unwrap();
+    stage(&mut *writer, &block(&many(4..7))).await;
     assert!(has_staging(&mut *writer).await);
-    assert_eq!(writer.commit_chunk().await.unwrap(), counts(2, 1, 0, 0));
-    let loaded = writer.finish_table(&[]).await.unwrap();
-    // The first chunk was not looked at, and can no longer be told.
-    assert_eq!(loaded.digest, None);
-    assert!(matches!(loaded.stored, Stored::Unverified(_)));
+    assert_eq!(committed(&mut *writer).await, counts(2, 1, 0, 0));
+    let loaded = writer.finish(&[]).await.unwrap();
+    // The first chunk was not verified, and cannot be any more.
+    assert!(matches!(known(&loaded), Stored::Unverified(_)));
     assert_eq!(database.count("goods").await.unwrap().rows, 6);
 }
 
 #[tokio::test]
 async fn a_table_that_others_wrote_to_is_not_filled_directly_by_the_next_run() {
-    let (folder, database, mut writer, staged) =
+    let (folder, database, mut target, staged) =
         interfered("DELETE FROM goods WHERE id = 1", &many(4..5)).await;
-    staged.unwrap();
-    writer.rollback().await.unwrap();
+    assert_eq!(staged, Step::Done(()));
     let load = making(&folder, 0).await;
-    writer.begin_table(load).await.unwrap();
-    writer.stage(&block(&many(3..6))).await.unwrap();
-    assert_eq!(writer.commit_chunk().await.unwrap(), counts(2, 0, 1, 0));
-    assert_eq!(writer.finish_table(&[]).await.unwrap().digest, None);
+    let mut writer = target.begin_table(load).await.unwrap();
+    stage(&mut *writer, &block(&many(3..6))).await;
+    assert_eq!(committed(&mut *writer).await, counts(2, 0, 1, 0));
+    known(&writer.finish(&[]).await.unwrap());
     assert_eq!(database.count("goods").await.unwrap().rows, 4);
 }
 
 #[tokio::test]
 async fn values_of_another_form_and_missing_parents_need_the_staging() {
     let mut other_form = many(4..6);
-    // The column would give back 1.1, which is the same number.
+    // The column gives back 1.1, which is the same number.
     other_form[1][2] = text("1.10");
-    let (folder, _database, mut writer, staged) = interfered("SELECT 1", &other_form).await;
-    assert!(matches!(staged, Err(DatabaseError::NeedsStaging { .. })));
-    writer.rollback().await.unwrap();
-    let load = TableLoad {
-        direct: false,
+    let (folder, _database, mut target, staged) = interfered("SELECT 1", &other_form).await;
+    assert_eq!(staged, Step::NeedsStaging);
+    let load = TableWrite {
+        mode: LoadMode::Staged,
         ..making(&folder, 0).await
     };
-    writer.begin_table(load).await.unwrap();
-    writer.stage(&block(&other_form)).await.unwrap();
-    writer.commit_chunk().await.unwrap();
-    assert_eq!(writer.finish_table(&[]).await.unwrap().digest, None);
+    let mut writer = target.begin_table(load).await.unwrap();
+    stage(&mut *writer, &block(&other_form)).await;
+    committed(&mut *writer).await;
+    known(&writer.finish(&[]).await.unwrap());
 
     let folder = Folder::new();
     let database = folder
@@ -190,35 +182,37 @@ async fn values_of_another_form_and_missing_parents_need_the_staging() {
         .database("template.db", "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES p)")
         .await;
     let table = template.describe("t").await.unwrap();
-    let load = |direct| TableLoad {
+    let load = |mode| TableWrite {
         create: Some(vec![statement(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES p)",
         )]),
-        direct,
+        mode,
         reject_limit: 1,
         ..super::load("run", &table, overwrite(&table))
     };
     let rows = [vec![integer(1), integer(1)], vec![integer(2), integer(2)]];
-    let refused = load_rows(&database, load(true), &rows).await;
-    assert!(matches!(refused, Err(DatabaseError::NeedsStaging { .. })));
-    let (counted, loaded) = load_rows(&database, load(false), &rows).await.unwrap();
+    let refused = try_rows(&database, load(LoadMode::Direct), &rows).await;
+    assert_eq!(refused.unwrap(), Step::NeedsStaging);
+    let (counted, loaded) = load_rows(&database, load(LoadMode::Staged), &rows)
+        .await
+        .unwrap();
     assert_eq!((counted.created, counted.failed), (1, 1));
-    assert_eq!(loaded.stored, Stored::Verified);
+    assert_eq!(known(&loaded), Stored::Verified);
 }
 
 #[tokio::test]
-async fn a_complete_table_is_told_again_as_it_was() {
+async fn a_complete_table_reports_the_same_counts_again() {
     let folder = Folder::new();
     let database = empty(&folder).await;
     let load = making(&folder, 0).await;
     let (_, first) = load_rows(&database, load.clone(), &many(1..9))
         .await
         .unwrap();
-    let mut writer = target(&database).await;
-    writer.begin_table(load.clone()).await.unwrap();
-    let again = writer.finish_table(&[]).await.unwrap();
+    let mut target = target(&database).await;
+    let writer = target.begin_table(load.clone()).await.unwrap();
+    let again = writer.finish(&[]).await.unwrap();
     assert_eq!(again.counts, first.counts);
-    // Since then others may have written.
-    assert!(first.digest.is_some() && again.digest.is_none());
-    assert!(matches!(again.stored, Stored::Unverified(_)));
+    // Other programs may have written meanwhile.
+    assert!(digest(&first).is_some());
+    assert!(matches!(known(&again), Stored::Unverified(_)));
 }

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod cancelled;
 mod deferred;
 mod direct;
 mod merge;
@@ -32,10 +33,12 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::SqliteDatabase;
-use crate::bindings::types::{Cell, ColumnRule, SetPlan, TableSchema, UpdateRule, ValueSource};
+use crate::bindings::types::{
+    Cell, ColumnRule, SetPlan, Stored, TableSchema, UpdateRule, ValueSource,
+};
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, OldTarget, Read, Reject,
-    Snapshot, TableLoad, quote,
+    CheckedPlan, CheckedStatement, ChunkCounts, Database, DatabaseError, Evidence, LoadMode, Read,
+    Reject, Snapshot, Step, TableWrite, TableWriter, Target, WriteOutcome, quote,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -51,7 +54,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// A database made by these statements.
+    /// A database with the result of these statements.
     async fn database(&self, name: &str, sql: &str) -> SqliteDatabase {
         write(&self.file(name), sql).await;
         self.open(name).await
@@ -74,7 +77,7 @@ impl Folder {
     }
 }
 
-/// A connection as any other program has it.
+/// A connection as another program has it.
 async fn connect(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
         .filename(file)
@@ -94,7 +97,7 @@ async fn write(file: &Path, sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// Rows as SQL literals, with their storage classes to tell.
+/// Rows as SQL literals, which show the storage classes.
 async fn literals(file: &Path, table: &str) -> Vec<Vec<String>> {
     let mut connection = connect(file).await;
     let columns: Vec<String> =
@@ -177,7 +180,7 @@ fn skip(key: &[&str]) -> SetPlan {
 
 fn append(key: &[&str]) -> SetPlan {
     SetPlan {
-        regenerate_key: true,
+        regenerate_key: !key.is_empty(),
         ..skip(key)
     }
 }
@@ -202,6 +205,7 @@ fn overwrite(table: &TableSchema) -> SetPlan {
     let columns: Vec<_> = table
         .columns
         .iter()
+        .filter(|column| !table.primary_key.contains(&column.name))
         .map(|column| (column.name.as_str(), ValueSource::TakeIncoming))
         .collect();
     update(&key, &columns)
@@ -216,37 +220,66 @@ fn newer(table: &TableSchema) -> SetPlan {
     plan
 }
 
-async fn target(database: &SqliteDatabase) -> Box<dyn OldTarget> {
+async fn target(database: &SqliteDatabase) -> Box<dyn Target> {
     let mut target = database.target().await.unwrap();
     target.prepare().await.unwrap();
     target
 }
 
 /// A run's load of a table that exists, in which no row may be rejected.
-fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableLoad {
-    TableLoad {
+fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableWrite {
+    TableWrite {
         run: run.to_owned(),
+        plan: CheckedPlan::of_tests(&plan, incoming),
         incoming: incoming.clone(),
-        plan,
         create: None,
-        direct: true,
+        mode: LoadMode::Direct,
         row_by_row: false,
         reject_limit: 0,
-        description: "description".to_owned(),
+        retry_context: "description".to_owned(),
         conversions: Vec::new(),
         retry: false,
     }
 }
 
-async fn begin(
-    target: &mut dyn OldTarget,
+async fn begin<'t>(
+    target: &'t mut dyn Target,
     run: &str,
     incoming: &TableSchema,
     plan: SetPlan,
-) -> Result<(), DatabaseError> {
-    target.begin_table(load(run, incoming, plan)).await?;
-    target.read_from("snapshot");
-    Ok(())
+) -> Result<Box<dyn TableWriter + 't>, DatabaseError> {
+    let mut writer = target.begin_table(load(run, incoming, plan)).await?;
+    writer.read_from("snapshot");
+    Ok(writer)
+}
+
+/// Stages a block that the table takes.
+async fn stage(writer: &mut dyn TableWriter, block: &RowBlock) {
+    assert_eq!(writer.stage(block).await.unwrap(), Step::Done(()));
+}
+
+/// Commits a chunk that the table takes.
+async fn committed(writer: &mut dyn TableWriter) -> ChunkCounts {
+    match writer.commit().await.unwrap() {
+        Step::Done(counts) => counts,
+        Step::NeedsStaging => panic!("the chunk needs a staging"),
+    }
+}
+
+/// The sum of the digests of the rows that went directly into the table.
+fn digest(outcome: &WriteOutcome) -> Option<u128> {
+    match outcome.evidence {
+        Evidence::Direct { digest, .. } => digest,
+        Evidence::Known(_) => None,
+    }
+}
+
+/// What is known without reading the table.
+fn known(outcome: &WriteOutcome) -> Stored {
+    match &outcome.evidence {
+        Evidence::Known(stored) => stored.clone(),
+        Evidence::Direct { .. } => panic!("{outcome:?}"),
+    }
 }
 
 /// One chunk of rows into a table that exists.
@@ -260,23 +293,36 @@ async fn apply(
     Ok(counts)
 }
 
-/// One chunk of rows.
+/// One chunk of rows that the table takes.
 async fn load_rows(
     database: &SqliteDatabase,
-    load: TableLoad,
+    load: TableWrite,
     rows: &[Vec<Cell>],
-) -> Result<(ChunkCounts, Loaded), DatabaseError> {
+) -> Result<(ChunkCounts, WriteOutcome), DatabaseError> {
+    match try_rows(database, load, rows).await? {
+        Step::Done(done) => Ok(done),
+        Step::NeedsStaging => panic!("the rows need a staging"),
+    }
+}
+
+/// One chunk of rows.
+async fn try_rows(
+    database: &SqliteDatabase,
+    load: TableWrite,
+    rows: &[Vec<Cell>],
+) -> Result<Step<(ChunkCounts, WriteOutcome)>, DatabaseError> {
     let mut target = target(database).await;
-    target.begin_table(load).await?;
-    let applied = match target.stage(&block(rows)).await {
-        Ok(()) => target.commit_chunk().await,
+    let mut writer = target.begin_table(load).await?;
+    let applied = match writer.stage(&block(rows)).await {
+        Ok(Step::Done(())) => writer.commit().await,
+        Ok(Step::NeedsStaging) => Ok(Step::NeedsStaging),
         Err(error) => Err(error),
     };
     match applied {
-        Ok(counts) => Ok((counts, target.finish_table(&[]).await?)),
-        Err(error) => {
-            target.rollback().await?;
-            Err(error)
+        Ok(Step::Done(counts)) => Ok(Step::Done((counts, writer.finish(&[]).await?))),
+        other => {
+            writer.rollback().await?;
+            other.map(|_| Step::NeedsStaging)
         }
     }
 }

@@ -1,19 +1,19 @@
 //! SQLite's own statements behind safe ones.
 
 use super::*;
+use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::raw::{self, RawConnection};
-use crate::database::sqlite::storage::StoredRef;
 
 /// Every storage class, empty and with NUL.
-const VALUES: [StoredRef<'static>; 8] = [
-    StoredRef::Null,
-    StoredRef::Integer(i64::MIN),
-    StoredRef::Real(5e-324),
-    StoredRef::Text(""),
-    StoredRef::Text("a\0b"),
-    StoredRef::Blob(&[]),
-    StoredRef::Blob(&[0, 255]),
-    StoredRef::Real(f64::NEG_INFINITY),
+const VALUES: [SqliteValueRef<'static>; 8] = [
+    SqliteValueRef::Null,
+    SqliteValueRef::Integer(i64::MIN),
+    SqliteValueRef::Real(5e-324),
+    SqliteValueRef::Text(""),
+    SqliteValueRef::Text("a\0b"),
+    SqliteValueRef::Blob(&[]),
+    SqliteValueRef::Blob(&[0, 255]),
+    SqliteValueRef::Real(f64::NEG_INFINITY),
 ];
 
 fn with_connection(test: impl FnOnce(&RawConnection<'_>)) {
@@ -46,7 +46,7 @@ fn values_come_back_in_their_storage_class() {
                 let row = rows.next().unwrap().unwrap();
                 let (first, second) = (row.get(0).unwrap(), row.get(1).unwrap());
                 assert_eq!((first, second), (value, value));
-                // Asking again neither moves nor changes what the first answer borrows.
+                // A second call neither moves nor changes what the first result borrows.
                 assert_eq!((row.get(0).unwrap(), first), (value, value));
                 assert!(row.get(2).is_err());
             }
@@ -56,7 +56,7 @@ fn values_come_back_in_their_storage_class() {
 }
 
 #[test]
-fn invalid_text_is_told_and_nothing_else_is() {
+fn only_invalid_text_is_an_error() {
     with_connection(|connection| {
         let mut select = connection
             .prepare("SELECT CAST(x'61ff' AS TEXT), 1, zeroblob(3), zeroblob(0)")
@@ -64,9 +64,9 @@ fn invalid_text_is_told_and_nothing_else_is() {
         let mut rows = select.query(&[]).unwrap();
         let row = rows.next().unwrap().unwrap();
         assert_eq!(row.get(0), Err("the text is not valid UTF-8"));
-        assert_eq!(row.get(1), Ok(StoredRef::Integer(1)));
-        assert_eq!(row.get(2), Ok(StoredRef::Blob(&[0; 3])));
-        assert_eq!(row.get(3), Ok(StoredRef::Blob(&[])));
+        assert_eq!(row.get(1), Ok(SqliteValueRef::Integer(1)));
+        assert_eq!(row.get(2), Ok(SqliteValueRef::Blob(&[0; 3])));
+        assert_eq!(row.get(3), Ok(SqliteValueRef::Blob(&[])));
     });
 }
 
@@ -74,7 +74,7 @@ fn invalid_text_is_told_and_nothing_else_is() {
 fn a_statement_takes_exactly_its_parameters_each_time_anew() {
     with_connection(|connection| {
         connection.execute("CREATE TABLE t (a, b)", &[]).unwrap();
-        let one = [StoredRef::Integer(1)];
+        let one = [SqliteValueRef::Integer(1)];
         let mut insert = connection.prepare("INSERT INTO t VALUES (?, ?)").unwrap();
         assert!(insert.run(one).is_err());
         assert!(insert.run([one[0]; 3]).is_err());
@@ -87,10 +87,32 @@ fn a_statement_takes_exactly_its_parameters_each_time_anew() {
             let values = [value];
             let mut rows = select.query(&values).unwrap();
             assert_eq!(rows.next().unwrap().unwrap().get(0), Ok(value));
-            // Even when the rows' end is never run.
+            // The rows are never dropped.
             std::mem::forget(rows);
         }
         select.run(one).unwrap();
+    });
+}
+
+#[test]
+fn named_parameters_are_bound_in_any_order_and_all_of_them() {
+    with_connection(|connection| {
+        connection.execute("CREATE TABLE t (a, b)", &[]).unwrap();
+        let (a, b) = (SqliteValueRef::Integer(1), SqliteValueRef::Text("x"));
+        let insert = "INSERT INTO t VALUES (:a, :b)";
+        let run = |values: &[_]| connection.execute_named(insert, values);
+        assert_eq!(run(&[(c":b", b), (c":a", a)]), Ok(1));
+        for wrong in [
+            &[(c":a", a)][..],
+            &[(c":b", b)],
+            &[(c":a", a), (c":a", a)],
+            &[(c":a", a), (c":c", b)],
+            &[(c":a", a), (c":b", b), (c":b", b)],
+        ] {
+            assert!(run(wrong).is_err(), "{wrong:?}");
+        }
+        let found = "SELECT count(*) FROM t WHERE a = 1 AND b = 'x'";
+        assert_eq!(connection.integer(found, &[]), Ok(1));
     });
 }
 
@@ -101,12 +123,12 @@ fn errors_have_the_extended_code_and_leave_the_statement_usable() {
             .execute("CREATE TABLE t (a UNIQUE NOT NULL)", &[])
             .unwrap();
         let mut insert = connection.prepare("INSERT INTO t VALUES (?)").unwrap();
-        insert.run([StoredRef::Text("secret")]).unwrap();
-        let twice = insert.run([StoredRef::Text("secret")]).unwrap_err();
+        insert.run([SqliteValueRef::Text("secret")]).unwrap();
+        let twice = insert.run([SqliteValueRef::Text("secret")]).unwrap_err();
         assert_eq!(twice.code, 2067);
         assert_eq!(twice.message, "UNIQUE constraint failed: t.a");
-        assert_eq!(insert.run([StoredRef::Null]).unwrap_err().code, 1299);
-        insert.run([StoredRef::Integer(1)]).unwrap();
+        assert_eq!(insert.run([SqliteValueRef::Null]).unwrap_err().code, 1299);
+        insert.run([SqliteValueRef::Integer(1)]).unwrap();
         assert!(connection.prepare("").is_err());
         let missing = connection.prepare("SELECT * FROM missing").err().unwrap();
         assert_eq!(missing.message, "no such table: missing");
@@ -117,7 +139,7 @@ fn errors_have_the_extended_code_and_leave_the_statement_usable() {
 const ENDLESS: &str =
     "WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n";
 
-/// On the runtime that a library's user may have, whose only thread must stay free.
+/// On a runtime with one thread, which has to stay free.
 #[tokio::test(flavor = "current_thread")]
 async fn work_leaves_the_runtime_alone_and_can_be_interrupted() {
     let connection =
@@ -132,7 +154,7 @@ async fn work_leaves_the_runtime_alone_and_can_be_interrupted() {
     });
     let (one, sent) = tokio::join!(work, async { stop.send(()) });
     assert_eq!((one.unwrap(), sent), (1, Ok(())));
-    // sqlx has its connection back, without whoever interrupted.
+    // sqlx has its connection back, without the progress handler.
     let mut connection = connection.lock().await;
     let rows: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_schema AS a, sqlite_schema AS b")
@@ -142,7 +164,7 @@ async fn work_leaves_the_runtime_alone_and_can_be_interrupted() {
     assert_eq!(rows, 0);
 }
 
-/// A sort without an index gives its first row late.
+/// A sort without an index returns its first row late.
 #[tokio::test]
 async fn a_read_that_nobody_listens_to_ends_and_frees_the_snapshot() {
     let folder = Folder::new();
@@ -165,7 +187,7 @@ async fn a_read_that_nobody_listens_to_ends_and_frees_the_snapshot() {
     let (done, first) = tokio::join!(snapshot.read(Read::all(&table), sender), listener);
     done.unwrap();
     assert!(first > 0);
-    // A caller that goes away altogether is noticed as well.
+    // A dropped call ends as well.
     let (sender, receiver) = mpsc::channel::<RowBlock>(1);
     let given_up = tokio::time::timeout(
         std::time::Duration::from_millis(20),

@@ -1,11 +1,11 @@
 //! Rows that the table does not take.
 
 use super::*;
-use crate::database::Decision;
+use crate::database::Resolution;
 
 /// A load in which rows may be rejected.
-fn lenient(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
-    TableLoad {
+fn lenient(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
+    TableWrite {
         reject_limit: 1_000,
         ..load("run", incoming, plan)
     }
@@ -144,7 +144,7 @@ async fn rows_without_a_parent_are_rejected_and_their_children_with_them() {
     assert!(rejected[0].2.contains("\"t\"") && rejected[2].2.contains("\"kind\""));
     // The row that exists refers to what it referred to before.
     let stays = [row(2, Some(99), Cell::Null, Cell::Null)];
-    let other = TableLoad {
+    let other = TableWrite {
         run: "other".to_owned(),
         ..lenient(&table, skip(&["id"]))
     };
@@ -185,7 +185,7 @@ async fn too_many_rejects_end_the_run_and_leave_nothing_of_the_chunk() {
         .map(|id| vec![integer(id), Cell::Null, integer(1), Cell::Null, Cell::Null])
         .collect();
     for (limit, may) in [(3, false), (4, true)] {
-        let load = TableLoad {
+        let load = TableWrite {
             reject_limit: limit,
             ..super::load("run", &table, skip(&["id"]))
         };
@@ -201,7 +201,7 @@ async fn too_many_rejects_end_the_run_and_leave_nothing_of_the_chunk() {
         }
     }
     // What earlier chunks rejected counts as well.
-    let next = TableLoad {
+    let next = TableWrite {
         reject_limit: 4,
         ..load("run", &table, skip(&["id"]))
     };
@@ -213,7 +213,7 @@ async fn too_many_rejects_end_the_run_and_leave_nothing_of_the_chunk() {
 }
 
 #[tokio::test]
-async fn rejects_are_kept_as_they_arrived_and_can_be_tried_again() {
+async fn rejects_are_kept_as_they_arrived_and_can_be_retried() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     write(
@@ -247,12 +247,12 @@ async fn rejects_are_kept_as_they_arrived_and_can_be_tried_again() {
     };
     let kept = again(&database.rejects(10).await.unwrap());
     assert_eq!(kept, rows[..2]);
-    let retry = || TableLoad {
+    let retry = || TableWrite {
         retry: true,
-        direct: false,
+        mode: LoadMode::Staged,
         ..lenient(&table, overwrite(&table))
     };
-    // Still no: the same rows are kept, once.
+    // They are refused again: the same rows are kept, once.
     let (applied, loaded) = load_rows(&database, retry(), &kept).await.unwrap();
     assert_eq!((applied, loaded.counts.failed), (failed(0, 2), 2));
     assert_eq!(again(&database.rejects(10).await.unwrap()), kept);
@@ -261,22 +261,22 @@ async fn rejects_are_kept_as_they_arrived_and_can_be_tried_again() {
     assert_eq!(applied, counts(2, 0, 0, 0));
     assert_eq!(loaded.counts, counts(2, 1, 0, 0));
     assert!(database.rejects(10).await.unwrap().is_empty());
-    // How far the run came is not told by rows of the past.
+    // Retried rows do not change how far the run is.
     let mut target = target(&database).await;
     let entry = target.ledger_entry("run", "goods").await.unwrap().unwrap();
     assert_eq!(entry.last_key, Some(vec![integer(1)]));
 }
 
 #[tokio::test]
-async fn a_row_that_was_decided_can_still_be_rejected() {
+async fn a_resolved_row_can_still_be_rejected() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
-    let mut writer = target(&database).await;
-    writer
+    let mut target = target(&database).await;
+    let mut writer = target
         .begin_table(lenient(&table, overwrite(&table)))
         .await
         .unwrap();
-    writer.stage(&block(&delivery())).await.unwrap();
+    stage(&mut *writer, &block(&delivery())).await;
     let conflicts = writer.conflicts(10).await.unwrap();
     let nameless = vec![
         conflicts[0].incoming[0].clone(),
@@ -287,12 +287,12 @@ async fn a_row_that_was_decided_can_still_be_rejected() {
     ];
     writer
         .resolve(vec![
-            (conflicts[0].position, Decision::Write(nameless.clone())),
-            (conflicts[1].position, Decision::KeepLocal),
+            (conflicts[0].position, Resolution::Write(nameless.clone())),
+            (conflicts[1].position, Resolution::KeepLocal),
         ])
         .await
         .unwrap();
-    let applied = writer.commit_chunk().await.unwrap();
+    let applied = committed(&mut *writer).await;
     assert_eq!(
         applied,
         ChunkCounts {

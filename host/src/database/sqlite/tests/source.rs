@@ -241,12 +241,13 @@ async fn rows_are_counted_or_estimated() {
 
     let mut connection = connect(&folder.file("count.db")).await;
     for table in ["t", "w"] {
-        let table = super::super::schema::table(&mut connection, "count.db", table)
+        let table = crate::database::sqlite::catalog::table(&mut connection, "count.db", table)
             .await
             .unwrap();
-        let estimate = super::super::count(&mut connection, &table, std::time::Duration::ZERO)
-            .await
-            .unwrap();
+        let estimate =
+            crate::database::sqlite::count(&mut connection, &table, std::time::Duration::ZERO)
+                .await
+                .unwrap();
         assert_eq!((estimate.rows, estimate.exact), (20_000, false));
     }
 }

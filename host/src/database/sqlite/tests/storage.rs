@@ -1,8 +1,8 @@
 //! Cells and what is stored for them.
 
 use crate::bindings::types::{Column, Generation, LogicalType};
-use crate::database::sqlite::storage::*;
-use crate::database::sqlite::types::Affinity;
+use crate::database::sqlite::codec::storage::*;
+use crate::database::sqlite::codec::types::Affinity;
 use crate::rows::CellRef;
 
 fn column(affinity: Affinity) -> LocalColumn {
@@ -18,12 +18,12 @@ fn store<'a>(
     cell: CellRef<'a>,
     logical: &LogicalType,
     affinity: Affinity,
-) -> Result<Stored<'a>, String> {
+) -> Result<SqliteValue<'a>, String> {
     to_storage(cell, logical, &column(affinity))
 }
 
 fn read(
-    value: StoredRef<'_>,
+    value: SqliteValueRef<'_>,
     logical: &LogicalType,
 ) -> Result<crate::bindings::types::Cell, String> {
     to_cell(value, logical, &mut [0; 16]).map(CellRef::to_cell)
@@ -59,7 +59,7 @@ fn typed_values_of_postgresql_come_back() {
         (LogicalType::Json, CellRef::Text("1"), "1"),
     ] {
         let stored = store(cell, &logical, Affinity::Text).unwrap();
-        assert_eq!(stored.borrow(), StoredRef::Text(text));
+        assert_eq!(stored.borrow(), SqliteValueRef::Text(text));
         assert_eq!(read(stored.borrow(), &logical).unwrap(), cell.to_cell());
     }
     assert_eq!(
@@ -70,7 +70,7 @@ fn typed_values_of_postgresql_come_back() {
         )
         .unwrap()
         .borrow(),
-        StoredRef::Integer(1)
+        SqliteValueRef::Integer(1)
     );
 }
 
@@ -114,30 +114,30 @@ fn stored_text_in_another_spelling_is_unrepresentable() {
         (LogicalType::Uuid, "{abababab-abab-abab-abab-abababababab}"),
         (LogicalType::Uuid, "+bababab-abab-abab-abab-abababababab"),
     ] {
-        let reason = read(StoredRef::Text(text), &logical).unwrap_err();
+        let reason = read(SqliteValueRef::Text(text), &logical).unwrap_err();
         assert!(!reason.contains(text), "{reason}");
     }
-    assert!(read(StoredRef::Integer(0), &LogicalType::Date).is_err());
-    assert!(read(StoredRef::Blob(&[0; 16]), &LogicalType::Uuid).is_err());
+    assert!(read(SqliteValueRef::Integer(0), &LogicalType::Date).is_err());
+    assert!(read(SqliteValueRef::Blob(&[0; 16]), &LogicalType::Uuid).is_err());
 }
 
 #[test]
-fn storage_classes_stand_where_the_column_leaves_them_free() {
+fn columns_without_affinity_keep_storage_classes() {
     use crate::bindings::types::Cell;
     assert_eq!(
-        read(StoredRef::Integer(1), &LogicalType::Boolean),
+        read(SqliteValueRef::Integer(1), &LogicalType::Boolean),
         Ok(Cell::Boolean(true))
     );
     assert_eq!(
-        read(StoredRef::Integer(2), &LogicalType::Boolean),
+        read(SqliteValueRef::Integer(2), &LogicalType::Boolean),
         Ok(Cell::Integer(2))
     );
     assert_eq!(
-        read(StoredRef::Real(1.5), &LogicalType::Decimal),
+        read(SqliteValueRef::Real(1.5), &LogicalType::Decimal),
         Ok(Cell::Real(1.5))
     );
     assert_eq!(
-        read(StoredRef::Text("x"), &LogicalType::Integer),
+        read(SqliteValueRef::Text("x"), &LogicalType::Integer),
         Ok(Cell::Text("x".into()))
     );
 }
@@ -157,7 +157,7 @@ fn decimals_become_numbers_only_where_that_is_exact() {
     }
     assert!(stored("9007199254740993", Affinity::Real).is_err());
     let real = store(CellRef::Integer(5), &decimal, Affinity::Real).unwrap();
-    assert_eq!(real.borrow(), StoredRef::Real(5.0));
+    assert_eq!(real.borrow(), SqliteValueRef::Real(5.0));
 }
 
 #[test]
@@ -213,11 +213,11 @@ fn an_integer_that_would_come_back_as_a_boolean_is_refused() {
         Affinity::Numeric,
     )
     .unwrap();
-    assert_eq!(other.borrow(), StoredRef::Integer(2));
+    assert_eq!(other.borrow(), SqliteValueRef::Integer(2));
 }
 
 #[test]
-fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column() {
+fn floats_that_real_cannot_hold_keep_their_bits_in_columns_from_postgresql() {
     let local = LocalColumn {
         keeps_float_bits: true,
         ..column(Affinity::Real)
@@ -239,7 +239,7 @@ fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column
         assert!(store(CellRef::Real(float), &LogicalType::Float, Affinity::Real).is_err());
         let stored = to_storage(CellRef::Real(float), &LogicalType::Float, &local).unwrap();
         let bits = float.to_bits().to_be_bytes();
-        assert_eq!(stored.borrow(), StoredRef::Blob(&bits));
+        assert_eq!(stored.borrow(), SqliteValueRef::Blob(&bits));
         let mut scratch = [0; 16];
         let back = read_cell(stored.borrow(), &described("pg:real"), &mut scratch);
         assert!(matches!(back, Ok(CellRef::Real(back)) if back.to_bits() == float.to_bits()));
@@ -252,12 +252,16 @@ fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column
     }
     let mut scratch = [0; 16];
     let bits = 1.5f64.to_bits().to_be_bytes();
-    let other = read_cell(StoredRef::Blob(&bits), &described("pg:real"), &mut scratch);
+    let other = read_cell(
+        SqliteValueRef::Blob(&bits),
+        &described("pg:real"),
+        &mut scratch,
+    );
     assert_eq!(
         other,
         Ok(CellRef::Bytes(&bits)),
         "nobody keeps 1.5 like this"
     );
     let plain = to_storage(CellRef::Real(0.0), &LogicalType::Float, &local).unwrap();
-    assert_eq!(plain.borrow(), StoredRef::Real(0.0));
+    assert_eq!(plain.borrow(), SqliteValueRef::Real(0.0));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bindings::types::{Generation, LogicalType};
-use crate::database::Decision;
+use crate::database::Resolution;
 
 #[tokio::test]
 async fn rows_may_refer_to_later_rows_of_their_chunk() {
@@ -58,37 +58,29 @@ async fn triggers_run_and_do_not_change_the_counts() {
 async fn only_one_process_advances_a_ledger() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
-    let mut first = target(&database).await;
-    let mut second = target(&database).await;
-    begin(&mut *first, "run", &table, skip(&["id"]))
+    let mut targets = [target(&database).await, target(&database).await];
+    let [first, second] = &mut targets;
+    let mut first = begin(&mut **first, "run", &table, skip(&["id"]))
         .await
         .unwrap();
-    begin(&mut *second, "run", &table, skip(&["id"]))
+    let mut second = begin(&mut **second, "run", &table, skip(&["id"]))
         .await
         .unwrap();
-    first
-        .stage(&block(&[good(10, "a", 1.5, None, 1)]))
-        .await
-        .unwrap();
-    first.commit_chunk().await.unwrap();
-    second
-        .stage(&block(&[good(11, "b", 1.5, None, 1)]))
-        .await
-        .unwrap();
+    stage(&mut *first, &block(&[good(10, "a", 1.5, None, 1)])).await;
+    committed(&mut *first).await;
+    stage(&mut *second, &block(&[good(11, "b", 1.5, None, 1)])).await;
     assert!(matches!(
-        second.commit_chunk().await,
+        second.commit().await,
         Err(DatabaseError::LedgerTaken { .. })
     ));
     second.rollback().await.unwrap();
-    first
-        .stage(&block(&[
-            good(12, "c", 1.5, None, 1),
-            good(2, "d", 1.5, None, 1),
-        ]))
-        .await
-        .unwrap();
-    first.commit_chunk().await.unwrap();
-    first.finish_table(&[]).await.unwrap();
+    stage(
+        &mut *first,
+        &block(&[good(12, "c", 1.5, None, 1), good(2, "d", 1.5, None, 1)]),
+    )
+    .await;
+    committed(&mut *first).await;
+    first.finish(&[]).await.unwrap();
     assert_eq!(
         names(&folder).await,
         ["'tea'", "'Milk'", "'salt'", "'a'", "'c'"]
@@ -108,31 +100,31 @@ async fn only_one_process_advances_a_ledger() {
 async fn a_busy_database_says_so() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
-    let mut writer = target(&database).await;
-    begin(&mut *writer, "run", &table, skip(&["id"]))
+    let mut target = target(&database).await;
+    let mut writer = begin(&mut *target, "run", &table, skip(&["id"]))
         .await
         .unwrap();
-    writer.stage(&block(&delivery())).await.unwrap();
+    stage(&mut *writer, &block(&delivery())).await;
     let mut other = database.target().await.unwrap();
     assert!(matches!(other.prepare().await, Err(DatabaseError::Busy(_))));
     writer.rollback().await.unwrap();
     other.prepare().await.unwrap();
-    writer.stage(&block(&delivery())).await.unwrap();
-    assert_eq!(writer.commit_chunk().await.unwrap(), counts(1, 0, 0, 3));
+    stage(&mut *writer, &block(&delivery())).await;
+    assert_eq!(committed(&mut *writer).await, counts(1, 0, 0, 3));
 }
 
 #[tokio::test]
-async fn conflicts_are_shown_and_settled_row_by_row() {
+async fn conflicts_are_returned_and_resolved_row_by_row() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
-    let mut writer = target(&database).await;
-    begin(&mut *writer, "run", &table, overwrite(&table))
+    let mut target = target(&database).await;
+    let mut writer = begin(&mut *target, "run", &table, overwrite(&table))
         .await
         .unwrap();
     assert!(writer.conflicts(10).await.unwrap().is_empty());
     let mut rows = delivery();
     rows.insert(0, good(9, "first", 1.5, None, 1));
-    writer.stage(&block(&rows)).await.unwrap();
+    stage(&mut *writer, &block(&rows)).await;
     let first = writer.conflicts(1).await.unwrap();
     assert_eq!(first.len(), 1);
     assert_eq!(first[0].incoming, rows[2]);
@@ -154,31 +146,31 @@ async fn conflicts_are_shown_and_settled_row_by_row() {
     let mixed = good(3, "mixed", 9.5, None, 3);
     writer
         .resolve(vec![
-            (first[0].position, Decision::KeepLocal),
-            (second[0].position, Decision::Write(mixed)),
+            (first[0].position, Resolution::KeepLocal),
+            (second[0].position, Resolution::Write(mixed)),
         ])
         .await
         .unwrap();
     assert!(
         writer
-            .resolve(vec![(first[0].position, Decision::KeepLocal)])
+            .resolve(vec![(first[0].position, Resolution::KeepLocal)])
             .await
             .is_err()
     );
     writer.rollback().await.unwrap();
 
-    writer.stage(&block(&rows)).await.unwrap();
+    stage(&mut *writer, &block(&rows)).await;
     let conflicts = writer.conflicts(10).await.unwrap();
     let mixed = good(3, "mixed", 9.5, None, 3);
     writer
         .resolve(vec![
-            (conflicts[0].position, Decision::KeepLocal),
-            (conflicts[1].position, Decision::Write(mixed)),
+            (conflicts[0].position, Resolution::KeepLocal),
+            (conflicts[1].position, Resolution::Write(mixed)),
         ])
         .await
         .unwrap();
-    assert_eq!(writer.commit_chunk().await.unwrap(), counts(2, 1, 1, 1));
-    writer.finish_table(&[]).await.unwrap();
+    assert_eq!(committed(&mut *writer).await, counts(2, 1, 1, 1));
+    writer.finish(&[]).await.unwrap();
     assert_eq!(
         names(&folder).await,
         ["'tea'", "'Milk'", "'mixed'", "'oil'", "'first'"]
@@ -192,14 +184,14 @@ async fn a_page_of_conflicts_ends_at_a_mebibyte() {
         .database("large.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, a BLOB); INSERT INTO t VALUES (1, x''), (2, x''), (3, x'')")
         .await;
     let table = database.describe("t").await.unwrap();
-    let mut writer = target(&database).await;
-    begin(&mut *writer, "run", &table, overwrite(&table))
+    let mut target = target(&database).await;
+    let mut writer = begin(&mut *target, "run", &table, overwrite(&table))
         .await
         .unwrap();
     let rows: Vec<_> = (1..=3)
         .map(|id| vec![integer(id), Cell::Bytes(vec![1; 700_000])])
         .collect();
-    writer.stage(&block(&rows)).await.unwrap();
+    stage(&mut *writer, &block(&rows)).await;
     assert_eq!(writer.conflicts(10).await.unwrap().len(), 2);
     assert_eq!(writer.conflicts(10).await.unwrap().len(), 1);
 }
@@ -208,18 +200,18 @@ async fn a_page_of_conflicts_ends_at_a_mebibyte() {
 async fn tables_that_do_not_fit_are_refused_before_anything_is_written() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
-    let mut writer = target(&database).await;
+    let mut target = target(&database).await;
     let mut unknown = table.clone();
     unknown.columns[4].name = "other".to_owned();
     assert!(matches!(
-        begin(&mut *writer, "run", &unknown, skip(&["id"])).await,
+        begin(&mut *target, "run", &unknown, skip(&["id"])).await,
         Err(DatabaseError::Unsuitable { .. })
     ));
     assert!(matches!(
-        begin(&mut *writer, "run", &table, skip(&["name"])).await,
+        begin(&mut *target, "run", &table, skip(&["name"])).await,
         Err(DatabaseError::Unsuitable { .. })
     ));
-    begin(&mut *writer, "run", &table, skip(&["id"]))
+    let mut writer = begin(&mut *target, "run", &table, skip(&["id"]))
         .await
         .unwrap();
     assert!(matches!(
@@ -227,7 +219,7 @@ async fn tables_that_do_not_fit_are_refused_before_anything_is_written() {
         Err(DatabaseError::Unsuitable { .. })
     ));
     writer.rollback().await.unwrap();
-    assert_eq!(writer.commit_chunk().await.unwrap(), ChunkCounts::default());
+    assert_eq!(committed(&mut *writer).await, ChunkCounts::default());
 }
 
 #[tokio::test]
@@ -262,15 +254,15 @@ async fn values_of_another_database_come_back_by_their_origin() {
         foreign_keys: vec![],
         enums: Vec::new(),
     };
-    let mut writer = target(&database).await;
+    let mut target = target(&database).await;
     let create = statement(
         "CREATE TABLE typed (id TEXT PRIMARY KEY, price TEXT, at TEXT, paid BOOLEAN, plain TEXT)",
     );
-    let made = |statements: &[CheckedStatement], table: &TableSchema| TableLoad {
+    let made = |statements: &[CheckedStatement], table: &TableSchema| TableWrite {
         create: Some(statements.to_vec()),
         ..load("run", table, overwrite(table))
     };
-    writer.begin_table(made(&[create], &table)).await.unwrap();
+    target.begin_table(made(&[create], &table)).await.unwrap();
     let described = database.describe("typed").await.unwrap();
     assert_eq!(described.columns, table.columns);
     assert_eq!(
@@ -312,8 +304,8 @@ async fn values_of_another_database_come_back_by_their_origin() {
         statement("CREATE TABLE half (id)"),
         statement("CREATE TABLE half (id)"),
     ];
-    let failed = writer.begin_table(made(&twice, &table)).await;
-    assert!(matches!(failed, Err(DatabaseError::Refused(_))));
+    let failed = target.begin_table(made(&twice, &table)).await;
+    assert!(matches!(failed.err(), Some(DatabaseError::Refused(_))));
     assert!(matches!(
         database.describe("half").await,
         Err(DatabaseError::NotFound { .. })
@@ -353,10 +345,15 @@ async fn a_match_looks_keys_up_and_never_scans_the_table() {
     let pair = database.describe("pair").await.unwrap();
     for table in [table, pair] {
         let mut connection = connect(&folder.file("goods.db")).await;
-        let local = super::super::schema::table(&mut connection, "", &table.table)
+        let local = crate::database::sqlite::catalog::table(&mut connection, "", &table.table)
             .await
             .unwrap();
-        let merge = super::super::merge::Merge::new(&table, &local, &newer(&table)).unwrap();
+        let merge = crate::database::sqlite::write::merge_sql::Merge::new(
+            &table,
+            &local,
+            &CheckedPlan::of_tests(&newer(&table), &table),
+        )
+        .unwrap();
         connection
             .execute(AssertSqlSafe(merge.create_staging()))
             .await

@@ -37,7 +37,7 @@ async fn a_table_of_every_kind_comes_through_unchanged() {
                 "loose" => append(&[]),
                 _ => overwrite(&to.describe(table).await.unwrap()),
             };
-            // The target's own computed columns are none of the incoming ones.
+            // The target's computed columns are not incoming columns.
             let plan = match (table, plan) {
                 ("generated", _) => update(&["id"], &[("a", ValueSource::TakeIncoming)]),
                 (_, plan) => plan,
@@ -63,8 +63,8 @@ async fn many_chunks_number_their_rows_on() {
         .database("many.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
         .await;
     let table = database.describe("t").await.unwrap();
-    let mut writer = target(&database).await;
-    begin(&mut *writer, "run", &table, overwrite(&table))
+    let mut target = target(&database).await;
+    let mut writer = begin(&mut *target, "run", &table, overwrite(&table))
         .await
         .unwrap();
     let rows: Vec<_> = (0..2_345)
@@ -73,11 +73,11 @@ async fn many_chunks_number_their_rows_on() {
     let mut sum = ChunkCounts::default();
     for chunk in [0..1_000, 1_000..2_000, 1_500..2_345] {
         for part in rows[chunk].chunks(333) {
-            writer.stage(&block(part)).await.unwrap();
+            stage(&mut *writer, &block(part)).await;
         }
-        sum += writer.commit_chunk().await.unwrap();
+        sum += committed(&mut *writer).await;
     }
-    writer.finish_table(&[]).await.unwrap();
+    writer.finish(&[]).await.unwrap();
     assert_eq!(sum, counts(2_345, 0, 500, 0));
     assert_eq!(database.count("t").await.unwrap().rows, 2_345);
 }

@@ -5,10 +5,10 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::bindings::types::{Column, Generation, LogicalType};
-use crate::database::sqlite::decimal::looks_like_number;
+use crate::database::sqlite::codec::decimal::looks_like_number;
+use crate::database::sqlite::codec::storage::{LocalColumn, SqliteValueRef, read_cell, to_storage};
+use crate::database::sqlite::codec::types::Affinity;
 use crate::database::sqlite::raw::RawConnection;
-use crate::database::sqlite::storage::{LocalColumn, StoredRef, read_cell, to_storage};
-use crate::database::sqlite::types::Affinity;
 
 const DECLARED: [&str; 9] = [
     "",
@@ -75,9 +75,11 @@ fn logicals() -> impl Strategy<Value = LogicalType> {
     ]
 }
 
-fn same(left: StoredRef<'_>, right: StoredRef<'_>) -> bool {
+fn same(left: SqliteValueRef<'_>, right: SqliteValueRef<'_>) -> bool {
     match (left, right) {
-        (StoredRef::Real(left), StoredRef::Real(right)) => left.to_bits() == right.to_bits(),
+        (SqliteValueRef::Real(left), SqliteValueRef::Real(right)) => {
+            left.to_bits() == right.to_bits()
+        }
         _ => left == right,
     }
 }
@@ -95,12 +97,12 @@ async fn table() -> SqliteConnection {
     connection
 }
 
-/// Puts a value into a column and looks at what is there then.
+/// Stores a value in a column and reads it back.
 fn put<T>(
     connection: &RawConnection<'_>,
     column: usize,
-    value: StoredRef<'_>,
-    look: impl FnOnce(StoredRef<'_>) -> T,
+    value: SqliteValueRef<'_>,
+    look: impl FnOnce(SqliteValueRef<'_>) -> T,
 ) -> T {
     connection.execute("DELETE FROM t", &[]).unwrap();
     let insert = format!("INSERT INTO t (c{column}) VALUES (?)");
@@ -139,7 +141,7 @@ fn check(
     let value = value.borrow();
     put(connection, column, value, |back| {
         prop_assert!(same(back, value), "{value:?} came back as {back:?}");
-        // Decimals may be held as a number, and SQLite knows no booleans but 0 and 1.
+        // Decimals may be stored as numbers, and booleans are stored as 0 and 1.
         if logical != LogicalType::Decimal && logical != LogicalType::Boolean {
             let mut scratch = [0; 16];
             let again = read_cell(back, &described, &mut scratch).map_err(TestCaseError::fail)?;
@@ -203,8 +205,8 @@ fn texts_that_look_like_numbers_are_those_that_sqlite_converts() {
     });
     runner
         .run(&number_like(), |text| {
-            let converted = put(&connection, numeric, StoredRef::Text(&text), |back| {
-                !matches!(back, StoredRef::Text(_))
+            let converted = put(&connection, numeric, SqliteValueRef::Text(&text), |back| {
+                !matches!(back, SqliteValueRef::Text(_))
             });
             prop_assert_eq!(looks_like_number(&text), converted, "{:?}", text);
             Ok(())

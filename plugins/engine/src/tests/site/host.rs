@@ -1,16 +1,16 @@
-//! What the site offers to its engine.
+//! The functions of the site that the engine imports.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
 use super::Site;
-use crate::component::exports::tombolo::sync::peers::{Body, PeerResponse};
-use crate::component::tombolo::sync::access::Admission;
-use crate::component::tombolo::sync::database::{DatabaseInfo, RowCount, TableSummary};
-use crate::component::tombolo::sync::http::{Request, Response};
-use crate::component::tombolo::sync::services::Level;
-use crate::component::tombolo::sync::state::{Entry, Lifetime};
-use crate::component::tombolo::sync::transfers::{CopyInstruction, RunEvent};
-use crate::component::tombolo::sync::types::{
+use crate::bindings::access::Admission;
+use crate::bindings::database::{DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::http::{Request, Response};
+use crate::bindings::peers::{Body, PeerResponse};
+use crate::bindings::services::Level;
+use crate::bindings::state::{Entry, Lifetime};
+use crate::bindings::transfers::{CopyInstruction, RunEvent};
+use crate::bindings::types::{
     DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind, TableSchema,
     Verdict,
 };
@@ -24,7 +24,7 @@ impl Host for Site {
     fn random(&self, length: u32) -> Result<Vec<u8>, Error> {
         self.entropy.set(self.entropy.get() + 1);
         let mut hasher = DefaultHasher::new();
-        // Two sites never draw the same.
+        // Two sites never get the same bytes.
         hasher.write_usize(std::ptr::from_ref(self).addr());
         hasher.write_u64(self.entropy.get());
         let seed = hasher.finish().to_be_bytes();
@@ -92,7 +92,7 @@ impl Host for Site {
             .map(|(entry, _)| entry)
             .filter(|entry| entry.key.starts_with(prefix))
             .filter(|entry| after.is_none_or(|after| entry.key.as_str() > after));
-        // Small pages, so that going on is tested too.
+        // Small pages, so that continuing after a page is tested too.
         Ok(found.take(limit.min(3) as usize).cloned().collect())
     }
 
@@ -217,21 +217,21 @@ impl Host for Site {
         Ok(())
     }
 
-    fn publish(&self, topic: &str, notice: &RunEvent) -> Result<(), Error> {
-        let notice = (topic.to_owned(), notice.clone());
-        self.run_events.borrow_mut().push(notice);
+    fn publish(&self, topic: &str, event: &RunEvent) -> Result<(), Error> {
+        let event = (topic.to_owned(), event.clone());
+        self.run_events.borrow_mut().push(event);
         Ok(())
     }
 
     fn new_code(&self, entropy: &[u8]) -> Result<String, Error> {
         let own = self.only_code.borrow().clone();
-        Ok(own.unwrap_or_else(|| crate::protocol::hex(&entropy[..4]).to_uppercase()))
+        Ok(own.unwrap_or_else(|| hex::encode(&entropy[..4]).to_uppercase()))
     }
 
     fn normalize(&self, code: &str) -> Result<String, Error> {
-        assert!(code.len() <= 128, "rules are never bothered with more");
+        assert!(code.len() <= 128, "the rules get at most 128 bytes");
         if code.contains(';') {
-            return Err(Error::Invalid("that is no code".to_owned()));
+            return Err(Error::Invalid("not a code".to_owned()));
         }
         Ok(code.replace([' ', '-'], "").to_uppercase())
     }

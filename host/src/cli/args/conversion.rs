@@ -1,0 +1,121 @@
+//! `--conversion POLICY` for all columns, `--conversion TABLE.COLUMN=POLICY` for one.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use tombolo::bindings::types::Conversion;
+
+/// One `--conversion`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversionArgument {
+    /// Table, point, column. Both may contain points: who knows the tables finds out which column it is.
+    column: Option<String>,
+    policy: Conversion,
+}
+
+impl FromStr for ConversionArgument {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The name of a column may contain anything, a policy no equals sign.
+        let (column, policy) = match text.rsplit_once('=') {
+            Some((column, policy)) => (Some(column.to_owned()), policy),
+            None => (None, text),
+        };
+        let named = |column: &String| {
+            let parts = column.split_once('.');
+            parts.is_some_and(|(table, column)| !table.is_empty() && !column.is_empty())
+        };
+        if !column.as_ref().is_none_or(named) {
+            return Err("write it as POLICY or TABLE.COLUMN=POLICY");
+        }
+        let policy = match policy {
+            "exact" => Conversion::Exact,
+            "widen" => Conversion::Widen,
+            "lossy" => Conversion::Lossy,
+            _ => return Err("choose one of: exact, widen, lossy"),
+        };
+        Ok(Self { column, policy })
+    }
+}
+
+/// All of them put together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversions {
+    /// For columns without one of their own.
+    pub general: Conversion,
+    /// By table, point, column.
+    pub by_column: BTreeMap<String, Conversion>,
+}
+
+impl Conversions {
+    /// Puts the arguments together; an error says what is named twice.
+    pub fn new(arguments: &[ConversionArgument]) -> Result<Self, String> {
+        let mut general = None;
+        let mut by_column = BTreeMap::new();
+        for ConversionArgument { column, policy } in arguments {
+            let before = match column {
+                Some(column) => by_column.insert(column.clone(), policy.clone()),
+                None => general.replace(policy.clone()),
+            };
+            if before.is_some() {
+                let whom = column.as_ref().map_or("all columns".to_owned(), |column| {
+                    format!("column {column:?}")
+                });
+                return Err(format!(
+                    "two policies for values that do not fit {whom}; use TABLE.COLUMN=POLICY for single columns"
+                ));
+            }
+        }
+        Ok(Self {
+            general: general.unwrap_or(Conversion::Exact),
+            by_column,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn read(texts: &[&str]) -> Result<Conversions, String> {
+        let arguments: Vec<_> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        Conversions::new(&arguments)
+    }
+
+    #[test]
+    fn the_last_equals_sign_separates() {
+        let conversions = read(&["lossy", "a.b=c.d=widen", "t.n=exact"]).unwrap();
+        assert_eq!(conversions.general, Conversion::Lossy);
+        let of = |column: &str| conversions.by_column.get(column).unwrap();
+        assert_eq!(*of("a.b=c.d"), Conversion::Widen);
+        assert_eq!(*of("t.n"), Conversion::Exact);
+        assert_eq!(read(&[]).unwrap().general, Conversion::Exact);
+    }
+
+    #[test]
+    fn what_is_said_twice_is_refused() {
+        let twice = read(&["lossy", "widen"]).unwrap_err();
+        assert!(twice.contains("all columns"), "{twice}");
+        let twice = read(&["t.n=lossy", "t.n=lossy"]).unwrap_err();
+        assert!(twice.contains("t.n"), "{twice}");
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for text in [
+            "",
+            "round",
+            "t.n=",
+            "t.n=Lossy",
+            "=lossy",
+            "t=lossy",
+            ".n=lossy",
+            "t.=lossy",
+        ] {
+            assert!(text.parse::<ConversionArgument>().is_err(), "{text:?}");
+        }
+    }
+}

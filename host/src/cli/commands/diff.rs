@@ -1,0 +1,164 @@
+//! `tombolo diff URL CODE`.
+
+use tombolo::bindings::client::PullRequest;
+use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
+use tombolo::bindings::types::{Cell, Conversion, Failure};
+use tombolo::failure::printable;
+use tombolo::resources::RunEvent;
+use tombolo::run::{Difference, DifferenceKind};
+
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::peer::PeerArguments;
+use crate::cli::args::plugins;
+use crate::cli::output::Output;
+use crate::cli::output::comparison;
+use crate::cli::output::event::Event;
+use crate::cli::output::progress::Progress;
+use crate::cli::planned_run::{Ended, PlannedRun, ended, unexpected_end};
+use crate::cli::signals::Signals;
+use crate::cli::{Exit, local_tenant};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  tombolo diff http://127.0.0.1:7432 A7X9K2M4 --with copy.db
+  tombolo diff http://127.0.0.1:7432 A7X9K2M4 customers --with postgres://ana@localhost/shop --rows
+
+Exit codes: 0 no difference, 3 differences. The code stays good for further use from here.";
+
+/// A key that is longer is cut.
+const SHOWN_KEY: usize = 120;
+
+/// Arguments of `diff`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    peer: PeerArguments,
+    /// The database to compare with: a SQLite file or postgres://…
+    #[arg(long, value_name = "DB")]
+    with: DatabaseArgument,
+    /// Show the keys of the rows that differ, up to 10 000 a table
+    #[arg(long)]
+    rows: bool,
+}
+
+impl Arguments {
+    /// Checks what clap does not.
+    pub fn check(&self) -> Result<(), String> {
+        self.with.check()?;
+        plugins::check(&self.peer.plugins)
+    }
+
+    fn request(&self) -> PullRequest {
+        PullRequest {
+            base_url: self.peer.url.clone(),
+            code: self.peer.code.clone(),
+            database: local_tenant::DATABASE.to_owned(),
+            tables: self.peer.tables.clone(),
+            strategy: "skip".to_owned(),
+            table_strategies: Vec::new(),
+            conversions: Conversion::Exact,
+            column_conversions: Vec::new(),
+            create_missing: true,
+            jobs: 1,
+            reject_limit: 0,
+            claimer: local_tenant::who(),
+        }
+    }
+}
+
+/// Compares, and says by the exit code whether anything differs.
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
+    let mut signals = Signals::take()?;
+    let database = arguments.with.open(false).await?;
+    let opening = PlannedRun::open(&arguments.peer, database, arguments.request(), |_| Ok(()));
+    let planned = signals.or_signal(opening).await?;
+    let tables = follow(&planned, arguments.rows, output, &mut signals).await?;
+    output.event(&Event::Differences {
+        run: &planned.run,
+        tables: tables.iter().map(Into::into).collect(),
+    });
+    output.result(&comparison::summary(&tables, output.is_terminal()));
+    Ok(match comparison::differ(&tables) {
+        true => Exit::Differences,
+        false => Exit::Ok,
+    })
+}
+
+async fn follow(
+    planned: &PlannedRun,
+    rows: bool,
+    output: &Output,
+    signals: &mut Signals,
+) -> Result<Vec<TableComparison>, Failure> {
+    let mut follower = planned.follow()?;
+    let mut ending = false;
+    let mut progress = Progress::new(output);
+    loop {
+        let note = |text: &str| output.note(text);
+        match planned
+            .next(&mut follower, signals, &mut ending, note)
+            .await?
+        {
+            RunEvent::Difference(difference) if rows => tell(&difference, output),
+            RunEvent::Interrupted(interruption) => progress.interrupted(&interruption),
+            RunEvent::Progress(_) | RunEvent::TableDone(_) | RunEvent::Difference(_) => {}
+            RunEvent::Engine(EngineEvent::Planned(_)) => {
+                if !ending {
+                    planned.tenant.engine().compare(&planned.run).await?;
+                }
+            }
+            RunEvent::Engine(notice) => match ended(notice) {
+                Some(Ok(Ended::Compared(tables))) => return Ok(tables),
+                Some(Ok(Ended::Finished(_))) => return Err(unexpected_end()),
+                Some(Err(failure)) => return Err(failure),
+                None => {}
+            },
+        }
+    }
+}
+
+fn tell(difference: &Difference, output: &Output) {
+    let kind = match difference.kind {
+        DifferenceKind::New => "new",
+        DifferenceKind::Changed => "changed",
+        DifferenceKind::LocalOnly => "local_only",
+    };
+    let key = key(&difference.key);
+    output.event(&Event::Difference {
+        table: &difference.table,
+        kind,
+        key: &key,
+    });
+    output.result(&format!("{kind}\t{}\t{key}", printable(&difference.table)));
+}
+
+/// A key for people.
+fn key(cells: &[Cell]) -> String {
+    let shown = |cell: &Cell| match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Boolean(value) => value.to_string(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Real(value) => value.to_string(),
+        Cell::Text(text) => format!("{:?}", printable(text)),
+        Cell::Bytes(bytes) => format!("\\x{}", tombolo::digest::hex(bytes)),
+    };
+    let text = cells.iter().map(shown).collect::<Vec<_>>().join(", ");
+    text.chars().take(SHOWN_KEY).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_readable_and_harmless() {
+        let cells = [
+            Cell::Integer(7),
+            Cell::Text("a\u{1b}[2J".to_owned()),
+            Cell::Bytes(vec![0, 255]),
+            Cell::Null,
+        ];
+        assert_eq!(key(&cells), r#"7, "a [2J", \x00ff, NULL"#);
+        assert_eq!(key(&[Cell::Text("x".repeat(1_000))]).len(), SHOWN_KEY);
+    }
+}

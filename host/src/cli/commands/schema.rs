@@ -1,0 +1,28 @@
+//! `tombolo schema DB TABLE`.
+
+use tombolo::bindings::types::Failure;
+
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::output::Output;
+use crate::cli::output::event::Event;
+use crate::cli::output::schema::text;
+
+/// Arguments of `schema`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The database: a SQLite file or postgres://…
+    #[arg(value_name = "DB")]
+    pub database: DatabaseArgument,
+    /// The table
+    #[arg(value_name = "TABLE")]
+    table: String,
+}
+
+/// Shows a table's columns and keys.
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let database = arguments.database.open(false).await?;
+    let schema = database.describe(&arguments.table).await?;
+    output.event(&Event::Schema((&schema).into()));
+    output.result(&text(&schema));
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! `tombolo share DB`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
+use tombolo::bindings::transfers::RunEvent as EngineEvent;
+use tombolo::bindings::types::{Failure, Scope, TableReport};
+use tombolo::failure::{ErrorCode, failure};
+use tombolo::host::Host;
+use tombolo::resources::{self, Followed, Follower, GrantedDatabase, Owner, Patterns, RunEvent};
+use tombolo::server::Server;
+use tombolo::tenant::Tenant;
+
+use crate::cli::args::database::DatabaseArgument;
+use crate::cli::args::duration;
+use crate::cli::args::patterns::{TablePatterns, matching};
+use crate::cli::args::plugins::{self, PluginArgument};
+use crate::cli::local_tenant;
+use crate::cli::output::Output;
+use crate::cli::output::announcement::{announcement, claimed_line, expiry, sent_line};
+use crate::cli::output::event::Event;
+use crate::cli::output::report;
+use crate::cli::signals::{Signals, cancelled};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  tombolo share shop.db
+  tombolo share shop.db --tables 'order*,customers' --expires 1h
+  tombolo share postgres://ana@localhost/shop --listen 0.0.0.0:7432
+
+Whoever has the code can read the tables until the transfer is complete or this command ends.";
+
+const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
+
+/// How often it is looked whether the code expired.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Arguments of `share`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The database to share, which is never written: a SQLite file or postgres://…
+    #[arg(value_name = "DB")]
+    database: DatabaseArgument,
+    /// Share only the tables with these names: `*` any text, `?` one character, `{a,b}` either
+    #[arg(long, value_name = "GLOB,…")]
+    tables: Vec<TablePatterns>,
+    /// Where to listen; the next free port, if this one is in use
+    #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS)]
+    listen: SocketAddr,
+    /// How long the code can be used for the first time: 90s, 10m, 1h30m
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
+    expires: Duration,
+    /// How long one state of the database may be held for a receiver; later ones read a new one
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse_snapshot_limit)]
+    snapshot_limit: Duration,
+    /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
+    #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
+    plugins: Vec<PluginArgument>,
+}
+
+impl Arguments {
+    /// Checks what clap does not.
+    pub fn check(&self) -> Result<(), String> {
+        self.database.check()?;
+        plugins::check(&self.plugins)
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        if self.tables.is_empty() {
+            return vec!["*".to_owned()];
+        }
+        let lists = self.tables.iter().map(TablePatterns::list);
+        lists.flatten().cloned().collect()
+    }
+}
+
+/// Shares until the transfer is complete, the code expires, or a signal ends it.
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let mut signals = Signals::take()?;
+    let shared = signals.or_signal(Shared::open(arguments)).await?;
+    shared.announce(arguments, output);
+    let outcome = shared.follow(output, &mut signals).await;
+    tokio::select! {
+        () = shared.close(outcome.is_ok()) => {}
+        // Asked twice: whatever is open ends with the process.
+        () = signals.next() => {}
+    }
+    let reports = outcome?;
+    output.event(&Event::Done {
+        run: None,
+        tables: reports.iter().map(Into::into).collect(),
+    });
+    output.result(&report::summary(&reports, output.is_terminal()));
+    Ok(())
+}
+
+/// A session that is open to a peer.
+struct Shared {
+    tenant: Arc<Tenant>,
+    owner: Owner,
+    server: Server,
+    session: Session,
+    tables: usize,
+}
+
+impl Shared {
+    async fn open(arguments: &Arguments) -> Result<Self, Failure> {
+        let database = arguments.database.open(false).await?;
+        let patterns = arguments.patterns();
+        let tables = matching(&database.tables().await?, &patterns)
+            .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
+        let granted =
+            GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
+        let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
+        let builder = builder.snapshot_limit(arguments.snapshot_limit);
+        let tenant = builder.open().await?;
+        let host = Host::new(tenant.sandbox().clone())
+            .with_tenant(local_tenant::TENANT, Arc::clone(&tenant));
+        let search = arguments.listen.port() != 0;
+        let server = Server::bind(Arc::new(host), arguments.listen, search)
+            .await
+            .map_err(|error| {
+                failure(
+                    ErrorCode::Unavailable,
+                    format!("cannot listen on {}: {error}", arguments.listen),
+                    "choose another address with --listen",
+                )
+            })?;
+        let owner = tenant.open_owner().await?;
+        let session = tenant
+            .engine()
+            .create_session(&ShareRequest {
+                direction: Direction::Send,
+                database: local_tenant::DATABASE.to_owned(),
+                scope: Scope { tables: patterns },
+                owner: owner.id().to_owned(),
+                expires_in: u64::try_from(arguments.expires.as_millis()).unwrap_or(u64::MAX),
+            })
+            .await?;
+        Ok(Self {
+            tenant,
+            owner,
+            server,
+            session,
+            tables,
+        })
+    }
+
+    fn announce(&self, arguments: &Arguments, output: &Output) {
+        let address = self.server.address();
+        output.event(&Event::Session {
+            code: &self.session.code,
+            url: &format!("http://{address}"),
+            expires_at: &expiry(self.session.expires_at).to_string(),
+            tables: self.tables,
+        });
+        output.result(&announcement(
+            &arguments.database.to_string(),
+            self.tables,
+            &self.session.code,
+            address,
+            expiry(self.session.expires_at),
+        ));
+    }
+
+    /// Tells what happens, until it is over.
+    async fn follow(
+        &self,
+        output: &Output,
+        signals: &mut Signals,
+    ) -> Result<Vec<TableReport>, Failure> {
+        let code = &self.session.code;
+        let mut follower = self.tenant.follow(code)?;
+        tokio::select! {
+            reports = tell(&mut follower, output) => reports,
+            expired = self.expired() => Err(expired),
+            () = signals.next() => Err(cancelled()),
+        }
+    }
+
+    /// Waits until the code expires; for ever, if it is used in time.
+    async fn expired(&self) -> Failure {
+        while resources::now() <= self.session.expires_at {
+            tokio::time::sleep(LOOK).await;
+        }
+        match self.tenant.engine().session(&self.session.code).await {
+            Ok(session) if matches!(session.state, SessionState::Claimed | SessionState::Done) => {
+                std::future::pending().await
+            }
+            // The rules forget sessions that are over, as they like.
+            Ok(_) | Err(_) => failure(
+                ErrorCode::Expired,
+                format!("nobody used the code {} in time", self.session.code),
+                "share again; --expires sets how long a code can be used",
+            ),
+        }
+    }
+
+    /// Ends what is left; the other side is told.
+    async fn close(self, complete: bool) {
+        if !complete
+            && let Err(failure) = self
+                .tenant
+                .engine()
+                .delete_session(&self.session.code)
+                .await
+        {
+            tracing::warn!(
+                code = failure.code,
+                "the session could not be deleted: {}",
+                failure.message
+            );
+        }
+        if let Err(error) = self.owner.end().await {
+            tracing::warn!(%error, "the session's lease could not be ended; it runs out by itself");
+        }
+        self.server.stop().await;
+    }
+}
+
+async fn tell(follower: &mut Follower, output: &Output) -> Result<Vec<TableReport>, Failure> {
+    loop {
+        let notice = match follower.next().await {
+            Followed::Event(RunEvent::Engine(notice)) => notice,
+            Followed::Event(_) => continue,
+            Followed::Missed(events) => {
+                tracing::warn!("{events} events came too fast to be shown");
+                continue;
+            }
+        };
+        match notice {
+            EngineEvent::Claimed(claimer) => {
+                output.event(&Event::Claimed { claimer: &claimer });
+                output.note(&claimed_line(&claimer));
+            }
+            EngineEvent::Sent(sent) => {
+                let TableReport { table, bytes, .. } = &sent;
+                let (table, rows, bytes) = (table.as_str(), sent.created, *bytes);
+                output.event(&Event::Sent { table, rows, bytes });
+                output.note(&sent_line(table, rows, bytes));
+            }
+            EngineEvent::Finished(reports) => return Ok(reports),
+            EngineEvent::Failed(failure) => return Err(failure),
+            EngineEvent::Planned(_) | EngineEvent::Compared(_) | EngineEvent::Other(_) => {}
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The question before rows that exist are changed.
+
+use std::io::Write as _;
+
+use comfy_table::Table;
+use tombolo::bindings::transfers::TablePlan;
+use tombolo::failure::printable;
+
+use super::Output;
+use super::report::{number, table};
+use crate::cli::signals::Signals;
+
+/// Asks a person whether rows may change. Where none would, or nobody can be asked, the command line was the answer.
+///
+/// `standard`: no plugin fills any role.
+pub async fn confirmed(
+    plans: &[TablePlan],
+    standard: bool,
+    output: &Output,
+    signals: &mut Signals,
+) -> bool {
+    let changing = changing(plans, standard);
+    if changing.is_empty() || !output.can_ask() {
+        return true;
+    }
+    output.note(&shown(plans).to_string());
+    let question = format!(
+        "Rows that exist may change in: {}. Go on?",
+        changing.join(", ")
+    );
+    let answer = tokio::select! {
+        answer = ask(&question) => answer,
+        () = signals.next() => None,
+    };
+    if answer.is_none() {
+        // The cursor still stands behind the question.
+        output.note("");
+    }
+    answer.is_some_and(|answer| is_yes(&answer))
+}
+
+/// What would happen.
+fn shown(plans: &[TablePlan]) -> Table {
+    let header = ["table", "strategy", "here", "rows there", "rows here"];
+    table(
+        &header,
+        3,
+        plans.iter().map(|plan| {
+            let there = number(plan.rows);
+            vec![
+                plan.table.clone(),
+                plan.strategy.clone(),
+                if plan.create { "is created" } else { "exists" }.to_owned(),
+                if plan.exact {
+                    there
+                } else {
+                    format!("about {there}")
+                },
+                number(plan.local_rows),
+            ]
+        }),
+    )
+}
+
+/// The tables whose existing rows may change: the standard skip and append leave them as they are, and of other
+/// strategies nothing is known.
+fn changing(plans: &[TablePlan], standard: bool) -> Vec<&str> {
+    plans
+        .iter()
+        .filter(|plan| {
+            let harmless = standard && matches!(plan.strategy.as_str(), "skip" | "append");
+            !plan.create && plan.local_rows > 0 && !harmless
+        })
+        .map(|plan| plan.table.as_str())
+        .collect()
+}
+
+/// Asks on standard error and waits for a line of standard input; none at its end.
+async fn ask(question: &str) -> Option<String> {
+    let _ = write!(std::io::stderr(), "{} [y/N] ", printable(question));
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    // A thread of its own: nothing can end its wait, and nobody has to wait for it.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        if std::io::stdin()
+            .read_line(&mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            let _ = answer.send(line);
+        }
+    });
+    answered.await.ok()
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(strategy: &str, create: bool, local_rows: u64) -> TablePlan {
+        TablePlan {
+            table: "orders".to_owned(),
+            strategy: strategy.to_owned(),
+            rows: 1_000,
+            exact: false,
+            create,
+            local_rows,
+            not_carried: Vec::new(),
+            statements: Vec::new(),
+            continued: false,
+        }
+    }
+
+    #[test]
+    fn people_are_asked_only_before_rows_change() {
+        let asks = |plan: TablePlan, standard| !changing(&[plan], standard).is_empty();
+        assert!(asks(planned("overwrite", false, 1), true));
+        assert!(asks(planned("newest-wins", false, 1), true));
+        assert!(!asks(planned("overwrite", false, 0), true));
+        assert!(!asks(planned("overwrite", true, 0), true));
+        assert!(!asks(planned("skip", false, 1), true));
+        assert!(!asks(planned("append", false, 1), true));
+        assert!(asks(planned("skip", false, 1), false), "another skip");
+    }
+
+    #[test]
+    fn a_plan_says_what_is_an_estimate() {
+        let table = shown(&[planned("skip", true, 0)]).to_string();
+        assert!(
+            table.contains("about 1,000") && table.contains("is created"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        for (answer, yes) in [
+            ("y\n", true),
+            (" YES ", true),
+            ("", false),
+            ("n", false),
+            ("yep", false),
+        ] {
+            assert_eq!(is_yes(answer), yes, "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Reads a file without changing it and without creating files next to it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use tempfile::TempDir;
+
+use super::copy::{self, CopyError};
+use crate::database::DatabaseError;
+use crate::database::sqlite::error::opening;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a file can be read.
+///
+/// SQLite creates `-wal` and `-shm` files next to a database in WAL mode as soon as it is read. If they do not exist, no
+/// other process has the file open: it is read as an immutable file, and checked afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Rollback journal: a reader creates no files.
+    Journal,
+    /// WAL, in use: its files exist.
+    Live,
+    /// WAL, not in use: its files do not exist.
+    WalIdle,
+    /// WAL with a `-wal` and without a `-shm` file: read in a private copy.
+    WalWithoutShm,
+}
+
+/// A read-only connection.
+#[derive(Debug)]
+pub struct Reader {
+    pub connection: SqliteConnection,
+    pub access: Access,
+    /// The file, and its handle from before the connection was opened.
+    #[cfg(unix)]
+    opened: (PathBuf, Arc<File>),
+    /// The state of the file before it was read, if nothing locks it.
+    stamp: Option<(PathBuf, Stamp)>,
+    /// Removes the private copy; dropped after the connection.
+    _folder: Option<TempDir>,
+}
+
+impl Reader {
+    /// Opens a file that exists; `database` is the name for messages. Fails with `Open`, `NotADatabase` or `Busy`.
+    pub async fn open(file: &Path, database: &str) -> Result<Self, DatabaseError> {
+        let failed = |error: io::Error| DatabaseError::Open {
+            database: database.to_owned(),
+            reason: error.to_string(),
+        };
+        #[cfg(unix)]
+        let opened = (file.to_owned(), handle(file).map_err(failed)?);
+        let stamp = Stamp::of(file).map_err(failed)?;
+        let access = access(file).map_err(failed)?;
+        let (path, folder, stamp) = match access {
+            Access::Journal | Access::Live => (file.to_owned(), None, None),
+            Access::WalIdle => (file.to_owned(), None, Some((file.to_owned(), stamp))),
+            Access::WalWithoutShm => {
+                // No process has a lock on this file, so that closing our handles drops none.
+                let (folder, copy) = private_folder().map_err(failed)?;
+                tokio::fs::copy(file, &copy).await.map_err(failed)?;
+                let log = beside(file, "-wal");
+                tokio::fs::copy(log, beside(&copy, "-wal"))
+                    .await
+                    .map_err(failed)?;
+                (copy, Some(folder), Some((file.to_owned(), stamp)))
+            }
+        };
+        let connection = reading(&path)
+            .immutable(access == Access::WalIdle)
+            .connect()
+            .await
+            .map_err(|error| opening(database, &error))?;
+        let mut reader = Self {
+            connection,
+            access,
+            #[cfg(unix)]
+            opened,
+            stamp,
+            _folder: folder,
+        };
+        // This reads the header and the schema, which opening the file does not.
+        sqlx::query("SELECT count(*) FROM sqlite_schema")
+            .execute(&mut reader.connection)
+            .await
+            .map_err(|error| opening(database, &error))?;
+        Ok(reader)
+    }
+
+    /// Opens a private copy of the file's present state, so that reading it locks nobody out.
+    pub async fn copy(mut self, database: &str) -> Result<Self, DatabaseError> {
+        let failed = |reason: String| DatabaseError::Open {
+            database: database.to_owned(),
+            reason: format!(
+                "no copy can be made in the folder for temporary files, {}: {reason}",
+                std::env::temp_dir().display()
+            ),
+        };
+        let (folder, copy) = private_folder().map_err(|error| failed(error.to_string()))?;
+        self.copy_to(&copy).await.map_err(|error| match error {
+            CopyError::Io(error) => failed(error.to_string()),
+            CopyError::Database(DatabaseError::Refused(error)) => failed(error.message),
+            CopyError::Database(other) => other,
+        })?;
+        let connection = reading(&copy)
+            .connect()
+            .await
+            .map_err(|error| opening(database, &error))?;
+        let original = std::mem::replace(&mut self.connection, connection);
+        self._folder = Some(folder);
+        // Its locks are released now; the outcome does not matter.
+        let _ = original.close().await;
+        Ok(self)
+    }
+
+    async fn copy_to(&mut self, copy: &Path) -> Result<(), CopyError> {
+        // The path may name another file by now, which must not be copied.
+        #[cfg(unix)]
+        if self.access == Access::Journal
+            && let (path, opened) = &self.opened
+            && Arc::ptr_eq(opened, &handle(path)?)
+        {
+            return copy::in_steps(&mut self.connection, opened, copy).await;
+        }
+        copy::at_once(&mut self.connection, copy).await
+    }
+
+    /// Returns true if what was read is one state of the database.
+    pub fn undisturbed(&self) -> bool {
+        match &self.stamp {
+            Some((file, stamp)) => Stamp::of(file).is_ok_and(|now| now == *stamp),
+            None => true,
+        }
+    }
+
+    /// Closes the file. Returns true if what was read is one state of the database.
+    pub async fn close(self) -> bool {
+        let undisturbed = self.undisturbed();
+        // A read-only connection has nothing to lose.
+        let _ = self.connection.close().await;
+        undisturbed
+    }
+}
+
+/// Returns the options that all connections have in common.
+pub fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+/// Rolls back the journal that an interrupted writer left, which only a connection that writes can do.
+pub async fn recover(file: &Path) {
+    if !beside(file, "-journal").exists() {
+        return;
+    }
+    // The next reader reports what is wrong with the file.
+    if let Ok(mut connection) = options(file).connect().await {
+        let _ = sqlx::query("SELECT count(*) FROM sqlite_schema")
+            .execute(&mut connection)
+            .await;
+        let _ = connection.close().await;
+    }
+}
+
+/// Returns the options for reading a file that is not trusted: its schema may call no function with side effects, and its
+/// pages are checked.
+fn reading(file: &Path) -> SqliteConnectOptions {
+    options(file)
+        .read_only(true)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+}
+
+fn access(file: &Path) -> io::Result<Access> {
+    let exists = |suffix| beside(file, suffix).exists();
+    Ok(match (is_wal(file)?, exists("-wal"), exists("-shm")) {
+        (false, ..) => Access::Journal,
+        (true, true, true) => Access::Live,
+        (true, true, false) => Access::WalWithoutShm,
+        (true, false, _) => Access::WalIdle,
+    })
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(suffix);
+    name.into()
+}
+
+fn private_folder() -> io::Result<(TempDir, PathBuf)> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("tombolo-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let folder = builder.tempdir()?;
+    let copy = folder.path().join("snapshot.sqlite");
+    Ok((folder, copy))
+}
+
+/// Returns true if the file's header says WAL, which is read version 2.
+fn is_wal(file: &Path) -> io::Result<bool> {
+    let mut header = [0; 20];
+    Ok(read_header(file, &mut header)? == header.len()
+        && header.starts_with(b"SQLite format 3\0")
+        && header.ends_with(&[2]))
+}
+
+/// Returns a handle of a file that is never closed: closing one drops every POSIX lock that this process has on the file,
+/// including SQLite's (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+#[cfg(unix)]
+pub fn handle(file: &Path) -> io::Result<Arc<File>> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    /// By device and inode.
+    type Handles = HashMap<(u64, u64), Arc<File>>;
+    static HANDLES: Mutex<Option<Handles>> = Mutex::new(None);
+
+    let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
+    let handles = handles.get_or_insert_default();
+    let wanted = id(std::fs::metadata(file)?);
+    if let Some(handle) = handles.get(&wanted) {
+        return Ok(Arc::clone(handle));
+    }
+    let handle = Arc::new(File::open(file)?);
+    let opened = id(handle.metadata()?);
+    Ok(Arc::clone(handles.entry(opened).or_insert(handle)))
+}
+
+/// Reads the start of a file, as [`handle`] allows.
+#[cfg(unix)]
+fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(handle(file)?.as_ref(), header, 0)
+}
+
+/// Reads the start of a file. On this system, locks belong to handles.
+#[cfg(not(unix))]
+fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
+    io::Read::read(&mut File::open(file)?, header)
+}
+
+/// Changes when a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: SystemTime,
+}
+
+impl Stamp {
+    fn of(file: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(file)?;
+        Ok(Self {
+            length: metadata.len(),
+            modified: metadata.modified()?,
+        })
+    }
+}

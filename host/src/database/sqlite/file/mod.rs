@@ -1,0 +1,4 @@
+//! How SQLite files are opened and copied.
+
+pub mod access;
+pub mod copy;

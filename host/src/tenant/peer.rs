@@ -1,0 +1,123 @@
+//! The other site of a run, asked over HTTP.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::bindings::transfers::CopyInstruction;
+use crate::bindings::types::{Failure, Peer};
+use crate::digest::hex;
+use crate::egress::{EgressError, Method};
+use crate::failure::{ErrorCode, failure, printable};
+use crate::resources::Resources;
+use crate::rows::{MEDIA_TYPE, MEDIA_TYPE_COMPRESSED};
+use crate::run::{IncomingRows, PeerError, PeerRows, Wanted};
+
+/// The largest body of an answer that is no stream.
+const MAX_ERROR_BYTES: usize = 1 << 16;
+
+/// The other site of one run.
+pub struct HttpPeer<'a> {
+    resources: &'a Resources,
+    peer: &'a Peer,
+    /// All tables of this run come from one snapshot of the other site.
+    run: &'a str,
+}
+
+impl<'a> HttpPeer<'a> {
+    /// Returns the other site of the run that an instruction is for.
+    pub fn new(resources: &'a Resources, instruction: &'a CopyInstruction) -> Self {
+        Self {
+            resources,
+            peer: &instruction.peer,
+            run: &instruction.run,
+        }
+    }
+
+    async fn open(
+        &self,
+        table: &str,
+        what: &str,
+        selection: &str,
+    ) -> Result<IncomingRows, PeerError> {
+        let name = percent_encoding::utf8_percent_encode(table, percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("/sync/v1/tables/{name}/{what}?run={}{selection}", self.run);
+        let bearer = self.resources.access().credential(self.peer).await;
+        let bearer = bearer.map_err(|error| PeerError::Refused(error.into()))?;
+        let accept = if self.resources.egress().stays_here(&self.peer.base_url) {
+            MEDIA_TYPE
+        } else {
+            MEDIA_TYPE_COMPRESSED
+        };
+        let answer = self
+            .resources
+            .egress()
+            .send(
+                &self.peer.base_url,
+                bearer.as_deref(),
+                Method::Get,
+                &path,
+                accept,
+                Vec::new(),
+            )
+            .await?;
+        if answer.status != 200 {
+            let status = answer.status;
+            let body = answer.collect(MAX_ERROR_BYTES).await?;
+            let failure = peer_error(status, &body);
+            return Err(match status {
+                502..=504 => PeerError::Broken(failure),
+                _ => PeerError::Refused(failure),
+            });
+        }
+        IncomingRows::open(answer.stream()).await
+    }
+}
+
+#[async_trait]
+impl PeerRows for HttpPeer<'_> {
+    async fn rows(&self, table: &str, wanted: Wanted<'_>) -> Result<IncomingRows, PeerError> {
+        let selection = match wanted {
+            Wanted::All => String::new(),
+            Wanted::After(key) => format!("&after={}", hex(key)),
+            Wanted::First(rows) => format!("&first={rows}"),
+            Wanted::Buckets(set) => format!("&buckets={}", set.encode()),
+        };
+        self.open(table, "rows", &selection).await
+    }
+
+    async fn digest(&self, table: &str, buckets: u32) -> Result<(Bytes, u64), PeerError> {
+        let selection = format!("&buckets={buckets}");
+        let incoming = self.open(table, "digest", &selection).await?;
+        incoming.into_digest().await
+    }
+}
+
+impl From<EgressError> for PeerError {
+    fn from(error: EgressError) -> Self {
+        match error {
+            EgressError::Unreachable { .. } | EgressError::Timeout(_) => Self::Broken(error.into()),
+            error => Self::Refused(error.into()),
+        }
+    }
+}
+
+/// What the peer answered instead of rows.
+fn peer_error(status: u16, body: &[u8]) -> Failure {
+    #[derive(Deserialize)]
+    struct Envelope {
+        error: Failure,
+    }
+    match serde_json::from_slice::<Envelope>(body) {
+        Ok(Envelope { error }) => failure(
+            error.code.parse().unwrap_or(ErrorCode::Sender),
+            printable(&error.message),
+            printable(&error.hint),
+        ),
+        Err(_) => failure(
+            ErrorCode::IncompatiblePeer,
+            format!("the other site answered with status {status} and no reason"),
+            "check that the address is the one `tombolo share` printed",
+        ),
+    }
+}

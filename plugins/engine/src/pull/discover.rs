@@ -1,0 +1,164 @@
+//! The first steps of a plan: claiming the code, and learning which tables the peer shares.
+//!
+//! Every byte of an answer comes from the peer and is checked before it is kept.
+
+use crate::bindings::types::Failure;
+use crate::documents::{self, RunDocument, Stage, TableDocument, table_key};
+use crate::error::{ErrorCode, SAME_VERSION, failure};
+use crate::host::Host;
+use crate::pull::peer;
+use crate::wire::{
+    Claim, Claimed, MAX_TABLES, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables,
+    check_described_table, is_source, segment,
+};
+
+/// Claims the code and keeps the peer's token with the host.
+///
+/// Fails with the peer's failure, and with `incompatible-peer` if it is of another version.
+pub fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> {
+    let claim = Claim {
+        code: document.request.code.clone(),
+        // Kept before it is sent for the first time: a claim whose answer is lost can be repeated.
+        claimer_secret: documents::random_name(host, &document.secret_key, 32)?,
+        claimer: document.request.claimer.clone(),
+        protocol: PROTOCOL,
+        row_format: ROW_FORMAT,
+    };
+    let claimed: Claimed = match peer::post(host, &document.peer, "/sync/v1/claim", &claim) {
+        Err(refusal) if is_final(&refusal) => {
+            host.delete(&document.secret_key)?;
+            return Err(refusal);
+        }
+        answer => answer?,
+    };
+    if claimed.protocol != PROTOCOL || claimed.row_format != ROW_FORMAT {
+        return Err(failure(
+            ErrorCode::IncompatiblePeer,
+            format!(
+                "the other site uses protocol {} and row format {}; this one uses {PROTOCOL} and {ROW_FORMAT}",
+                claimed.protocol, claimed.row_format
+            ),
+            SAME_VERSION,
+        ));
+    }
+    if !is_source(&claimed.source) {
+        return Err(failure(
+            ErrorCode::IncompatiblePeer,
+            "the other site's name for its database is not 8 to 64 hexadecimal digits",
+            SAME_VERSION,
+        ));
+    }
+    document.source = claimed.source;
+    let credential = host.keep_credential(&document.peer.base_url, &claimed.token)?;
+    document.peer.credential = Some(credential);
+    Ok(if document.request.tables.is_empty() {
+        Stage::ListTables(None)
+    } else {
+        Stage::FetchTable(0)
+    })
+}
+
+/// Whether no claim with the same secret can succeed.
+fn is_final(refusal: &Failure) -> bool {
+    refusal.code.parse().is_ok_and(ErrorCode::ends_a_claim)
+}
+
+/// Requests the requested table with this index.
+///
+/// Fails with the peer's failure, `not-a-table` if it is something else at the peer, and `incompatible-peer` if the
+/// answer is about another table.
+pub fn fetch_table(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    index: u32,
+) -> Result<Stage, Failure> {
+    let Some(name) = document.request.tables.get(index as usize).cloned() else {
+        return Ok(Stage::FindUnfinished(0, String::new()));
+    };
+    let path = format!("/sync/v1/tables/{}", segment(&name));
+    let shared: SharedTable = peer::get(host, &document.peer, path)?;
+    if shared.table != name {
+        return Err(failure(
+            ErrorCode::IncompatiblePeer,
+            format!("the other site answered a request for table {name:?} with another table"),
+            SAME_VERSION,
+        ));
+    }
+    if shared.kind != "table" {
+        return Err(failure(
+            ErrorCode::NotATable,
+            format!("{name:?} is not a table at the other site; only tables can be transferred"),
+            "name the tables behind it instead",
+        ));
+    }
+    let mut earlier = document.request.tables.iter().take(index as usize);
+    if earlier.all(|known| *known != name) {
+        keep(host, run, document, shared)?;
+    }
+    Ok(Stage::FetchTable(index + 1))
+}
+
+/// Requests the page of shared tables after a name.
+///
+/// Fails with the peer's failure, `limit` if it shares too many tables, and `incompatible-peer` if the tables are not in
+/// order.
+pub fn list_tables(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    after: Option<String>,
+) -> Result<Stage, Failure> {
+    let mut path = "/sync/v1/tables?schema=1&counts=1".to_owned();
+    if let Some(after) = &after {
+        path.push_str(&format!("&after={}", segment(after)));
+    }
+    let page: SharedTables = peer::get(host, &document.peer, path)?;
+    let mut last = after;
+    for shared in page.tables {
+        // Ascending names also mean that no table occurs twice and that the listing ends.
+        if last.as_ref().is_some_and(|last| shared.table <= *last) {
+            return Err(failure(
+                ErrorCode::IncompatiblePeer,
+                "the other site does not list its tables in ascending order",
+                SAME_VERSION,
+            ));
+        }
+        last = Some(shared.table.clone());
+        if shared.kind == "table" {
+            keep(host, run, document, shared)?;
+        }
+    }
+    match page.next {
+        Some(next) if last.as_ref() == Some(&next) => Ok(Stage::ListTables(Some(next))),
+        Some(_) => Err(failure(
+            ErrorCode::IncompatiblePeer,
+            "the next page of the other site's list does not begin after the last table of this one",
+            SAME_VERSION,
+        )),
+        None => Ok(Stage::FindUnfinished(0, String::new())),
+    }
+}
+
+fn keep(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    shared: SharedTable,
+) -> Result<(), Failure> {
+    check_described_table(&shared)?;
+    if document.known >= MAX_TABLES {
+        return Err(failure(
+            ErrorCode::Limit,
+            format!("the other site shares more than {MAX_TABLES} tables"),
+            "name the tables to pull",
+        ));
+    }
+    let table = TableDocument {
+        shared,
+        planned: None,
+    };
+    documents::put(host, &table_key(run, document.known), &table, None)?;
+    document.known += 1;
+    Ok(())
+}

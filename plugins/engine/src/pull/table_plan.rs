@@ -1,0 +1,269 @@
+//! The last steps of a plan: what becomes of each table in the target, and in which sequence. Nothing is written.
+
+use std::collections::BTreeSet;
+
+use crate::bindings::transfers::{TableInstruction, TablePlan};
+use crate::bindings::types::{DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema};
+use crate::documents::{self, PlannedTable, RunDocument, Stage, table_key};
+use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
+use crate::host::Host;
+use crate::pull::toposort::{self, NameCase, Node};
+use crate::pull::{STEP_TIME, compatibility, conversion};
+use crate::wire::SharedTable;
+
+/// Plans tables until the step's time is over; with the last one, decides the sequence.
+///
+/// Fails with `columns-differ`, `missing-table`, `not-a-table`, `cycle` or `bad-request` if a table cannot be pulled as
+/// requested.
+pub fn plan_tables(
+    host: &dyn Host,
+    run: &str,
+    document: &mut RunDocument,
+    first: u32,
+) -> Result<Stage, Failure> {
+    let began = host.now();
+    let dialect = host.info(&document.request.database)?.dialect;
+    conversion::check_target(&document.request, &dialect)?;
+    for number in first..document.known {
+        if number > first && host.now().saturating_sub(began) >= STEP_TIME {
+            return Ok(Stage::PlanTable(number));
+        }
+        let mut table = documents::get_table(host, run, number)?;
+        table.planned = Some(plan_table(host, document, &dialect, &table.shared)?);
+        documents::put(host, &table_key(run, number), &table, None)?;
+    }
+    document.sequence = sequence(host, run, document, &dialect)?;
+    Ok(Stage::Planned)
+}
+
+/// Returns the plan for people, in the sequence of the transfer.
+pub fn present(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+) -> Result<Vec<TablePlan>, Failure> {
+    let mut plans = Vec::new();
+    for number in &document.sequence {
+        let table = documents::get_table(host, run, *number)?;
+        if let Some(planned) = table.planned {
+            let instruction = planned.instruction;
+            let statements = instruction.before.iter().chain(&instruction.after);
+            let statements = statements.map(|statement| statement.sql.clone()).collect();
+            plans.push(TablePlan {
+                table: table.shared.table,
+                strategy: instruction.strategy,
+                rows: table.shared.rows,
+                exact: table.shared.exact,
+                create: instruction.create,
+                local_rows: planned.local_rows,
+                not_carried: planned.not_carried,
+                statements,
+                continued: document.continued,
+            });
+        }
+    }
+    Ok(plans)
+}
+
+/// Returns the instructions for the host, in the sequence of the transfer.
+pub fn instructions(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+) -> Result<Vec<TableInstruction>, Failure> {
+    let mut instructions = Vec::new();
+    for number in &document.sequence {
+        let planned = documents::get_table(host, run, *number)?.planned;
+        let planned = planned.ok_or_else(|| {
+            failure(
+                ErrorCode::Internal,
+                format!("table {number} of run {run} is in the sequence and has no plan"),
+                "pull again",
+            )
+        })?;
+        instructions.push(planned.instruction);
+    }
+    Ok(instructions)
+}
+
+fn plan_table(
+    host: &dyn Host,
+    document: &RunDocument,
+    dialect: &Dialect,
+    shared: &SharedTable,
+) -> Result<PlannedTable, Failure> {
+    let name = &shared.table;
+    let database = &document.request.database;
+    let incoming = shared.schema.clone().ok_or_else(|| {
+        failure(
+            ErrorCode::IncompatiblePeer,
+            format!("the other site did not describe table {name:?}"),
+            SAME_VERSION,
+        )
+    })?;
+    match host.describe(database, name) {
+        // The unfinished run created it.
+        Ok(local) if document.created.contains(name) => Ok(PlannedTable {
+            local_rows: host.count(database, &local.table)?.rows,
+            ..new_table(host, document, dialect, incoming)?
+        }),
+        Ok(local) => existing_table(host, document, dialect, incoming, local),
+        Err(Error::NotFound(_)) if document.request.create_missing => {
+            new_table(host, document, dialect, incoming)
+        }
+        Err(Error::NotFound(_)) => Err(failure(
+            ErrorCode::MissingTable,
+            format!("table {name:?} does not exist in the target, and --no-create is set"),
+            "create the table, or leave out --no-create",
+        )),
+        Err(Error::Invalid(_)) => Err(failure(
+            ErrorCode::NotATable,
+            format!(
+                "{name:?} is a view, a virtual or foreign table, or a partition in the target; rows can only be written to whole tables"
+            ),
+            "rename it, or leave this table out",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn existing_table(
+    host: &dyn Host,
+    document: &RunDocument,
+    dialect: &Dialect,
+    incoming: TableSchema,
+    local: TableSchema,
+) -> Result<PlannedTable, Failure> {
+    let database = &document.request.database;
+    compatibility::check(&incoming, &local)?;
+    let conversions = conversion::policies_for(&document.request, &incoming);
+    conversion::check_existing_table(host, database, &conversions, &incoming, &local)?;
+    let local_rows = host.count(database, &local.table)?.rows;
+    Ok(PlannedTable {
+        instruction: TableInstruction {
+            strategy: document.strategy_for(&incoming.table).to_owned(),
+            incoming,
+            params: Vec::new(),
+            create: false,
+            before: Vec::new(),
+            after: Vec::new(),
+            one_chunk: name_case(dialect).refers_to_itself(&local.table, &local.foreign_keys),
+            differences: local_rows > 0,
+            conversions,
+        },
+        local_rows,
+        local_keys: local.foreign_keys,
+        not_carried: Vec::new(),
+    })
+}
+
+fn new_table(
+    host: &dyn Host,
+    document: &RunDocument,
+    dialect: &Dialect,
+    incoming: TableSchema,
+) -> Result<PlannedTable, Failure> {
+    let conversions = conversion::policies_for(&document.request, &incoming);
+    let types: BTreeSet<&str> = incoming
+        .columns
+        .iter()
+        .filter(|_| *dialect == Dialect::Postgres)
+        .filter_map(|column| column.origin.strip_prefix("pg:"))
+        .collect();
+    let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
+    let known_types = host.known_types(&document.request.database, &types)?;
+    let DdlPlan {
+        before,
+        after,
+        not_carried,
+    } = host.create_table(
+        dialect,
+        &incoming,
+        &known_types,
+        &conversion::columns_to_widen(&conversions),
+    )?;
+    Ok(PlannedTable {
+        instruction: TableInstruction {
+            strategy: document.strategy_for(&incoming.table).to_owned(),
+            incoming,
+            params: Vec::new(),
+            create: true,
+            before,
+            after,
+            one_chunk: false,
+            differences: false,
+            conversions,
+        },
+        local_rows: 0,
+        local_keys: Vec::new(),
+        not_carried,
+    })
+}
+
+/// Returns the numbers of all tables, parents first. Also checks the request's names, now that all tables are known.
+fn sequence(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+    dialect: &Dialect,
+) -> Result<Vec<u32>, Failure> {
+    let request = &document.request;
+    let mut tables: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
+    let mut matches = vec![0_usize; request.column_conversions.len()];
+    for number in 0..document.known {
+        let table = documents::get_table(host, run, number)?;
+        let schema = table.shared.schema;
+        conversion::count_matches(request, schema.as_ref(), &mut matches);
+        let local_keys = table.planned.map(|planned| planned.local_keys);
+        let remote_keys = schema.map(|schema| schema.foreign_keys);
+        tables.push((
+            table.shared.table,
+            local_keys.unwrap_or_default(),
+            remote_keys.unwrap_or_default(),
+        ));
+    }
+    let pulled: BTreeSet<&str> = tables.iter().map(|(table, ..)| table.as_str()).collect();
+    let mut strategies = request.table_strategies.iter();
+    if let Some((name, _)) = strategies.find(|(name, _)| !pulled.contains(name.as_str())) {
+        return Err(failure(
+            ErrorCode::BadRequest,
+            format!("--strategy names table {name:?}, which is not part of this pull"),
+            "check the name, or pull that table too",
+        ));
+    }
+    conversion::check_matches(request, &matches)?;
+    let nodes: Vec<Node<'_>> = tables
+        .iter()
+        .map(|(table, local_keys, remote_keys)| Node {
+            table,
+            local_keys,
+            remote_keys,
+        })
+        .collect();
+    let positions = toposort::sort(&nodes, name_case(dialect)).map_err(|cycle| {
+        let tables: Vec<String> = cycle.iter().map(|table| printable(table)).collect();
+        failure(
+            ErrorCode::Cycle,
+            format!(
+                "the foreign keys of these tables form a cycle: {}",
+                tables.join(" -> ")
+            ),
+            "drop one of these foreign keys during the transfer, or leave a table out",
+        )
+    })?;
+    let numbers = positions.into_iter().map(u32::try_from);
+    numbers.collect::<Result<_, _>>().map_err(|error| {
+        failure(
+            ErrorCode::Limit,
+            format!("too many tables: {error}"),
+            "name the tables to pull",
+        )
+    })
+}
+
+fn name_case(dialect: &Dialect) -> NameCase {
+    match dialect {
+        Dialect::Sqlite => NameCase::Insensitive,
+        Dialect::Postgres | Dialect::Other(_) => NameCase::Sensitive,
+    }
+}

@@ -1,0 +1,309 @@
+//! The routes below `/sync/v1/`, which a peer's requests are answered from.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::database::{TableKind, TableSummary};
+use crate::bindings::http::Method;
+use crate::bindings::peers::{
+    ApplyInstruction, Body, DigestInstruction, PeerRequest, PeerResponse, ReadInstruction,
+    Selection,
+};
+use crate::bindings::types::{Error, Failure};
+use crate::documents::SessionDocument;
+use crate::error::{ErrorCode, SAME_VERSION, failure};
+use crate::host::Host;
+use crate::serve::sessions;
+use crate::wire::{Claim, Done, ErrorBody, SharedTable, SharedTables, is_run, json_reason};
+
+/// The most tables of one page.
+const PAGE_TABLES: usize = 200;
+
+/// A page ends after so many bytes of JSON: the receiver takes 8 MiB.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// A page ends after so many milliseconds of describing and counting.
+const PAGE_TIME: u64 = 1_500;
+
+/// The most buckets of a table's rows (`docs/row-format.md`).
+const MAX_BUCKETS: usize = 4_096;
+
+/// Answers one request of a peer.
+pub fn handle(host: &dyn Host, request: &PeerRequest) -> PeerResponse {
+    respond(host, request).unwrap_or_else(|failure| PeerResponse {
+        status: failure.code.parse().map_or(500, ErrorCode::http_status),
+        body: json(&ErrorBody { error: failure }),
+    })
+}
+
+fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failure> {
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    let body = match (request.method, path.as_slice()) {
+        (Method::Post, ["claim"]) => json(&sessions::claim(host, &parse::<Claim>(&request.body)?)?),
+        (Method::Get, ["tables"]) => {
+            let session = session(host, request)?;
+            json(&list_tables(host, &session, request)?)
+        }
+        (Method::Get, ["tables", table]) => {
+            let session = session(host, request)?;
+            json(&describe_table(host, &session, table)?)
+        }
+        (Method::Get, ["tables", table, "rows"]) => {
+            Body::Rows(read_instruction(host, request, table)?)
+        }
+        (Method::Get, ["tables", table, "digest"]) => {
+            let session = session(host, request)?;
+            Body::Digest(DigestInstruction {
+                database: session.database,
+                table: (*table).to_owned(),
+                run: run(request)?.to_owned(),
+                buckets: number(request, "buckets")?.unwrap_or(1),
+            })
+        }
+        (Method::Post, ["tables", table, "rows"]) => {
+            let instruction = read_instruction(host, request, table)?;
+            Body::Receive(ApplyInstruction {
+                database: instruction.database,
+                table: instruction.table,
+                run: instruction.run,
+                strategy: parameter(request, "strategy").unwrap_or("skip").to_owned(),
+            })
+        }
+        (Method::Post, ["done"]) => {
+            let admission = admission(request)?;
+            run(request)?;
+            sessions::done(host, admission, parse::<Done>(&request.body)?.tables)?;
+            Body::Empty
+        }
+        (Method::Get, ["runs", _]) => {
+            session(host, request)?;
+            return Err(failure(
+                ErrorCode::Unavailable,
+                "this version does not report how far a run is",
+                "pull instead of pushing",
+            ));
+        }
+        _ => {
+            return Err(failure(
+                ErrorCode::NotFound,
+                "the path below /sync/v1/ is unknown",
+                SAME_VERSION,
+            ));
+        }
+    };
+    Ok(PeerResponse { status: 200, body })
+}
+
+/// Returns the next page of what a session shares.
+fn list_tables(
+    host: &dyn Host,
+    session: &SessionDocument,
+    request: &PeerRequest,
+) -> Result<SharedTables, Failure> {
+    let wanted = |name| parameter(request, name) == Some("1");
+    let (schemas, counts) = (wanted("schema"), wanted("counts"));
+    let after = parameter(request, "after").unwrap_or_default();
+    let began = host.now();
+    let mut bytes = 0;
+    let mut page = SharedTables {
+        tables: Vec::new(),
+        next: None,
+    };
+    let mut summaries = host.tables(&session.database)?;
+    // A database may sort by a collation; the receiver compares the names by their bytes.
+    summaries.sort_by(|one, other| one.table.cmp(&other.table));
+    for summary in summaries
+        .iter()
+        .filter(|summary| summary.table.as_str() > after)
+    {
+        let late = host.now().saturating_sub(began) >= PAGE_TIME;
+        let full = page.tables.len() >= PAGE_TABLES || bytes >= PAGE_BYTES || late;
+        if full && let Some(last) = page.tables.last() {
+            page.next = Some(last.table.clone());
+            break;
+        }
+        let shared = match share_table(host, &session.database, summary, schemas, counts) {
+            // Dropped after the listing.
+            Err(Error::NotFound(_)) => continue,
+            Err(error) => return Err(about_table(&summary.table, error)),
+            Ok(shared) => shared,
+        };
+        bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
+        page.tables.push(shared);
+    }
+    Ok(page)
+}
+
+/// Returns one table with its schema and its number of rows.
+fn describe_table(
+    host: &dyn Host,
+    session: &SessionDocument,
+    table: &str,
+) -> Result<SharedTable, Failure> {
+    let summary = TableSummary {
+        table: table.to_owned(),
+        kind: TableKind::Table,
+    };
+    share_table(host, &session.database, &summary, true, true)
+        .map_err(|error| about_table(table, error))
+}
+
+fn share_table(
+    host: &dyn Host,
+    database: &str,
+    summary: &TableSummary,
+    schema: bool,
+    count: bool,
+) -> Result<SharedTable, Error> {
+    let table = &summary.table;
+    let mut shared = SharedTable {
+        table: table.clone(),
+        kind: match &summary.kind {
+            TableKind::Table => "table".to_owned(),
+            TableKind::View => "view".to_owned(),
+            TableKind::Other(other) => other.clone(),
+        },
+        rows: 0,
+        exact: false,
+        schema: None,
+    };
+    if summary.kind != TableKind::Table {
+        return Ok(shared);
+    }
+    if schema {
+        shared.schema = Some(host.describe(database, table)?);
+    }
+    if count {
+        let count = host.count(database, table)?;
+        shared.rows = count.rows;
+        shared.exact = count.exact;
+    }
+    Ok(shared)
+}
+
+/// What an error of the database means to a peer that named a table.
+fn about_table(table: &str, error: Error) -> Failure {
+    match error {
+        Error::NotFound(_) => failure(
+            ErrorCode::NoSuchTable,
+            format!("the other site has no table {table:?}"),
+            "check the name, or name no table to pull all that are shared",
+        ),
+        Error::Denied(_) => failure(
+            ErrorCode::Denied,
+            format!("the other site does not share table {table:?}"),
+            "ask the other site to share it",
+        ),
+        Error::Invalid(_) => failure(
+            ErrorCode::NotATable,
+            format!(
+                "{table:?} is a view, a virtual or foreign table, or a partition at the other site; only whole tables \
+                 with rows of their own can be transferred"
+            ),
+            "name the table behind it instead",
+        ),
+        error => error.into(),
+    }
+}
+
+fn read_instruction(
+    host: &dyn Host,
+    request: &PeerRequest,
+    table: &str,
+) -> Result<ReadInstruction, Failure> {
+    let session = session(host, request)?;
+    Ok(ReadInstruction {
+        database: session.database,
+        table: table.to_owned(),
+        run: run(request)?.to_owned(),
+        selection: selection(request)?,
+    })
+}
+
+/// Returns which rows the query selects.
+fn selection(request: &PeerRequest) -> Result<Selection, Failure> {
+    let invalid = |what: &str| failure(ErrorCode::BadRequest, what, SAME_VERSION);
+    if let Some(key) = parameter(request, "after") {
+        let key = hex::decode(key);
+        let key = key.map_err(|_| invalid("`after` is not a key in hexadecimal digits"))?;
+        return Ok(Selection::After(key));
+    }
+    if let Some(rows) = number(request, "first")? {
+        return Ok(Selection::First(rows));
+    }
+    let Some(bits) = parameter(request, "buckets") else {
+        return Ok(Selection::All);
+    };
+    let bits = hex::decode(bits).ok();
+    let bits = bits.filter(|bits| bits.len() <= MAX_BUCKETS / 8);
+    let bits = bits.ok_or_else(|| {
+        invalid("`buckets` is not a set of at most 4096 bits in hexadecimal digits")
+    })?;
+    let is_set = |bucket: &u16| {
+        let byte = bits.get(usize::from(bucket / 8));
+        byte.is_some_and(|byte| byte >> (bucket % 8) & 1 == 1)
+    };
+    Ok(Selection::Buckets((0..=u16::MAX).filter(is_set).collect()))
+}
+
+fn number(request: &PeerRequest, name: &str) -> Result<Option<u32>, Failure> {
+    let parsed = parameter(request, name).map(str::parse).transpose();
+    parsed.map_err(|_| {
+        failure(
+            ErrorCode::BadRequest,
+            format!("`{name}` is not a whole number from 0 to {}", u32::MAX),
+            SAME_VERSION,
+        )
+    })
+}
+
+fn run(request: &PeerRequest) -> Result<&str, Failure> {
+    let run = parameter(request, "run").filter(|run| is_run(run));
+    run.ok_or_else(|| {
+        failure(
+            ErrorCode::BadRequest,
+            "`run` is missing, or is not 1 to 64 letters, digits and hyphens",
+            SAME_VERSION,
+        )
+    })
+}
+
+fn session(host: &dyn Host, request: &PeerRequest) -> Result<SessionDocument, Failure> {
+    sessions::of_admission(host, admission(request)?)
+}
+
+fn admission(request: &PeerRequest) -> Result<&str, Failure> {
+    request.admission.as_deref().ok_or_else(|| {
+        failure(
+            ErrorCode::Unauthorized,
+            "the request has no token of a session",
+            "claim a code first",
+        )
+    })
+}
+
+fn parameter<'a>(request: &'a PeerRequest, name: &str) -> Option<&'a str> {
+    request
+        .query
+        .iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
+        failure(
+            ErrorCode::BadRequest,
+            format!("the body cannot be read: {}", json_reason(&error)),
+            SAME_VERSION,
+        )
+    })
+}
+
+fn json<T: Serialize>(document: &T) -> Body {
+    match serde_json::to_vec(document) {
+        Ok(json) => Body::Json(json),
+        // Plain data with text keys always becomes JSON.
+        Err(_) => Body::Empty,
+    }
+}

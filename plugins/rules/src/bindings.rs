@@ -1,0 +1,22 @@
+//! World `rules` of `wit/worlds.wit` as Rust; generated.
+
+#![allow(
+    unsafe_code,
+    missing_docs,
+    reason = "generated code lifts and lowers by pointer"
+)]
+
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "rules",
+    additional_derives: [PartialEq],
+});
+
+pub use exports::tombolo::sync::conflicts;
+pub use tombolo::sync::types;
+
+// A native build is for tests: it has no host to export to, and would not link.
+#[cfg(target_family = "wasm")]
+use crate::exports::Rules;
+#[cfg(target_family = "wasm")]
+export!(Rules);
