@@ -161,7 +161,7 @@ impl Merge {
         Ok(merge)
     }
 
-    /// Returns a name for the rowid that SQLite assigns to new rows; none if it does not.
+    /// Returns the name of the rowid that SQLite gives to new rows; none if it gives none.
     pub fn rowid(&self) -> Option<&'static str> {
         self.rowid
     }
