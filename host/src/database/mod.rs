@@ -1,8 +1,6 @@
 //! What differs between the databases, behind three traits: [`Database`] describes, [`Snapshot`] reads,
 //! [`Target`] writes.
 
-mod adapter;
-#[allow(dead_code, reason = "until both databases keep their books with it")]
 mod bookkeeping;
 mod digests;
 mod error;
@@ -18,7 +16,9 @@ pub mod sqlite;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-pub(crate) use adapter::{Adapted, Decision, Loaded, OldTarget, TableLoad};
+pub(crate) use bookkeeping::{
+    Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
+};
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
