@@ -7,6 +7,7 @@ pub use tombolo_errors::ErrorCode;
 use crate::bindings::types::{Error, Failure};
 use crate::database::DatabaseError;
 use crate::egress::EgressError;
+use crate::printable::printable;
 use crate::rows::FrameError;
 use crate::sandbox::{Cause, LoadError, SandboxError};
 use crate::state::StateError;
@@ -195,36 +196,5 @@ impl From<Error> for Failure {
             Error::Other(message) => (ErrorCode::Internal, message),
         };
         failure(code, printable(&message), "")
-    }
-}
-
-/// Text from elsewhere, made harmless for a terminal and a log: no control characters, a bounded length.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() || is_directional(character) {
-                ' '
-            } else {
-                character
-            }
-        })
-        .take(1_000)
-        .collect()
-}
-
-/// Characters that turn the direction of what is printed behind them.
-fn is_directional(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_from_elsewhere_cannot_steer_a_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\n\u{202e}b"), "a [2J  b");
-        assert_eq!(printable(&"ü".repeat(2_000)).chars().count(), 1_000);
     }
 }

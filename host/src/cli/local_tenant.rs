@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
 use tombolo::egress::EgressGrant;
-use tombolo::failure::{ErrorCode, failure, printable};
+use tombolo::failure::{ErrorCode, failure};
+use tombolo::printable::printable;
 use tombolo::resources::GrantedDatabase;
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::tenant::{Tenant, TenantBuilder};

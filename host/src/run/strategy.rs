@@ -7,7 +7,8 @@ use crate::bindings::types::{
     ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
 use crate::database::CheckedPlan;
-use crate::failure::{ErrorCode, failure, printable};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 use crate::sandbox::ConflictStrategies;
 
 /// How the rows of one table are taken in.

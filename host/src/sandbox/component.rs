@@ -217,7 +217,7 @@ pub(super) fn too_large(size: usize, limit: usize) -> String {
 }
 
 pub(super) fn uncompiled(error: &wasmtime::Error) -> String {
-    let reason = crate::failure::printable(&format!("{error:#}"));
+    let reason = crate::printable::printable(&format!("{error:#}"));
     if reason.contains("async") {
         format!(
             "this host runs synchronous components only; build it without async functions ({reason})"

@@ -1,5 +1,5 @@
 use super::component::{CONTRACT, Digest, Plugin, Role};
-use crate::failure::printable;
+use crate::printable::printable;
 
 /// Why a component cannot be used at all.
 #[derive(Debug, thiserror::Error)]

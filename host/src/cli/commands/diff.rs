@@ -3,7 +3,7 @@
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::{Cell, Conversion, Failure};
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 use tombolo::resources::RunEvent;
 use tombolo::run::{Difference, DifferenceKind};
 

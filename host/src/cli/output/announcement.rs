@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::report;
 

@@ -1,7 +1,7 @@
 //! The report of a comparison: how many rows differ, table by table.
 
 use tombolo::bindings::transfers::TableComparison;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::Output;
 use super::event::Event;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use tombolo::bindings::transfers::TablePlan;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::Output;
 use super::plan::overview;

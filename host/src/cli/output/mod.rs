@@ -13,7 +13,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tombolo::bindings::types::Failure;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use event::Event;
 

@@ -2,7 +2,7 @@
 
 use comfy_table::Table;
 use tombolo::bindings::transfers::TablePlan;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::Output;
 use super::event::Event;

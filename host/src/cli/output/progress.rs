@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tombolo::bindings::transfers::TablePlan;
 use tombolo::bindings::types::TableReport;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 use tombolo::run::{Interruption, TableProgress};
 
 use super::Output;

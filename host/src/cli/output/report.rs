@@ -5,7 +5,7 @@ use std::time::Duration;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use tombolo::bindings::types::{Stored, TableReport};
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::Output;
 use super::event::Event;

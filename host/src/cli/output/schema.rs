@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tombolo::bindings::types::{Column, Generation, LogicalType, TableSchema};
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::report;
 
