@@ -1,4 +1,7 @@
-use crate::bindings::types::DbError;
+//! Why a database cannot do what was asked.
+
+use crate::bindings::types::{DbError, Failure};
+use crate::failure::{ErrorCode, failure};
 
 /// Why a database could not do what was asked. Says what and where, and never shows a row's values or a password.
 #[derive(Debug, thiserror::Error)]
@@ -144,4 +147,63 @@ fn describe(error: &DbError) -> String {
         text.push_str(&format!(" (code {code})"));
     }
     text
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        let (code, hint) = match &error {
+            DatabaseError::NotFound { .. } => (
+                ErrorCode::NoSuchTable,
+                "`tombolo tables DB` lists what is there",
+            ),
+            DatabaseError::View { .. } => (
+                ErrorCode::NotATable,
+                "name the tables behind the view instead",
+            ),
+            DatabaseError::Open { .. } => (
+                ErrorCode::Unreachable,
+                "check the name and the permissions of the file",
+            ),
+            DatabaseError::NotADatabase { .. } => (
+                ErrorCode::NotADatabase,
+                "name a SQLite file or a postgres:// address",
+            ),
+            DatabaseError::Unreachable { .. } => (
+                ErrorCode::Unreachable,
+                "check the address, and that the server runs and lets this login in",
+            ),
+            DatabaseError::Refused(_) => (
+                ErrorCode::Database,
+                "the database refused the statement; what was committed before is complete",
+            ),
+            DatabaseError::NoLedger(_) => (
+                ErrorCode::NoLedger,
+                "pull as a login that may create them, or let the database's owner run once: CREATE SCHEMA tombolo AUTHORIZATION login",
+            ),
+            DatabaseError::Busy(_) => (ErrorCode::Busy, "try again when the database is less busy"),
+            DatabaseError::Unrepresentable(_) => (
+                ErrorCode::Unrepresentable,
+                "change the column's type in the target, or the value at the source",
+            ),
+            DatabaseError::Unsuitable { .. } => (
+                ErrorCode::UnsuitableTable,
+                "leave this table out, or change it",
+            ),
+            DatabaseError::NeedsStaging { .. } => (ErrorCode::Internal, "pull again"),
+            DatabaseError::TooManyRejects { .. } => (
+                ErrorCode::TooManyRejects,
+                "`tombolo rejects DB` lists them; raise --reject-limit, or mend the cause and pull again",
+            ),
+            DatabaseError::NotStored { .. } => (
+                ErrorCode::NotStored,
+                "something in the target changes rows while they are written; look for triggers and rules",
+            ),
+            DatabaseError::TypeTaken { .. } => (
+                ErrorCode::TypeTaken,
+                "pull again to use the type that is here, or rename it, or create the table yourself with the types it should have",
+            ),
+            DatabaseError::LedgerTaken { .. } => (ErrorCode::Busy, "wait for the other process"),
+        };
+        failure(code, error.to_string(), hint)
+    }
 }

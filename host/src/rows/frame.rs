@@ -5,6 +5,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 use crate::bindings::types::{Failure, TableSchema};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 
 const MAGIC: &[u8; 4] = b"TMBL";
 const VERSION: u8 = 1;
@@ -59,6 +61,34 @@ pub enum FrameError {
     /// The sender gave up and said why.
     #[error("the peer ended the row stream: {}", .0.message)]
     Sender(Failure),
+}
+
+impl From<FrameError> for Failure {
+    fn from(error: FrameError) -> Self {
+        const AGAIN: &str = "what is committed is complete; pull again for the rest";
+        match error {
+            FrameError::Sender(sent) => failure(
+                ErrorCode::Sender,
+                format!(
+                    "the other site ended the transfer: {}",
+                    printable(&sent.message)
+                ),
+                AGAIN,
+            ),
+            FrameError::Truncated | FrameError::Connection(_) => {
+                failure(ErrorCode::Truncated, error.to_string(), AGAIN)
+            }
+            FrameError::Magic => failure(
+                ErrorCode::IncompatiblePeer,
+                error.to_string(),
+                "use the same version of tombolo on both sides",
+            ),
+            FrameError::TooLarge { .. } => failure(ErrorCode::Limit, error.to_string(), AGAIN),
+            FrameError::Corrupt(_) | FrameError::Cell => {
+                failure(ErrorCode::Corrupt, error.to_string(), AGAIN)
+            }
+        }
+    }
 }
 
 /// The first frame: what the rows are.
