@@ -7,6 +7,7 @@ use crate::bindings::peers::{PeerRequest, PeerResponse};
 use crate::bindings::sharing::{Session, ShareRequest};
 use crate::bindings::types::{Error, Failure};
 use crate::host::{Host, Imports};
+use crate::housekeeping;
 use crate::pull::run;
 use crate::serve::{routes, sessions};
 
@@ -40,6 +41,7 @@ impl exported::events::Guest for Engine {
 
 impl exported::sharing::Guest for Engine {
     fn create(request: ShareRequest) -> Result<Session, Failure> {
+        housekeeping::sweep(&Imports);
         sessions::create(&Imports, request)
     }
 
@@ -58,6 +60,7 @@ impl exported::sharing::Guest for Engine {
 
 impl exported::client::Guest for Engine {
     fn plan(request: PullRequest) -> Result<String, Failure> {
+        housekeeping::sweep(&Imports);
         run::plan(&Imports, request)
     }
 
