@@ -36,7 +36,7 @@ pub enum SessionError {
     #[error("the session rules made {MAX_CODES} codes, and all of them are in use")]
     NoFreeCode,
     /// No session has this code.
-    #[error("no session at this site has this code")]
+    #[error("no session at the other site has this code")]
     UnknownCode,
     /// Another claimer was first, or the session is complete.
     #[error("the code has been used")]
@@ -51,7 +51,7 @@ pub enum SessionError {
     #[error("{}", printable(.0))]
     Refused(String),
     /// The peer is of another version.
-    #[error("this site uses protocol {PROTOCOL} and row format {ROW_FORMAT}")]
+    #[error("the other site uses protocol {PROTOCOL} and row format {ROW_FORMAT}")]
     OtherVersion,
     /// The claim breaks a limit.
     #[error(
