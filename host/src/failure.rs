@@ -3,6 +3,7 @@
 pub use tombolo_errors::ErrorCode;
 
 use crate::bindings::types::{Error, Failure};
+use crate::printable::printable;
 
 /// Returns a failure with a code, a message that says what happened to what, and a hint what to do.
 pub fn failure(code: ErrorCode, message: impl Into<String>, hint: impl Into<String>) -> Failure {
@@ -34,37 +35,5 @@ impl From<Error> for Failure {
             Error::Other(message) => (ErrorCode::Internal, message),
         };
         failure(code, printable(&message), "")
-    }
-}
-
-/// Makes text from elsewhere harmless for a terminal and a log: control characters and characters that change the writing
-/// direction become spaces, and at most 1 000 characters are kept.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() || is_directional(character) {
-                ' '
-            } else {
-                character
-            }
-        })
-        .take(1_000)
-        .collect()
-}
-
-/// Returns true for characters that change the writing direction of the text behind them.
-fn is_directional(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_from_elsewhere_cannot_steer_a_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\n\u{202e}b"), "a [2J  b");
-        assert_eq!(printable(&"ü".repeat(2_000)).chars().count(), 1_000);
     }
 }

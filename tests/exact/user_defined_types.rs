@@ -90,7 +90,7 @@ fn types_that_a_postgres_target_lacks_become_base_types_or_text_and_are_reported
         ("du", "stamp", "uuid"),
         ("far", "other.mood", "text"),
     ] {
-        let line = format!("of column \"{column}\": its type \"{kind}\" ({local} here)");
+        let line = format!("of column \"{column}\": its type \"{kind}\" (created as {local})");
         assert!(lost.contains(&line), "{line} in {lost:#?}");
     }
     for column in ["e", "E 2", "ea", "eb"] {
@@ -141,7 +141,7 @@ fn types_come_back_from_sqlite_to_a_postgres_database_that_has_them() {
     let without = Database::new().unwrap();
     let lost = pull(&site, &file, &without.url(), &[]);
     assert!(
-        lost.contains(&"of column \"d\": its type \"cents\" (text here)".to_owned()),
+        lost.contains(&"of column \"d\": its type \"cents\" (created as text)".to_owned()),
         "{lost:#?}"
     );
     let prices = "SELECT d::text FROM \"Table of types\" ORDER BY id";
@@ -202,7 +202,7 @@ fn hstore_and_citext_of_postgres_are_kept_where_the_extensions_are_installed() {
 
     let lost = pull(&site, &source.url(), &bare.url(), &[]);
     assert!(
-        lost.contains(&"of column \"h\": its type \"hstore\" (text here)".to_owned()),
+        lost.contains(&"of column \"h\": its type \"hstore\" (created as text)".to_owned()),
         "{lost:#?}"
     );
     let texts = "SELECT name::text, h::text, ha::text, ca::text FROM extended ORDER BY name::text";

@@ -1,7 +1,5 @@
 //! Databases behind traits: [`Database`] describes, [`Snapshot`] reads, [`Target`] and [`TableWriter`] write.
 
-mod adapter;
-#[allow(dead_code, reason = "until both databases keep their books with it")]
 mod bookkeeping;
 mod digests;
 mod error;
@@ -17,7 +15,9 @@ pub mod sqlite;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-pub(crate) use adapter::{Adapted, Decision, Loaded, OldTarget, TableLoad};
+pub(crate) use bookkeeping::{
+    Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
+};
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};

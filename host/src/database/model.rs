@@ -32,11 +32,19 @@ impl<'a> Read<'a> {
     }
 }
 
-/// Returns the table as its rows are sent: without computed columns.
+/// Returns the table as its rows are sent: without computed columns, and without the keys that need them.
 #[must_use]
 pub fn without_computed(mut table: TableSchema) -> TableSchema {
     let columns = &mut table.columns;
     columns.retain(|column| column.generation != Generation::Computed);
+    let columns = &table.columns;
+    let is_sent = |name: &String| columns.iter().any(|column| column.name == *name);
+    if !table.primary_key.iter().all(is_sent) {
+        table.primary_key.clear();
+    }
+    table.unique_keys.retain(|key| key.iter().all(is_sent));
+    let foreign_keys = &mut table.foreign_keys;
+    foreign_keys.retain(|key| key.columns.iter().all(is_sent));
     table
 }
 

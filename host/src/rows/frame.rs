@@ -7,7 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 use crate::bindings::types::{Failure, TableSchema};
-use crate::failure::{ErrorCode, failure, printable};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 
 const MAGIC: &[u8; 4] = b"TMBL";
 const VERSION: u8 = 1;

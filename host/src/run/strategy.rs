@@ -7,7 +7,8 @@ use crate::bindings::types::{
     ColumnRule, Error, Failure, Generation, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
 use crate::database::CheckedPlan;
-use crate::failure::{ErrorCode, failure, printable};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 use crate::sandbox::ConflictStrategies;
 
 /// What happens to the rows of one table.

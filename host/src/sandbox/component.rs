@@ -68,7 +68,7 @@ impl fmt::Display for Role {
 
 /// A text that names no role.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role; the roles are engine, sessions, conflicts and ddl")]
+#[error("unknown role {0:?}: use engine, sessions, conflicts or ddl")]
 pub struct RoleError(String);
 
 impl FromStr for Role {
@@ -114,7 +114,7 @@ impl fmt::Debug for Digest {
 
 /// A text that is no digest.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is 64 hexadecimal digits")]
+#[error("invalid digest: use 64 hexadecimal digits")]
 pub struct DigestError;
 
 impl FromStr for Digest {
@@ -217,7 +217,7 @@ pub(super) fn too_large(size: usize, limit: usize) -> String {
 }
 
 pub(super) fn uncompiled(error: &wasmtime::Error) -> String {
-    let reason = crate::failure::printable(&format!("{error:#}"));
+    let reason = crate::printable::printable(&format!("{error:#}"));
     if reason.contains("async") {
         format!(
             "this host runs synchronous components only; build it without async functions ({reason})"

@@ -2,7 +2,8 @@
 
 use super::component::{CONTRACT, Digest, Plugin, Role};
 use crate::bindings::types::Failure;
-use crate::failure::{ErrorCode, failure, printable};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 
 /// Why a component cannot be used at all.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! The standard engine of Tombolo: sessions, the protocol between peers, and the planning of pulls.
 //!
 //! The engine handles one request, call or event at a time and never waits for rows. Between calls it keeps everything
-//! in the state ([`documents`]). [`serve`] is the side that shares, [`pull`] the side that pulls, and [`wire`] holds the
-//! documents that both exchange. Everything that the engine asks of its host is in the trait [`host::Host`], so that
+//! in the state (`documents`). `serve` is the side that shares, `pull` the side that pulls, and `wire` holds the
+//! documents that both exchange. Everything that the engine asks of its host is in the trait `host::Host`, so that
 //! the tests run whole transfers without a host.
 
 pub mod bindings;
@@ -11,6 +11,7 @@ mod error;
 mod exports;
 mod host;
 mod pull;
+mod retention;
 mod serve;
 mod wire;
 

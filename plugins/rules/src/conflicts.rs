@@ -1,11 +1,11 @@
-//! Conflict strategies: what happens to a row that exists on both sides. All of them are set-based, so the database
-//! does the work and no row enters this component.
+//! The standard conflict strategies, all of them set-based: the database applies them, and this component gets no rows.
 
 use crate::bindings::conflicts::StrategyInfo;
 use crate::bindings::types::{
     Column, ColumnRule, Error, Generation, LogicalType, SetPlan, TableSchema, UpdateRule,
     ValueSource,
 };
+use crate::columns::is_sent;
 
 /// A strategy of this component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +30,19 @@ impl Strategy {
 
     fn description(self) -> &'static str {
         match self {
-            Self::Skip => "A row that exists here stays as it is; new rows are inserted",
+            Self::Skip => "An existing row stays as it is; new rows are inserted",
             Self::Overwrite => {
-                "A row that exists here becomes the incoming one, its NULLs included; new rows are inserted"
+                "An existing row becomes the incoming one, its NULLs included; new rows are inserted"
             }
             Self::Merge => {
-                "Incoming values win, and where the incoming row has NULL the local value stays; new rows are inserted"
+                "An existing row takes the incoming values, except where they are NULL; new rows are inserted"
             }
-            Self::Append => "Every incoming row is inserted as a new one, under a new number",
+            Self::Append => "Every incoming row is inserted as a new one, with a new key",
         }
     }
 }
 
-/// All strategies, the default first.
+/// Returns all strategies, the default first.
 #[must_use]
 pub fn strategies() -> Vec<StrategyInfo> {
     Strategy::ALL
@@ -54,12 +54,12 @@ pub fn strategies() -> Vec<StrategyInfo> {
         .collect()
 }
 
-/// How a strategy takes the rows of `incoming` into `local`.
+/// Returns how a strategy writes the rows of `incoming` into `local`.
 ///
 /// # Errors
 ///
-/// `not-found` for an unknown strategy; `invalid` for parameters (there are none) and for tables whose key does not
-/// allow the strategy.
+/// Fails with `not-found` if there is no such strategy, and `invalid` if there are parameters or the key of a table does
+/// not allow the strategy.
 pub fn plan(
     strategy: &str,
     params: &[(String, String)],
@@ -69,7 +69,7 @@ pub fn plan(
     let strategy = find(strategy)?;
     if let Some((name, _)) = params.first() {
         return Err(Error::Invalid(format!(
-            "strategy {} has no parameter {name:?}, nor any other; leave it out",
+            "strategy {} has no parameters; leave out {name:?}",
             strategy.name()
         )));
     }
@@ -85,12 +85,12 @@ pub fn plan(
     }
 }
 
-/// The answer to `decide`, which hosts call for row-by-row plans only.
+/// Returns the error of `decide`, which a host calls for row-by-row plans only.
 #[must_use]
 pub fn not_row_by_row(strategy: &str) -> Error {
     match find(strategy) {
         Ok(strategy) => Error::Invalid(format!(
-            "strategy {} is one rule for all rows and decides none singly; follow its plan instead",
+            "strategy {} is set-based and decides no single rows; use its plan",
             strategy.name()
         )),
         Err(error) => error,
@@ -104,12 +104,12 @@ fn find(name: &str) -> Result<Strategy, Error> {
         .ok_or_else(|| {
             let known = Strategy::ALL.map(Strategy::name).join(", ");
             Error::NotFound(format!(
-                "there is no strategy {name:?} here; choose one of {known}"
+                "there is no strategy {name:?}; choose one of {known}"
             ))
         })
 }
 
-/// The columns that say whether a row exists: the local primary key, as far as it arrives.
+/// The columns that identify a row: the local primary key, if all of it arrives.
 fn key(
     strategy: Strategy,
     incoming: &TableSchema,
@@ -117,7 +117,7 @@ fn key(
 ) -> Result<Vec<String>, Error> {
     if local.primary_key.is_empty() {
         return Err(Error::Invalid(format!(
-            "strategy {} recognises rows by their primary key, and table {:?} has none here; \
+            "strategy {} identifies rows by their primary key, and table {:?} has none; \
              use append, which inserts every row, or give the table a primary key",
             strategy.name(),
             local.table
@@ -126,11 +126,11 @@ fn key(
     match local
         .primary_key
         .iter()
-        .find(|name| !arrives(name, incoming))
+        .find(|name| !is_sent(name, incoming))
     {
         Some(missing) => Err(Error::Invalid(format!(
-            "strategy {} recognises rows by their primary key, and column {missing:?} of that key of table {:?} \
-             does not arrive; share the column at the other site",
+            "strategy {} identifies rows by their primary key, and key column {missing:?} of table {:?} \
+             does not arrive; use a source that has the column",
             strategy.name(),
             local.table
         ))),
@@ -138,7 +138,7 @@ fn key(
     }
 }
 
-/// A plan that takes every column that arrives and can be written from the same source.
+/// A plan that writes every column that arrives and can be updated from the same source.
 fn update_all(
     strategy: Strategy,
     source: ValueSource,
@@ -150,7 +150,7 @@ fn update_all(
         .columns
         .iter()
         .filter(|column| {
-            !key.contains(&column.name) && can_be_updated(column) && arrives(&column.name, incoming)
+            !key.contains(&column.name) && can_be_updated(column) && is_sent(&column.name, incoming)
         })
         .map(|column| ColumnRule {
             column: column.name.clone(),
@@ -160,7 +160,7 @@ fn update_all(
     Ok(SetPlan {
         key,
         regenerate_key: false,
-        // Without a column to change, every row that exists is already what it would become.
+        // Without a column to change, every existing row is already what it would become.
         update: Some(UpdateRule {
             columns,
             only_if_newer: None,
@@ -168,11 +168,11 @@ fn update_all(
     })
 }
 
-/// Every row is new: under a number of the local database, or as it is where the table has no key at all.
+/// A plan that inserts every row: with a new key from the database, or as it is if the table has no key.
 fn append(incoming: &TableSchema, local: &TableSchema) -> Result<SetPlan, Error> {
     let refuse = |reason: String| {
         Err(Error::Invalid(format!(
-            "strategy append gives each row a new number as its key, and {reason} of table {:?}; \
+            "strategy append cannot give the rows of table {:?} new keys: {reason}; \
              use skip, overwrite or merge",
             local.table
         )))
@@ -186,20 +186,20 @@ fn append(incoming: &TableSchema, local: &TableSchema) -> Result<SetPlan, Error>
             });
         }
         [name] => name,
-        names => return refuse(format!("{} columns together are the key", names.len())),
+        names => return refuse(format!("its key has {} columns", names.len())),
     };
     let Some(column) = local.columns.iter().find(|column| column.name == *name) else {
-        return refuse(format!("key column {name:?} is not among the columns"));
+        return refuse(format!("its key column {name:?} does not exist"));
     };
     if column.logical != LogicalType::Integer {
-        return refuse(format!("key column {name:?} is not an integer"));
+        return refuse(format!("its key column {name:?} is not an integer"));
     }
     if !matches!(
         column.generation,
         Generation::IdentityAlways | Generation::IdentityDefault
     ) {
         return refuse(format!(
-            "the database here does not number key column {name:?}"
+            "the database does not number its key column {name:?}"
         ));
     }
     Ok(SetPlan {
@@ -209,15 +209,7 @@ fn append(incoming: &TableSchema, local: &TableSchema) -> Result<SetPlan, Error>
     })
 }
 
-/// Computed columns are never sent.
-fn arrives(name: &str, incoming: &TableSchema) -> bool {
-    incoming
-        .columns
-        .iter()
-        .any(|column| column.name == name && column.generation != Generation::Computed)
-}
-
-/// Databases refuse an UPDATE of what they compute, and of an identity that is always theirs.
+/// Databases refuse to update a computed column and an identity that is always generated.
 fn can_be_updated(column: &Column) -> bool {
     !matches!(
         column.generation,

@@ -1,11 +1,12 @@
-//! The standard rules: what session codes look like and who may use one ([`sessions`]), what happens to a row that
-//! exists on both sides ([`conflicts`]), and how a missing table is created ([`ddl`]).
+//! The standard rules: session codes and claims ([`sessions`]), conflict strategies ([`conflicts`]), and the creation of
+//! missing tables ([`ddl`]).
 //!
-//! Everything decides from its arguments alone: a component of world `rules` has no clock, no randomness, no database
-//! and no network. The plain functions run natively under `cargo test`; [`exports`] hands a host's calls to them.
-//! An operator who wants other rules replaces a role with a component of their own; `plugins/examples` has two to start from.
+//! Every function decides from its arguments only: a component of world `rules` has no clock, no random numbers, no
+//! database and no network. The functions run natively under `cargo test`. An operator replaces single roles with other
+//! components; `plugins/examples` has two to start from.
 
 pub mod bindings;
+mod columns;
 pub mod conflicts;
 pub mod ddl;
 mod exports;

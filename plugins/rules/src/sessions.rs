@@ -1,18 +1,18 @@
-//! Session rules: what a one-time code looks like and who may use one.
+//! The standard session rules: the form of one-time codes, and who may use one.
 
 use crate::bindings::types::{Error, SessionFacts, Verdict};
 
-/// The characters of a code: no `0`/`O` and no `1`/`I`/`L`, which people confuse when they read a code aloud or copy it by hand.
+/// The characters of a code, without `0`, `O`, `1`, `I` and `L`, which people confuse.
 pub const ALPHABET: &[u8; 31] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
 
-/// Characters in a code; 31^8 codes are about 2^39.6.
+/// The number of characters of a code; 31^8 codes are about 2^39.6.
 pub const LENGTH: usize = 8;
 
-/// Makes a code from random bytes.
+/// Returns a code made from random bytes. One byte in 32 is unusable.
 ///
 /// # Errors
 ///
-/// `limit` when the bytes run out before the code is complete: one in 32 is thrown away.
+/// Fails with `limit` if the bytes run out before the code is complete.
 pub fn new_code(entropy: &[u8]) -> Result<String, Error> {
     let code: String = entropy
         .iter()
@@ -21,7 +21,7 @@ pub fn new_code(entropy: &[u8]) -> Result<String, Error> {
         .collect();
     if code.len() < LENGTH {
         return Err(Error::Limit(format!(
-            "a session code needs {LENGTH} usable random bytes, and {} bytes gave {}; call again with more (64 are plenty)",
+            "a session code needs {LENGTH} usable random bytes, and {} bytes gave {}; use at least 64 bytes",
             entropy.len(),
             code.len(),
         )));
@@ -29,8 +29,8 @@ pub fn new_code(entropy: &[u8]) -> Result<String, Error> {
     Ok(code)
 }
 
-/// The character a random byte stands for. None for the bytes above the largest multiple of the alphabet's
-/// size: taking their remainder would make the first characters likelier than the others.
+/// Returns the character for a random byte; none for a byte above the largest multiple of the alphabet's size, whose
+/// remainder would make the first characters likelier than the others.
 fn character(byte: u8) -> Option<char> {
     let index = usize::from(byte);
     let usable = 256 - 256 % ALPHABET.len();
@@ -43,7 +43,7 @@ fn character(byte: u8) -> Option<char> {
         .map(char::from)
 }
 
-/// The form in which a typed code is looked up: without blanks and hyphens, in upper case.
+/// Returns the form in which a typed code is looked up: without white space and hyphens, in upper case.
 #[must_use]
 pub fn normalize(code: &str) -> String {
     code.chars()
@@ -52,14 +52,14 @@ pub fn normalize(code: &str) -> String {
         .collect()
 }
 
-/// Decides on one claim. The order of the questions is the rule:
+/// Decides on one claim. The first rule that applies decides:
 ///
-/// 1. A session that is done admits nobody, not even who claimed it: its rows are delivered, and a code works once.
-/// 2. A session lives with its owner. This stands before the claims, so that nobody renews a token for a database
-///    that nobody offers any more, and before the clock, so that the claimer learns the true reason.
-/// 3. A claimed session belongs to its claimer, who may come again: the answer to the first claim may have been lost.
-///    This stands before the clock, which runs for first claims only.
-/// 4. Whoever is left makes a first claim, and that has to come in time.
+/// 1. A complete session admits nobody, not even its claimer: its rows are delivered, and a code works once.
+/// 2. A session ends with its owner. This comes before the claims, so that no token is renewed for a database that is no
+///    longer shared, and before the expiry, so that the claimer learns the real reason.
+/// 3. A claimed session belongs to its claimer, who can claim again: the answer to the first claim may have been lost.
+///    This comes before the expiry, which is for first claims only.
+/// 4. Any other claim is a first claim, which must arrive before the expiry.
 #[must_use]
 pub fn decide(facts: &SessionFacts) -> Verdict {
     if facts.done {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_character_stands_for_equally_many_bytes() {
+    fn every_character_has_the_same_number_of_bytes() {
         let mut bytes_of = std::collections::BTreeMap::new();
         for byte in 0..=u8::MAX {
             if let Some(character) = character(byte) {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn entropy_that_runs_out_is_a_limit() {
+    fn too_few_random_bytes_are_a_limit() {
         let mut entropy = vec![255; 1_000];
         entropy.extend([0; LENGTH - 1]);
         let error = new_code(&entropy).unwrap_err();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_recognised_however_they_are_typed() {
+    fn a_code_is_found_in_every_spelling() {
         for typed in [
             "A7X9K2M4",
             " a7x9-k2m4\n",
@@ -122,12 +122,12 @@ mod tests {
         ] {
             assert_eq!(normalize(typed), "A7X9K2M4", "{typed:?}");
         }
-        assert_eq!(normalize("ß-é"), "ßé", "only ASCII has a case here");
+        assert_eq!(normalize("ß-é"), "ßé", "only ASCII letters change");
     }
 
-    /// All 32 combinations of the five questions, most important first.
+    /// All 32 combinations of the five facts, in the order of the rules.
     #[test]
-    fn the_first_reason_decides() {
+    fn the_first_rule_that_applies_decides() {
         for bits in 0_u32..32 {
             let bit = |position: u32| bits & (1 << position) != 0;
             let (done, owner_alive, claimed, same_claimer, late) =
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn codes_have_their_form_and_survive_normalizing(entropy in prop::collection::vec(any::<u8>(), 64..128)) {
+        fn codes_have_their_form_and_are_normalized(entropy in prop::collection::vec(any::<u8>(), 64..128)) {
             let code = new_code(&entropy).unwrap();
             prop_assert_eq!(code.len(), LENGTH);
             prop_assert!(code.bytes().all(|byte| ALPHABET.contains(&byte)));
@@ -162,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_code_or_a_limit(entropy in prop::collection::vec(any::<u8>(), 0..32)) {
+        fn any_bytes_give_a_code_or_a_limit(entropy in prop::collection::vec(any::<u8>(), 0..32)) {
             match new_code(&entropy) {
                 Ok(code) => prop_assert_eq!(code.len(), LENGTH),
                 Err(error) => prop_assert!(matches!(error, Error::Limit(_))),

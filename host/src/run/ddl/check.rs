@@ -10,7 +10,8 @@ use sqlparser::parser::{Parser, ParserOptions};
 use super::enums;
 use crate::bindings::types::{Dialect, Failure, Statement, StatementKind, TableSchema};
 use crate::database::CheckedStatement;
-use crate::failure::{ErrorCode, failure, printable};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 
 /// The longest statement; 2 000 columns with names of 63 bytes need a quarter of it.
 const MAX_SQL_BYTES: usize = 1 << 20;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bindings::types::{Column, Failure, LogicalType, TableSchema};
 use crate::error::{ErrorCode, failure, printable};
+use crate::pull::origin::Origin;
 use crate::wire::sent_columns;
 
 /// The most names in one part of a message; a peer may send thousands.
@@ -77,17 +78,15 @@ fn columns_by_name(table: &TableSchema) -> BTreeMap<&str, &Column> {
 }
 
 fn fits(incoming: &Column, local: &Column) -> bool {
-    let both =
-        |prefix: &str| incoming.origin.starts_with(prefix) && local.origin.starts_with(prefix);
-    // In SQLite each value has its own type, whatever the column declares.
-    if both("sqlite:") {
-        return true;
-    }
-    if both("pg:") {
+    match (Origin::from(incoming), Origin::from(local)) {
+        // In SQLite each value has its own type, whatever the column declares.
+        (Origin::Sqlite(_), Origin::Sqlite(_)) => true,
         // One of the two may hold the text of a type that its database does not have.
-        return incoming.logical == local.logical || incoming.origin == local.origin;
+        (Origin::Postgres(remote_type), Origin::Postgres(local_type)) => {
+            incoming.logical == local.logical || remote_type == local_type
+        }
+        _ => converts(&incoming.logical, &local.logical),
     }
-    converts(&incoming.logical, &local.logical)
 }
 
 /// Whether each value is either converted exactly or rejected by itself.

@@ -4,6 +4,7 @@ use crate::bindings::client::PullRequest;
 use crate::bindings::types::{Column, Conversion, Dialect, Failure, Generation, TableSchema};
 use crate::error::{ErrorCode, failure, printable};
 use crate::host::Host;
+use crate::pull::origin::Origin;
 use crate::wire::{MAX_NAME, sent_columns};
 
 /// The most columns that a request may name.
@@ -153,12 +154,14 @@ fn holds_every_value(incoming: &Column, local: &TableSchema) -> bool {
         return false;
     };
     let same_type = own.origin == incoming.origin;
-    if !incoming.origin.starts_with("sqlite:") {
-        return same_type;
+    match Origin::from(incoming) {
+        // A row number is a 64-bit integer; every other column of SQLite holds values of every type.
+        Origin::Sqlite(_) => {
+            let row_number = incoming.generation == Generation::IdentityDefault;
+            row_number && (same_type || Origin::from(own) == Origin::Postgres("bigint"))
+        }
+        Origin::Postgres(_) | Origin::Other(_) => same_type,
     }
-    // A row number is a 64-bit integer; every other column of SQLite holds values of every type.
-    let row_number = incoming.generation == Generation::IdentityDefault;
-    row_number && (same_type || own.origin == "pg:bigint")
 }
 
 /// Whether a name is that of this column. Names may contain points, so the name is compared and not split.

@@ -3,6 +3,7 @@
 mod compatibility;
 mod conversion;
 mod discover;
+mod origin;
 mod peer;
 mod request;
 mod resume;

@@ -10,6 +10,7 @@ use crate::documents::{self, MAX_RACES, RunDocument, Stage, run_key, secret_key}
 use crate::error::{ErrorCode, failure};
 use crate::host::Host;
 use crate::pull::{conversion, discover, request, resume, table_plan};
+use crate::retention;
 use crate::wire::Done;
 
 /// Begins to plan a run and returns its id. Sends nothing to the peer yet.
@@ -18,6 +19,7 @@ use crate::wire::Done;
 pub fn plan(host: &dyn Host, mut request: PullRequest) -> Result<String, Failure> {
     request::check(&request)?;
     conversion::check_request(&request)?;
+    retention::sweep(host);
     let identity = host.info(&request.database)?.identity;
     let run = hex::encode(host.random(16)?);
     request.base_url = request.base_url.trim_end_matches('/').to_owned();
@@ -39,6 +41,7 @@ pub fn plan(host: &dyn Host, mut request: PullRequest) -> Result<String, Failure
         continued: false,
     };
     documents::put(host, &run_key(&run), &document, Some(0))?;
+    retention::enter_run(host, &run)?;
     host.request_step(&run)?;
     Ok(run)
 }

@@ -7,6 +7,7 @@ use crate::bindings::types::{DdlPlan, Dialect, Error, Failure, ForeignKey, Table
 use crate::documents::{self, PlannedTable, RunDocument, Stage, table_key};
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 use crate::host::Host;
+use crate::pull::origin::Origin;
 use crate::pull::toposort::{self, NameCase, Node};
 use crate::pull::{STEP_TIME, compatibility, conversion};
 use crate::wire::SharedTable;
@@ -167,8 +168,10 @@ fn new_table(
     let types: BTreeSet<&str> = incoming
         .columns
         .iter()
-        .filter(|_| *dialect == Dialect::Postgres)
-        .filter_map(|column| column.origin.strip_prefix("pg:"))
+        .filter_map(|column| match (dialect, Origin::from(column)) {
+            (Dialect::Postgres, Origin::Postgres(name)) => Some(name),
+            _ => None,
+        })
         .collect();
     let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
     let known_types = host.known_types(&document.request.database, &types)?;

@@ -1,14 +1,16 @@
+//! Codes and claims.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 
 #[test]
-fn codes_are_ten_digits_and_every_digit_is_as_likely() {
+fn codes_have_ten_equally_likely_digits() {
     let entropy: Vec<u8> = (0..=255).rev().collect();
     assert_eq!(
         DigitCodes::new_code(entropy).unwrap(),
         "9876543210",
-        "bytes from 250 on do not count"
+        "bytes from 250 on are ignored"
     );
     assert!(matches!(
         DigitCodes::new_code(vec![255; 64]),
@@ -17,7 +19,7 @@ fn codes_are_ten_digits_and_every_digit_is_as_likely() {
 }
 
 #[test]
-fn typed_codes_are_recognised() {
+fn a_code_is_found_in_every_spelling() {
     assert_eq!(
         DigitCodes::normalize(" 123 456-7890\n".to_owned()).unwrap(),
         "1234567890"
@@ -25,7 +27,7 @@ fn typed_codes_are_recognised() {
 }
 
 #[test]
-fn a_claim_is_judged_by_the_first_reason() {
+fn the_first_rule_that_applies_decides() {
     let fresh = SessionFacts {
         now: 1,
         expires_at: 2,

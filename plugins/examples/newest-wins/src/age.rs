@@ -1,4 +1,4 @@
-//! Which of two versions of a row is newer: the rule itself, as plain functions.
+//! The age of a row, and which of two versions is newer.
 
 use std::cmp::Ordering;
 
@@ -8,10 +8,12 @@ use crate::bindings::tombolo::sync::types::{
     Cell, Column, Error, Generation, LogicalType, TableSchema,
 };
 
-/// Columns that tell a row's age, unless the parameter `column` names another.
-pub const USUAL: [&str; 3] = ["updated_at", "last_update", "modified_at"];
+/// The columns that can hold a row's age, unless the parameter `column` names another.
+pub const DEFAULT_COLUMNS: [&str; 3] = ["updated_at", "last_update", "modified_at"];
 
-/// The position of the column that tells a row's age among the cells of a row.
+/// Returns the position of the column with a row's age among the cells of a row.
+///
+/// Fails with `not-found` if the strategy is another one, and `invalid` if the parameters or the columns do not fit.
 pub fn position(
     strategy: &str,
     params: &[(String, String)],
@@ -19,19 +21,19 @@ pub fn position(
 ) -> Result<usize, Error> {
     if strategy != NAME {
         return Err(Error::NotFound(format!(
-            "no strategy {strategy:?} here, only {NAME}"
+            "there is no strategy {strategy:?}; this component has {NAME}"
         )));
     }
     let names = match params {
-        [] => USUAL.to_vec(),
+        [] => DEFAULT_COLUMNS.to_vec(),
         [(key, name)] if key == "column" => vec![name.as_str()],
         _ => {
             return invalid(format!(
-                "{NAME} has one parameter, column; leave the others out"
+                "strategy {NAME} has one parameter, column; leave out the others"
             ));
         }
     };
-    // Computed columns are never sent, so rows have no cells for them.
+    // Rows have no cells for computed columns, which are never sent.
     let mut sent = incoming
         .columns
         .iter()
@@ -39,13 +41,13 @@ pub fn position(
     match sent.position(|column| names.contains(&column.name.as_str()) && has_an_order(column)) {
         Some(position) => Ok(position),
         None => invalid(format!(
-            "{:?} has no column {names:?} with an order",
+            "table {:?} has none of the columns {names:?} with values that can be compared",
             incoming.table
         )),
     }
 }
 
-/// Whether cells compare as their values do; those of decimals, for one, are text.
+/// Whether cells compare as their values do. Those of decimals, for example, are text.
 fn has_an_order(column: &Column) -> bool {
     use LogicalType::{Any, Date, Float, Integer, Text, Time, Timestamp, Timestamptz};
     matches!(
@@ -54,7 +56,9 @@ fn has_an_order(column: &Column) -> bool {
     )
 }
 
-/// Only a row that is newer for certain replaces the local one.
+/// Returns `take-incoming` if the incoming row is certainly newer, else `keep-local`.
+///
+/// Fails with `invalid` if the two values cannot be compared.
 pub fn decide(age: usize, conflict: &Conflict) -> Result<Decision, Error> {
     use Cell::{Integer, Null, Real, Text};
     let order = match (conflict.incoming.get(age), conflict.local.get(age)) {
@@ -65,7 +69,7 @@ pub fn decide(age: usize, conflict: &Conflict) -> Result<Decision, Error> {
         (Some(Real(incoming)), Some(Real(local))) => incoming.partial_cmp(local),
         _ => {
             return invalid(format!(
-                "{NAME} cannot compare the values of column {}",
+                "strategy {NAME} cannot compare the values of column {}",
                 age + 1
             ));
         }

@@ -1,21 +1,23 @@
-//! An example plugin: of two versions of a row, the newer one wins.
+//! An example plugin: of two versions of a row, the newer one is kept.
 //!
-//! It fills the role `conflicts` alone (world `conflict-strategy`) with one more strategy, `newest-wins`; the standard
-//! ones stay available. Build it like `digit-codes`, then:
+//! It fills only the role `conflicts` (world `conflict-strategy`), with the strategy `newest-wins`; the standard
+//! strategies stay available. Build it like `digit-codes`, then run:
 //!
 //! ```text
 //! tombolo pull http://… CODE --into copy.db --strategy newest-wins --plugin conflicts=newest_wins.wasm@sha256:…
 //! ```
 //!
-//! The strategy is row-by-row: the host inserts new rows itself and shows this component only those that exist on both
-//! sides with different values. (A set-based plan with `only-if-newer` would do the same inside the database, and
-//! faster; this one shows how rows are decided singly.)
+//! The strategy is row-by-row: the host inserts new rows itself, and this component decides on the rows that exist on both
+//! sides with different values. A set-based plan with `only-if-newer` would do the same in the database, and faster; this
+//! example shows how single rows are decided.
 
 #[allow(unsafe_code, missing_docs, reason = "generated code")]
 mod bindings {
+    //! World `conflict-strategy` of `wit/worlds.wit` as Rust; generated.
+
     wit_bindgen::generate!({ path: "../../../wit", world: "conflict-strategy" });
 
-    // Only a component exports; a native build is for tests.
+    // A native build is for tests: it has no host to export to, and would not link.
     #[cfg(target_family = "wasm")]
     use super::NewestWins;
     #[cfg(target_family = "wasm")]
@@ -31,14 +33,14 @@ use bindings::tombolo::sync::types::{Error, TableSchema};
 
 const NAME: &str = "newest-wins";
 
-/// The component; it holds nothing, because every call begins with a fresh instance.
+/// The component; it holds nothing, because each call gets a fresh instance.
 pub struct NewestWins;
 
 impl Guest for NewestWins {
     fn strategies() -> Vec<StrategyInfo> {
         let description = format!(
-            "The newer row wins, by the first of {}",
-            age::USUAL.join(", ")
+            "The newer row is kept, by the first of the columns {}",
+            age::DEFAULT_COLUMNS.join(", ")
         );
         vec![StrategyInfo {
             name: NAME.to_owned(),
@@ -56,7 +58,7 @@ impl Guest for NewestWins {
         if local.primary_key.is_empty() {
             let table = &local.table;
             return Err(Error::Invalid(format!(
-                "{NAME} needs a primary key, {table:?} has none"
+                "strategy {NAME} needs a primary key, and table {table:?} has none"
             )));
         }
         Ok(StrategyPlan::RowByRow(local.primary_key))

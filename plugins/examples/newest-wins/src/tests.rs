@@ -1,3 +1,5 @@
+//! Plans and decisions.
+
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::bindings::tombolo::sync::types::{Cell, Column, Generation, LogicalType};
@@ -46,7 +48,7 @@ fn decide(incoming: Cell, local: Cell) -> Result<bool, Error> {
 }
 
 #[test]
-fn the_newer_row_wins_and_a_tie_keeps_the_local_one() {
+fn the_newer_row_is_kept_and_a_tie_keeps_the_local_one() {
     let text = |text: &str| Cell::Text(text.to_owned());
     for (newer, older) in [
         (Cell::Integer(i64::MAX), Cell::Integer(-1)),
@@ -69,7 +71,7 @@ fn the_newer_row_wins_and_a_tie_keeps_the_local_one() {
 }
 
 #[test]
-fn values_without_a_common_order_are_an_error() {
+fn values_that_cannot_be_compared_are_an_error() {
     assert!(matches!(
         decide(Cell::Integer(1), Cell::Text("1".to_owned())),
         Err(Error::Invalid(_))
@@ -81,7 +83,7 @@ fn values_without_a_common_order_are_an_error() {
 }
 
 #[test]
-fn the_plan_names_the_local_key_or_says_what_is_missing() {
+fn the_plan_has_the_local_key_or_an_error() {
     let plan = |params: &[(&str, &str)], incoming: TableSchema, local: TableSchema| {
         let params = params
             .iter()

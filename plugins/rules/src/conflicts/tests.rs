@@ -1,3 +1,5 @@
+//! The plans of the standard strategies, and their refusals.
+
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -55,7 +57,7 @@ fn rules(plan: &SetPlan) -> Vec<(&str, &ValueSource)> {
 }
 
 #[test]
-fn every_strategy_is_listed_with_one_line() {
+fn every_strategy_has_a_description_of_one_line() {
     let listed = strategies();
     let names: Vec<&str> = listed.iter().map(|info| info.name.as_str()).collect();
     assert_eq!(names, ["skip", "overwrite", "merge", "append"]);
@@ -67,7 +69,7 @@ fn every_strategy_is_listed_with_one_line() {
 }
 
 #[test]
-fn skip_knows_rows_by_their_key_and_changes_none() {
+fn skip_identifies_rows_by_their_key_and_changes_none() {
     let plan = plan("skip", &[], &goods(), &goods()).unwrap();
     assert_eq!(
         plan,
@@ -80,7 +82,7 @@ fn skip_knows_rows_by_their_key_and_changes_none() {
 }
 
 #[test]
-fn overwrite_and_merge_take_what_arrives_and_can_be_written() {
+fn overwrite_and_merge_update_the_columns_that_arrive() {
     let overwrite = plan("overwrite", &[], &goods(), &goods()).unwrap();
     assert_eq!(overwrite.key, ["id"]);
     assert_eq!(
@@ -195,10 +197,10 @@ fn append_needs_a_key_that_the_database_numbers() {
     let mut absent = goods();
     absent.primary_key = vec!["nothing".into()];
     for (local, reason) in [
-        (composite, "2 columns together"),
+        (composite, "its key has 2 columns"),
         (text, "\"name\" is not an integer"),
-        (unnumbered, "does not number key column \"id\""),
-        (absent, "\"nothing\" is not among"),
+        (unnumbered, "does not number its key column \"id\""),
+        (absent, "\"nothing\" does not exist"),
     ] {
         let text = invalid("append", &goods(), &local);
         assert!(
@@ -236,7 +238,7 @@ fn unknown_strategies_and_parameters_are_refused() {
 }
 
 #[test]
-fn nothing_is_decided_row_by_row() {
+fn no_strategy_is_row_by_row() {
     assert!(matches!(not_row_by_row("merge"), Error::Invalid(_)));
     assert!(matches!(not_row_by_row("newest"), Error::NotFound(_)));
 }
@@ -265,14 +267,14 @@ fn schemas() -> impl Generate<Value = TableSchema> {
 }
 
 proptest! {
-    /// Whatever two schemas say: a plan names only columns that arrive, and changes no key.
+    /// For any two schemas, a plan names only columns that arrive, and changes no key.
     #[test]
-    fn plans_keep_to_what_arrives(incoming in schemas(), local in schemas(), index in 0_usize..4) {
+    fn plans_name_only_columns_that_arrive(incoming in schemas(), local in schemas(), index in 0_usize..4) {
         let Ok(plan) = plan(Strategy::ALL[index].name(), &[], &incoming, &local) else { return Ok(()) };
         prop_assert_eq!(&plan.key, &local.primary_key);
         let updated = plan.update.iter().flat_map(|update| &update.columns).map(|rule| &rule.column);
         for name in plan.key.iter().chain(updated.clone()) {
-            prop_assert!(arrives(name, &incoming), "{} does not arrive", name);
+            prop_assert!(is_sent(name, &incoming), "{} does not arrive", name);
         }
         for name in updated {
             prop_assert!(!plan.key.contains(name));

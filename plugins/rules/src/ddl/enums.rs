@@ -1,24 +1,26 @@
-//! Enums of PostgreSQL that a new table's columns have and its database lacks.
+//! The enums of PostgreSQL that a new table needs and the target does not have.
 
 use std::collections::BTreeSet;
 
+use super::Origin;
 use super::literal::Literal;
 use super::postgres::{MAX_NAME, quoted};
-use crate::bindings::types::{EnumType, Generation, Statement, StatementKind, TableSchema};
+use crate::bindings::types::{EnumType, Statement, StatementKind, TableSchema};
+use crate::columns::sent_columns;
 
-/// The statements that make them, and the names of the types that columns can have then. `types`: those that they can
-/// have already.
+/// Returns the statements that create the enums, and the names of the types that columns can have after them. `types` are
+/// the user-defined types that the target has.
 ///
-/// A type in another schema than the new table's, or of a name that a statement cannot be trusted with, is not made.
+/// An enum is not created if it is in another schema than the new table, or if its name is not a plain name.
 pub fn create(incoming: &TableSchema, types: &[String]) -> (Vec<Statement>, Vec<String>) {
-    let used: BTreeSet<&str> = incoming
-        .columns
-        .iter()
-        .filter(|column| column.generation != Generation::Computed)
-        .filter_map(|column| column.origin.strip_prefix("pg:"))
+    let used: BTreeSet<&str> = sent_columns(incoming)
+        .filter_map(|column| match Origin::from(column) {
+            Origin::Postgres(name) => Some(name),
+            _ => None,
+        })
         .collect();
     let mut statements = Vec::new();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for kind in &incoming.enums {
         let names = [kind.name.clone(), format!("{}[]", kind.name)];
         let is_used = names.iter().any(|name| used.contains(name.as_str()));
@@ -29,10 +31,10 @@ pub fn create(incoming: &TableSchema, types: &[String]) -> (Vec<Statement>, Vec<
                 object: incoming.table.clone(),
                 sql,
             });
-            made.extend(names);
+            created.extend(names);
         }
     }
-    (statements, made)
+    (statements, created)
 }
 
 fn statement(kind: &EnumType) -> Option<String> {

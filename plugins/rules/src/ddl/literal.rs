@@ -1,14 +1,14 @@
-//! Defaults that are plain values. They are read from the peer's text and written anew, so that nothing of that text
-//! reaches the statement unread.
+//! Defaults that are plain values: parsed from the peer's text and printed again, so that no unparsed text reaches a
+//! statement.
 
-/// A default's value.
+/// The value of a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Literal {
-    /// `NULL`, which says no more than no default.
+    /// `NULL`, which means the same as no default.
     Null,
     /// `TRUE` or `FALSE`.
     Boolean(bool),
-    /// A number: sign, digits, point, exponent.
+    /// A number: sign, digits, point and exponent.
     Number(String),
     /// A string, without its quotes.
     Text(String),
@@ -17,7 +17,7 @@ pub enum Literal {
 }
 
 impl Literal {
-    /// The value as both databases write it.
+    /// Returns the value as both databases write it.
     #[must_use]
     pub fn sql(&self) -> String {
         match self {
@@ -31,29 +31,29 @@ impl Literal {
     }
 }
 
-/// What values the new column holds, as far as defaults are concerned.
+/// Which values the new column holds, as far as defaults are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// What the old one held, in the same database: every literal means the same.
+    /// The values of the old column, in a database of the same kind: every literal keeps its meaning.
     Same,
-    /// Truth values.
+    /// Booleans.
     Boolean,
     /// 64-bit integers.
     Integer,
     /// Numbers.
     Number,
-    /// The digits of numbers, as text.
+    /// Numbers as their digits in text.
     Digits,
     /// Text.
     Text,
-    /// Dates with times.
+    /// Dates and times.
     Moment,
-    /// What no literal of both databases can say.
+    /// Values without a literal that both databases have.
     Other,
 }
 
 impl Holds {
-    /// The literal as a default of such a column; none if it would mean something else there.
+    /// Returns the literal as a default of such a column; none if it would have another meaning.
     #[must_use]
     pub fn default(self, literal: &Literal) -> Option<String> {
         use Literal::{Boolean, CurrentTimestamp, Number, Text};
@@ -69,7 +69,7 @@ impl Holds {
             (Self::Integer, Number(text) | Text(text)) => Number(integer(text)?.to_string()),
             (Self::Number, Number(text) | Text(text)) if number(text) => Number(text.clone()),
             (Self::Digits, Number(text) | Text(text)) if number(text) => Text(text.clone()),
-            // A database may print the digits of a fraction otherwise than they were written.
+            // A database may print other digits of a fraction than were written.
             (Self::Text, Number(text)) => Text(integer(text)?.to_string()),
             _ => return None,
         };
@@ -77,8 +77,8 @@ impl Holds {
     }
 }
 
-/// Reads a default: a literal, in any number of parentheses, with PostgreSQL's casts (`'x'::character varying`),
-/// innermost first. None: an expression, or text that a statement cannot hold.
+/// Parses a default and returns the literal with its casts (`'x'::character varying`), innermost first. Parentheses are
+/// ignored. Returns none for an expression, and for text that a statement cannot contain.
 #[must_use]
 pub fn parse(expression: &str) -> Option<(Literal, Vec<String>)> {
     let mut rest = expression.trim_ascii();
@@ -105,8 +105,8 @@ pub fn parse(expression: &str) -> Option<(Literal, Vec<String>)> {
     (rest.is_empty() && open == 0).then_some((literal, casts))
 }
 
-/// Whether the value is still the literal's after all casts: none has a length or precision that could cut it,
-/// and numbers are not rounded on their way.
+/// Returns whether the literal keeps its value through all casts: none has a length or precision that could cut it, and
+/// none rounds a number.
 #[must_use]
 pub fn casts_keep(literal: &Literal, casts: &[String]) -> bool {
     if casts.iter().any(|cast| cast.contains('(')) {
@@ -125,7 +125,7 @@ pub fn casts_keep(literal: &Literal, casts: &[String]) -> bool {
     }
 }
 
-/// Kinds of PostgreSQL's types between which a literal keeps its meaning.
+/// The classes of types of PostgreSQL within which a literal keeps its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Class {
     /// `boolean`.
@@ -136,12 +136,12 @@ pub enum Class {
     Fraction,
     /// Text of any length.
     Text,
-    /// One type with a meaning of its own.
+    /// A type that is a class of its own.
     Own(String),
 }
 
 impl Class {
-    /// The class of a type without length or precision, as `format_type` prints it.
+    /// Returns the class of a type without length or precision, as `format_type` prints it.
     #[must_use]
     pub fn of(name: &str) -> Self {
         match name {
@@ -154,7 +154,7 @@ impl Class {
     }
 }
 
-/// The literal at the start of the text, and what follows it.
+/// Returns the literal at the start of the text, and what follows it.
 fn literal(text: &str) -> Option<(Literal, &str)> {
     if let Some(string) = text.strip_prefix('\'') {
         return string_literal(string);
@@ -175,7 +175,8 @@ fn literal(text: &str) -> Option<(Literal, &str)> {
     number(digits).then(|| (Literal::Number(digits.to_owned()), after))
 }
 
-/// The rest of a string after its opening quote. A NUL cannot stand in a statement.
+/// Returns the string literal whose opening quote was read, and what follows it; none if it contains NUL, which no
+/// statement can.
 fn string_literal(text: &str) -> Option<(Literal, &str)> {
     let mut value = String::new();
     let mut rest = text;
@@ -193,7 +194,7 @@ fn string_literal(text: &str) -> Option<(Literal, &str)> {
     }
 }
 
-/// Bytes of the number that the text starts with: digits and points, a sign in front, an exponent behind.
+/// Returns the length of the number at the start of the text, in bytes: a sign, digits and points, an exponent.
 fn number_length(text: &str) -> usize {
     let mut previous = b' ';
     text.bytes()
@@ -210,7 +211,7 @@ fn number_length(text: &str) -> usize {
         .count()
 }
 
-/// Bytes of a cast's type name: up to the next cast or the parenthesis that is not its own.
+/// Returns the length of a cast's type name, in bytes: up to the next cast or a closing parenthesis that is not its own.
 fn type_length(text: &str) -> usize {
     let (mut quoted, mut open) = (false, 0_usize);
     for (position, byte) in text.bytes().enumerate() {
@@ -226,14 +227,14 @@ fn type_length(text: &str) -> usize {
     text.len()
 }
 
-/// Whether the text is a finite number, as both databases write it.
+/// Returns whether the text is a finite number, as both databases write it.
 fn number(text: &str) -> bool {
     number_length(text) == text.len()
         && !text.starts_with('+')
         && text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// The text as a 64-bit integer without a sign for plus.
+/// Returns the text as a 64-bit integer; none if it has a plus sign.
 fn integer(text: &str) -> Option<i64> {
     if text.starts_with('+') {
         None

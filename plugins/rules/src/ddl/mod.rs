@@ -1,7 +1,7 @@
-//! Schema-to-DDL: the statement that creates a table like one of another database.
+//! The statements that create a table like one of another database.
 //!
-//! A created table gets its columns, the enums that they have, NOT NULL, the primary key, numbering and defaults that are plain values. What it
-//! does not get is named in the plan. Every piece of the peer's text is either quoted, one of a list, or left out.
+//! A created table gets the columns, their enums, NOT NULL, the primary key, numbering, and defaults that are plain
+//! values. The plan names what it does not get. Text of the peer is quoted, checked against a list, or left out.
 
 mod enums;
 mod literal;
@@ -14,26 +14,27 @@ use self::literal::{Holds, Literal};
 use crate::bindings::types::{
     Column, DdlPlan, Dialect, Error, Generation, Statement, StatementKind, TableSchema,
 };
+use crate::columns::{is_sent, sent_columns};
 
-/// The two databases tables can be made in.
+/// The databases in which tables can be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Sqlite,
     Postgres,
 }
 
-/// The type a column had where it was made first.
+/// The type of a column in the database where it was created first.
 enum Origin<'a> {
-    /// As `format_type` prints it.
+    /// A type of PostgreSQL, as `format_type` prints it.
     Postgres(&'a str),
-    /// As it was declared, possibly empty.
+    /// A type of SQLite, as it was declared; may be empty.
     Sqlite(&'a str),
-    /// Of a database this version does not know.
+    /// A type of another database.
     Unknown,
 }
 
-impl<'a> Origin<'a> {
-    fn of(column: &'a Column) -> Self {
+impl<'a> From<&'a Column> for Origin<'a> {
+    fn from(column: &'a Column) -> Self {
         match column.origin.split_once(':') {
             Some(("pg", name)) => Self::Postgres(name),
             Some(("sqlite", name)) => Self::Sqlite(name),
@@ -42,15 +43,15 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// How a column is declared in the new table.
+/// The declaration of a column in the new table.
 struct Declaration {
-    /// Its type; may be empty in SQLite.
+    /// The type; may be empty in SQLite.
     sql_type: String,
-    /// What has to follow the type so that the database numbers the column; none: it does not.
+    /// The text after the type that makes the database number the column; none if the database does not number it.
     numbering: Option<&'static str>,
-    /// What it holds, for its default.
+    /// The values that the column holds, for its default.
     holds: Holds,
-    /// What its type loses, in words.
+    /// What the type loses, in words.
     lost: Option<String>,
 }
 
@@ -66,19 +67,21 @@ impl Declaration {
 
     fn without(self, lost: String) -> Self {
         Self {
-            lost: Some(format!("{lost} ({} here)", self.sql_type)),
+            lost: Some(format!("{lost} (created as {})", self.sql_type)),
             ..self
         }
     }
 }
 
-/// The statements that create a table like the incoming one, and what they leave behind. `types`: those of the columns'
-/// types that somebody made in the database here too. `widen`: the columns that have to hold every value of their source.
+/// Returns the statements that create a table like the incoming one, and what the table will not have.
+///
+/// `types` are the user-defined types of the target that the columns can have. `widen` are the columns that must hold
+/// every value of their source.
 ///
 /// # Errors
 ///
-/// `invalid` for an unknown dialect, and for a table that cannot exist there: names that are empty, too long, double
-/// or contain NUL, no column at all, a key column that does not exist.
+/// Fails with `invalid` if the dialect is unknown, or if the table cannot exist in the target: a name is empty, too long,
+/// a duplicate, or contains NUL; there is no column; or a key column does not exist.
 pub fn create_table(
     dialect: &Dialect,
     incoming: &TableSchema,
@@ -90,17 +93,17 @@ pub fn create_table(
         Dialect::Postgres => Target::Postgres,
         Dialect::Other(name) => {
             return Err(Error::Invalid(format!(
-                "tables can be created in SQLite and PostgreSQL, not in {name:?}"
+                "unsupported dialect {name:?}: tables can be created in SQLite and PostgreSQL"
             )));
         }
     };
     check(target, incoming)?;
 
-    let (mut before, made) = match target {
+    let (mut before, created_types) = match target {
         Target::Postgres => enums::create(incoming, types),
         Target::Sqlite => Default::default(),
     };
-    let types = [types, &made].concat();
+    let types = [types, &created_types].concat();
     let mut not_carried = Vec::new();
     let mut parts = Vec::new();
     for column in &incoming.columns {
@@ -148,7 +151,7 @@ pub fn create_table(
     })
 }
 
-/// One column: name, type, numbering, default, NOT NULL.
+/// Returns the definition of one column: name, type, numbering, default, NOT NULL.
 fn definition(
     target: Target,
     (column, widen): (&Column, bool),
@@ -160,7 +163,7 @@ fn definition(
     let declaration = match target {
         Target::Postgres if widen && postgres::can_be_wider(column) => postgres::widened(column),
         Target::Postgres => postgres::declare(column, in_key, types),
-        // Its columns hold values of every kind, whatever they declare.
+        // A column of SQLite holds values of every type, whatever it declares.
         Target::Sqlite => sqlite::declare(column, in_key && table.primary_key.len() == 1),
     };
     let mut lose = |what: &str| not_carried.push(format!("of column {:?}: {what}", column.name));
@@ -174,7 +177,7 @@ fn definition(
         lose(lost);
     }
     match (&column.generation, declaration.numbering, &column.default) {
-        // The default of a numbered column is only how its database numbers it.
+        // The default of a numbered column is how its database numbers it.
         (_, Some(numbering), _) => sql.push_str(numbering),
         (Generation::IdentityAlways | Generation::IdentityDefault, None, _) => {
             lose("its numbering")
@@ -186,17 +189,18 @@ fn definition(
         (_, None, None) => {}
     }
     if let Generation::Other(name) = &column.generation {
-        lose(&format!("how its values are made ({name:?})"));
+        lose(&format!("how its values are generated ({name:?})"));
     }
     if !column.nullable {
         sql.push_str(" NOT NULL");
     } else if in_key && target == Target::Postgres && declaration.numbering.is_none() {
-        lose("that NULL is allowed, which no key column can have here");
+        lose("that NULL is allowed, which PostgreSQL does not support in a key");
     }
     sql
 }
 
-/// The DEFAULT clause, empty for NULL; none if the default is not a plain value or would mean something else here.
+/// Returns the DEFAULT clause, which is empty for NULL; none if the default is not a plain value or would have another
+/// meaning in the target.
 fn default(target: Target, declaration: &Declaration, expression: &str) -> Option<String> {
     let (literal, casts) = literal::parse(expression)?;
     let kept = literal::casts_keep(&literal, &casts)
@@ -209,18 +213,13 @@ fn default(target: Target, declaration: &Declaration, expression: &str) -> Optio
     Some(format!(" DEFAULT {value}"))
 }
 
-/// The PRIMARY KEY clause.
+/// Returns the PRIMARY KEY clause; none without a key that can be created.
 fn primary_key(table: &TableSchema, not_carried: &mut Vec<String>) -> Option<String> {
-    let computed = |name: &String| {
-        table
-            .columns
-            .iter()
-            .any(|column| column.name == *name && column.generation == Generation::Computed)
-    };
+    // A key column that does not exist was refused before.
     if table.primary_key.is_empty() {
         return None;
     }
-    if let Some(name) = table.primary_key.iter().find(|name| computed(name)) {
+    if let Some(name) = table.primary_key.iter().find(|name| !is_sent(name, table)) {
         not_carried.push(format!(
             "the primary key ({}): its database computes {name:?}",
             list(&table.primary_key)
@@ -231,27 +230,20 @@ fn primary_key(table: &TableSchema, not_carried: &mut Vec<String>) -> Option<Str
     Some(format!("PRIMARY KEY ({})", columns.join(", ")))
 }
 
-/// Refuses what could be created under another name only, or not at all.
+/// Fails with `invalid` if the table can be created under other names only, or not at all.
 fn check(target: Target, table: &TableSchema) -> Result<(), Error> {
     let refuse = |reason: String| {
         Err(Error::Invalid(format!(
-            "table {} cannot be created here: {reason}; create it yourself, or leave it out",
+            "table {} cannot be created: {reason}; create it yourself, or leave it out",
             shortened(&table.table)
         )))
     };
-    let columns = table
-        .columns
-        .iter()
-        .filter(|column| column.generation != Generation::Computed);
     let mut seen = BTreeSet::new();
-    for name in columns.map(|column| &column.name) {
+    for name in sent_columns(table).map(|column| &column.name) {
         if let Some(reason) = unusable(target, name) {
-            return refuse(format!(
-                "the name of its column {} {reason}",
-                shortened(name)
-            ));
+            return refuse(format!("the name of column {} {reason}", shortened(name)));
         }
-        // SQLite does not tell upper from lower case in names.
+        // SQLite compares names without regard to ASCII case.
         let comparable = if target == Target::Sqlite {
             name.to_ascii_lowercase()
         } else {
@@ -259,31 +251,31 @@ fn check(target: Target, table: &TableSchema) -> Result<(), Error> {
         };
         if !seen.insert(comparable) {
             return refuse(format!(
-                "it has two columns of the name {}",
+                "it has two columns with the name {}",
                 shortened(name)
             ));
         }
     }
     if seen.is_empty() {
-        return refuse("it has no columns with values of their own".to_owned());
+        return refuse("it has no columns whose values are sent".to_owned());
     }
     if let Some(reason) = unusable(target, &table.table) {
         return refuse(format!("its name {reason}"));
     }
     if target == Target::Sqlite && table.table.to_ascii_lowercase().starts_with("sqlite_") {
-        return refuse("SQLite keeps names that begin with sqlite_ for itself".to_owned());
+        return refuse("SQLite reserves names that begin with sqlite_".to_owned());
     }
     let missing = |name: &&String| !table.columns.iter().any(|column| column.name == **name);
     match table.primary_key.iter().find(missing) {
         Some(name) => refuse(format!(
-            "its primary key names {}, which is none of its columns",
+            "its primary key has column {}, which is none of its columns",
             shortened(name)
         )),
         None => Ok(()),
     }
 }
 
-/// Why a name cannot be used as it is.
+/// Returns why a name cannot be used as it is; none if it can.
 fn unusable(target: Target, name: &str) -> Option<String> {
     if name.is_empty() {
         Some("is empty".to_owned())
@@ -291,7 +283,7 @@ fn unusable(target: Target, name: &str) -> Option<String> {
         Some("contains a NUL character".to_owned())
     } else if target == Target::Postgres && name.len() > postgres::MAX_NAME {
         Some(format!(
-            "has {} bytes, and PostgreSQL cuts names after {}",
+            "has {} bytes, and PostgreSQL cuts names at {}",
             name.len(),
             postgres::MAX_NAME
         ))
@@ -300,18 +292,18 @@ fn unusable(target: Target, name: &str) -> Option<String> {
     }
 }
 
-/// A name as an identifier; both databases agree on the form.
+/// Returns a name as a quoted identifier, which has the same form in both databases.
 fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Names for people: quoted, with control characters escaped.
+/// Returns names for people: quoted, with escapes, separated by commas.
 fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     quoted.join(", ")
 }
 
-/// Somebody else's text for people: quoted, escaped, and only its beginning.
+/// Returns the beginning of a text for people: quoted, with escapes.
 fn shortened(text: &str) -> String {
     const LENGTH: usize = 80;
     match text.char_indices().nth(LENGTH) {

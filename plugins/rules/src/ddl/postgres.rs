@@ -1,14 +1,14 @@
-//! Columns of PostgreSQL.
+//! The types of columns that are created in PostgreSQL.
 
 use super::literal::{Class, Holds, Literal};
 use super::{Declaration, Origin};
 use crate::bindings::types::{Column, Generation, LogicalType};
 
-/// A longer name is cut silently, and the table would be another one.
+/// The longest name, in bytes. PostgreSQL cuts a longer one silently.
 pub const MAX_NAME: usize = 63;
 
-/// Built-in types as `format_type` prints them, with the number of modifiers each may have.
-/// Modifiers stand after the first word of times: `timestamp(3) without time zone`.
+/// The built-in types as `format_type` prints them, each with the number of its modifiers. Modifiers of times come after
+/// the first word: `timestamp(3) without time zone`.
 const TYPES: &[(&str, usize)] = &[
     ("\"bit\"", 0),
     ("\"char\"", 0),
@@ -102,14 +102,15 @@ const TYPES: &[(&str, usize)] = &[
     ("xml", 0),
 ];
 
-/// Declares one column. `in_key`: it belongs to the primary key. `types`: what columns can have beside built-in types.
+/// Returns the declaration of one column. `in_key`: the column belongs to the primary key. `types`: the user-defined
+/// types that columns can have.
 #[must_use]
 pub fn declare(column: &Column, in_key: bool, types: &[String]) -> Declaration {
-    let mut declaration = match Origin::of(column) {
-        Origin::Postgres(name) => match (built_in(name), made_here(name, types)) {
+    let mut declaration = match Origin::from(column) {
+        Origin::Postgres(name) => match (built_in(name), user_defined(name, types)) {
             (Some(base), _) => same(name, &base),
             (None, Some(sql_type)) => Declaration::new(&sql_type, Holds::Same),
-            // A domain is what it is made from; any other type of its own is text.
+            // A domain becomes its base type, any other user-defined type text.
             (None, None) => by_logical_type(&column.logical).without(format!("its type {name:?}")),
         },
         _ => by_logical_type(&column.logical),
@@ -130,16 +131,17 @@ pub fn declare(column: &Column, in_key: bool, types: &[String]) -> Declaration {
     declaration
 }
 
-/// Whether values of the column can be of other kinds than its type says: SQLite's can, unless they are row numbers.
+/// Returns whether the values of the column can have other types than the declared one. Those of SQLite can, except row
+/// numbers.
 #[must_use]
 pub fn can_be_wider(column: &Column) -> bool {
-    matches!(Origin::of(column), Origin::Sqlite(_)) && column.generation == Generation::None
+    matches!(Origin::from(column), Origin::Sqlite(_)) && column.generation == Generation::None
 }
 
-/// Declares a column that holds every value of SQLite, written as a text. A default is a value of the old type.
+/// Returns the declaration of a column that holds every value of SQLite, written as text.
 #[must_use]
 pub fn widened(column: &Column) -> Declaration {
-    let declared = match Origin::of(column) {
+    let declared = match Origin::from(column) {
         Origin::Sqlite(declared) => declared,
         _ => "",
     };
@@ -148,23 +150,23 @@ pub fn widened(column: &Column) -> Declaration {
     ))
 }
 
-/// Whether casts of these types leave a literal what it is in a column of this type.
+/// Returns whether a literal with these casts has the same meaning in a column of this type.
 #[must_use]
 pub fn casts_suit(sql_type: &str, literal: &Literal, casts: &[String]) -> bool {
     let Some(base) = built_in(sql_type) else {
-        // A type that somebody made: only its own text form is known to mean the same.
+        // A user-defined type: only its own text form is known to have the same meaning.
         let own = |cast: &String| quoted(cast).as_deref() == Some(sql_type);
         return matches!(literal, Literal::Text(_)) && casts.iter().all(own);
     };
     match (Class::of(&base), literal) {
-        // These columns get their defaults rewritten by `Holds`.
+        // `Holds` rewrites the defaults of these columns.
         (Class::Boolean | Class::Integer | Class::Fraction | Class::Text, _) => true,
         (own, Literal::Text(_)) => casts.iter().all(|cast| Class::of(cast) == own),
         (Class::Own(_), _) => casts.is_empty(),
     }
 }
 
-/// A column of the type it had in its own PostgreSQL.
+/// Returns the declaration of a column with the type that it had in its own PostgreSQL.
 fn same(name: &str, base: &str) -> Declaration {
     let holds = match Class::of(base) {
         Class::Boolean => Holds::Boolean,
@@ -192,21 +194,21 @@ fn by_logical_type(logical: &LogicalType) -> Declaration {
         LogicalType::Uuid => Declaration::new("uuid", Holds::Other),
         LogicalType::Json => Declaration::new("json", Holds::Other),
         LogicalType::Any => Declaration::new("text", Holds::Text)
-            .without("that each value has a type of its own".to_owned()),
+            .without("that each value has its own type".to_owned()),
         LogicalType::Other(name) => {
             Declaration::new("text", Holds::Text).without(format!("its type {name:?}"))
         }
     }
 }
 
-/// A type that somebody made here, as a statement names it.
-fn made_here(name: &str, types: &[String]) -> Option<String> {
+/// Returns a user-defined type as a statement names it; none if the target does not have it.
+fn user_defined(name: &str, types: &[String]) -> Option<String> {
     types.iter().find(|known| *known == name)?;
     quoted(name)
 }
 
-/// The name of a type as `format_type` prints it, each part of it in quotes, so that none is a word of SQL; none where
-/// it has characters that are more than a name.
+/// Returns the name of a type as `format_type` prints it with each part in quotes, so that no part is a keyword; none if
+/// it contains characters that are not those of a plain name.
 pub fn quoted(name: &str) -> Option<String> {
     let mut sql = String::new();
     let mut rest = name;
@@ -249,7 +251,7 @@ pub fn quoted(name: &str) -> Option<String> {
     simple.then(|| sql + modifiers + array)
 }
 
-/// The name of a built-in type (or of an array of it) without modifiers; none if it is not one.
+/// Returns the name of a built-in type, or of an array of it, without modifiers; none if it is not one.
 fn built_in(name: &str) -> Option<String> {
     let (element, array) = match name.strip_suffix("[]") {
         Some(element) => (element, "[]"),
@@ -276,12 +278,12 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Every name the table above lets through, with all numbers of modifiers, and its array.
+    /// Every name in `TYPES` with all numbers of modifiers, and its array.
     pub(in crate::ddl) fn all_types() -> Vec<String> {
         let mut names = Vec::new();
         for (base, allowed) in TYPES {
             for modifiers in ["", "(3)", "(3,-2)"].iter().take(allowed + 1) {
-                // PostgreSQL writes them before the zone, and behind everything else.
+                // PostgreSQL writes modifiers before the time zone, and at the end of other names.
                 let zone = base
                     .find(" with")
                     .filter(|_| base.starts_with("time"))
@@ -296,7 +298,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn built_in_types_are_recognised_with_their_modifiers() {
+    fn built_in_types_are_recognised_with_modifiers() {
         for (name, base) in [
             ("numeric(12,2)", "numeric"),
             ("character varying(160)", "character varying"),
@@ -316,7 +318,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn everything_else_is_not_built_in() {
+    fn other_names_are_not_built_in() {
         for name in [
             "",
             "mood",

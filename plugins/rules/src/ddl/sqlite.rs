@@ -1,10 +1,10 @@
-//! Columns of SQLite.
+//! The types of columns that are created in SQLite.
 
 use super::literal::Holds;
 use super::{Declaration, Origin};
 use crate::bindings::types::{Column, Generation, LogicalType};
 
-/// Words that cannot stand as a type: SQLite reserves them, or parsers expect something behind them.
+/// The words that cannot be a type: SQLite reserves them, or parsers expect something after them.
 const RESERVED: &[&str] = &[
     "ADD",
     "ALL",
@@ -80,7 +80,7 @@ const RESERVED: &[&str] = &[
     "WHERE",
 ];
 
-/// Types of more than one word that are written without surprises.
+/// The types of more than one word that every parser reads as one type.
 const PHRASES: &[&str] = &[
     "BIGINT UNSIGNED",
     "CHARACTER VARYING",
@@ -94,7 +94,7 @@ const PHRASES: &[&str] = &[
     "TINYINT UNSIGNED",
 ];
 
-/// Types that may have a length or precision.
+/// The types that can have a length or precision.
 const WITH_LENGTH: &[&str] = &[
     "BIGINT",
     "BINARY",
@@ -130,13 +130,13 @@ const WITH_LENGTH: &[&str] = &[
     "YEAR",
 ];
 
-/// Types that may have a precision and a scale.
+/// The types that can have a precision and a scale.
 const WITH_SCALE: &[&str] = &["DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "NUMERIC"];
 
-/// Declares one column. `only_key`: it is the whole primary key.
+/// Returns the declaration of one column. `only_key`: the column is the whole primary key.
 #[must_use]
 pub fn declare(column: &Column, only_key: bool) -> Declaration {
-    let mut declaration = match Origin::of(column) {
+    let mut declaration = match Origin::from(column) {
         Origin::Sqlite(name) if is_simple(name) => Declaration::new(name.trim_ascii(), Holds::Same),
         Origin::Sqlite(name) => Declaration::new(affinity(name), Holds::Same)
             .without(format!("its type's name {name:?}")),
@@ -147,16 +147,16 @@ pub fn declare(column: &Column, only_key: bool) -> Declaration {
         Generation::IdentityAlways | Generation::IdentityDefault
     );
     if identity && only_key && column.logical == LogicalType::Integer {
-        // Under exactly this type the key is the rowid, which SQLite numbers.
+        // With exactly this type the key is the rowid, which SQLite numbers.
         if !declaration.sql_type.eq_ignore_ascii_case("INTEGER") {
             declaration = Declaration::new("INTEGER", Holds::Integer);
         }
         declaration.numbering = Some("");
     } else if only_key
-        && matches!(Origin::of(column), Origin::Sqlite(_))
+        && matches!(Origin::from(column), Origin::Sqlite(_))
         && declaration.sql_type.eq_ignore_ascii_case("INTEGER")
     {
-        // The same type under a name that does not make the key the rowid, which takes nothing but integers.
+        // INT has the same affinity and does not make the key the rowid, which holds only integers.
         declaration = Declaration::new("INT", Holds::Same)
             .without("its type \"INTEGER\", which would number the key".to_owned());
     }
@@ -184,7 +184,7 @@ fn by_logical_type(logical: &LogicalType) -> Declaration {
     }
 }
 
-/// Whether a declared type can be written again as it is: plain words, and a length where one is usual.
+/// Returns whether a declared type can be written as it is: plain words, and a length where one is usual.
 fn is_simple(name: &str) -> bool {
     let name = name.trim_ascii().to_ascii_uppercase();
     let (words, modifiers) = match name.strip_suffix(')').and_then(|name| name.split_once('(')) {
@@ -216,7 +216,7 @@ fn is_word(word: &str) -> bool {
         && !RESERVED.contains(&word)
 }
 
-/// The name of the affinity SQLite gives a declared type: "Datatypes In SQLite", section 3.1.
+/// Returns the affinity of a declared type, as section 3.1 of "Datatypes In SQLite" defines it.
 fn affinity(name: &str) -> &'static str {
     let name = name.to_ascii_uppercase();
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
@@ -237,7 +237,7 @@ fn affinity(name: &str) -> &'static str {
 pub(super) mod tests {
     use super::*;
 
-    /// Every type the lists above let through, with lengths.
+    /// Every type of the lists, with lengths.
     pub(in crate::ddl) fn all_types() -> Vec<String> {
         let plain = PHRASES.iter().map(ToString::to_string);
         let with_length = WITH_LENGTH.iter().map(|name| format!("{name}(10)"));
@@ -246,7 +246,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn usual_types_are_written_as_they_are() {
+    fn usual_types_are_kept() {
         for name in [
             "",
             "INTEGER",
@@ -266,7 +266,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn everything_else_becomes_its_affinity() {
+    fn other_types_become_their_affinity() {
         for (name, expected) in [
             ("UNSIGNED BIG INT", "INTEGER"),
             ("NATIVE CHARACTER(70)", "TEXT"),

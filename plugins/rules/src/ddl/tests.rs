@@ -1,3 +1,5 @@
+//! Created tables, as the host parses their statements.
+
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -56,7 +58,8 @@ fn numbered(column: Column) -> Column {
     }
 }
 
-/// Parses the last statement as the host does: strictly one statement, CREATE TABLE, of the object's name, and faithful when printed again.
+/// Parses the last statement as the host does: one CREATE TABLE with the object's name, which is equal when it is printed
+/// and parsed again.
 fn parsed(dialect: &Dialect, plan: &DdlPlan) -> CreateTable {
     let grammar: &dyn Grammar = match dialect {
         Dialect::Sqlite => &SQLiteDialect {},
@@ -80,7 +83,7 @@ fn parsed(dialect: &Dialect, plan: &DdlPlan) -> CreateTable {
     assert_eq!(create.name.0.len(), 1);
     assert_eq!(create.name.0[0].as_ident().unwrap().value, statement.object);
 
-    // With escapes removed, sqlparser prints some names otherwise than it read them.
+    // With escapes removed, sqlparser prints some names differently from how it read them.
     let printed = parse(&statement.sql, false)[0].to_string();
     assert_eq!(parse(&printed, true), tree, "{printed}");
     create.clone()
@@ -101,7 +104,7 @@ fn invalid(dialect: Dialect, table: &TableSchema) -> String {
 }
 
 #[test]
-fn numbering_goes_where_the_database_can_number() {
+fn columns_are_numbered_where_the_database_can() {
     let id = || numbered(column("id", LogicalType::Integer, "pg:bigint"));
     let other = || column("other", LogicalType::Text, "pg:text");
     for (dialect, key, expected, lost) in [
@@ -140,7 +143,7 @@ fn numbering_goes_where_the_database_can_number() {
             "{not_carried:?}"
         );
     }
-    // INT would be a key like any other in SQLite; a number needs INTEGER.
+    // In SQLite only a key of type INTEGER is numbered.
     let int = numbered(column("id", LogicalType::Integer, "sqlite:INT"));
     assert!(
         create(Dialect::Sqlite, &table(vec![int], &["id"]))
@@ -156,7 +159,7 @@ fn numbering_goes_where_the_database_can_number() {
 }
 
 #[test]
-fn keys_that_cannot_be_carried_are_named() {
+fn keys_that_are_not_created_are_named() {
     let mut computed = table(
         vec![
             column("a", LogicalType::Text, "pg:text"),
@@ -179,7 +182,7 @@ fn keys_that_cannot_be_carried_are_named() {
 }
 
 #[test]
-fn what_cannot_exist_here_is_refused_with_the_reason() {
+fn impossible_tables_are_refused_with_the_reason() {
     let named = |name: &str| table(vec![column(name, LogicalType::Text, "pg:text")], &[]);
     let two = table(
         vec![
@@ -232,7 +235,7 @@ fn what_cannot_exist_here_is_refused_with_the_reason() {
     assert!(invalid(Dialect::Other("oracle".into()), &named("a")).contains("\"oracle\""));
 }
 
-/// The type of the only column, as the parser understood it.
+/// Returns the type of the only column as the parser reads it.
 fn only_type(dialect: Dialect, column: Column) -> DataType {
     let plan = create_table(&dialect, &table(vec![column], &[]), &[], &[]).unwrap();
     let create = parsed(&dialect, &plan);
@@ -252,7 +255,7 @@ fn only_type(dialect: Dialect, column: Column) -> DataType {
 }
 
 #[test]
-fn every_type_that_is_let_through_parses_as_itself() {
+fn every_kept_type_is_parsed_as_itself() {
     for name in postgres::tests::all_types() {
         let printed = only_type(
             Dialect::Postgres,

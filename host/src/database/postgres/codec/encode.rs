@@ -22,8 +22,8 @@ pub(in crate::database::postgres) struct ColumnEncoding {
 }
 
 impl ColumnEncoding {
-    /// Appends a cell of a row that arrived, without a look at what both sides write alike; see [`Self::encode`].
-    pub fn pass(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
+    /// Appends an encoded cell; its bytes are copied where both formats agree. See [`Self::encode`].
+    pub fn copy_cell(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
         match (&self.incoming, self.physical) {
             (LogicalType::Integer, PhysicalType::Int8) => {
                 if let Some(bytes) = cell.integer() {

@@ -1,17 +1,70 @@
-//! Plans of strategies against the tables they are for.
+//! Resolves the plan of a strategy against the table that it is for.
 
 use super::merge_sql::Merge;
+use super::row_encoder::RowEncoder;
 use super::staging::StagedColumn;
 use crate::bindings::types::{Dialect, Generation, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
 use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::{
-    CheckedPlan, DatabaseError, NewValue, PlanAction, PlanColumn, value_expression,
+    CheckedPlan, DatabaseError, NewValue, PlanAction, PlanColumn, TableWrite, value_expression,
 };
+use crate::rows::{KeyColumns, RowBlock};
 
-/// Resolves a plan against the table and what its rows have to keep.
-pub(in crate::database::postgres) fn resolve(
+/// How the rows of one table are written: what is known before they arrive, and does not change while they do.
+#[derive(Clone, Debug)]
+pub(super) struct TablePlan {
+    /// The table.
+    pub local: Description,
+    /// What its rows must satisfy.
+    pub constraints: Constraints,
+    /// The statements that write staged rows.
+    pub merge: Merge,
+    pub encoder: RowEncoder,
+    /// The primary key of incoming rows.
+    key: Option<KeyColumns>,
+}
+
+impl TablePlan {
+    /// Creates the plan. Fails with [`DatabaseError::Unsuitable`] if the table cannot be written as asked.
+    pub fn new(
+        write: &TableWrite,
+        local: Description,
+        constraints: Constraints,
+    ) -> Result<Self, DatabaseError> {
+        let merge = resolve(&local, &write.incoming, &write.plan, &constraints)?;
+        Ok(Self {
+            encoder: RowEncoder::new(write, &local, &merge.columns),
+            key: KeyColumns::primary(&write.incoming),
+            local,
+            constraints,
+            merge,
+        })
+    }
+
+    /// Returns the table's name.
+    pub fn table(&self) -> &str {
+        &self.local.relation.table
+    }
+
+    /// Returns the primary key of a block's last row, as one encoded row; none without a primary key.
+    pub fn last_key(&self, block: &RowBlock) -> Option<Vec<u8>> {
+        let last = block.rows().last()?;
+        Some(self.key.as_ref()?.key(last))
+    }
+
+    /// Returns an error about the table.
+    pub fn unsuitable(&self, reason: impl Into<String>) -> DatabaseError {
+        DatabaseError::Unsuitable {
+            table: self.table().to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Resolves a plan against the table and what its rows must satisfy.
+fn resolve(
     local: &Description,
     incoming: &TableSchema,
     plan: &CheckedPlan,

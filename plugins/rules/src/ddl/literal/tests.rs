@@ -1,3 +1,5 @@
+//! Defaults as the databases print them.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
@@ -5,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn literals_are_read_as_databases_print_them() {
+fn literals_are_parsed_as_databases_print_them() {
     let text = |value: &str| Literal::Text(value.into());
     let number = |value: &str| Literal::Number(value.into());
     for (printed, literal, casts) in [
@@ -85,7 +87,7 @@ fn expressions_are_not_literals() {
 }
 
 #[test]
-fn casts_that_cut_or_round_are_noticed() {
+fn casts_that_cut_or_round_are_found() {
     for (printed, keeps) in [
         ("'x'::character varying", true),
         ("('x'::character varying)::text", true),
@@ -104,7 +106,7 @@ fn casts_that_cut_or_round_are_noticed() {
 }
 
 #[test]
-fn a_default_changes_its_form_but_not_its_meaning() {
+fn a_default_keeps_its_meaning_in_another_form() {
     for (holds, literal, expected) in [
         (Holds::Boolean, "1", Some("TRUE")),
         (Holds::Boolean, "'0'", Some("FALSE")),
@@ -142,20 +144,20 @@ fn a_default_changes_its_form_but_not_its_meaning() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_without_trouble(text in any::<String>()) {
+    fn any_text_is_parsed_without_a_panic(text in any::<String>()) {
         if let Some((literal, casts)) = parse(&text) {
             let _ = casts_keep(&literal, &casts);
         }
     }
 
     #[test]
-    fn strings_come_back(text in "[^\0]{0,20}") {
+    fn strings_are_parsed_as_printed(text in "[^\0]{0,20}") {
         let literal = Literal::Text(text);
         prop_assert_eq!(parse(&literal.sql()), Some((literal.clone(), vec![])));
     }
 
     #[test]
-    fn numbers_come_back(value in any::<i64>(), real in -1e300_f64..1e300) {
+    fn numbers_are_parsed_as_printed(value in any::<i64>(), real in -1e300_f64..1e300) {
         for digits in [value.to_string(), real.to_string(), format!("{real:e}")] {
             prop_assert_eq!(parse(&digits), Some((Literal::Number(digits), vec![])));
         }

@@ -1,4 +1,4 @@
-//! Whole tables between the databases.
+//! Whole tables between the dialects.
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn postgres_to_postgres_keeps_the_types() {
     assert_eq!(
         lost,
         [
-            "of column \"state\": its type \"mood\" (text here)",
+            "of column \"state\": its type \"mood\" (created as text)",
             "of column \"seen\": its default \"now()\"",
             "column \"total\", which its database computes",
             "the unique key (\"shop\", \"made\")",
@@ -80,7 +80,7 @@ fn postgres_to_postgres_keeps_the_types() {
 }
 
 #[test]
-fn postgres_to_sqlite_takes_the_nearest_storage() {
+fn postgres_to_sqlite_uses_the_nearest_storage() {
     let (sql, lost) = create(Dialect::Sqlite, &orders());
     assert_eq!(
         sql,
@@ -151,13 +151,13 @@ fn sqlite_to_sqlite_keeps_the_declared_types() {
         lost,
         [
             "of column \"Cover\": its default \"x'00'\"",
-            "of column \"Legacy\": its type's name \"UNSIGNED BIG INT\" (INTEGER here)",
+            "of column \"Legacy\": its type's name \"UNSIGNED BIG INT\" (created as INTEGER)",
         ]
     );
 }
 
 #[test]
-fn sqlite_to_postgres_goes_by_what_the_columns_hold() {
+fn sqlite_to_postgres_uses_the_logical_types() {
     let (sql, lost) = create(Dialect::Postgres, &album());
     assert_eq!(
         sql,
@@ -178,7 +178,7 @@ fn sqlite_to_postgres_goes_by_what_the_columns_hold() {
         [
             "of column \"Made\": its default \"CURRENT_TIMESTAMP\"",
             "of column \"Cover\": its default \"x'00'\"",
-            "of column \"Anything\": that each value has a type of its own (text here)",
+            "of column \"Anything\": that each value has its own type (created as text)",
         ]
     );
 }

@@ -1,10 +1,10 @@
-//! Enums that the columns have and the database lacks.
+//! Enums that the columns have and the target lacks.
 
 use sqlparser::ast::UserDefinedTypeRepresentation;
 
 use super::*;
 
-/// A CREATE TYPE … AS ENUM as the host parses it, the name in its quotes.
+/// Parses a CREATE TYPE … AS ENUM as the host does; the name keeps its quotes.
 pub(super) fn parsed(statement: &Statement) -> EnumType {
     assert_eq!(statement.kind, StatementKind::CreateType);
     let trees = Parser::parse_sql(&PostgreSqlDialect {}, &statement.sql).unwrap();
@@ -81,7 +81,7 @@ fn a_missing_enum_is_created_before_the_table() {
 }
 
 #[test]
-fn an_enum_that_is_here_or_that_no_column_has_is_not_created() {
+fn an_enum_that_the_target_has_or_no_column_has_is_not_created() {
     for (origin, types) in [
         ("mood", &["mood"][..]),
         ("mood[]", &["mood[]"]),
@@ -112,7 +112,7 @@ fn an_enum_that_is_here_or_that_no_column_has_is_not_created() {
 }
 
 #[test]
-fn an_enum_that_cannot_be_created_here_is_text_and_said() {
+fn an_enum_that_cannot_be_created_becomes_text_and_is_named() {
     let long = "x".repeat(postgres::MAX_NAME + 1);
     for (name, label) in [
         ("other.mood", "a"),

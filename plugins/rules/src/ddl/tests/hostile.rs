@@ -1,4 +1,4 @@
-//! Schemas of a peer that means harm.
+//! Hostile schemas of a peer.
 
 use proptest::prelude::*;
 use sqlparser::keywords::ALL_KEYWORDS;
@@ -60,7 +60,7 @@ fn hostile_column() -> impl Strategy<Value = Column> {
         )
 }
 
-/// A name as `format_type` prints it, always in quotes.
+/// Returns a name as `format_type` prints it, always in quotes.
 fn quoted_name(printed: &str) -> String {
     if printed.starts_with('"') {
         printed.to_owned()
@@ -72,7 +72,7 @@ fn quoted_name(printed: &str) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// Whatever a peer sends: one CREATE TABLE of that name with exactly those columns, or a refusal.
+    /// Any schema gives one CREATE TABLE with its name and exactly its columns, or a refusal.
     #[test]
     fn hostile_schemas_stay_one_statement(
         name in hostile(),
@@ -97,8 +97,8 @@ proptest! {
             Ok(plan) => {
                 let create = parsed(&dialect, &plan);
                 for statement in plan.before.iter().rev().skip(1) {
-                    let made = enums::parsed(statement);
-                    let declared = |kind: &EnumType| quoted_name(&kind.name) == made.name && kind.labels == made.labels;
+                    let created = enums::parsed(statement);
+                    let declared = |kind: &EnumType| quoted_name(&kind.name) == created.name && kind.labels == created.labels;
                     prop_assert!(!sqlite && table.enums.iter().any(declared), "{}", statement.sql);
                 }
                 let names: Vec<&String> = create.columns.iter().map(|column| &column.name.value).collect();
@@ -115,9 +115,9 @@ proptest! {
         }
     }
 
-    /// A default is the value it was, whatever characters it has.
+    /// A text default keeps its value, whatever characters it has.
     #[test]
-    fn text_defaults_arrive_unchanged(text in "[^\0]{0,20}", sqlite in any::<bool>()) {
+    fn text_defaults_are_unchanged(text in "[^\0]{0,20}", sqlite in any::<bool>()) {
         let dialect = if sqlite { Dialect::Sqlite } else { Dialect::Postgres };
         let column = with_default(column("a", LogicalType::Text, "pg:text"), &format!("{}::text", Literal::Text(text.clone()).sql()));
         let plan = create_table(&dialect, &table(vec![column], &[]), &[], &[]).unwrap();

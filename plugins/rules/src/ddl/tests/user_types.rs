@@ -1,8 +1,8 @@
-//! Types that somebody made in the database.
+//! User-defined types.
 
 use super::*;
 
-fn made(origin: &str, default: Option<&str>, types: &[&str]) -> (String, Vec<String>) {
+fn create_column(origin: &str, default: Option<&str>, types: &[&str]) -> (String, Vec<String>) {
     let state = Column {
         default: default.map(str::to_owned),
         ..column("a", LogicalType::Other("x".into()), &format!("pg:{origin}"))
@@ -14,7 +14,7 @@ fn made(origin: &str, default: Option<&str>, types: &[&str]) -> (String, Vec<Str
 }
 
 #[test]
-fn a_type_that_is_here_too_stays_the_columns_type() {
+fn a_type_that_the_target_has_is_kept() {
     for (origin, written) in [
         ("mood", "\"mood\""),
         ("mood[]", "\"mood\"[]"),
@@ -24,14 +24,14 @@ fn a_type_that_is_here_too_stays_the_columns_type() {
         ("geometry(Point,4326)", "\"geometry\"(Point,4326)"),
         ("datetime", "\"datetime\""),
     ] {
-        let (sql, lost) = made(origin, None, &["else", origin]);
+        let (sql, lost) = create_column(origin, None, &["else", origin]);
         assert_eq!(sql, format!("CREATE TABLE \"t\" (\"a\" {written})"));
         assert_eq!(lost, [""; 0]);
     }
 }
 
 #[test]
-fn a_type_that_is_not_here_is_text_and_said() {
+fn a_type_that_the_target_lacks_becomes_text_and_is_named() {
     for origin in [
         "mood",
         "mood[]",
@@ -48,22 +48,24 @@ fn a_type_that_is_not_here_is_text_and_said() {
         } else {
             origin
         };
-        let (sql, lost) = made(origin, None, &[known]);
+        let (sql, lost) = create_column(origin, None, &[known]);
         assert_eq!(sql, "CREATE TABLE \"t\" (\"a\" text)", "{origin}");
         assert_eq!(
             lost,
-            [format!("of column \"a\": its type {origin:?} (text here)")]
+            [format!(
+                "of column \"a\": its type {origin:?} (created as text)"
+            )]
         );
     }
 }
 
 #[test]
-fn a_default_of_such_a_type_comes_along_as_its_text() {
-    let (sql, lost) = made("\"Mood\"", Some("'it''s'::\"Mood\""), &["\"Mood\""]);
+fn a_default_of_a_user_defined_type_is_kept_as_text() {
+    let (sql, lost) = create_column("\"Mood\"", Some("'it''s'::\"Mood\""), &["\"Mood\""]);
     assert_eq!(sql, "CREATE TABLE \"t\" (\"a\" \"Mood\" DEFAULT 'it''s')");
     assert_eq!(lost, [""; 0]);
-    let (_, lost) = made("mood", Some("'ok'::other"), &["mood"]);
+    let (_, lost) = create_column("mood", Some("'ok'::other"), &["mood"]);
     assert_eq!(lost.len(), 1);
-    let (_, lost) = made("cents", Some("(1.5)::numeric"), &["cents"]);
+    let (_, lost) = create_column("cents", Some("(1.5)::numeric"), &["cents"]);
     assert_eq!(lost.len(), 1);
 }

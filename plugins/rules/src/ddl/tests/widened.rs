@@ -1,4 +1,4 @@
-//! Columns that have to hold every value of their source.
+//! Columns that must hold every value of their source.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn wide(dialect: &Dialect, table: &TableSchema, widen: &[&str]) -> (String, Vec<
 }
 
 #[test]
-fn columns_of_sqlite_become_text_in_postgres_whatever_they_declare() {
+fn widened_columns_of_sqlite_become_text_in_postgres() {
     let declared = [
         "", "INTEGER", "TEXT", "BLOB", "REAL", "NUMERIC", "BOOLEAN", "DATETIME",
     ];
@@ -31,7 +31,7 @@ fn columns_of_sqlite_become_text_in_postgres_whatever_they_declare() {
 }
 
 #[test]
-fn only_what_is_named_and_can_be_wider_is_widened() {
+fn only_named_columns_of_sqlite_are_widened() {
     let kept = [
         ("id", "sqlite:INTEGER", "\"id\" bigint GENERATED"),
         ("other", "sqlite:INTEGER", "\"other\" bigint"),
