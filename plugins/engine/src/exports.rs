@@ -76,3 +76,17 @@ impl exported::client::Guest for Engine {
         run::cancel(&Imports, &run)
     }
 }
+
+/// The entry points of the component. A native build is for tests: it has no host to export to, and would not link.
+#[cfg(target_family = "wasm")]
+mod entry_points {
+    #![allow(
+        unsafe_code,
+        missing_docs,
+        reason = "generated code lifts and lowers by pointer"
+    )]
+
+    use super::Engine;
+
+    crate::bindings::export!(Engine with_types_in crate::bindings);
+}
