@@ -1,29 +1,16 @@
-//! SHA-256, random bytes, and their hexadecimal form.
-
-use std::fmt::Write as _;
+//! SHA-256 digests and random identifiers.
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 of some bytes.
+/// Returns the SHA-256 digest of some bytes.
 #[must_use]
 pub fn sha256(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
 }
 
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(data: &[u8]) -> String {
-    data.iter()
-        .fold(String::with_capacity(data.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-/// Random bytes from the operating system.
+/// Returns so many random bytes from the operating system.
 pub fn random(length: usize) -> std::io::Result<Vec<u8>> {
     let mut data = vec![0; length];
     SysRng
@@ -32,7 +19,7 @@ pub fn random(length: usize) -> std::io::Result<Vec<u8>> {
     Ok(data)
 }
 
-/// A random identifier of 128 bits.
+/// Returns a random identifier of 128 bits: 32 hexadecimal digits.
 pub fn random_id() -> std::io::Result<String> {
-    Ok(hex(&random(16)?))
+    Ok(hex::encode(random(16)?))
 }

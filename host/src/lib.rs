@@ -48,6 +48,7 @@ pub mod failure;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod host;
+pub mod printable;
 pub mod resources;
 pub mod rows;
 pub mod run;

@@ -5,7 +5,7 @@ use crate::bindings::Refusal;
 use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
 use crate::bindings::types::{DbError, Error, TableSchema};
 use crate::database::DatabaseError;
-use crate::resources::{GrantedDatabase, Patterns};
+use crate::resources::{GrantedDatabase, ReadableTables};
 
 impl Host for Capabilities {
     async fn info(&mut self, database: String) -> Result<DatabaseInfo, Refusal> {
@@ -18,13 +18,9 @@ impl Host for Capabilities {
     }
 
     async fn tables(&mut self, database: String) -> Result<Vec<TableSummary>, Refusal> {
-        let visible = self.visible(&database)?;
+        let readable = self.readable(&database)?;
         let mut tables = self.granted(&database)?.database().tables().await?;
-        tables.retain(|table| {
-            visible
-                .iter()
-                .all(|patterns| patterns.matches(&table.table))
-        });
+        tables.retain(|table| readable.contains(&table.table));
         Ok(tables)
     }
 
@@ -76,24 +72,17 @@ impl Capabilities {
             .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")).into())
     }
 
-    /// The patterns that a table's name has to match, all of them.
-    fn visible(&self, label: &str) -> Result<Vec<Patterns>, Refusal> {
-        let mut visible = vec![self.granted(label)?.readable().clone()];
-        if let Caller::Peer(Some(admission)) = &self.caller {
-            visible.push(Patterns::new(&admission.scope.tables)?);
-        }
-        Ok(visible)
+    /// The tables that the caller may read.
+    fn readable(&self, label: &str) -> Result<ReadableTables, Refusal> {
+        let scope = match &self.caller {
+            Caller::Operator => None,
+            Caller::Peer(admission) => admission.as_ref().map(|admission| &*admission.scope),
+        };
+        Ok(self.granted(label)?.readable(scope)?)
     }
 
     fn check(&self, label: &str, table: &str) -> Result<(), Refusal> {
-        if self
-            .visible(label)?
-            .iter()
-            .all(|patterns| patterns.matches(table))
-        {
-            return Ok(());
-        }
-        Err(Error::Denied(format!("table {table:?} is outside what is shared")).into())
+        Ok(self.readable(label)?.check(table)?)
     }
 }
 

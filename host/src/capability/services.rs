@@ -5,7 +5,7 @@ use crate::bindings::Refusal;
 use crate::bindings::services::{Host, Level};
 use crate::bindings::types::Error;
 use crate::digest::{random, sha256};
-use crate::failure::printable;
+use crate::printable::printable;
 use crate::resources;
 
 /// The most random bytes of one call.

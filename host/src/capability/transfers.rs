@@ -6,14 +6,14 @@ use super::{Caller, Capabilities};
 use crate::bindings::Refusal;
 use crate::bindings::transfers::{CopyInstruction, Host, RunEvent as EngineEvent};
 use crate::bindings::types::Error;
-use crate::resources::{GrantedDatabase, Patterns, RunEvent};
+use crate::resources::{GrantedDatabase, RunEvent};
 
 impl Capabilities {
     /// Checks what an instruction may do: nothing for a peer, nothing with a table that the operator did not grant.
     fn check_instruction(
         &self,
         instruction: &CopyInstruction,
-        granted: impl Fn(&GrantedDatabase) -> &Patterns,
+        check_table: impl Fn(&GrantedDatabase, &str) -> Result<(), Error>,
     ) -> Result<(), Refusal> {
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer's request starts no run".to_owned()).into());
@@ -24,10 +24,7 @@ impl Capabilities {
             .database(label)
             .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")))?;
         for table in &instruction.tables {
-            let name = &table.incoming.table;
-            if !granted(database).matches(name) {
-                return Err(Error::Denied(format!("table {name:?} is not granted")).into());
-            }
+            check_table(database, &table.incoming.table)?;
         }
         Ok(())
     }
@@ -35,12 +32,12 @@ impl Capabilities {
 
 impl Host for Capabilities {
     async fn start(&mut self, instruction: CopyInstruction) -> Result<String, Refusal> {
-        self.check_instruction(&instruction, GrantedDatabase::writable)?;
+        self.check_instruction(&instruction, GrantedDatabase::check_writable)?;
         Ok(Arc::clone(&self.runs).pull(instruction)?)
     }
 
     async fn compare(&mut self, instruction: CopyInstruction) -> Result<String, Refusal> {
-        self.check_instruction(&instruction, GrantedDatabase::readable)?;
+        self.check_instruction(&instruction, GrantedDatabase::check_readable)?;
         Ok(Arc::clone(&self.runs).compare(instruction)?)
     }
 

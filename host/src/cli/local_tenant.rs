@@ -1,11 +1,12 @@
-//! The tenant `local`: one site as a laptop run needs it, without any configuration.
+//! The one tenant of a command: its folders, its components, and how it introduces itself.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
 use tombolo::egress::EgressGrant;
-use tombolo::failure::{ErrorCode, failure, printable};
+use tombolo::failure::{ErrorCode, failure};
+use tombolo::printable::printable;
 use tombolo::resources::GrantedDatabase;
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::tenant::{Tenant, TenantBuilder};
@@ -15,16 +16,16 @@ use crate::cli::args::plugins::{self, PluginArgument};
 /// The name of the one tenant.
 pub const TENANT: &str = "local";
 
-/// The label of the one database.
+/// The label of its one database.
 pub const DATABASE: &str = "main";
 
-/// Names the folder for what outlives a process.
+/// The environment variable with the folder for what outlives a process.
 const FOLDER_VARIABLE: &str = "TOMBOLO_DATA";
 
-/// Names the folder for compiled components.
+/// The environment variable with the folder for compiled components.
 const CACHE_VARIABLE: &str = "TOMBOLO_CACHE";
 
-/// Puts the tenant together with its database, the peer it may reach, and its plugins.
+/// Opens the tenant with its database, the peer that it may reach, and its plugins.
 pub async fn open(
     database: GrantedDatabase,
     peer: Option<EgressGrant>,
@@ -33,7 +34,7 @@ pub async fn open(
     builder(database, peer, plugins).await?.open().await
 }
 
-/// The same, not opened yet.
+/// Prepares the tenant, so that the caller can set more.
 pub async fn builder(
     database: GrantedDatabase,
     peer: Option<EgressGrant>,
@@ -44,7 +45,7 @@ pub async fn builder(
         Some(folder) => Sandbox::with_cache(limits.clone(), &folder)?,
         None => Sandbox::new(limits.clone())?,
     };
-    // Loaded first: what is wrong with a plugin is wrong before anything is made.
+    // First, so that an invalid plugin is reported before anything is created.
     let plugins = plugins::load(&sandbox, &limits, plugins).await?;
     let mut builder = Tenant::builder(sandbox)
         .database(DATABASE, database)
@@ -58,7 +59,7 @@ pub async fn builder(
     Ok(builder)
 }
 
-/// Who we are, for the other side's screen: `ana@laptop` where that is known.
+/// Returns how this site introduces itself to the other one: `ana@laptop`, as far as it is known.
 pub fn who() -> String {
     let variable = |names: [&str; 2]| {
         let mut found = names
@@ -79,13 +80,13 @@ fn introduce(user: Option<String>, host: Option<String>) -> String {
         (Some(name), None) | (None, Some(name)) => name,
         (None, None) => "tombolo".to_owned(),
     };
-    // The other side takes 200 bytes.
+    // The other site accepts 200 bytes.
     printable(&name).chars().take(50).collect()
 }
 
-/// The file of the durable state, its folder made when missing.
+/// Returns the file of the durable state, and creates its folder. Fails with `internal` if that is impossible.
 fn state_file() -> Result<PathBuf, Failure> {
-    let hint = format!("set {FOLDER_VARIABLE} to a folder that can be written");
+    let hint = format!("set {FOLDER_VARIABLE} to a writable folder");
     let folder = match std::env::var_os(FOLDER_VARIABLE) {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => dirs::data_dir()
@@ -93,19 +94,19 @@ fn state_file() -> Result<PathBuf, Failure> {
             .ok_or_else(|| {
                 failure(
                     ErrorCode::Internal,
-                    "there is no folder for the user's data",
+                    "this user has no folder for data",
                     &hint,
                 )
             })?,
     };
     make_private(&folder).map_err(|error| {
-        let message = format!("the folder {} cannot be made: {error}", folder.display());
+        let message = format!("cannot create the folder {}: {error}", folder.display());
         failure(ErrorCode::Internal, message, &hint)
     })?;
     Ok(folder.join("state.sqlite"))
 }
 
-/// The folder for compiled components; none where it cannot be made: then every process compiles.
+/// Returns the folder for compiled components; none if it cannot be used, and then every process compiles.
 fn cache_folder() -> Option<PathBuf> {
     let folder = match std::env::var_os(CACHE_VARIABLE) {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
@@ -117,13 +118,13 @@ fn cache_folder() -> Option<PathBuf> {
     {
         Ok(folder) => Some(folder),
         Err(error) => {
-            tracing::info!(%error, folder = %folder.display(), "compiled components are not kept");
+            tracing::info!(%error, folder = %folder.display(), "compiled components are not cached");
             None
         }
     }
 }
 
-/// What stands in the folder is run: nobody else may be able to write to it.
+/// Fails if others can write to the folder, whose files are executed.
 #[cfg(unix)]
 fn only_ours(folder: PathBuf) -> std::io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt as _;
@@ -132,7 +133,7 @@ fn only_ours(folder: PathBuf) -> std::io::Result<PathBuf> {
     if metadata.uid() == we && metadata.mode() & 0o022 == 0 {
         return Ok(folder);
     }
-    Err(std::io::Error::other("others can write to it"))
+    Err(std::io::Error::other("other users can write to it"))
 }
 
 #[cfg(not(unix))]
@@ -140,7 +141,7 @@ fn only_ours(folder: PathBuf) -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes a folder that only its owner may look into; one that exists stays as it is.
+/// Creates a folder that only its owner can read. A folder that exists stays as it is.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

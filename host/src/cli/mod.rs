@@ -1,4 +1,4 @@
-//! The command line: one file a command, and what they share.
+//! The command line: commands, their arguments, and what they print.
 
 mod args;
 mod commands;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
@@ -22,14 +22,14 @@ use tombolo::failure::{ErrorCode, failure};
 use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
 use output::Output;
 
-/// How the command ends. 4 (needs approval) is kept for verbs to come.
+/// How a command ends. Exit code 4 (needs approval) is reserved for later commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It did what was asked.
+    /// It succeeded: exit code 0.
     Ok,
-    /// It did not; the error says why.
+    /// It failed, and the error says why: exit code 1.
     Failed,
-    /// It found differences.
+    /// It found differences: exit code 3.
     Differences,
 }
 
@@ -48,20 +48,21 @@ const GRACE: Duration = Duration::from_millis(500);
 
 const EXAMPLES: &str = "\
 Examples:
-  tombolo demo                                  see it work, on this machine
-  tombolo share shop.db                         on one side: prints a code and the command below
+  tombolo demo                                  run a transfer between two sites on this machine
+  tombolo share shop.db                         at one site: print a code
   tombolo pull http://host:7432 A7X9K2M4 --into copy.db
-                                                on the other side: takes the tables in
+                                                at the other site: copy the shared tables
   tombolo diff http://host:7432 A7X9K2M4 --with copy.db
-                                                what differs, row by row
-  tombolo tables postgres://ana@localhost/shop  what a database has
+                                                count the rows that differ
+  tombolo tables postgres://ana@localhost/shop  list the tables of a database
 
-DB is a SQLite file (shop.db, sqlite:shop.db) or a PostgreSQL address (postgres://user@host/name).
-A shared database is never written, and nothing is ever deleted in the one that pulls.
+DB is a SQLite file (shop.db, sqlite:shop.db) or a PostgreSQL URL (postgres://user@host/name).
+A shared database is opened read-only. A pull never deletes rows.
 
-Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 differences (diff). Logs go to standard error; RUST_LOG=info shows more.";
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 differences (diff).
+Logs go to standard error; RUST_LOG=info shows more of them.";
 
-/// Moves tables between databases of different sites: one site shares and gets a code, the other pulls with it
+/// Move tables between databases of different sites: one site shares and gets a code, the other site pulls with it
 #[derive(Debug, Parser)]
 #[command(name = "tombolo", version, max_term_width = 110, after_help = EXAMPLES)]
 pub struct Cli {
@@ -74,32 +75,32 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Offer a database's tables to whoever has the code
+    /// Share tables of a database with the site that has the code
     #[command(after_help = share::EXAMPLES)]
     Share(share::Arguments),
-    /// Take in the tables that another site shares
+    /// Copy the tables that another site shares into a local database
     #[command(after_help = pull::EXAMPLES)]
     Pull(pull::Arguments),
-    /// Compare a database with the tables that another site shares; nothing is written
+    /// Compare the tables that another site shares with a local database; write nothing
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::Arguments),
-    /// List the rows that pulls could not take in, or try them again
+    /// List the rows that pulls rejected, or retry them
     #[command(after_help = rejects::EXAMPLES)]
     Rejects(rejects::Arguments),
-    /// Remove what tombolo keeps in a database that was pulled into: ledger, rejects, origins of columns
+    /// Remove Tombolo's own tables from a database: ledger, rejects, origins of columns
     Clean(clean::Arguments),
     /// List the tables and views of a database
     Tables(tables::Arguments),
     /// Show the columns and keys of a table
     Schema(schema::Arguments),
-    /// Count the rows of a table; estimated where counting would take long
+    /// Count the rows of a table, or estimate them if counting takes long
     Count(count::Arguments),
-    /// Transfer a generated shop between two sites on this machine, and compare every row
+    /// Run a transfer between two sites on this machine, and compare every row
     Demo,
 }
 
 impl Command {
-    /// Checks what clap does not: arguments that contradict each other.
+    /// Checks what clap cannot: databases, and options that contradict each other.
     fn check(&self) -> Result<(), String> {
         match self {
             Self::Share(arguments) => arguments.check(),
@@ -130,19 +131,26 @@ impl Command {
 }
 
 impl Cli {
-    /// Reads the arguments. The error prints itself, and exits with 2 if something is wrong with them.
+    /// Parses the arguments. The error prints itself, and its exit code is 2 if they are wrong.
     pub fn read_from(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let cli = Self::try_parse_from(arguments)?;
-        cli.command
-            .check()
-            .map_err(|wrong| Self::command().error(ErrorKind::ArgumentConflict, wrong))?;
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        cli.command.check().map_err(|reason| {
+            let verb = matches.subcommand_name().unwrap_or_default();
+            let kind = ErrorKind::ArgumentConflict;
+            match command.find_subcommand_mut(verb) {
+                Some(subcommand) => subcommand.error(kind, reason),
+                None => command.error(kind, reason),
+            }
+        })?;
         Ok(cli)
     }
 }
 
-/// Runs a command and reports how it ended.
+/// Runs a command, and prints why it failed if it did.
 pub fn run(cli: &Cli) -> Exit {
     let output = Output::new(cli.json);
     match complete(&cli.command, &output) {
@@ -216,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_understood_before_and_behind_the_verb() {
+    fn json_is_accepted_before_and_after_the_command() {
         for line in ["tombolo --json tables a.db", "tombolo tables a.db --json"] {
             assert!(Cli::read_from(line.split_whitespace()).unwrap().json);
         }

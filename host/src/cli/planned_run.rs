@@ -1,39 +1,45 @@
-//! A run from the command line until its plan: what `pull` and `diff` have in common.
+//! A run of `pull` or `diff`, from its planning to its last event.
 
 use std::sync::Arc;
 
 use tombolo::bindings::client::PullRequest;
-use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison, TablePlan};
+use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::database::Database;
 use tombolo::egress::EgressGrant;
-use tombolo::failure::{ErrorCode, failure, printable};
+use tombolo::failure::{ErrorCode, failure};
 use tombolo::resources::{Followed, Follower, GrantedDatabase, Patterns, RunEvent};
 use tombolo::tenant::Tenant;
 
 use crate::cli::args::peer::PeerArguments;
 use crate::cli::local_tenant;
-use crate::cli::output::Output;
-use crate::cli::output::event::Event;
 use crate::cli::signals::Signals;
 
-/// A run that is being planned or under way.
+/// A run that is being planned or under way, and its events.
 pub struct PlannedRun {
+    /// The tenant that the run belongs to.
     pub tenant: Arc<Tenant>,
+    /// The local database.
     pub database: Arc<dyn Database>,
-    pub run: String,
+    /// The run's id.
+    pub id: String,
+    follower: Follower,
+    stopping: bool,
 }
 
 /// How a run ended.
 pub enum Ended {
-    /// All rows are here.
+    /// All rows are in the local database.
     Finished(Vec<TableReport>),
     /// All tables are compared.
     Compared(Vec<TableComparison>),
 }
 
 impl PlannedRun {
-    /// Begins to plan. `check` sees the strategies that exist before the code is used: it is good for one side only.
+    /// Starts to plan a run.
+    ///
+    /// `check` gets the names of the strategies that exist. It is called before the code is used, which binds the code to
+    /// this site.
     pub async fn open(
         peer: &PeerArguments,
         database: Arc<dyn Database>,
@@ -47,70 +53,52 @@ impl PlannedRun {
         let known = tenant.strategies().await?;
         let known: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
         check(&known)?;
-        let run = tenant.engine().plan(&request).await?;
+        let id = tenant.engine().plan(&request).await?;
         Ok(Self {
+            follower: tenant.follow(&id)?,
             tenant,
             database,
-            run,
+            id,
+            stopping: false,
         })
     }
 
-    /// Follows the run from its beginning.
-    pub fn follow(&self) -> Result<Follower, Failure> {
-        self.tenant.follow(&self.run)
+    /// Returns true once a signal has asked the run to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
-    /// The next event, unless a signal comes first: the first one ends the run at its chunk's end, a second one the
-    /// process.
+    /// Waits for the next event. The first signal stops the run after its chunk, the second one ends the process.
     pub async fn next(
-        &self,
-        follower: &mut Follower,
+        &mut self,
         signals: &mut Signals,
-        ending: &mut bool,
         note: impl Fn(&str),
     ) -> Result<RunEvent, Failure> {
         loop {
             tokio::select! {
-                followed = follower.next() => match followed {
+                followed = self.follower.next() => match followed {
                     Followed::Event(event) => return Ok(event),
-                    Followed::Missed(events) => tracing::warn!("{events} events came too fast to be shown"),
+                    Followed::Missed(events) => tracing::warn!("{events} events of the run were dropped"),
                 },
                 () = signals.next() => {
-                    if *ending {
-                        at_once();
+                    if self.stopping {
+                        exit_at_once();
                     }
-                    *ending = true;
-                    note("Ending at the end of this chunk; once more ends at once.");
+                    self.stopping = true;
+                    note("Stopping after this chunk; a second signal stops at once.");
                     tokio::select! {
-                        cancelled = self.tenant.engine().cancel(&self.run) => cancelled?,
-                        () = signals.next() => at_once(),
+                        cancelled = self.tenant.engine().cancel(&self.id) => cancelled?,
+                        () = signals.next() => exit_at_once(),
                     }
                 }
             }
         }
     }
-
-    /// Tells what will happen.
-    pub fn tell_plan(&self, plans: &[TablePlan], output: &Output) {
-        output.event(&Event::Planned {
-            run: &self.run,
-            tables: plans.iter().map(Into::into).collect(),
-        });
-        if plans.iter().any(|plan| plan.continued) {
-            output.note("Going on with the pull that did not finish.");
-        }
-        for plan in plans {
-            for lost in &plan.not_carried {
-                let (table, lost) = (printable(&plan.table), printable(lost));
-                output.note(&format!("{table}: not carried over: {lost}"));
-            }
-        }
-    }
 }
 
-/// What a notice says about the end of a run; none if it says something else.
-pub fn ended(notice: EngineEvent) -> Option<Result<Ended, Failure>> {
-    match notice {
+/// Returns how a run ended, if this event is its last one.
+pub fn ended(event: EngineEvent) -> Option<Result<Ended, Failure>> {
+    match event {
         EngineEvent::Finished(reports) => Some(Ok(Ended::Finished(reports))),
         EngineEvent::Compared(tables) => Some(Ok(Ended::Compared(tables))),
         EngineEvent::Failed(failure) => Some(Err(failure)),
@@ -121,16 +109,15 @@ pub fn ended(notice: EngineEvent) -> Option<Result<Ended, Failure>> {
     }
 }
 
-/// The engine ended a run as it was not asked to.
+/// The failure of a comparison that the engine ended as a transfer.
 pub fn unexpected_end() -> Failure {
     failure(
         ErrorCode::Internal,
-        "the run ended as another kind of run would",
-        "the engine that was plugged in does not fit this version",
+        "the engine reported a transfer at the end of a comparison",
+        "use an engine plugin for this version of tombolo",
     )
 }
 
-/// A person asked twice.
-fn at_once() -> ! {
+fn exit_at_once() -> ! {
     std::process::exit(1)
 }

@@ -1,9 +1,9 @@
-//! Ctrl-C and SIGTERM.
+//! The signals that stop a command: Ctrl-C and SIGTERM.
 
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
 
-/// The signals that ask the process to end. From its making on, they no longer end it by themselves.
+/// Receives the signals. From [`Signals::take`] on, they no longer end the process by themselves.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -12,7 +12,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to take them.
+    /// Starts to receive signals. Fails with `internal` if the system does not allow it.
     pub fn take() -> Result<Self, Failure> {
         #[cfg(unix)]
         {
@@ -26,7 +26,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Waits for one. Cancelling the wait loses nothing.
+    /// Waits for a signal. Cancelling the wait loses none.
     pub async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
@@ -39,7 +39,7 @@ impl Signals {
         }
     }
 
-    /// Does some work, and gives it up at a signal.
+    /// Does some work, and drops it at a signal. Fails with `cancelled` then.
     pub async fn or_signal<T>(
         &mut self,
         work: impl Future<Output = Result<T, Failure>>,
@@ -51,7 +51,7 @@ impl Signals {
     }
 }
 
-/// What is said where a signal ended the work before anything was written.
+/// The failure of a command that a signal ended before anything was written.
 pub fn cancelled() -> Failure {
-    failure(ErrorCode::Cancelled, "ended by a signal", "")
+    failure(ErrorCode::Cancelled, "a signal ended the command", "")
 }

@@ -1,23 +1,39 @@
 //! The only way out: requests to peers that the operator granted.
 //!
-//! A base address is parsed once; its host is resolved, the addresses are checked, and the socket connects to the
-//! address that was checked. Redirects are never followed.
+//! Whether a peer is granted is checked for every request, its address whenever a connection is made. Connections are
+//! reused; redirects are never followed.
 
 mod address;
 mod client;
+mod connector;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::{Host, Url};
 
 pub use client::{Answer, Method};
+use connector::Connector;
+
+use crate::bindings::types::Failure;
+use crate::failure::{ErrorCode, failure};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// How long a connection waits for its next request: less than servers usually wait.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The most connections to one peer that wait for their next request.
+const MAX_IDLE: usize = 16;
+
 /// Why a request did not go out, or nothing came back.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum EgressError {
     /// The base address cannot be used.
     #[error("{url:?} is not a usable address: {reason}")]
@@ -31,7 +47,7 @@ pub enum EgressError {
     #[error("requests to {0} are not granted")]
     Denied(String),
     /// Unencrypted and not on this machine.
-    #[error("{0} is plain http to another machine, where everybody on the way can read along")]
+    #[error("{0} is on another machine, and plain http is not encrypted")]
     Plain(String),
     /// Nothing answers there.
     #[error("no connection to {peer}: {reason}")]
@@ -47,6 +63,32 @@ pub enum EgressError {
     /// The answer is larger than allowed.
     #[error("the answer of {0} is larger than allowed")]
     TooLarge(String),
+}
+
+impl From<EgressError> for Failure {
+    fn from(error: EgressError) -> Self {
+        let (code, hint) = match &error {
+            EgressError::Address { .. } => (
+                ErrorCode::BadRequest,
+                "use the address that `tombolo share` printed",
+            ),
+            EgressError::Denied(_) => (ErrorCode::Denied, "the operator has to grant this peer"),
+            EgressError::Plain(_) => (
+                ErrorCode::Denied,
+                "use https, a tunnel, or --allow-plain-http if the network is trusted",
+            ),
+            EgressError::Unreachable { .. } => (
+                ErrorCode::Unreachable,
+                "check that `tombolo share` is still running there and the address is right",
+            ),
+            EgressError::Timeout(_) => (ErrorCode::Timeout, "check the network and try again"),
+            EgressError::TooLarge(_) => (
+                ErrorCode::Limit,
+                "the other site does not speak this protocol",
+            ),
+        };
+        failure(code, error.to_string(), hint)
+    }
 }
 
 /// One granted peer: exactly this scheme, host and port.
@@ -70,17 +112,24 @@ impl EgressGrant {
     }
 }
 
-/// What a tenant may reach. Empty: nothing.
-#[derive(Clone, Debug, Default)]
+/// What a tenant may reach, and the connections to it. Without grants: nothing.
+#[derive(Clone)]
 pub struct Egress {
-    grants: Vec<EgressGrant>,
+    grants: Arc<[EgressGrant]>,
+    client: legacy::Client<Connector, Full<Bytes>>,
 }
 
 impl Egress {
-    /// These peers and no others.
+    /// Reaches these peers and no others.
     #[must_use]
     pub fn new(grants: Vec<EgressGrant>) -> Self {
-        Self { grants }
+        let grants: Arc<[EgressGrant]> = grants.into();
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .build(Connector::new(Arc::clone(&grants)));
+        Self { grants, client }
     }
 
     /// Whether a base address names this machine itself, so that nothing travels over a network.
@@ -93,23 +142,11 @@ impl Egress {
         })
     }
 
-    /// Checks a base address and gives its origin, an address to connect to, and the path in front of every route.
-    async fn admit(&self, base_url: &str) -> Result<(Origin, SocketAddr, String), EgressError> {
+    /// Returns the origin of a granted base address, and the path in front of every route.
+    fn granted(&self, base_url: &str) -> Result<(Origin, String), EgressError> {
         let (origin, path) = Origin::parse(base_url)?;
-        let grant = self
-            .grants
-            .iter()
-            .find(|grant| grant.origin == origin)
-            .ok_or_else(|| EgressError::Denied(origin.to_string()))?;
-        let addresses = origin.resolve().await?;
-        let address = addresses
-            .into_iter()
-            .find(|address| grant.internal || address::is_public(address.ip()))
-            .ok_or_else(|| EgressError::Denied(origin.to_string()))?;
-        if !origin.secure && !grant.plain && !address::is_loopback(address.ip()) {
-            return Err(EgressError::Plain(origin.to_string()));
-        }
-        Ok((origin, address, path))
+        origin.grant(&self.grants)?;
+        Ok((origin, path))
     }
 }
 
@@ -156,6 +193,26 @@ impl Origin {
         Ok((Self { secure, host, port }, path))
     }
 
+    /// Returns the grant for this origin. Fails with [`EgressError::Denied`] if there is none.
+    fn grant<'a>(&self, grants: &'a [EgressGrant]) -> Result<&'a EgressGrant, EgressError> {
+        let mut grants = grants.iter();
+        grants
+            .find(|grant| grant.origin == *self)
+            .ok_or_else(|| EgressError::Denied(self.to_string()))
+    }
+
+    /// Resolves the host and returns the first address that the grant allows.
+    async fn address(&self, grant: &EgressGrant) -> Result<SocketAddr, EgressError> {
+        let mut addresses = self.resolve().await?.into_iter();
+        let address = addresses
+            .find(|address| grant.internal || address::is_public(address.ip()))
+            .ok_or_else(|| EgressError::Denied(self.to_string()))?;
+        if !self.secure && !grant.plain && !address::is_loopback(address.ip()) {
+            return Err(EgressError::Plain(self.to_string()));
+        }
+        Ok(address)
+    }
+
     async fn resolve(&self) -> Result<Vec<SocketAddr>, EgressError> {
         match &self.host {
             Host::Ipv4(address) => Ok(vec![(IpAddr::V4(*address), self.port).into()]),
@@ -191,23 +248,33 @@ mod tests {
 
     use super::*;
 
+    /// The address to which a request to `base_url` would connect.
+    async fn admit(egress: &Egress, base_url: &str) -> Result<SocketAddr, EgressError> {
+        let (origin, _) = egress.granted(base_url)?;
+        origin.address(origin.grant(&egress.grants)?).await
+    }
+
     #[tokio::test]
     async fn only_the_granted_origin_is_reachable() {
         let egress = Egress::new(vec![
             EgressGrant::typed("http://127.0.0.1:7432", false).unwrap(),
         ]);
-        assert!(egress.admit("http://127.0.0.1:7432/tenant/").await.is_ok());
+        assert!(
+            admit(&egress, "http://127.0.0.1:7432/tenant/")
+                .await
+                .is_ok()
+        );
         for other in [
             "http://127.0.0.1:7433",
             "https://127.0.0.1:7432",
             "http://127.0.0.2:7432",
         ] {
             assert!(
-                matches!(egress.admit(other).await, Err(EgressError::Denied(_))),
+                matches!(admit(&egress, other).await, Err(EgressError::Denied(_))),
                 "{other}"
             );
         }
-        let spelled = egress.admit("http://0x7f.1:7432").await;
+        let spelled = admit(&egress, "http://0x7f.1:7432").await;
         assert!(
             spelled.is_ok(),
             "another spelling of the same address is the same address"
@@ -219,11 +286,11 @@ mod tests {
         let url = "http://192.0.2.1:7432";
         let egress = Egress::new(vec![EgressGrant::typed(url, false).unwrap()]);
         assert!(matches!(
-            egress.admit(url).await,
+            admit(&egress, url).await,
             Err(EgressError::Plain(_))
         ));
         let egress = Egress::new(vec![EgressGrant::typed(url, true).unwrap()]);
-        assert!(egress.admit(url).await.is_ok());
+        assert!(admit(&egress, url).await.is_ok());
     }
 
     #[test]
@@ -237,5 +304,77 @@ mod tests {
             let error = EgressGrant::typed(url, false).unwrap_err().to_string();
             assert!(!error.contains("ana:secret"), "{error}");
         }
+    }
+
+    /// Answers every request with its path, and counts connections.
+    async fn echo(connections: Arc<std::sync::atomic::AtomicUsize>) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let service = hyper::service::service_fn(
+                    |request: hyper::Request<hyper::body::Incoming>| async move {
+                        let path = Bytes::from(request.uri().to_string());
+                        Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(path)))
+                    },
+                );
+                let socket = hyper_util::rt::TokioIo::new(socket);
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(socket, service),
+                );
+            }
+        });
+        address
+    }
+
+    async fn get(egress: &Egress, url: &str, path: &str) -> Bytes {
+        let sent = egress.send(url, None, Method::Get, path, "*/*", Vec::new());
+        sent.await.unwrap().collect(1_000).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn requests_to_one_peer_share_a_connection() {
+        let connections = Arc::<std::sync::atomic::AtomicUsize>::default();
+        let address = echo(Arc::clone(&connections)).await;
+        let url = format!("http://{address}/base");
+        let egress = Egress::new(vec![EgressGrant::typed(&url, false).unwrap()]);
+        for path in ["/a?b=c", "/d"] {
+            assert_eq!(get(&egress, &url, path).await, format!("/base{path}"));
+        }
+        assert_eq!(connections.load(std::sync::atomic::Ordering::Relaxed), 1);
+        let stranger = egress.send(
+            "http://127.0.0.1:1",
+            None,
+            Method::Get,
+            "/",
+            "*/*",
+            Vec::new(),
+        );
+        assert!(matches!(stranger.await, Err(EgressError::Denied(_))));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_listen_is_unreachable_and_the_reason_is_told() {
+        let url = "http://127.0.0.1:1";
+        let egress = Egress::new(vec![EgressGrant::typed(url, false).unwrap()]);
+        let sent = egress.send(url, None, Method::Get, "/", "*/*", Vec::new());
+        let error = sent.await.unwrap_err();
+        assert!(
+            matches!(&error, EgressError::Unreachable { reason, .. } if reason.contains("refused")),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn certificates_are_checked_with_the_platforms_store() {
+        let connections = Arc::<std::sync::atomic::AtomicUsize>::default();
+        let address = echo(connections).await;
+        let url = format!("https://{address}");
+        let egress = Egress::new(vec![EgressGrant::typed(&url, false).unwrap()]);
+        let sent = egress.send(&url, None, Method::Get, "/", "*/*", Vec::new());
+        // The peer speaks no TLS: the verifier was made, and the handshake fails.
+        assert!(matches!(sent.await, Err(EgressError::Unreachable { .. })));
     }
 }

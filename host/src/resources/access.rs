@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::bindings::state::Lifetime;
 use crate::bindings::types::{Peer, Scope};
-use crate::digest::{hex, random, random_id, sha256};
+use crate::digest::{random, random_id, sha256};
 use crate::state::{MAX_LIST, State, StateError};
 
 /// Keys of admissions.
@@ -83,11 +83,11 @@ impl Access {
         owner: String,
         lifetime: Lifetime,
     ) -> Result<(String, String), StateError> {
-        let token = hex(&random(32).map_err(StateError::Random)?);
+        let token = hex::encode(random(32).map_err(StateError::Random)?);
         let digest = sha256(token.as_bytes());
         let id = admission_id(&digest);
         let record = AdmissionRecord {
-            token_sha256: hex(&digest),
+            token_sha256: hex::encode(digest),
             scope,
             owner,
         };
@@ -103,7 +103,7 @@ impl Access {
         // Subscribed first, so that a revocation after the look is not missed.
         let revoked = self.subscribe(&id);
         let record: Option<AdmissionRecord> = self.get(&format!("{ADMISSIONS}{id}")).await?;
-        let digest = hex(&digest);
+        let digest = hex::encode(digest);
         let found = record.filter(|record| {
             record
                 .token_sha256
@@ -250,7 +250,7 @@ impl Access {
 }
 
 fn admission_id(digest: &[u8; 32]) -> String {
-    hex(digest.get(..ID_BYTES).unwrap_or_default())
+    hex::encode(digest.get(..ID_BYTES).unwrap_or_default())
 }
 
 #[cfg(test)]

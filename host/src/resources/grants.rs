@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::bindings::types::Error;
+use crate::bindings::types::{Error, Scope};
 use crate::database::Database;
 
 /// The most patterns of one list, and the most bytes of one pattern.
@@ -70,12 +70,54 @@ impl GrantedDatabase {
         &self.database
     }
 
-    pub(crate) fn readable(&self) -> &Patterns {
-        &self.readable
+    /// Returns the tables that may be read: those of the operator's grant, and of them only those of a peer's scope.
+    pub(crate) fn readable(&self, scope: Option<&Scope>) -> Result<ReadableTables, Error> {
+        Ok(ReadableTables {
+            granted: self.readable.clone(),
+            scope: scope
+                .map(|scope| Patterns::new(&scope.tables))
+                .transpose()?,
+        })
     }
 
-    pub(crate) fn writable(&self) -> &Patterns {
-        &self.writable
+    /// Fails with `denied` if the operator did not grant to write a table.
+    pub(crate) fn check_writable(&self, table: &str) -> Result<(), Error> {
+        match self.writable.matches(table) {
+            true => Ok(()),
+            false => Err(Error::Denied(format!("table {table:?} is not granted"))),
+        }
+    }
+
+    /// Fails with `denied` if the operator did not grant to read a table.
+    pub(crate) fn check_readable(&self, table: &str) -> Result<(), Error> {
+        match self.readable.matches(table) {
+            true => Ok(()),
+            false => Err(Error::Denied(format!("table {table:?} is not granted"))),
+        }
+    }
+}
+
+/// The tables that somebody may read.
+pub(crate) struct ReadableTables {
+    granted: Patterns,
+    scope: Option<Patterns>,
+}
+
+impl ReadableTables {
+    /// Whether a table is among them.
+    pub(crate) fn contains(&self, table: &str) -> bool {
+        let scope = self.scope.as_ref();
+        self.granted.matches(table) && scope.is_none_or(|scope| scope.matches(table))
+    }
+
+    /// Fails with `denied` if a table is not among them.
+    pub(crate) fn check(&self, table: &str) -> Result<(), Error> {
+        match self.contains(table) {
+            true => Ok(()),
+            false => Err(Error::Denied(format!(
+                "table {table:?} is outside what is shared"
+            ))),
+        }
     }
 }
 
@@ -84,6 +126,30 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_scope_narrows_a_grant_and_never_widens_it() {
+        let patterns =
+            |list: &[&str]| -> Vec<String> { list.iter().map(|one| (*one).to_owned()).collect() };
+        let folder = tempfile::tempdir().unwrap();
+        let file = crate::database::Location::Sqlite(folder.path().join("a.db"));
+        let database = Arc::from(crate::database::open(&file, true).await.unwrap());
+        let read = Patterns::new(&patterns(&["order*"])).unwrap();
+        let write = Patterns::new(&patterns(&["orders"])).unwrap();
+        let granted = GrantedDatabase::new(database, read, write);
+        let scope = Scope {
+            tables: patterns(&["*s", "secrets"]),
+        };
+        let readable = granted.readable(Some(&scope)).unwrap();
+        assert!(readable.check("orders").is_ok());
+        for outside in ["order_items_2", "secrets"] {
+            assert!(matches!(readable.check(outside), Err(Error::Denied(_))));
+        }
+        assert!(granted.readable(None).unwrap().contains("order_items_2"));
+        assert!(granted.check_writable("orders").is_ok());
+        assert!(granted.check_writable("order_items").is_err());
+        assert!(granted.check_readable("secrets").is_err());
+    }
 
     #[test]
     fn patterns_match_whole_names() {

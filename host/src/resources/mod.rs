@@ -9,6 +9,7 @@ mod snapshots;
 use std::collections::BTreeMap;
 
 pub use access::{Access, Admission};
+pub(crate) use grants::ReadableTables;
 pub use grants::{GrantedDatabase, Patterns};
 pub use owner::{LEASE, Owner, now};
 pub use run_events::{Followed, Follower, RunEvent, RunEvents, TooManyTopics};

@@ -1,13 +1,11 @@
-//! Rows on their way: canonical cells, encoded blocks of rows, and the frames that carry them.
-//!
-//! A [`RowBlock`] is the unit of the data plane: readers build blocks, frames carry them, targets walk them. Nothing
-//! between a socket and a database owns single cells. `docs/row-format.md` specifies the bytes.
+//! Rows between databases: canonical cells, encoded blocks and frames, whose bytes `docs/row-format.md` specifies.
 
 mod block;
 mod buckets;
 mod cell;
 mod frame;
 pub mod temporal;
+mod uuid_text;
 
 pub use block::{BlockBuilder, EncodedCell, RowBlock, RowRef, is_utf8};
 pub use buckets::{BUCKETS, BucketDigest, BucketSet, Buckets, KeyColumns};
@@ -16,6 +14,7 @@ pub use frame::{
     Frame, FrameError, FrameReader, StreamEnd, StreamHeader, encode_alive, encode_digest,
     encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
+pub use uuid_text::{format_uuid, parse_uuid};
 
 /// The media type of a stream of frames.
 pub const MEDIA_TYPE: &str = "application/vnd.tombolo.rows";
@@ -23,11 +22,11 @@ pub const MEDIA_TYPE: &str = "application/vnd.tombolo.rows";
 /// The media type of a stream of compressed frames.
 pub const MEDIA_TYPE_COMPRESSED: &str = "application/vnd.tombolo.rows+zstd";
 
-/// Frames hold at most this many rows.
+/// The most rows of a frame.
 pub const FRAME_ROWS: u32 = 5_000;
 
-/// A frame is closed when its rows reach this many bytes; one larger row makes a larger frame.
+/// A frame ends when its rows reach this many bytes; one larger row makes a larger frame.
 pub const FRAME_BYTES: usize = 1 << 20;
 
-/// The largest encoded row.
+/// The most bytes of one encoded row.
 pub const MAX_ROW_BYTES: usize = 32 << 20;

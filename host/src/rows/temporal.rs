@@ -1,12 +1,18 @@
-//! Dates and times between their canonical integers and the text PostgreSQL prints with `DateStyle = ISO`.
-//!
-//! The epoch is PostgreSQL's, 2000-01-01: microseconds since 1970 would end in the year 294247, PostgreSQL's end in
-//! 294276. Own code because that range (from 4713 BC on) is wider than any calendar library's.
-//! Calendar arithmetic: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+//! Dates and times between their canonical integers and the text that PostgreSQL prints with `DateStyle = ISO`.
+
+// The epoch is PostgreSQL's, 2000-01-01: microseconds since 1970 end in the year 294247, PostgreSQL's in 294276. No calendar
+// library has that range, which begins in 4713 BC.
+// Calendar arithmetic: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
 use std::fmt::Write as _;
 
 const DAY: i64 = 86_400_000_000;
+
+/// The days since 2000-01-01 that PostgreSQL can hold beside the infinities: from 4713 BC on, to the year 5874897.
+pub const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
+
+/// The microseconds since 2000-01-01 that PostgreSQL can hold beside the infinities: from 4713 BC on, to the year 294276.
+pub const TIMESTAMPS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 
 /// Days from 0000-03-01, where Hinnant's eras begin, to the epoch.
 const EPOCH: i64 = 730_425;
@@ -26,7 +32,7 @@ pub fn format_date(days: i64) -> String {
     text
 }
 
-/// Reads what [`format_date`] prints; anything else, however reasonable, is `None`.
+/// Parses what [`format_date`] prints; returns none for any other text.
 #[must_use]
 pub fn parse_date(text: &str) -> Option<i64> {
     let days = match text {
@@ -48,14 +54,14 @@ pub fn format_time(microseconds: i64) -> String {
     text
 }
 
-/// Reads what [`format_time`] prints; anything else is `None`.
+/// Parses what [`format_time`] prints; returns none for any other text.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<i64> {
     let microseconds = microseconds_of(text)?;
     ((0..=DAY).contains(&microseconds) && format_time(microseconds) == text).then_some(microseconds)
 }
 
-/// Prints microseconds since 2000-01-01, with `+00` behind it when they are in UTC.
+/// Prints microseconds since 2000-01-01, with `+00` at the end if they are in UTC.
 #[must_use]
 pub fn format_timestamp(microseconds: i64, utc: bool) -> String {
     if let Some(infinity) = infinity(microseconds) {
@@ -75,7 +81,7 @@ pub fn format_timestamp(microseconds: i64, utc: bool) -> String {
     text
 }
 
-/// Reads what [`format_timestamp`] prints; anything else is `None`.
+/// Parses what [`format_timestamp`] prints; returns none for any other text.
 #[must_use]
 pub fn parse_timestamp(text: &str, utc: bool) -> Option<i64> {
     let microseconds = match text {

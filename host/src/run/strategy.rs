@@ -1,25 +1,28 @@
-//! What a component's strategy means for one table, checked before anything is written.
-
-use std::collections::BTreeSet;
+//! Asks the components what a strategy means for one table, and checks their plan before anything is written.
 
 use super::conflicts::Resolver;
 use crate::bindings::conflicts::StrategyPlan;
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{
-    ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
+    ColumnRule, Error, Failure, Generation, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
-use crate::failure::{ErrorCode, failure, printable};
+use crate::database::CheckedPlan;
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 use crate::sandbox::ConflictStrategies;
 
-/// How the rows of one table are taken in.
+/// What happens to the rows of one table.
 pub struct Strategy {
     /// What the database does.
-    pub plan: SetPlan,
-    /// Who judges conflicting rows first, if the strategy is row by row.
+    pub plan: CheckedPlan,
+    /// Who resolves conflicting rows first, if the strategy is row by row.
     pub resolver: Option<Resolver>,
 }
 
-/// Asks the components in their order for the table's strategy.
+/// Asks the components in their sequence for the table's strategy.
+///
+/// Fails with `no-such-strategy` if none of them knows it, with `unsuitable-table` if it cannot be used for the table, and with
+/// `plugin` if its plan cannot be carried out.
 pub async fn resolve(
     components: &[ConflictStrategies],
     instruction: &TableInstruction,
@@ -29,9 +32,9 @@ pub async fn resolve(
         && local.primary_key.is_empty()
         && is_known(components, instruction).await?
     {
-        // Nothing exists that a row could meet: without a key, every strategy means the same in a table of this run.
+        // Without a key, every strategy means the same for a table that the run creates.
         return Ok(Strategy {
-            plan: insert_all(),
+            plan: CheckedPlan::insert(),
             resolver: None,
         });
     }
@@ -51,14 +54,17 @@ pub async fn resolve(
         };
         return match plan {
             StrategyPlan::SetBased(plan) => Ok(Strategy {
-                plan: checked(plan, instruction, local)?,
+                plan: checked(&plan, instruction, local)?,
                 resolver: None,
             }),
             StrategyPlan::RowByRow(key) => Ok(Strategy {
                 resolver: Some(Resolver::new(component.clone(), instruction, &key)),
-                plan: checked(take_incoming(key, local), instruction, local)?,
+                plan: checked(&take_incoming(key, local), instruction, local)?,
             }),
-            StrategyPlan::Other(_) => Err(unusable(instruction, "its plan is of a newer version")),
+            StrategyPlan::Other(_) => Err(unusable(
+                instruction,
+                "its plan needs a newer version of tombolo",
+            )),
         };
     }
     let mut known = Vec::new();
@@ -94,21 +100,13 @@ async fn is_known(
     Ok(false)
 }
 
-fn insert_all() -> SetPlan {
-    SetPlan {
-        key: Vec::new(),
-        regenerate_key: false,
-        update: None,
-    }
-}
-
-/// What row by row means for the database: whatever still stands in the staging is taken.
+/// Returns what row by row means for the database: it takes each row that is still in the staging.
 fn take_incoming(key: Vec<String>, local: &TableSchema) -> SetPlan {
     let columns = local
         .columns
         .iter()
         .filter(|column| !key.contains(&column.name))
-        .filter(|column| column.generation != crate::bindings::types::Generation::Computed)
+        .filter(|column| column.generation != Generation::Computed)
         .map(|column| ColumnRule {
             column: column.name.clone(),
             source: ValueSource::TakeIncoming,
@@ -124,62 +122,14 @@ fn take_incoming(key: Vec<String>, local: &TableSchema) -> SetPlan {
     }
 }
 
-/// A component's plan is used only if it makes sense for the table as it is.
+/// Checks a component's plan for the table as it is.
 fn checked(
-    plan: SetPlan,
+    plan: &SetPlan,
     instruction: &TableInstruction,
     local: &TableSchema,
-) -> Result<SetPlan, Failure> {
-    let names: BTreeSet<&str> = local.columns.iter().map(|one| one.name.as_str()).collect();
-    let arriving: BTreeSet<&str> = instruction
-        .incoming
-        .columns
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
-    let known = |name: &String| names.contains(name.as_str()) && arriving.contains(name.as_str());
-    if !plan.key.iter().all(known) {
-        return Err(unusable(
-            instruction,
-            "its key names a column that is not on both sides",
-        ));
-    }
-    let key: BTreeSet<&String> = plan.key.iter().collect();
-    let unique = [&local.primary_key]
-        .into_iter()
-        .chain(&local.unique_keys)
-        .any(|columns| !columns.is_empty() && columns.iter().collect::<BTreeSet<_>>() == key);
-    if !plan.key.is_empty() && !unique {
-        return Err(unusable(instruction, "its key is not unique in the table"));
-    }
-    if plan.key.is_empty() && (plan.update.is_some() || plan.regenerate_key) {
-        return Err(unusable(instruction, "it has no key to find rows by"));
-    }
-    if let Some(update) = &plan.update {
-        let mut seen = BTreeSet::new();
-        for rule in &update.columns {
-            if !known(&rule.column) || key.contains(&rule.column) || !seen.insert(&rule.column) {
-                return Err(unusable(
-                    instruction,
-                    "it changes a key, an unknown column, or one twice",
-                ));
-            }
-            if matches!(rule.source, ValueSource::Other(_)) {
-                return Err(unusable(instruction, "its plan is of a newer version"));
-            }
-        }
-        if update
-            .only_if_newer
-            .as_ref()
-            .is_some_and(|guard| !known(guard))
-        {
-            return Err(unusable(
-                instruction,
-                "its guard names a column that is not on both sides",
-            ));
-        }
-    }
-    Ok(plan)
+) -> Result<CheckedPlan, Failure> {
+    let checked = CheckedPlan::check(plan, &instruction.incoming, local);
+    checked.map_err(|error| unusable(instruction, &error.to_string()))
 }
 
 fn unusable(instruction: &TableInstruction, why: &str) -> Failure {
@@ -198,7 +148,7 @@ fn refused(instruction: &TableInstruction, error: Error) -> Failure {
     failure(
         ErrorCode::UnsuitableTable,
         format!(
-            "table {:?} cannot be taken in with strategy {:?}: {reason}",
+            "table {:?} cannot be pulled with strategy {:?}: {reason}",
             instruction.incoming.table, instruction.strategy
         ),
         "choose another strategy for this table with --strategy TABLE=NAME",

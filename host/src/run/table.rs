@@ -93,7 +93,6 @@ impl PreparedTable {
 
     /// Whether rows are found again by their key.
     pub fn is_keyed(&self) -> bool {
-        let plan = &self.write.plan;
-        !plan.regenerate_key && !plan.key.is_empty() && !self.write.incoming.primary_key.is_empty()
+        self.write.plan.is_merge() && !self.write.incoming.primary_key.is_empty()
     }
 }

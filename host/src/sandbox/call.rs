@@ -6,7 +6,7 @@ use super::engine::{Inner, Sandbox};
 use super::error::{Cause, HostFault, SandboxError};
 use super::limits::Limits;
 use super::store::StoreState;
-use crate::failure::printable;
+use crate::printable::printable;
 
 /// After so much fuel, about 0.1 ms, the executor looks after others and at the wall clock. Not more: fuel counts what a
 /// component does, and it may do little but ask WASI for something that takes longer.

@@ -5,7 +5,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::error::LoadError;
-use crate::digest::{hex, sha256};
+use crate::digest::sha256;
 
 /// The version of the package in `wit/`.
 pub(super) const CONTRACT: &str = "0.1.0";
@@ -68,7 +68,7 @@ impl fmt::Display for Role {
 
 /// A text that names no role.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role; the roles are engine, sessions, conflicts and ddl")]
+#[error("unknown role {0:?}: use engine, sessions, conflicts or ddl")]
 pub struct RoleError(String);
 
 impl FromStr for Role {
@@ -102,7 +102,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex(&self.0))
+        formatter.write_str(&hex::encode(self.0))
     }
 }
 
@@ -114,7 +114,7 @@ impl fmt::Debug for Digest {
 
 /// A text that is no digest.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is 64 hexadecimal digits")]
+#[error("invalid digest: use 64 hexadecimal digits")]
 pub struct DigestError;
 
 impl FromStr for Digest {
@@ -122,15 +122,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let mut digest = [0; 32];
-        if text.len() != 64 {
-            return Err(DigestError);
-        }
-        for (position, byte) in digest.iter_mut().enumerate() {
-            let digits = text
-                .get(position * 2..position * 2 + 2)
-                .ok_or(DigestError)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| DigestError)?;
-        }
+        hex::decode_to_slice(text, &mut digest).map_err(|_| DigestError)?;
         Ok(Self(digest))
     }
 }
@@ -225,7 +217,7 @@ pub(super) fn too_large(size: usize, limit: usize) -> String {
 }
 
 pub(super) fn uncompiled(error: &wasmtime::Error) -> String {
-    let reason = crate::failure::printable(&format!("{error:#}"));
+    let reason = crate::printable::printable(&format!("{error:#}"));
     if reason.contains("async") {
         format!(
             "this host runs synchronous components only; build it without async functions ({reason})"

@@ -269,6 +269,6 @@ fn rules_calls<'a>(sandbox: &'a Sandbox, plugin: &'a Plugin, function: &'static 
 }
 
 fn unlinked(plugin: &Plugin, error: &wasmtime::Error) -> LoadError {
-    let reason = crate::failure::printable(&format!("{error:#}"));
+    let reason = crate::printable::printable(&format!("{error:#}"));
     LoadError::of(plugin, format!("it does not fit this host: {reason}"))
 }

@@ -6,7 +6,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{OutputStream, StreamResult};
 
-use crate::failure::printable;
+use crate::printable::printable;
 
 /// The most of a component's last words that stands in an error, in characters.
 const LAST_WORDS: usize = 300;

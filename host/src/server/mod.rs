@@ -1,4 +1,4 @@
-//! The host's HTTP server: peers' routes into the engine.
+//! The HTTP server: accepts connections and answers the requests of peers.
 
 mod peers;
 mod rows;
@@ -24,7 +24,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long connections have to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// A running server; stops when it is told to, or dropped.
+/// A running server. Dropped, it stops.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -47,13 +47,13 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no more requests and waits a little for those under way.
+    /// Accepts no more requests and waits up to 3 s for those under way.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
@@ -123,7 +123,7 @@ async fn accept(
     }
 }
 
-/// Waits until the server is told to stop, or dropped.
+/// Waits until the server is stopped or dropped.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }

@@ -19,7 +19,7 @@ use crate::bindings::types::Failure;
 use crate::capability::Caller;
 use crate::failure::{ErrorCode, failure};
 use crate::host::Host;
-use crate::resources::{Admission, Patterns};
+use crate::resources::Admission;
 use crate::rows::{BUCKETS, MEDIA_TYPE, MEDIA_TYPE_COMPRESSED, RowBlock};
 use crate::tenant::Tenant;
 
@@ -34,10 +34,10 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 
 type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
 
-/// Answers one request; never fails.
+/// Answers one request. A failure becomes an answer with its status.
 pub async fn answer(host: Arc<Host>, request: Request<Incoming>) -> Answer {
     let Some(tenant) = host.root_tenant() else {
-        let unknown = failure(ErrorCode::NotFound, "there is nothing at this address", "");
+        let unknown = failure(ErrorCode::NotFound, "no such route", "");
         return error(StatusCode::NOT_FOUND, &unknown);
     };
     match respond(Arc::clone(tenant), request).await {
@@ -69,11 +69,7 @@ async fn respond(
         .and_then(decode_path)
         .ok_or_else(|| {
             let hint = "peers use the routes below /sync/v1/";
-            let unknown = failure(
-                ErrorCode::NotFound,
-                "there is nothing at this address",
-                hint,
-            );
+            let unknown = failure(ErrorCode::NotFound, "no such route", hint);
             (StatusCode::NOT_FOUND, unknown)
         })?;
     let query = request.uri().query().unwrap_or_default();
@@ -98,13 +94,17 @@ async fn respond(
         Ok(Err(_)) => {
             let large = failure(
                 ErrorCode::Limit,
-                "the body is broken or larger than 1 MiB",
+                "the request body is broken or larger than 1 MiB",
                 "",
             );
             return Err((StatusCode::PAYLOAD_TOO_LARGE, large));
         }
         Err(_) => {
-            let slow = failure(ErrorCode::Timeout, "the body did not arrive in time", "");
+            let slow = failure(
+                ErrorCode::Timeout,
+                "the request body did not arrive within 10 s",
+                "",
+            );
             return Err((StatusCode::REQUEST_TIMEOUT, slow));
         }
     };
@@ -136,7 +136,8 @@ async fn respond(
         }
         Body::Digest(instruction) => {
             if !instruction.buckets.is_power_of_two() || instruction.buckets > BUCKETS {
-                let wrong = format!("buckets are a power of two and at most {BUCKETS}");
+                let wrong =
+                    format!("the number of buckets must be a power of two, at most {BUCKETS}");
                 return Err((
                     StatusCode::BAD_REQUEST,
                     failure(ErrorCode::BadRequest, wrong, ""),
@@ -157,13 +158,13 @@ async fn respond(
 fn later() -> (StatusCode, Failure) {
     let later = failure(
         ErrorCode::Unavailable,
-        "this version cannot do that yet",
+        "this version of tombolo does not support that",
         "",
     );
     (StatusCode::NOT_IMPLEMENTED, later)
 }
 
-/// Which rows an order asks for.
+/// Returns the rows that an instruction selects.
 fn selection(selection: Selected) -> Result<Selection, (StatusCode, Failure)> {
     Ok(match selection {
         Selected::All => Selection::All,
@@ -173,7 +174,7 @@ fn selection(selection: Selected) -> Result<Selection, (StatusCode, Failure)> {
             let cells = RowBlock::parse_row(&key).ok_or_else(|| {
                 let wrong = failure(
                     ErrorCode::BadRequest,
-                    "the key to go on behind is not well formed",
+                    "the key after which rows are requested is malformed",
                     "",
                 );
                 (StatusCode::BAD_REQUEST, wrong)
@@ -184,8 +185,7 @@ fn selection(selection: Selected) -> Result<Selection, (StatusCode, Failure)> {
     })
 }
 
-/// Whatever the engine ordered: rows and digests leave only under an admission, within its scope and the operator's
-/// grants.
+/// Streams rows or digests: only under an admission, within its scope and the operator's grants.
 fn stream(
     tenant: Arc<Tenant>,
     admission: Option<Admission>,
@@ -204,11 +204,9 @@ fn stream(
         .resources()
         .database(&database)
         .ok_or_else(|| denied("the session's database is not granted".to_owned()))?;
-    let scope = Patterns::new(&admission.scope.tables)
-        .map_err(|_| denied("the session's scope cannot be read".to_owned()))?;
-    if !granted.readable().matches(&table) || !scope.matches(&table) {
-        return Err(denied(format!("table {table:?} is outside what is shared")));
-    }
+    let readable = granted.readable(Some(&admission.scope));
+    let checked = readable.and_then(|readable| readable.check(&table));
+    checked.map_err(|error| denied(Failure::from(error).message))?;
     let database = Arc::clone(granted.database());
     let held = tenant
         .resources()

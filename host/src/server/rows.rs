@@ -1,4 +1,4 @@
-//! The bodies of streams: a held snapshot's rows, or their digests, as frames.
+//! The bodies of row streams: the rows of a held snapshot, or their digests, as frames.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::rows::{
 };
 use crate::tenant::Tenant;
 
-/// A sender that has no rows yet says that it lives.
+/// How often a sender without rows sends an `alive` frame.
 const ALIVE: Duration = Duration::from_secs(5);
 
-/// Frames that wait for a slow receiver.
+/// The most frames that wait for a slow receiver.
 const WAITING_FRAMES: usize = 4;
 
 /// What is streamed.
@@ -37,19 +37,19 @@ pub enum Content {
 pub enum Selection {
     /// All, in key order.
     All,
-    /// Those behind a key.
+    /// Those after a key.
     After(Vec<Cell>),
-    /// So many, from the first on.
+    /// The first rows, at most so many.
     First(u32),
     /// Those of some buckets.
     Buckets(Box<BucketSet>),
 }
 
-/// One stream: whose, of what, from where.
+/// One stream.
 pub struct Sending {
-    /// Whose it is.
+    /// The tenant that serves it.
     pub tenant: Arc<Tenant>,
-    /// Under which it leaves.
+    /// The admission of the peer.
     pub admission: Admission,
     /// Where the rows are.
     pub database: Arc<dyn Database>,
@@ -61,7 +61,7 @@ pub struct Sending {
     pub table: String,
 }
 
-/// Streams what an order asks for. The caller checked grants and scope.
+/// Streams the requested content. The caller has checked grants and scope.
 pub fn stream(sending: Sending, content: Content) -> impl Stream<Item = Bytes> + Send {
     let (frames, waiting) = mpsc::channel(WAITING_FRAMES);
     tokio::spawn(async move {
@@ -123,7 +123,7 @@ impl Sending {
             outcome = work => outcome,
             () = tokio::time::sleep_until(Instant::from_std(snapshot.deadline())) => Err(Broken::Peer(failure(
                 ErrorCode::SnapshotExpired,
-                "the snapshot of this run is too old",
+                "the snapshot of this run reached its age limit",
                 "pull again for the rest",
             ))),
         };
@@ -216,9 +216,9 @@ impl Sending {
 
 /// Why a stream ended early.
 enum Broken {
-    /// The view may be of no more use.
+    /// The database failed: the view may be unusable.
     Database(DatabaseError),
-    /// The view can be read again.
+    /// The peer failed or went away: the view can be read again.
     Peer(Failure),
 }
 
@@ -228,7 +228,7 @@ impl From<Failure> for Broken {
     }
 }
 
-/// What went out so far.
+/// What was sent so far.
 #[derive(Default)]
 struct Forwarded {
     rows: u64,
@@ -236,7 +236,7 @@ struct Forwarded {
     bytes: u64,
 }
 
-/// Turns blocks into frames as they come.
+/// Sends blocks as frames as they arrive.
 async fn forward(
     mut blocks: mpsc::Receiver<RowBlock>,
     buckets: Option<(&BucketSet, KeyColumns)>,
@@ -305,7 +305,7 @@ fn cancelled() -> Failure {
     failure(ErrorCode::Cancelled, "the receiver is gone", "")
 }
 
-/// Waits for the database and says meanwhile that the sender lives.
+/// Waits for the database, and sends `alive` frames meanwhile.
 async fn alive_until<T>(
     work: impl Future<Output = Result<T, DatabaseError>>,
     frames: &mpsc::Sender<Bytes>,

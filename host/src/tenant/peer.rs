@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{Failure, Peer};
-use crate::digest::hex;
 use crate::egress::{EgressError, Method};
-use crate::failure::{ErrorCode, failure, printable};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 use crate::resources::Resources;
 use crate::rows::{MEDIA_TYPE, MEDIA_TYPE_COMPRESSED};
 use crate::run::{IncomingRows, PeerError, PeerRows, Wanted};
@@ -79,7 +79,7 @@ impl PeerRows for HttpPeer<'_> {
     async fn rows(&self, table: &str, wanted: Wanted<'_>) -> Result<IncomingRows, PeerError> {
         let selection = match wanted {
             Wanted::All => String::new(),
-            Wanted::After(key) => format!("&after={}", hex(key)),
+            Wanted::After(key) => format!("&after={}", hex::encode(key)),
             Wanted::First(rows) => format!("&first={rows}"),
             Wanted::Buckets(set) => format!("&buckets={}", set.encode()),
         };

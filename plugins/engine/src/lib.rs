@@ -10,7 +10,9 @@ mod documents;
 mod error;
 mod exports;
 mod host;
+mod housekeeping;
 mod pull;
+mod retention;
 mod serve;
 mod wire;
 

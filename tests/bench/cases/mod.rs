@@ -70,7 +70,7 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "row-by-row",
-        about: "a plugin that judges row by row against a built-in strategy",
+        about: "a plugin that decides row by row against a built-in strategy",
         run: strategies::row_by_row,
     },
     Case {

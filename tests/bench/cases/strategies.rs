@@ -1,4 +1,4 @@
-//! What a strategy costs that judges row by row, in a plugin.
+//! What a strategy costs that decides row by row, in a plugin.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! `--conversion POLICY` for all columns, `--conversion TABLE.COLUMN=POLICY` for one.
+//! The option `--conversion`: `POLICY` for all columns, `TABLE.COLUMN=POLICY` for one.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -8,16 +8,16 @@ use tombolo::bindings::types::Conversion;
 /// One `--conversion`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConversionArgument {
-    /// Table, point, column. Both may contain points: who knows the tables finds out which column it is.
+    /// Table, point, column. Both names may contain points: the engine, which knows the tables, finds the column.
     column: Option<String>,
     policy: Conversion,
 }
 
 impl FromStr for ConversionArgument {
-    type Err = &'static str;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The name of a column may contain anything, a policy no equals sign.
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The name of a column may contain an equals sign, a policy does not.
         let (column, policy) = match text.rsplit_once('=') {
             Some((column, policy)) => (Some(column.to_owned()), policy),
             None => (None, text),
@@ -27,19 +27,25 @@ impl FromStr for ConversionArgument {
             parts.is_some_and(|(table, column)| !table.is_empty() && !column.is_empty())
         };
         if !column.as_ref().is_none_or(named) {
-            return Err("write it as POLICY or TABLE.COLUMN=POLICY");
+            return Err(format!(
+                "invalid conversion {text:?}: use POLICY or TABLE.COLUMN=POLICY"
+            ));
         }
         let policy = match policy {
             "exact" => Conversion::Exact,
             "widen" => Conversion::Widen,
             "lossy" => Conversion::Lossy,
-            _ => return Err("choose one of: exact, widen, lossy"),
+            _ => {
+                return Err(format!(
+                    "unknown policy {policy:?}: use exact, widen or lossy"
+                ));
+            }
         };
         Ok(Self { column, policy })
     }
 }
 
-/// All of them put together.
+/// The policies of all `--conversion` options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conversions {
     /// For columns without one of their own.
@@ -49,7 +55,7 @@ pub struct Conversions {
 }
 
 impl Conversions {
-    /// Puts the arguments together; an error says what is named twice.
+    /// Combines the options. Fails if all columns, or a single one, have two policies.
     pub fn new(arguments: &[ConversionArgument]) -> Result<Self, String> {
         let mut general = None;
         let mut by_column = BTreeMap::new();
@@ -59,12 +65,10 @@ impl Conversions {
                 None => general.replace(policy.clone()),
             };
             if before.is_some() {
-                let whom = column.as_ref().map_or("all columns".to_owned(), |column| {
-                    format!("column {column:?}")
+                return Err(match column {
+                    Some(column) => format!("two conversion policies for column {column:?}: use one"),
+                    None => "two conversion policies for all columns: use TABLE.COLUMN=POLICY for a single column".to_owned(),
                 });
-                return Err(format!(
-                    "two policies for values that do not fit {whom}; use TABLE.COLUMN=POLICY for single columns"
-                ));
             }
         }
         Ok(Self {

@@ -1,4 +1,4 @@
-//! The database that an argument names.
+//! The argument `DB`: a SQLite file or a PostgreSQL URL.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -10,8 +10,9 @@ use tombolo::bindings::types::Failure;
 use tombolo::database::{self, Database, Location};
 use tombolo::failure::{ErrorCode, failure};
 
-/// A database as it was typed. What is wrong with it is told by [`DatabaseArgument::check`] and not by clap, whose
-/// message would repeat a password.
+/// A database, or why the argument names none.
+///
+/// [`DatabaseArgument::check`] reports the error instead of clap, whose message would repeat a password.
 #[derive(Clone, Debug)]
 pub struct DatabaseArgument(Result<Location, String>);
 
@@ -20,26 +21,26 @@ impl FromStr for DatabaseArgument {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let location = text.parse::<Location>();
-        Ok(Self(location.map_err(|wrong| wrong.to_string())))
+        Ok(Self(location.map_err(|error| error.to_string())))
     }
 }
 
 impl DatabaseArgument {
-    /// Says whether it names a database at all.
+    /// Checks that the argument names a database.
     pub fn check(&self) -> Result<(), String> {
         self.0.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    /// Opens it. `create`: a missing SQLite file is made.
+    /// Opens the database. With `create`, a missing SQLite file is created.
     pub async fn open(&self, create: bool) -> Result<Arc<dyn Database>, Failure> {
         let location = self
             .0
             .as_ref()
-            .map_err(|wrong| failure(ErrorCode::BadRequest, wrong, ""))?;
+            .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
         Ok(Arc::from(database::open(location, create).await?))
     }
 
-    /// Watches over a SQLite file that is not there yet.
+    /// Returns a guard that removes a SQLite file that does not exist yet.
     pub fn new_file(&self) -> NewFile {
         let path = match &self.0 {
             Ok(Location::Sqlite(path)) if std::fs::symlink_metadata(path).is_err() => {
@@ -51,7 +52,7 @@ impl DatabaseArgument {
     }
 }
 
-/// For people: never a password.
+/// Never prints a password.
 impl std::fmt::Display for DatabaseArgument {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
@@ -61,13 +62,13 @@ impl std::fmt::Display for DatabaseArgument {
     }
 }
 
-/// A SQLite file that this command makes: removed again when this is dropped, unless it is to be kept.
+/// A SQLite file that this command creates. Dropping the guard removes the file, unless it is kept.
 pub struct NewFile {
     path: Option<PathBuf>,
 }
 
 impl NewFile {
-    /// Keeps the file: it may contain something.
+    /// Keeps the file.
     pub fn keep(&mut self) {
         self.path = None;
     }
@@ -81,7 +82,7 @@ impl Drop for NewFile {
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let mut file = OsString::from(path);
             file.push(suffix);
-            // Mostly it is not there, and otherwise nobody can do anything about it.
+            // Most of them do not exist, and nothing can be done about a failure.
             let _ = std::fs::remove_file(file);
         }
     }
@@ -94,12 +95,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_database_is_told_without_the_password() {
+    fn an_error_does_not_contain_the_password() {
         let argument: DatabaseArgument = "mysql://ana:secret@host/shop".parse().unwrap();
-        let wrong = argument.check().unwrap_err();
+        let reason = argument.check().unwrap_err();
         assert!(
-            wrong.contains("mysql") && !wrong.contains("secret"),
-            "{wrong}"
+            reason.contains("mysql") && !reason.contains("secret"),
+            "{reason}"
         );
         assert!(!format!("{argument} {argument:?}").contains("secret"));
     }
@@ -114,7 +115,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         std::fs::write(folder.path().join("copy.db-wal"), "").unwrap();
         drop(argument.new_file());
-        assert!(file.exists(), "it was there before");
+        assert!(file.exists(), "it existed before");
         drop(new);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 

@@ -1,4 +1,4 @@
-//! `--tables GLOB,…`: patterns of table names, separated by commas, and what they match.
+//! The option `--tables GLOB,…`: patterns of table names, and the tables that they match.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use tombolo::resources::Patterns;
 pub struct TablePatterns(Vec<String>);
 
 impl TablePatterns {
-    /// The patterns, each of them usable.
+    /// Returns the patterns, each of them valid.
     pub fn list(&self) -> &[String] {
         &self.0
     }
@@ -24,17 +24,19 @@ impl FromStr for TablePatterns {
     fn from_str(text: &str) -> Result<Self, String> {
         let patterns = split(text);
         if patterns.iter().any(String::is_empty) {
-            return Err("a pattern is empty".to_owned());
+            return Err(format!(
+                "empty pattern in {text:?}: put one comma between two patterns"
+            ));
         }
         match Patterns::new(&patterns) {
             Ok(_) => Ok(Self(patterns)),
             Err(Error::Invalid(reason) | Error::Limit(reason)) => Err(reason),
-            Err(_) => Err("these are no patterns of table names".to_owned()),
+            Err(_) => Err(format!("invalid patterns {text:?}")),
         }
     }
 }
 
-/// Splits at the commas that are not within `{a,b}`.
+/// Splits a list at the commas outside of `{a,b}`.
 fn split(text: &str) -> Vec<String> {
     let mut depth = 0_u32;
     let mut parts = vec![String::new()];
@@ -55,24 +57,24 @@ fn split(text: &str) -> Vec<String> {
     parts.iter().map(|part| part.trim().to_owned()).collect()
 }
 
-/// A pattern that no table matches.
+/// Why the patterns select no tables.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unmatched {
-    /// There are no tables at all.
+    /// The database has no tables.
     Everything,
-    /// This pattern matches nothing.
+    /// This pattern matches no name.
     Nothing(String),
-    /// This pattern matches a view only.
+    /// This pattern matches only names that are not tables, such as this view.
     View(String, String),
 }
 
 impl Unmatched {
-    /// What to tell.
+    /// Returns the failure: `no-such-table` or `not-a-table`.
     pub fn failure(self, database: &str) -> Failure {
-        let hint = "`tombolo tables DB` lists what is there";
+        let hint = "`tombolo tables DB` lists the tables";
         match self {
             Self::Everything => {
-                let message = format!("there are no tables to share in {database}");
+                let message = format!("{database} has no tables to share");
                 failure(ErrorCode::NoSuchTable, message, hint)
             }
             Self::Nothing(pattern) => {
@@ -81,16 +83,14 @@ impl Unmatched {
             }
             Self::View(pattern, view) => failure(
                 ErrorCode::NotATable,
-                format!(
-                    "{pattern:?} matches {view:?} in {database}, which is no table, and no other"
-                ),
+                format!("{pattern:?} matches {view:?} in {database}, which is not a table"),
                 "name the tables behind the view instead",
             ),
         }
     }
 }
 
-/// How many tables are shared; each pattern has to match one, or it is misspelt.
+/// Returns how many tables the patterns select. Fails if one of them matches no table: it is misspelt.
 pub fn matching(listed: &[TableSummary], patterns: &[String]) -> Result<usize, Unmatched> {
     let matches = |pattern: &String, table: &TableSummary| {
         Patterns::new(std::slice::from_ref(pattern))

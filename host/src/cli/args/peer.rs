@@ -1,23 +1,23 @@
-//! The arguments of a command that connects to another site.
+//! The arguments of `pull` and `diff` about the other site.
 
 use super::plugins::PluginArgument;
 
-/// Who is asked, and by whom else than the standard components.
+/// The other site, the wanted tables, and the components that replace standard ones.
 #[derive(Debug, clap::Args)]
 pub struct PeerArguments {
-    /// The address that `tombolo share` printed
+    /// The URL that `tombolo share` printed
     #[arg(value_name = "URL")]
     pub url: String,
     /// The code that `tombolo share` printed
     #[arg(value_name = "CODE")]
     pub code: String,
-    /// Only these tables; all that are shared if none is named
+    /// Only these tables [default: all that are shared]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
-    /// Accept an unencrypted connection to another machine
+    /// Allow unencrypted HTTP to another machine
     #[arg(long)]
     pub allow_plain_http: bool,
-    /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
+    /// Replace a standard component (engine, sessions, conflicts or ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
     pub plugins: Vec<PluginArgument>,
 }

@@ -1,4 +1,4 @@
-//! `--plugin ROLE=FILE@sha256:HEX`: components that fill a role instead of the standard ones.
+//! The option `--plugin ROLE=FILE@sha256:HEX`: a component that replaces a standard one.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -20,21 +20,24 @@ impl FromStr for PluginArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = "write it as ROLE=FILE@sha256:HEX; `sha256sum FILE` prints the digits";
-        let (role, pinned) = text.split_once('=').ok_or(form)?;
-        let (file, digest) = pinned.rsplit_once("@sha256:").ok_or(form)?;
-        if file.is_empty() {
-            return Err(form.to_owned());
-        }
+        let parts = text.split_once('=').and_then(|(role, pinned)| {
+            let (file, digest) = pinned.rsplit_once("@sha256:")?;
+            (!file.is_empty()).then_some((role, file, digest))
+        });
+        let Some((role, file, digest)) = parts else {
+            return Err(format!(
+                "invalid plugin {text:?}: use ROLE=FILE@sha256:HEX; `sha256sum FILE` prints the digest"
+            ));
+        };
         Ok(Self {
-            role: role.parse().map_err(|wrong| format!("{wrong}"))?,
+            role: role.parse().map_err(|error| format!("{error}"))?,
             file: file.into(),
-            digest: digest.parse().map_err(|wrong| format!("{wrong}"))?,
+            digest: digest.parse().map_err(|error| format!("{error}"))?,
         })
     }
 }
 
-/// Checks that no role is filled twice.
+/// Fails if two plugins fill the same role.
 pub fn check(plugins: &[PluginArgument]) -> Result<(), String> {
     for (position, plugin) in plugins.iter().enumerate() {
         if plugins
@@ -42,13 +45,15 @@ pub fn check(plugins: &[PluginArgument]) -> Result<(), String> {
             .skip(position + 1)
             .any(|other| other.role == plugin.role)
         {
-            return Err(format!("two plugins for the role {}", plugin.role));
+            return Err(format!("two plugins for the role {}: use one", plugin.role));
         }
     }
     Ok(())
 }
 
-/// Loads all plugins: each file is read once, and exactly the bytes that are hashed are compiled.
+/// Loads all plugins. Each file is read once, so that the bytes that are hashed are the bytes that are compiled.
+///
+/// Fails with `plugin` if a file cannot be read or is not a component, and with `plugin-digest` if it has another digest.
 pub async fn load(
     sandbox: &Sandbox,
     limits: &Limits,
@@ -59,7 +64,7 @@ pub async fn load(
         let bytes = read(file, limits.component_bytes).map_err(|error| {
             failure(
                 ErrorCode::Plugin,
-                format!("the plugin {} cannot be read: {error}", file.display()),
+                format!("cannot read the plugin {}: {error}", file.display()),
                 "check the file's name and permissions",
             )
         })?;
@@ -70,7 +75,7 @@ pub async fn load(
     Ok(loaded)
 }
 
-/// One byte more than allowed is read of a file that is too large, so that the sandbox refuses it.
+/// Reads a file. Of a file above `limit` bytes it reads one byte more than `limit`, which the sandbox refuses.
 fn read(file: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);

@@ -1,9 +1,9 @@
-//! `--strategy NAME` for all tables, `--strategy TABLE=NAME` for one.
+//! The option `--strategy`: `NAME` for all tables, `TABLE=NAME` for one.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// What wins where nobody says anything: rows that exist stay.
+/// The strategy where no option names one: existing rows stay.
 const DEFAULT: &str = "skip";
 
 /// One `--strategy`.
@@ -14,16 +14,16 @@ pub struct StrategyArgument {
 }
 
 impl FromStr for StrategyArgument {
-    type Err = &'static str;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The name of a table may contain anything, the name of a strategy no equals sign.
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The name of a table may contain an equals sign, the name of a strategy does not.
         let (table, strategy) = match text.rsplit_once('=') {
             Some((table, strategy)) => (Some(table.to_owned()), strategy),
             None => (None, text),
         };
         if strategy.is_empty() || table.as_ref().is_some_and(String::is_empty) {
-            return Err("write it as NAME or TABLE=NAME");
+            return Err(format!("invalid strategy {text:?}: use NAME or TABLE=NAME"));
         }
         Ok(Self {
             table,
@@ -32,7 +32,7 @@ impl FromStr for StrategyArgument {
     }
 }
 
-/// All of them put together.
+/// The strategies of all `--strategy` options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strategies {
     /// For tables without one of their own.
@@ -42,7 +42,7 @@ pub struct Strategies {
 }
 
 impl Strategies {
-    /// Puts the arguments together; an error says what is named twice.
+    /// Combines the options. Fails if all tables, or a single one, have two strategies.
     pub fn new(arguments: &[StrategyArgument]) -> Result<Self, String> {
         let mut general = None;
         let mut by_table = BTreeMap::new();
@@ -52,12 +52,13 @@ impl Strategies {
                 None => general.replace(strategy.clone()),
             };
             if let Some(before) = before {
-                let whom = table
-                    .as_ref()
-                    .map_or("all tables".to_owned(), |table| format!("table {table:?}"));
-                return Err(format!(
-                    "two strategies for {whom}: {before} and {strategy}; use TABLE=NAME for single tables"
-                ));
+                let both = format!("{before} and {strategy}");
+                return Err(match table {
+                    Some(table) => format!("two strategies for table {table:?}, {both}: use one"),
+                    None => format!(
+                        "two strategies for all tables, {both}: use TABLE=NAME for a single table"
+                    ),
+                });
             }
         }
         Ok(Self {
@@ -66,7 +67,7 @@ impl Strategies {
         })
     }
 
-    /// The names that are used.
+    /// Returns the names of all strategies, also repeated ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.general)
             .chain(self.by_table.values())

@@ -1,4 +1,4 @@
-//! `tombolo clean DB`.
+//! `tombolo clean DB`: removes Tombolo's own tables from a database.
 
 use tombolo::bindings::types::Failure;
 
@@ -9,12 +9,12 @@ use crate::cli::output::event::Event;
 /// Arguments of `clean`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database that was pulled into: a SQLite file or postgres://…
+    /// A database that was pulled into: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
     pub database: DatabaseArgument,
 }
 
-/// Removes what Tombolo keeps in a target, a line each.
+/// Removes Tombolo's own tables, and prints their names.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     let removed = database.clean().await?;

@@ -1,4 +1,4 @@
-//! `tombolo count DB TABLE`.
+//! `tombolo count DB TABLE`: counts the rows of a table.
 
 use tombolo::bindings::types::Failure;
 
@@ -10,18 +10,18 @@ use crate::cli::output::report;
 /// Arguments of `count`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database: a SQLite file or postgres://…
+    /// The database: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
     pub database: DatabaseArgument,
-    /// The table
+    /// The name of the table
     #[arg(value_name = "TABLE")]
     table: String,
 }
 
-/// Counts a table's rows.
+/// Counts the rows of a table, or estimates them if counting takes long.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
-    // A name that is no table's gets its own error, whatever counting it would say.
+    // Fails with `no-such-table` or `not-a-table`, which counting may not.
     database.describe(&arguments.table).await?;
     let count = database.count(&arguments.table).await?;
     output.event(&Event::Count {

@@ -1,9 +1,9 @@
-//! `tombolo diff URL CODE`.
+//! `tombolo diff URL CODE`: compares the tables that another site shares with a local database.
 
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::{Cell, Conversion, Failure};
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 use tombolo::resources::RunEvent;
 use tombolo::run::{Difference, DifferenceKind};
 
@@ -23,26 +23,26 @@ Examples:
   tombolo diff http://127.0.0.1:7432 A7X9K2M4 --with copy.db
   tombolo diff http://127.0.0.1:7432 A7X9K2M4 customers --with postgres://ana@localhost/shop --rows
 
-Exit codes: 0 no difference, 3 differences. The code stays good for further use from here.";
+Exit codes: 0 no difference, 3 differences. The same code can be used again from here.";
 
-/// A key that is longer is cut.
+/// The most characters that are shown of a key.
 const SHOWN_KEY: usize = 120;
 
 /// Arguments of `diff`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    peer: PeerArguments,
-    /// The database to compare with: a SQLite file or postgres://…
+    /// The local database: a SQLite file or a PostgreSQL URL
     #[arg(long, value_name = "DB")]
     with: DatabaseArgument,
-    /// Show the keys of the rows that differ, up to 10 000 a table
+    /// Show the keys of the rows that differ, at most 10,000 for each table
     #[arg(long)]
     rows: bool,
+    #[command(flatten)]
+    peer: PeerArguments,
 }
 
 impl Arguments {
-    /// Checks what clap does not.
+    /// Checks what clap cannot.
     pub fn check(&self) -> Result<(), String> {
         self.with.check()?;
         plugins::check(&self.peer.plugins)
@@ -66,18 +66,14 @@ impl Arguments {
     }
 }
 
-/// Compares, and says by the exit code whether anything differs.
+/// Compares the tables. The exit code says whether anything differs.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let mut signals = Signals::take()?;
     let database = arguments.with.open(false).await?;
     let opening = PlannedRun::open(&arguments.peer, database, arguments.request(), |_| Ok(()));
-    let planned = signals.or_signal(opening).await?;
-    let tables = follow(&planned, arguments.rows, output, &mut signals).await?;
-    output.event(&Event::Differences {
-        run: &planned.run,
-        tables: tables.iter().map(Into::into).collect(),
-    });
-    output.result(&comparison::summary(&tables, output.is_terminal()));
+    let mut planned = signals.or_signal(opening).await?;
+    let tables = follow(&mut planned, arguments.rows, output, &mut signals).await?;
+    comparison::show(&planned.id, &tables, output);
     Ok(match comparison::differ(&tables) {
         true => Exit::Differences,
         false => Exit::Ok,
@@ -85,29 +81,24 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
 }
 
 async fn follow(
-    planned: &PlannedRun,
+    planned: &mut PlannedRun,
     rows: bool,
     output: &Output,
     signals: &mut Signals,
 ) -> Result<Vec<TableComparison>, Failure> {
-    let mut follower = planned.follow()?;
-    let mut ending = false;
     let mut progress = Progress::new(output);
     loop {
         let note = |text: &str| output.note(text);
-        match planned
-            .next(&mut follower, signals, &mut ending, note)
-            .await?
-        {
-            RunEvent::Difference(difference) if rows => tell(&difference, output),
+        match planned.next(signals, note).await? {
+            RunEvent::Difference(difference) if rows => show(&difference, output),
             RunEvent::Interrupted(interruption) => progress.interrupted(&interruption),
             RunEvent::Progress(_) | RunEvent::TableDone(_) | RunEvent::Difference(_) => {}
             RunEvent::Engine(EngineEvent::Planned(_)) => {
-                if !ending {
-                    planned.tenant.engine().compare(&planned.run).await?;
+                if !planned.is_stopping() {
+                    planned.tenant.engine().compare(&planned.id).await?;
                 }
             }
-            RunEvent::Engine(notice) => match ended(notice) {
+            RunEvent::Engine(event) => match ended(event) {
                 Some(Ok(Ended::Compared(tables))) => return Ok(tables),
                 Some(Ok(Ended::Finished(_))) => return Err(unexpected_end()),
                 Some(Err(failure)) => return Err(failure),
@@ -117,7 +108,7 @@ async fn follow(
     }
 }
 
-fn tell(difference: &Difference, output: &Output) {
+fn show(difference: &Difference, output: &Output) {
     let kind = match difference.kind {
         DifferenceKind::New => "new",
         DifferenceKind::Changed => "changed",
@@ -132,7 +123,7 @@ fn tell(difference: &Difference, output: &Output) {
     output.result(&format!("{kind}\t{}\t{key}", printable(&difference.table)));
 }
 
-/// A key for people.
+/// Formats a key for people.
 fn key(cells: &[Cell]) -> String {
     let shown = |cell: &Cell| match cell {
         Cell::Null => "NULL".to_owned(),
@@ -140,7 +131,7 @@ fn key(cells: &[Cell]) -> String {
         Cell::Integer(value) => value.to_string(),
         Cell::Real(value) => value.to_string(),
         Cell::Text(text) => format!("{:?}", printable(text)),
-        Cell::Bytes(bytes) => format!("\\x{}", tombolo::digest::hex(bytes)),
+        Cell::Bytes(bytes) => format!("\\x{}", hex::encode(bytes)),
     };
     let text = cells.iter().map(shown).collect::<Vec<_>>().join(", ");
     text.chars().take(SHOWN_KEY).collect()

@@ -1,4 +1,4 @@
-//! `tombolo pull URL CODE`.
+//! `tombolo pull URL CODE`: copies the tables that another site shares into a local database.
 
 use std::time::Instant;
 
@@ -15,9 +15,8 @@ use crate::cli::args::plugins;
 use crate::cli::args::strategy::{Strategies, StrategyArgument};
 use crate::cli::output::Output;
 use crate::cli::output::confirmation::confirmed;
-use crate::cli::output::event::Event;
 use crate::cli::output::progress::Progress;
-use crate::cli::output::{comparison, report};
+use crate::cli::output::{comparison, plan, report};
 use crate::cli::planned_run::{Ended, PlannedRun, ended};
 use crate::cli::signals::Signals;
 use crate::cli::{Exit, local_tenant};
@@ -29,54 +28,55 @@ Examples:
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy merge --strategy logs=append
   tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy overwrite --dry-run
 
-A pull that did not finish goes on where it stopped when it is typed again, with the same code or a new one.
+An interrupted pull resumes when you repeat the command; each row is applied once.
+The code can be the same or a new one.
 
-Strategies say what happens to rows that exist on both sides:
-  skip        the row here stays (the default)
-  overwrite   the row there is taken
-  merge       values there are taken, except where they are NULL
-  append      every row is taken as a new one, with a new key
-A plugin may bring others. Rows that exist only here always stay.
+Strategies for rows that exist on both sides:
+  skip        keep the local row (the default)
+  overwrite   take the remote row
+  merge       take the remote values that are not NULL
+  append      insert every remote row with a new key
+Plugins can bring others. Rows that exist only in the local database always stay.
 
-Policies say what happens to a value of SQLite that a column of PostgreSQL cannot hold exactly:
-  reject      its row is kept apart, see `tombolo rejects` (the default)
-  widen       columns of new tables are made so that they hold every value
-  lossy       the nearest value is stored, or NULL, and counted";
+Policies for SQLite values that a PostgreSQL column cannot hold exactly:
+  exact       reject the row, see `tombolo rejects` (the default)
+  widen       create columns that hold every value, in tables that this pull creates
+  lossy       store the nearest value, or NULL, and count it";
 
 /// Arguments of `pull`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    peer: PeerArguments,
-    /// The database to write to: a SQLite file, made if missing, or postgres://…
+    /// The local database: a SQLite file, created if missing, or a PostgreSQL URL
     #[arg(long, value_name = "DB")]
     into: DatabaseArgument,
-    /// What happens to rows that exist on both sides, for all tables or one; repeatable [default: skip]
+    /// What happens to rows that exist on both sides, for all tables or for one; repeatable [default: skip]
     #[arg(long = "strategy", value_name = "NAME | TABLE=NAME")]
     strategies: Vec<StrategyArgument>,
-    /// What happens to values that a PostgreSQL column cannot hold exactly, for all columns or one; repeatable
-    /// [default: reject]
+    /// What happens to values that a PostgreSQL column cannot hold exactly, for all columns or for one; repeatable
+    /// [default: exact]
     #[arg(long = "conversion", value_name = "POLICY | TABLE.COLUMN=POLICY")]
     conversions: Vec<ConversionArgument>,
-    /// Do not create missing tables; they are an error then
+    /// Fail if a table is missing in the local database, instead of creating it
     #[arg(long)]
     no_create: bool,
-    /// How many tables are moved at a time, into PostgreSQL
+    /// How many tables are written at a time, 1 to 16; a SQLite file has one writer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     jobs: u32,
-    /// How many rows of a table may be rejected before the pull ends
+    /// How many rows of a table may be rejected; one more ends the pull
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     reject_limit: u32,
-    /// Do not ask before rows that exist are changed
+    /// Do not ask before existing rows are changed
     #[arg(long)]
     yes: bool,
-    /// Show what would happen, row by row, and write nothing
+    /// Show what the pull would do, and write nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
+    #[command(flatten)]
+    peer: PeerArguments,
 }
 
 impl Arguments {
-    /// Checks what clap does not.
+    /// Checks what clap cannot.
     pub fn check(&self) -> Result<(), String> {
         self.into.check()?;
         Strategies::new(&self.strategies)?;
@@ -102,25 +102,21 @@ impl Arguments {
     }
 }
 
-/// Pulls until all is complete, something fails, or a signal ends it at a chunk's end.
+/// Pulls until all tables are complete, something fails, or a signal stops it after a chunk.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let mut signals = Signals::take()?;
     let mut new_file = arguments.into.new_file();
-    let pull = signals.or_signal(open(arguments)).await?;
+    let mut pull = signals.or_signal(open(arguments)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
-    let outcome = follow(&pull, arguments, output, &mut progress, &mut signals).await;
+    let outcome = follow(&mut pull, arguments, output, &mut progress, &mut signals).await;
     progress.end();
     if !arguments.dry_run && (outcome.is_ok() || has_tables(&pull).await) {
         new_file.keep();
     }
     match outcome? {
         Ended::Finished(reports) => {
-            output.event(&Event::Done {
-                run: Some(&pull.run),
-                tables: reports.iter().map(Into::into).collect(),
-            });
-            output.result(&report::summary(&reports, output.is_terminal()));
+            report::show(Some(&pull.id), &reports, output);
             for note in report::notes(&reports) {
                 output.note(&note);
             }
@@ -132,11 +128,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             ));
         }
         Ended::Compared(tables) => {
-            output.event(&Event::Differences {
-                run: &pull.run,
-                tables: tables.iter().map(Into::into).collect(),
-            });
-            output.result(&comparison::summary(&tables, output.is_terminal()));
+            comparison::show(&pull.id, &tables, output);
             output.note("Nothing was written.");
         }
     }
@@ -147,7 +139,7 @@ async fn open(arguments: &Arguments) -> Result<PlannedRun, Failure> {
     let conversions = Conversions::new(&arguments.conversions)
         .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
     let strategies = Strategies::new(&arguments.strategies)
-        .map_err(|wrong| failure(ErrorCode::BadRequest, wrong, ""))?;
+        .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
     let database = arguments.into.open(true).await?;
     let request = arguments.request(strategies.clone(), conversions);
     PlannedRun::open(&arguments.peer, database, request, |known| {
@@ -157,38 +149,36 @@ async fn open(arguments: &Arguments) -> Result<PlannedRun, Failure> {
 }
 
 async fn follow(
-    pull: &PlannedRun,
+    pull: &mut PlannedRun,
     arguments: &Arguments,
     output: &Output,
     progress: &mut Progress<'_>,
     signals: &mut Signals,
 ) -> Result<Ended, Failure> {
-    let mut follower = pull.follow()?;
     let mut plans = Vec::new();
-    let mut ending = false;
     loop {
         let note = |text: &str| progress.note(text);
-        match pull.next(&mut follower, signals, &mut ending, note).await? {
+        match pull.next(signals, note).await? {
             RunEvent::Progress(arrived) => progress.rows(&arrived, &plans),
             RunEvent::TableDone(report) => progress.table_done(&report),
             RunEvent::Interrupted(interruption) => progress.interrupted(&interruption),
             RunEvent::Difference(_) => {}
             RunEvent::Engine(EngineEvent::Planned(planned)) => {
-                pull.tell_plan(&planned, output);
+                plan::show(&pull.id, &planned, output);
                 plans = planned;
-                if ending {
+                if pull.is_stopping() {
                     continue;
                 }
                 if arguments.dry_run {
-                    comparison::show_plan(&plans, output);
-                    pull.tenant.engine().compare(&pull.run).await?;
+                    plan::show_effects(&plans, output);
+                    pull.tenant.engine().compare(&pull.id).await?;
                 } else {
                     start(pull, arguments, &plans, output, signals).await?;
                     progress.begin();
                 }
             }
-            RunEvent::Engine(notice) => {
-                if let Some(ended) = ended(notice) {
+            RunEvent::Engine(event) => {
+                if let Some(ended) = ended(event) {
                     return ended;
                 }
             }
@@ -196,7 +186,7 @@ async fn follow(
     }
 }
 
-/// Starts the planned run, if it may.
+/// Starts the planned run, if nobody objects. Fails with `cancelled` otherwise.
 async fn start(
     pull: &PlannedRun,
     arguments: &Arguments,
@@ -206,17 +196,17 @@ async fn start(
 ) -> Result<(), Failure> {
     let standard = arguments.peer.plugins.is_empty();
     if arguments.yes || confirmed(plans, standard, output, signals).await {
-        return pull.tenant.engine().start(&pull.run).await;
+        return pull.tenant.engine().start(&pull.id).await;
     }
-    pull.tenant.engine().cancel(&pull.run).await?;
+    pull.tenant.engine().cancel(&pull.id).await?;
     Err(failure(
         ErrorCode::Cancelled,
-        "not confirmed; nothing was written",
-        "the code can be used again from here; --yes does not ask",
+        "the pull was not confirmed; nothing was written",
+        "use the same code again from here; --yes skips the question",
     ))
 }
 
-/// Whether anything was written into the target, as far as can be told.
+/// Returns false if the local database is known to be empty.
 async fn has_tables(pull: &PlannedRun) -> bool {
     let tables = pull.database.tables().await;
     tables.map_or(true, |tables| !tables.is_empty())
@@ -227,8 +217,8 @@ fn check_strategies(strategies: &Strategies, known: &[&str]) -> Result<(), Failu
         if !known.contains(&name) {
             return Err(failure(
                 ErrorCode::NoSuchStrategy,
-                format!("no strategy is called {name:?}"),
-                format!("choose one of: {}", known.join(", ")),
+                format!("unknown strategy {name:?}"),
+                format!("use one of: {}", known.join(", ")),
             ));
         }
     }
@@ -257,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_may_stand_before_and_behind_options() {
+    fn tables_are_accepted_before_and_after_options() {
         let request = request(
             "pull http://host:7432 CODE a --into copy.db --strategy merge --strategy b=skip --no-create b",
         );
@@ -284,9 +274,9 @@ mod tests {
     #[test]
     fn an_unknown_strategy_names_those_that_exist() {
         let strategies = Strategies::new(&["orders=newest".parse().unwrap()]).unwrap();
-        let wrong = check_strategies(&strategies, &["skip", "merge"]).unwrap_err();
-        assert_eq!(wrong.code, "no-such-strategy");
-        assert!(wrong.message.contains("newest") && wrong.hint.contains("skip, merge"));
+        let failure = check_strategies(&strategies, &["skip", "merge"]).unwrap_err();
+        assert_eq!(failure.code, "no-such-strategy");
+        assert!(failure.message.contains("newest") && failure.hint.contains("skip, merge"));
         assert!(check_strategies(&strategies, &["skip", "newest"]).is_ok());
     }
 }

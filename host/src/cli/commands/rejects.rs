@@ -1,9 +1,7 @@
-//! `tombolo rejects DB`.
-
-use std::sync::Arc;
+//! `tombolo rejects DB`: lists the rows that pulls rejected, or retries them.
 
 use tombolo::bindings::types::Failure;
-use tombolo::failure::printable;
+use tombolo::database::Reject;
 use tombolo::resources::{GrantedDatabase, Patterns};
 
 use crate::cli::args::database::DatabaseArgument;
@@ -18,81 +16,80 @@ Examples:
   tombolo rejects copy.db
   tombolo rejects postgres://ana@localhost/shop --retry 3f2a…
 
-Rows that a pull could not take in stay in the target with the reason. When the cause is mended, --retry takes them in by the
-strategy of their pull; what still does not fit stays rejected.";
+Rows that a pull rejects stay in the database with the reason.
+When the cause is fixed, --retry applies them with the strategy of their pull.
+Rows that still do not fit stay rejected.";
 
-/// More rows are not listed.
+/// The most rows that are listed.
 const LISTED: u32 = 100_000;
 
 /// Arguments of `rejects`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database that was pulled into: a SQLite file or postgres://…
+    /// A database that was pulled into: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
     database: DatabaseArgument,
-    /// Try the rows of this run again; the beginning of its name is enough
+    /// Retry the rejected rows of this run; the beginning of its name is enough
     #[arg(long, value_name = "RUN")]
     retry: Option<String>,
-    /// Let a component fill a role, as for the pull; repeatable
+    /// Replace a standard component, as for the pull; repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
     plugins: Vec<PluginArgument>,
 }
 
 impl Arguments {
-    /// Checks what clap does not.
+    /// Checks what clap cannot.
     pub fn check(&self) -> Result<(), String> {
         self.database.check()?;
         plugins::check(&self.plugins)
     }
 }
 
-/// Lists rejected rows (run, table, row, key, reason, with tabs between), or tries them again.
+/// Lists the rejected rows, or retries those of a run.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     match &arguments.retry {
-        None => {
-            let rejects = database.rejects(LISTED).await?;
-            for reject in &rejects {
-                output.event(&Event::Rejected {
-                    run: &reject.run,
-                    table: &reject.table,
-                    row: reject.row,
-                    key: &reject.key,
-                    reason: &reject.reason,
-                });
-            }
-            let cells = rejects.iter().map(|reject| {
-                vec![
-                    reject.run.clone(),
-                    reject.table.clone(),
-                    reject.row.to_string(),
-                    reject.key.clone(),
-                    reject.reason.clone(),
-                ]
-            });
-            if rejects.is_empty() {
-                output.note("No row was rejected.");
-            } else if output.is_terminal() {
-                let header = ["run", "table", "row", "key", "reason"];
-                output.result(&report::table(&header, 5, cells).to_string());
-            } else {
-                for row in cells {
-                    let row: Vec<String> = row.iter().map(|text| printable(text)).collect();
-                    output.result(&row.join("\t"));
-                }
-            }
-        }
+        None => list(&database.rejects(LISTED).await?, output),
         Some(run) => {
             let all = Patterns::all()?;
-            let granted = GrantedDatabase::new(Arc::clone(&database), all.clone(), all);
+            let granted = GrantedDatabase::new(database, all.clone(), all);
             let tenant = local_tenant::open(granted, None, &arguments.plugins).await?;
             let reports = tenant.retry_rejects(local_tenant::DATABASE, run).await?;
-            output.event(&Event::Done {
-                run: Some(run),
-                tables: reports.iter().map(Into::into).collect(),
-            });
-            output.result(&report::summary(&reports, output.is_terminal()));
+            report::show(Some(run), &reports, output);
         }
     }
     Ok(())
+}
+
+fn list(rejects: &[Reject], output: &Output) {
+    for reject in rejects {
+        output.event(&Event::Rejected {
+            run: &reject.run,
+            table: &reject.table,
+            row: reject.row,
+            key: &reject.key,
+            reason: &reject.reason,
+        });
+    }
+    let rows: Vec<Vec<String>> = rejects
+        .iter()
+        .map(|reject| {
+            vec![
+                reject.run.clone(),
+                reject.table.clone(),
+                reject.row.to_string(),
+                reject.key.clone(),
+                reject.reason.clone(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        output.note("No rejected rows.");
+        return;
+    }
+    let listed = rows.len();
+    output.rows(&["run", "table", "row", "key", "reason"], 5, rows);
+    if u32::try_from(listed).is_ok_and(|listed| listed == LISTED) {
+        output.note(&format!("Only the first {LISTED} rows are listed."));
+    }
 }

@@ -1,4 +1,4 @@
-//! `tombolo schema DB TABLE`.
+//! `tombolo schema DB TABLE`: shows the columns and keys of a table.
 
 use tombolo::bindings::types::Failure;
 
@@ -10,15 +10,15 @@ use crate::cli::output::schema::text;
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database: a SQLite file or postgres://…
+    /// The database: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
     pub database: DatabaseArgument,
-    /// The table
+    /// The name of the table
     #[arg(value_name = "TABLE")]
     table: String,
 }
 
-/// Shows a table's columns and keys.
+/// Shows the columns and keys of a table.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     let schema = database.describe(&arguments.table).await?;

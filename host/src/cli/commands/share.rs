@@ -1,4 +1,4 @@
-//! `tombolo share DB`.
+//! `tombolo share DB`: shares tables of a database with the site that has the code.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -30,39 +30,40 @@ Examples:
   tombolo share shop.db --tables 'order*,customers' --expires 1h
   tombolo share postgres://ana@localhost/shop --listen 0.0.0.0:7432
 
-Whoever has the code can read the tables until the transfer is complete or this command ends.";
+Whoever has the code can read the shared tables.
+The session ends after one complete transfer, or with this command.";
 
 const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
 
-/// How often it is looked whether the code expired.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often the expiry of the code is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Arguments of `share`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database to share, which is never written: a SQLite file or postgres://…
+    /// The database, which is opened read-only: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
     database: DatabaseArgument,
-    /// Share only the tables with these names: `*` any text, `?` one character, `{a,b}` either
+    /// Which tables: `*` matches any text, `?` one character, `{a,b}` either; repeatable [default: all]
     #[arg(long, value_name = "GLOB,…")]
     tables: Vec<TablePatterns>,
-    /// Where to listen; the next free port, if this one is in use
-    #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS)]
+    /// The address to listen on; if the port is in use, the next free one
+    #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS, value_parser = address)]
     listen: SocketAddr,
-    /// How long the code can be used for the first time: 90s, 10m, 1h30m
+    /// How long the code can be used for the first time: 90s, 10m or 1h30m
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
     expires: Duration,
-    /// How long one state of the database may be held for a receiver; later ones read a new one
+    /// How long a snapshot of the database is held for a receiver; after that, it reads a new one
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse_snapshot_limit)]
     snapshot_limit: Duration,
-    /// Let a component fill a role (engine, sessions, conflicts, ddl); repeatable
+    /// Replace a standard component (engine, sessions, conflicts or ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
     plugins: Vec<PluginArgument>,
 }
 
 impl Arguments {
-    /// Checks what clap does not.
+    /// Checks what clap cannot.
     pub fn check(&self) -> Result<(), String> {
         self.database.check()?;
         plugins::check(&self.plugins)
@@ -77,7 +78,12 @@ impl Arguments {
     }
 }
 
-/// Shares until the transfer is complete, the code expires, or a signal ends it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let invalid = |_| format!("invalid address {text:?}: use IP:PORT, such as {DEFAULT_ADDRESS}");
+    text.parse().map_err(invalid)
+}
+
+/// Shares until one transfer is complete, the code expires, or a signal arrives.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let mut signals = Signals::take()?;
     let shared = signals.or_signal(Shared::open(arguments)).await?;
@@ -85,19 +91,14 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
     let outcome = shared.follow(output, &mut signals).await;
     tokio::select! {
         () = shared.close(outcome.is_ok()) => {}
-        // Asked twice: whatever is open ends with the process.
+        // A second signal: the process ends at once.
         () = signals.next() => {}
     }
-    let reports = outcome?;
-    output.event(&Event::Done {
-        run: None,
-        tables: reports.iter().map(Into::into).collect(),
-    });
-    output.result(&report::summary(&reports, output.is_terminal()));
+    report::show(None, &outcome?, output);
     Ok(())
 }
 
-/// A session that is open to a peer.
+/// A session that a peer can claim.
 struct Shared {
     tenant: Arc<Tenant>,
     owner: Owner,
@@ -166,7 +167,7 @@ impl Shared {
         ));
     }
 
-    /// Tells what happens, until it is over.
+    /// Shows what happens in the session, and returns the receiver's report.
     async fn follow(
         &self,
         output: &Output,
@@ -175,31 +176,34 @@ impl Shared {
         let code = &self.session.code;
         let mut follower = self.tenant.follow(code)?;
         tokio::select! {
-            reports = tell(&mut follower, output) => reports,
+            reports = show_events(&mut follower, output) => reports,
             expired = self.expired() => Err(expired),
             () = signals.next() => Err(cancelled()),
         }
     }
 
-    /// Waits until the code expires; for ever, if it is used in time.
+    /// Waits until the code expires; forever if it is used in time.
     async fn expired(&self) -> Failure {
         while resources::now() <= self.session.expires_at {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
         match self.tenant.engine().session(&self.session.code).await {
             Ok(session) if matches!(session.state, SessionState::Claimed | SessionState::Done) => {
                 std::future::pending().await
             }
-            // The rules forget sessions that are over, as they like.
+            // Rules may remove a session once it has expired.
             Ok(_) | Err(_) => failure(
                 ErrorCode::Expired,
-                format!("nobody used the code {} in time", self.session.code),
+                format!(
+                    "nobody used the code {} before it expired",
+                    self.session.code
+                ),
                 "share again; --expires sets how long a code can be used",
             ),
         }
     }
 
-    /// Ends what is left; the other side is told.
+    /// Ends the session, unless it is complete, and stops the server.
     async fn close(self, complete: bool) {
         if !complete
             && let Err(failure) = self
@@ -210,28 +214,31 @@ impl Shared {
         {
             tracing::warn!(
                 code = failure.code,
-                "the session could not be deleted: {}",
+                "cannot delete the session: {}",
                 failure.message
             );
         }
         if let Err(error) = self.owner.end().await {
-            tracing::warn!(%error, "the session's lease could not be ended; it runs out by itself");
+            tracing::warn!(%error, "cannot end the lease of the session, which expires by itself");
         }
         self.server.stop().await;
     }
 }
 
-async fn tell(follower: &mut Follower, output: &Output) -> Result<Vec<TableReport>, Failure> {
+async fn show_events(
+    follower: &mut Follower,
+    output: &Output,
+) -> Result<Vec<TableReport>, Failure> {
     loop {
-        let notice = match follower.next().await {
-            Followed::Event(RunEvent::Engine(notice)) => notice,
+        let event = match follower.next().await {
+            Followed::Event(RunEvent::Engine(event)) => event,
             Followed::Event(_) => continue,
             Followed::Missed(events) => {
-                tracing::warn!("{events} events came too fast to be shown");
+                tracing::warn!("{events} events of the session were dropped");
                 continue;
             }
         };
-        match notice {
+        match event {
             EngineEvent::Claimed(claimer) => {
                 output.event(&Event::Claimed { claimer: &claimer });
                 output.note(&claimed_line(&claimer));

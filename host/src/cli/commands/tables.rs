@@ -1,23 +1,21 @@
-//! `tombolo tables DB`.
+//! `tombolo tables DB`: lists the tables and views of a database.
 
 use tombolo::bindings::database::TableKind;
 use tombolo::bindings::types::Failure;
-use tombolo::failure::printable;
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::output::Output;
 use crate::cli::output::event::Event;
-use crate::cli::output::report;
 
 /// Arguments of `tables`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database: a SQLite file or postgres://…
+    /// The database: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
     pub database: DatabaseArgument,
 }
 
-/// Lists all tables and views: a table on a terminal, else a line each (name, kind, rows, with tabs between).
+/// Lists all tables and views with their kind and their number of rows.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     let mut rows = Vec::new();
@@ -42,17 +40,10 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
             count.unwrap_or_default(),
         ]);
     }
-    if output.is_terminal() {
-        if rows.is_empty() {
-            output.note(&format!("{} has no tables", arguments.database));
-        } else {
-            output.result(&report::table(&["table", "kind", "rows"], 2, rows).to_string());
-        }
+    if rows.is_empty() {
+        output.note(&format!("{} has no tables.", arguments.database));
     } else {
-        for row in rows {
-            let row: Vec<String> = row.iter().map(|text| printable(text)).collect();
-            output.result(&row.join("\t"));
-        }
+        output.rows(&["table", "kind", "rows"], 2, rows);
     }
     Ok(())
 }

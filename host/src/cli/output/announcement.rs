@@ -1,25 +1,25 @@
-//! What `share` tells people: the code, what to type on the other side, and who takes what.
+//! The texts of `share`: the code, the command for the other site, who used the code, and what was sent.
 
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::report;
 
-/// Who used the code, in a line.
+/// Formats who used the code.
 pub fn claimed_line(claimer: &str) -> String {
     format!("claimed by {}", printable(claimer))
 }
 
-/// A table that the other side has, in a line.
+/// Formats a table that was sent.
 pub fn sent_line(table: &str, rows: u64, bytes: u64) -> String {
     let (rows, bytes) = (report::count(rows), report::bytes(bytes));
     format!("{}: {rows} sent, {bytes}", printable(table))
 }
 
-/// What people read: the code, until when it is good, and what to type on the other side.
+/// Formats the code, its expiry, and the command for the other site.
 pub fn announcement(
     database: &str,
     tables: usize,
@@ -44,15 +44,17 @@ pub fn announcement(
     );
     let mut notes = String::new();
     if address.ip().is_unspecified() {
-        notes.push_str("\nPut this machine's name or address, as the other side knows it, in the place of HOST.");
+        notes.push_str(
+            "\nReplace HOST with the name or address of this machine, as the other site knows it.",
+        );
     }
     if !address.ip().is_loopback() {
         command.push_str(" --allow-plain-http");
         notes.push_str(
-            "\nNothing is encrypted on the way: on a network you do not trust, listen on 127.0.0.1 and use a tunnel.",
+            "\nThe connection is not encrypted: on a network that you do not trust, listen on 127.0.0.1 and use a tunnel.",
         );
     }
-    text.push_str(&format!("\nOn the other side:\n\n  {command}"));
+    text.push_str(&format!("\nAt the other site:\n\n  {command}"));
     if !notes.is_empty() {
         text.push('\n');
         text.push_str(&notes);
@@ -60,7 +62,7 @@ pub fn announcement(
     text
 }
 
-/// Milliseconds since 1970 UTC as a time.
+/// Converts milliseconds since 1970 UTC into a time.
 pub fn expiry(milliseconds: u64) -> Timestamp {
     i64::try_from(milliseconds)
         .ok()
@@ -104,7 +106,7 @@ mod tests {
             everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
             "{everywhere}"
         );
-        assert!(everywhere.contains("in the place of HOST"), "{everywhere}");
+        assert!(everywhere.contains("Replace HOST"), "{everywhere}");
         let one = text("192.0.2.7:7432");
         assert!(
             one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"),

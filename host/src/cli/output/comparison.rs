@@ -1,13 +1,23 @@
-//! What differs between two sites, for people.
+//! The report of a comparison: how many rows differ, table by table.
 
-use tombolo::bindings::transfers::{TableComparison, TablePlan};
-use tombolo::failure::printable;
+use tombolo::bindings::transfers::TableComparison;
+use tombolo::printable::printable;
 
 use super::Output;
+use super::event::Event;
 use super::report::{number, table};
 
-/// The numbers of rows, in a table for a terminal, else a line a table.
-pub fn summary(tables: &[TableComparison], terminal: bool) -> String {
+/// Shows that all tables are compared: the event for programs, and the numbers of rows for people.
+pub fn show(run: &str, tables: &[TableComparison], output: &Output) {
+    output.event(&Event::Differences {
+        run,
+        tables: tables.iter().map(Into::into).collect(),
+    });
+    output.result(&summary(tables, output.is_terminal()));
+}
+
+/// Returns the numbers of rows: a table for a terminal, else one line for each table.
+fn summary(tables: &[TableComparison], terminal: bool) -> String {
     if terminal {
         let header = [
             "table",
@@ -52,43 +62,11 @@ fn line(table: &TableComparison) -> String {
     )
 }
 
-/// Whether any row differs.
+/// Returns true if any row differs.
 pub fn differ(tables: &[TableComparison]) -> bool {
     tables
         .iter()
         .any(|table| table.new + table.changed + table.local_only > 0)
-}
-
-/// What a pull would do with each table: what it creates, and what its strategy means.
-pub fn show_plan(plans: &[TablePlan], output: &Output) {
-    for plan in plans {
-        let table = printable(&plan.table);
-        if plan.create {
-            output.note(&format!(
-                "{table}: would be created and filled with all rows:"
-            ));
-            for statement in &plan.statements {
-                output.note(&format!("  {};", printable(statement)));
-            }
-        } else {
-            output.note(&format!("{table}: {}", meaning(&plan.strategy)));
-        }
-    }
-}
-
-/// What a strategy does with new and changed rows; rows that are gone at the peer always stay here.
-fn meaning(strategy: &str) -> String {
-    match strategy {
-        "skip" => "new rows would be added; changed rows stay as they are here".to_owned(),
-        "overwrite" => "new rows would be added; changed rows become as they are there".to_owned(),
-        "merge" => "new rows would be added; changed rows take the values there that are not NULL"
-            .to_owned(),
-        "append" => "all rows would be added, with new keys".to_owned(),
-        other => format!(
-            "new rows would be added; strategy {:?} decides on changed ones",
-            printable(other)
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
-//! The question before rows that exist are changed.
+//! The question before existing rows are changed.
 
 use std::io::Write as _;
 
-use comfy_table::Table;
 use tombolo::bindings::transfers::TablePlan;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::Output;
-use super::report::{number, table};
+use super::plan::overview;
 use crate::cli::signals::Signals;
 
-/// Asks a person whether rows may change. Where none would, or nobody can be asked, the command line was the answer.
+/// Returns true if existing rows may change: none would, nobody can be asked, or a person says yes.
 ///
-/// `standard`: no plugin fills any role.
+/// `standard`: no plugin fills a role.
 pub async fn confirmed(
     plans: &[TablePlan],
     standard: bool,
@@ -23,9 +22,9 @@ pub async fn confirmed(
     if changing.is_empty() || !output.can_ask() {
         return true;
     }
-    output.note(&shown(plans).to_string());
+    output.note(&overview(plans).to_string());
     let question = format!(
-        "Rows that exist may change in: {}. Go on?",
+        "Existing rows may change in: {}. Continue?",
         changing.join(", ")
     );
     let answer = tokio::select! {
@@ -33,37 +32,14 @@ pub async fn confirmed(
         () = signals.next() => None,
     };
     if answer.is_none() {
-        // The cursor still stands behind the question.
+        // The cursor is still behind the question.
         output.note("");
     }
     answer.is_some_and(|answer| is_yes(&answer))
 }
 
-/// What would happen.
-fn shown(plans: &[TablePlan]) -> Table {
-    let header = ["table", "strategy", "here", "rows there", "rows here"];
-    table(
-        &header,
-        3,
-        plans.iter().map(|plan| {
-            let there = number(plan.rows);
-            vec![
-                plan.table.clone(),
-                plan.strategy.clone(),
-                if plan.create { "is created" } else { "exists" }.to_owned(),
-                if plan.exact {
-                    there
-                } else {
-                    format!("about {there}")
-                },
-                number(plan.local_rows),
-            ]
-        }),
-    )
-}
-
-/// The tables whose existing rows may change: the standard skip and append leave them as they are, and of other
-/// strategies nothing is known.
+/// Returns the tables whose existing rows may change. The standard strategies `skip` and `append` change none; of others
+/// nothing is known.
 fn changing(plans: &[TablePlan], standard: bool) -> Vec<&str> {
     plans
         .iter()
@@ -75,11 +51,11 @@ fn changing(plans: &[TablePlan], standard: bool) -> Vec<&str> {
         .collect()
 }
 
-/// Asks on standard error and waits for a line of standard input; none at its end.
+/// Asks on standard error and waits for a line of standard input. Returns none at the end of the input.
 async fn ask(question: &str) -> Option<String> {
     let _ = write!(std::io::stderr(), "{} [y/N] ", printable(question));
     let (answer, answered) = tokio::sync::oneshot::channel();
-    // A thread of its own: nothing can end its wait, and nobody has to wait for it.
+    // Nothing can interrupt a read of standard input, so a thread of its own waits for it.
     std::thread::spawn(move || {
         let mut line = String::new();
         if std::io::stdin()
@@ -124,15 +100,6 @@ mod tests {
         assert!(!asks(planned("skip", false, 1), true));
         assert!(!asks(planned("append", false, 1), true));
         assert!(asks(planned("skip", false, 1), false), "another skip");
-    }
-
-    #[test]
-    fn a_plan_says_what_is_an_estimate() {
-        let table = shown(&[planned("skip", true, 0)]).to_string();
-        assert!(
-            table.contains("about 1,000") && table.contains("is created"),
-            "{table}"
-        );
     }
 
     #[test]

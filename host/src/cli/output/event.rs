@@ -1,4 +1,4 @@
-//! The events of `--json`, one a line. `docs/cli.md` lists them all; fields may be added, none is ever removed.
+//! The events of `--json`, one in each line.
 
 use serde::Serialize;
 use tombolo::bindings::transfers::{TableComparison, TablePlan};
@@ -6,7 +6,7 @@ use tombolo::bindings::types::{Failure, Stored, TableReport};
 
 use super::schema::Schema;
 
-/// One event.
+/// One event. `docs/cli.md` lists all of them; later versions add events and fields, and remove none.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event<'a> {
@@ -14,79 +14,79 @@ pub enum Event<'a> {
     Session {
         /// The one-time code.
         code: &'a str,
-        /// Where the other side finds us.
+        /// The URL that is listened on.
         url: &'a str,
-        /// Until when a first claim is accepted, RFC 3339 in UTC.
+        /// Until when the code can be used for the first time, RFC 3339 in UTC.
         expires_at: &'a str,
         /// How many tables are shared.
         tables: usize,
     },
-    /// `share`: somebody used the code.
+    /// `share`: the code was used.
     Claimed {
-        /// Who, in their own words.
+        /// By whom, in their own words.
         claimer: &'a str,
     },
-    /// `share`: the other side has all rows of a table.
+    /// `share`: rows of a table were sent.
     Sent {
-        /// Which.
+        /// The table.
         table: &'a str,
         /// Rows sent.
         rows: u64,
         /// Bytes sent.
         bytes: u64,
     },
-    /// `pull`: what will happen. Nothing has been written.
+    /// `pull`: the plan is complete. Nothing has been written.
     Planned {
         /// The run's id.
         run: &'a str,
-        /// In the order in which they come.
+        /// One for each table, in the order in which they are written.
         tables: Vec<PlannedTable<'a>>,
     },
-    /// `pull`: how far a table is.
+    /// `pull`: rows of a table arrived.
     Progress {
-        /// Which.
+        /// The table.
         table: &'a str,
-        /// Rows received.
+        /// Rows received so far.
         rows: u64,
-        /// Bytes received.
+        /// Bytes received so far.
         bytes: u64,
     },
-    /// `pull` and `diff`: the line broke, and is tried again.
+    /// `pull` and `diff`: the connection broke, and is retried.
     Interrupted {
         /// The table under way.
         table: &'a str,
-        /// What broke, for programs.
+        /// The error code of what broke.
         code: &'a str,
-        /// What broke.
+        /// What broke, for people.
         message: &'a str,
     },
     /// `pull`: a table is complete.
     Table(Report<'a>),
-    /// `pull` and `share`: all is complete; the last event.
+    /// `pull`, `share` and `rejects --retry`: everything is complete; the last event.
     Done {
         /// The run's id; `share` has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         run: Option<&'a str>,
-        /// What became of the rows.
+        /// One for each table.
         tables: Vec<Report<'a>>,
     },
     /// `diff`: a row that differs.
     Difference {
-        /// Its table.
+        /// The table.
         table: &'a str,
-        /// `new`: at the peer only; `changed`: on both sides; `local_only`: in the local table only.
+        /// `new`: in the remote table only; `changed`: in both; `local_only`: in the local table only.
         kind: &'a str,
         /// Its key, for people.
         key: &'a str,
     },
-    /// `diff` and `pull --dry-run`: how all tables differ; the last event.
+    /// `diff` and `pull --dry-run`: all tables are compared; the last event.
     Differences {
         /// The run's id.
         run: &'a str,
-        /// One a table.
+        /// One for each table.
         tables: Vec<TableDifferences<'a>>,
     },
-    /// `rejects`: a row that was not taken in.
+    /// `rejects`: a row that was rejected.
     Rejected {
         /// The run, as the ledger names it.
         run: &'a str,
@@ -104,38 +104,38 @@ pub enum Event<'a> {
         /// Its name.
         table: &'a str,
     },
-    /// `tables`: one name.
+    /// `tables`: a table or a view.
     Listed {
         /// The name.
         table: &'a str,
-        /// `table`, `view` or what the database calls it.
+        /// `table`, `view` or the database's own word.
         kind: &'a str,
-        /// Rows of a table; not there for anything else.
+        /// Rows of a table; absent for everything else.
         #[serde(skip_serializing_if = "Option::is_none")]
         rows: Option<u64>,
-        /// False: an estimate.
+        /// False if the number is an estimate.
         #[serde(skip_serializing_if = "Option::is_none")]
         exact: Option<bool>,
     },
-    /// `schema`: the table.
+    /// `schema`: the columns and keys of a table.
     Schema(Schema<'a>),
-    /// `count`: the number.
+    /// `count`: the number of rows.
     Count {
-        /// Which.
+        /// The table.
         table: &'a str,
         /// Rows.
         rows: u64,
-        /// False: an estimate.
+        /// False if the number is an estimate.
         exact: bool,
     },
-    /// `demo`: a command that is run.
+    /// `demo`: a command is run.
     Command {
         /// As a person would type it.
         line: &'a str,
     },
-    /// `demo`: a table of both files was compared.
+    /// `demo`: a table of both files is compared.
     Compared {
-        /// Which.
+        /// The table.
         table: &'a str,
         /// Rows in the source.
         rows: u64,
@@ -148,22 +148,22 @@ pub enum Event<'a> {
         /// Rows that only the target has.
         surplus: u64,
     },
-    /// `demo`: the end.
+    /// `demo`: everything is compared; the last event.
     Demo {
         /// Rows compared.
         rows: u64,
-        /// Rows that differ, or are on one side only.
+        /// Rows that differ, or are in one file only.
         differences: u64,
         /// From the start of the transfer to its end.
         milliseconds: u64,
     },
-    /// Any verb: it failed; the last event.
+    /// Every command: it failed; the last event.
     Error {
-        /// For programs.
+        /// The error code.
         code: &'a str,
-        /// What happened, where and why.
+        /// What happened, for people.
         message: &'a str,
-        /// What to do next; may be empty.
+        /// What to do next, for people; may be empty.
         hint: &'a str,
     },
 }
@@ -208,7 +208,7 @@ impl<'a> From<&'a TablePlan> for PlannedTable<'a> {
     }
 }
 
-/// How a table differs between the two sides.
+/// How the rows of a table differ between the two sites.
 #[derive(Clone, Debug, Serialize)]
 pub struct TableDifferences<'a> {
     table: &'a str,
@@ -234,7 +234,7 @@ impl<'a> From<&'a TableComparison> for TableDifferences<'a> {
     }
 }
 
-/// What became of a table's rows.
+/// The counts of a table's rows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report<'a> {
     table: &'a str,
@@ -283,6 +283,142 @@ impl<'a> From<&'a TableReport> for Report<'a> {
             failed: report.failed,
             bytes: report.bytes,
         }
+    }
+}
+
+#[cfg(test)]
+impl Event<'static> {
+    /// Returns one event of each kind.
+    pub fn samples() -> Vec<Self> {
+        std::iter::successors(Self::sample_after(None), |event| {
+            Self::sample_after(Some(event))
+        })
+        .collect()
+    }
+
+    /// Returns the first kind, or the kind after another one. Every kind has a place in the chain, or this does not compile.
+    fn sample_after(event: Option<&Self>) -> Option<Self> {
+        let report = Report {
+            table: "orders",
+            created: 1,
+            updated: 2,
+            same: 3,
+            skipped: 4,
+            failed: 5,
+            bytes: 6,
+            snapshots: 1,
+            stored: "changed",
+            triggers: &[],
+            changed: vec![Changed {
+                column: "price",
+                values: 3,
+            }],
+        };
+        let table = "orders";
+        Some(match event {
+            None => Self::Session {
+                code: "A7X9K2M4",
+                url: "http://127.0.0.1:7432",
+                expires_at: "2026-01-02T03:04:05Z",
+                tables: 4,
+            },
+            Some(Self::Session { .. }) => Self::Claimed { claimer: "ana" },
+            Some(Self::Claimed { .. }) => Self::Sent {
+                table,
+                rows: 1,
+                bytes: 2,
+            },
+            Some(Self::Sent { .. }) => Self::Planned {
+                run: "r1",
+                tables: vec![PlannedTable {
+                    table,
+                    strategy: "skip",
+                    rows: 1,
+                    exact: true,
+                    create: true,
+                    local_rows: 0,
+                    not_carried: &[],
+                    statements: &[],
+                    continued: false,
+                }],
+            },
+            Some(Self::Planned { .. }) => Self::Progress {
+                table,
+                rows: 1,
+                bytes: 2,
+            },
+            Some(Self::Progress { .. }) => Self::Interrupted {
+                table,
+                code: "truncated",
+                message: "the connection broke",
+            },
+            Some(Self::Interrupted { .. }) => Self::Table(report),
+            Some(Self::Table(_)) => Self::Done {
+                run: Some("r1"),
+                tables: vec![report],
+            },
+            Some(Self::Done { .. }) => Self::Difference {
+                table,
+                kind: "new",
+                key: "1",
+            },
+            Some(Self::Difference { .. }) => Self::Differences {
+                run: "r1",
+                tables: vec![TableDifferences {
+                    table,
+                    remote: 3,
+                    local: 2,
+                    new: 1,
+                    changed: 0,
+                    same: 2,
+                    local_only: 0,
+                }],
+            },
+            Some(Self::Differences { .. }) => Self::Rejected {
+                run: "r1",
+                table,
+                row: 1,
+                key: "1",
+                reason: "the parent is missing",
+            },
+            Some(Self::Rejected { .. }) => Self::Removed {
+                table: "tombolo_ledger",
+            },
+            Some(Self::Removed { .. }) => Self::Listed {
+                table,
+                kind: "table",
+                rows: Some(1),
+                exact: Some(true),
+            },
+            Some(Self::Listed { .. }) => Self::Schema(Schema::sample()),
+            Some(Self::Schema(_)) => Self::Count {
+                table,
+                rows: 1,
+                exact: true,
+            },
+            Some(Self::Count { .. }) => Self::Command {
+                line: "tombolo share shop.db",
+            },
+            Some(Self::Command { .. }) => Self::Compared {
+                table,
+                rows: 1,
+                equal: 1,
+                missing: 0,
+                different: 0,
+                surplus: 0,
+            },
+            Some(Self::Compared { .. }) => Self::Demo {
+                rows: 1,
+                differences: 0,
+                milliseconds: 1,
+            },
+            Some(Self::Demo { .. }) => Self::Error {
+                code: "denied",
+                message: "no",
+                hint: "ask",
+            },
+            Some(Self::Error { .. }) => return None,
+        })
     }
 }
 

@@ -1,10 +1,10 @@
-//! Where words go: results to standard output, progress and errors to standard error; with `--json`, events to
-//! standard output and nothing else.
+//! What a command prints: results on standard output, notes and errors on standard error, or only events with `--json`.
 
 pub mod announcement;
 pub mod comparison;
 pub mod confirmation;
 pub mod event;
+pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod schema;
@@ -13,7 +13,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tombolo::bindings::types::Failure;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use event::Event;
 
@@ -24,7 +24,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// For people, or with `json` for programs.
+    /// Creates the output for people, or with `json` for programs.
     pub fn new(json: bool) -> Self {
         Self {
             json,
@@ -32,32 +32,32 @@ impl Output {
         }
     }
 
-    /// Whether events are wanted.
+    /// Returns true if events are printed.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether a person reads the results.
+    /// Returns true if results go to a terminal.
     pub fn is_terminal(&self) -> bool {
         !self.json && std::io::stdout().is_terminal()
     }
 
-    /// Whether a person reads the progress.
+    /// Returns true if progress bars go to a terminal.
     pub fn shows_progress(&self) -> bool {
         !self.json && std::io::stderr().is_terminal()
     }
 
-    /// Whether a person can be asked something.
+    /// Returns true if a person can answer a question.
     pub fn can_ask(&self) -> bool {
         self.shows_progress() && std::io::stdin().is_terminal()
     }
 
-    /// Whether everything could be written so far.
+    /// Returns false once writing to standard output has failed.
     pub fn is_complete(&self) -> bool {
         !self.broken.load(Ordering::Relaxed)
     }
 
-    /// Prints an event, if events are wanted.
+    /// Prints an event for programs.
     pub fn event(&self, event: &Event<'_>) {
         if self.json
             && let Ok(line) = serde_json::to_string(event)
@@ -66,7 +66,7 @@ impl Output {
         }
     }
 
-    /// Prints an event of another process as it is, if events are wanted.
+    /// Prints a line with an event of another process for programs.
     pub fn forward(&self, line: &str) {
         if self.json {
             self.write(line);
@@ -80,21 +80,35 @@ impl Output {
         }
     }
 
-    /// Tells people how it goes.
+    /// Prints rows for people: a table on a terminal, else one line for each row, separated by tabs.
+    ///
+    /// The columns from number `left` on are aligned to the right.
+    pub fn rows(&self, header: &[&str], left: usize, rows: Vec<Vec<String>>) {
+        if self.is_terminal() {
+            self.result(&report::table(header, left, rows).to_string());
+            return;
+        }
+        for row in rows {
+            let cells: Vec<String> = row.iter().map(|cell| printable(cell)).collect();
+            self.result(&cells.join("\t"));
+        }
+    }
+
+    /// Prints a note for people.
     pub fn note(&self, text: &str) {
         if !self.json {
-            // Nobody listens there any more: no reason to stop.
+            // A closed standard error is no reason to stop.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
 
-    /// Tells what went wrong.
+    /// Prints why the command failed.
     pub fn failure(&self, failure: &Failure) {
         self.event(&failure.into());
         self.note(&describe(failure));
     }
 
-    /// Standard output may be closed (`| head`) or full; the work goes on, and the exit code tells.
+    /// Standard output may be closed (`| head`) or full: the work continues, and the exit code is 1.
     fn write(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
@@ -104,13 +118,13 @@ impl Output {
         {
             let _ = writeln!(
                 std::io::stderr(),
-                "error: standard output cannot be written: {error}"
+                "error: cannot write to standard output: {error}"
             );
         }
     }
 }
 
-/// What happened, where and why, and in a second line what to do next.
+/// Formats the message, and the hint in a second line.
 fn describe(failure: &Failure) -> String {
     let mut text = format!("error: {}", printable(&failure.message));
     if !failure.hint.is_empty() {

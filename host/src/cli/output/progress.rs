@@ -1,4 +1,4 @@
-//! How far a pull is: bars on a terminal, else a line a table; events for programs.
+//! The progress of a run: bars on a terminal, one line for each table elsewhere, events for programs.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tombolo::bindings::transfers::TablePlan;
 use tombolo::bindings::types::TableReport;
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 use tombolo::run::{Interruption, TableProgress};
 
 use super::Output;
 use super::event::Event;
 use super::report;
 
-/// Programs are told at most this often; the end of a table is always told.
+/// The shortest time between two `progress` events.
 const EVENT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A table that is quicker gets no bar and no rate: there is nothing to see.
+/// A table that takes less time gets no bar and no rate.
 const QUICK: Duration = Duration::from_millis(100);
 
 const BAR: &str = "{prefix:20!} [{bar:30}] {human_pos}/{human_len} rows{msg}";
@@ -24,9 +24,9 @@ const BAR: &str = "{prefix:20!} [{bar:30}] {human_pos}/{human_len} rows{msg}";
 /// Shows the progress of one run.
 pub struct Progress<'a> {
     output: &'a Output,
-    told: Option<Instant>,
+    last_event: Option<Instant>,
     bars: Option<MultiProgress>,
-    /// When the next table begins: with the run, or when the one before was complete.
+    /// When the next table started: with the run, or when the table before was complete.
     began: Instant,
     under_way: HashMap<String, UnderWay>,
 }
@@ -38,18 +38,18 @@ struct UnderWay {
 }
 
 impl<'a> Progress<'a> {
-    /// Nothing is shown yet.
+    /// Shows nothing yet.
     pub fn new(output: &'a Output) -> Self {
         Self {
             output,
-            told: None,
+            last_event: None,
             bars: output.shows_progress().then(MultiProgress::new),
             began: Instant::now(),
             under_way: HashMap::new(),
         }
     }
 
-    /// Says something without disturbing the bar.
+    /// Prints a note above the bars.
     pub fn note(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
@@ -59,19 +59,19 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The first table begins now.
+    /// Starts the clock of the first table.
     pub fn begin(&mut self) {
         self.began = Instant::now();
     }
 
-    /// Rows have arrived.
+    /// Shows that rows of a table arrived.
     pub fn rows(&mut self, progress: &TableProgress, plans: &[TablePlan]) {
         if self.output.is_json()
             && self
-                .told
-                .is_none_or(|told| told.elapsed() >= EVENT_INTERVAL)
+                .last_event
+                .is_none_or(|last| last.elapsed() >= EVENT_INTERVAL)
         {
-            self.told = Some(Instant::now());
+            self.last_event = Some(Instant::now());
             self.output.event(&Event::Progress {
                 table: &progress.table,
                 rows: progress.rows,
@@ -100,7 +100,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A table is complete.
+    /// Shows that a table is complete.
     pub fn table_done(&mut self, report: &TableReport) {
         let mut began = self.began;
         if let Some(under_way) = self.under_way.remove(&report.table) {
@@ -112,7 +112,7 @@ impl<'a> Progress<'a> {
         self.began = Instant::now();
     }
 
-    /// The line broke, and is tried again.
+    /// Shows that the connection broke and is retried.
     pub fn interrupted(&mut self, interruption: &Interruption) {
         let (table, failure) = (&interruption.table, &interruption.failure);
         self.output.event(&Event::Interrupted {
@@ -121,10 +121,10 @@ impl<'a> Progress<'a> {
             message: &failure.message,
         });
         let (table, message) = (printable(table), printable(&failure.message));
-        self.note(&format!("{table}: {message}; trying again"));
+        self.note(&format!("{table}: {message}; retrying"));
     }
 
-    /// Clears what is left of the bars.
+    /// Removes the bars that are left.
     pub fn end(&mut self) {
         for (_, under_way) in self.under_way.drain() {
             under_way.end();
@@ -148,7 +148,7 @@ fn bar(table: &str, expected: u64) -> ProgressBar {
     bar
 }
 
-/// `, 43,478 rows/s, 12 s left`: at the speed that the table had so far.
+/// Formats the table's speed so far, and the time left at it: `, 43,478 rows/s, 12 s left`.
 fn speed(rows: u64, expected: u64, elapsed: Duration) -> String {
     let Some(rate) = rate(rows, elapsed).filter(|rate| *rate > 0) else {
         return String::new();
@@ -167,7 +167,7 @@ fn rate(rows: u64, elapsed: Duration) -> Option<u64> {
     rows.saturating_mul(1_000).checked_div(milliseconds)
 }
 
-/// `orders: 100,000 rows, 1.5 MiB in 2.3 s, 43,478 rows/s`.
+/// Formats a complete table: `orders: 100,000 rows, 1.50 MiB in 2.3 s, 43,478 rows/s`.
 fn done_line(report: &TableReport, elapsed: Duration) -> String {
     let rows = report::rows(report);
     let mut line = format!(

@@ -1,13 +1,16 @@
-//! Numbers, tables and reports as people read them.
+//! Numbers, tables and the reports of transfers, formatted for people.
 
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use tombolo::bindings::types::{Stored, TableReport};
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
-/// A table whose columns behind the first `left` are numbers.
+use super::Output;
+use super::event::Event;
+
+/// Returns a table. The columns from number `left` on are aligned to the right.
 pub fn table(header: &[&str], left: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let align = |(position, text): (usize, String)| {
         let cell = Cell::new(printable(&text));
@@ -27,28 +30,28 @@ pub fn table(header: &[&str], left: usize, rows: impl IntoIterator<Item = Vec<St
     table
 }
 
-/// `100,000`.
+/// Formats a number: `100,000`.
 pub fn number(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
-/// `1 row`, `100,000 rows`.
+/// Formats a number of rows: `1 row`, `100,000 rows`.
 pub fn count(count: u64) -> String {
     let noun = if count == 1 { "row" } else { "rows" };
     format!("{} {noun}", number(count))
 }
 
-/// `1.5 MiB`.
+/// Formats a size: `1.50 MiB`.
 pub fn bytes(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }
 
-/// `2.3 s`.
+/// Formats a time: `2.3 s`.
 pub fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// All rows of a report, whatever became of them.
+/// Returns the number of all rows in a report.
 pub fn rows(report: &TableReport) -> u64 {
     [
         report.created,
@@ -61,8 +64,17 @@ pub fn rows(report: &TableReport) -> u64 {
     .fold(0, u64::saturating_add)
 }
 
-/// What became of the rows, in a table for a terminal, else a line a table.
-pub fn summary(reports: &[TableReport], terminal: bool) -> String {
+/// Shows that everything is complete: the event for programs, and the counts of rows for people.
+pub fn show(run: Option<&str>, reports: &[TableReport], output: &Output) {
+    output.event(&Event::Done {
+        run,
+        tables: reports.iter().map(Into::into).collect(),
+    });
+    output.result(&summary(reports, output.is_terminal()));
+}
+
+/// Returns the counts of rows: a table for a terminal, else one line for each table.
+fn summary(reports: &[TableReport], terminal: bool) -> String {
     if terminal {
         summary_table(reports).to_string()
     } else {
@@ -96,20 +108,21 @@ fn summary_table(reports: &[TableReport]) -> Table {
     table
 }
 
-/// What a reader of the counts should know besides.
+/// Returns what the counts do not say: rejects, several snapshots, changed values, verification.
 pub fn notes(reports: &[TableReport]) -> Vec<String> {
     let mut notes = Vec::new();
     for report in reports {
         let table = printable(&report.table);
         if report.failed > 0 {
+            let verb = if report.failed == 1 { "was" } else { "were" };
             notes.push(format!(
-                "{table}: {} could not be taken in; `tombolo rejects DB` says why",
+                "{table}: {} {verb} rejected; `tombolo rejects DB` lists the reasons",
                 count(report.failed)
             ));
         }
         if report.snapshots > 1 {
             notes.push(format!(
-                "{table}: its rows come from {} states of the other site, which let go of the first one meanwhile",
+                "{table}: the rows come from {} snapshots, because the other site closed the first one",
                 report.snapshots
             ));
         }
@@ -128,11 +141,11 @@ pub fn notes(reports: &[TableReport]) -> Vec<String> {
         match &report.stored {
             Stored::Verified | Stored::Other(_) => {}
             Stored::ChangedBy(triggers) => notes.push(format!(
-                "{table}: rows were changed here by triggers: {}",
+                "{table}: triggers changed rows while they were written: {}",
                 printable(&triggers.join(", "))
             )),
             Stored::Unverified(why) => notes.push(format!(
-                "{table}: what was stored was not read again: {}",
+                "{table}: the stored rows were not verified: {}",
                 printable(why)
             )),
         }
@@ -140,8 +153,8 @@ pub fn notes(reports: &[TableReport]) -> Vec<String> {
     notes
 }
 
-/// One table's report in a line.
-pub fn line(report: &TableReport) -> String {
+/// Formats one table's report in a line.
+fn line(report: &TableReport) -> String {
     let TableReport {
         created,
         updated,

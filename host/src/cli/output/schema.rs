@@ -1,12 +1,12 @@
-//! A table's columns and keys, for people and for programs.
+//! The columns and keys of a table, for people and for programs.
 
 use serde::Serialize;
 use tombolo::bindings::types::{Column, Generation, LogicalType, TableSchema};
-use tombolo::failure::printable;
+use tombolo::printable::printable;
 
 use super::report;
 
-/// A table, as the event `schema` tells it.
+/// A table, as in the event `schema`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Schema<'a> {
     table: &'a str,
@@ -14,6 +14,31 @@ pub struct Schema<'a> {
     primary_key: &'a [String],
     unique_keys: &'a [Vec<String>],
     foreign_keys: Vec<Reference<'a>>,
+}
+
+#[cfg(test)]
+impl Schema<'static> {
+    /// Returns a table with one column and one key of each kind.
+    pub fn sample() -> Self {
+        Self {
+            table: "orders",
+            columns: vec![SchemaColumn {
+                name: "id",
+                logical: "integer",
+                origin: "sqlite:INTEGER",
+                nullable: false,
+                default: None,
+                generation: "none",
+            }],
+            primary_key: &[],
+            unique_keys: &[],
+            foreign_keys: vec![Reference {
+                columns: &[],
+                referenced_table: "customers",
+                referenced_columns: &[],
+            }],
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -98,7 +123,7 @@ fn generation(generation: &Generation) -> &str {
     }
 }
 
-/// A table's columns and keys, for people.
+/// Formats the columns and keys of a table for people.
 pub fn text(schema: &TableSchema) -> String {
     let header = [
         "column",

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row};
+use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions, Postgres, Row};
 
 use super::error;
 use crate::database::DatabaseError;
-use crate::digest::{hex, sha256};
+use crate::digest::sha256;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -50,7 +50,7 @@ impl Server {
 
     /// A digest of where the database is, whoever asks.
     pub(super) fn identity(&self) -> String {
-        hex(&sha256(address(&self.options).as_bytes()))
+        hex::encode(sha256(address(&self.options).as_bytes()))
     }
 
     pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {
@@ -145,6 +145,35 @@ impl Session {
             .map_err(|error| error::at_work(&error))
     }
 
+    /// Sends a whole COPY stream into a table.
+    pub(super) async fn copy_in(
+        &mut self,
+        statement: &str,
+        stream: &[u8],
+    ) -> Result<(), DatabaseError> {
+        let broken = |error| error::at_work(&error);
+        let copy = self.connection.copy_in_raw(statement);
+        let mut copy = copy.await.map_err(broken)?;
+        copy.send(stream).await.map_err(broken)?;
+        copy.finish().await.map_err(broken)?;
+        Ok(())
+    }
+
+    /// Commits the transaction that `result` came from, or rolls it back and returns the error.
+    pub(super) async fn end_transaction<T>(
+        &mut self,
+        result: Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        match result {
+            Ok(value) => self.run("COMMIT").await.map(|_| value),
+            Err(error) => {
+                // What went wrong first is what counts.
+                let _ = self.run("ROLLBACK").await;
+                Err(error)
+            }
+        }
+    }
+
     /// The server's, as `server_version_num` says it.
     pub(super) fn version(&self) -> u32 {
         self.connection
@@ -162,10 +191,11 @@ pub(super) fn query(sql: impl Into<String>) -> Query<'static, Postgres, PgArgume
     sqlx::query(AssertSqlSafe(sql.into()))
 }
 
-/// One column of an answer.
-pub(super) fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, DatabaseError>
+/// Returns one column of a row, by its name or its position.
+pub(super) fn column<'r, T, I>(row: &'r PgRow, index: I) -> Result<T, DatabaseError>
 where
     T: sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+    I: ColumnIndex<PgRow>,
 {
     row.try_get(index).map_err(|error| error::at_work(&error))
 }

@@ -62,13 +62,6 @@ impl PostgresDatabase {
     async fn keep_session(&self, session: Session) {
         *self.idle.lock().await = Some(session);
     }
-
-    #[cfg(test)]
-    async fn target(&self) -> Result<Box<dyn super::OldTarget>, DatabaseError> {
-        Ok(Box::new(
-            PostgresTarget::open(Arc::clone(&self.server)).await?,
-        ))
-    }
 }
 
 #[async_trait]
@@ -124,7 +117,7 @@ impl Database for PostgresDatabase {
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
         let target = PostgresTarget::open(Arc::clone(&self.server)).await?;
-        Ok(Box::new(super::Adapted(target)))
+        Ok(Box::new(target))
     }
 
     async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {

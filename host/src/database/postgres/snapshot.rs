@@ -9,7 +9,7 @@ use super::catalog::{self, Description};
 use super::connection::{Server, Session, column, query};
 use super::read::query;
 use crate::bindings::types::TableSchema;
-use crate::database::{DatabaseError, Read, Snapshot};
+use crate::database::{DatabaseError, Read, Snapshot, without_computed};
 use crate::rows::RowBlock;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -71,7 +71,7 @@ impl PostgresSnapshot {
 impl Snapshot for PostgresSnapshot {
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         let described = self.description(table).await?;
-        Ok(catalog::without_computed(described.schema))
+        Ok(without_computed(described.schema))
     }
 
     async fn read(

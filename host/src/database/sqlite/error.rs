@@ -1,4 +1,4 @@
-//! From SQLite's result codes to this crate's errors.
+//! Converts SQLite's result codes to database errors.
 
 use std::borrow::Cow;
 
@@ -17,17 +17,17 @@ const READONLY_ROLLBACK: i32 = 776;
 const CONSTRAINT_FOREIGNKEY: i32 = 787;
 const CONSTRAINT_TRIGGER: i32 = 1811;
 
-/// The extended result code, where the error is SQLite's own.
+/// Returns the extended result code; none if the error is not SQLite's.
 pub(super) fn code(error: &sqlx::Error) -> Option<i32> {
     error.as_database_error()?.code()?.parse().ok()
 }
 
-/// Whether a progress handler ended the statement.
+/// Returns true if a progress handler ended the statement.
 pub(super) fn is_interrupt(error: &sqlx::Error) -> bool {
     code(error).map(primary) == Some(INTERRUPT)
 }
 
-/// An error while a file is opened or looked at for the first time.
+/// Returns the error for a file that cannot be opened or read for the first time.
 pub(super) fn opening(database: &str, error: &sqlx::Error) -> DatabaseError {
     let reason = match code(error) {
         Some(code) if primary(code) == NOTADB => {
@@ -52,7 +52,7 @@ pub(super) fn opening(database: &str, error: &sqlx::Error) -> DatabaseError {
     }
 }
 
-/// An error of a statement.
+/// Returns the error for a statement that failed.
 pub(super) fn refused(error: &sqlx::Error) -> DatabaseError {
     refusal(code(error), message(error).into_owned())
 }
@@ -63,11 +63,11 @@ impl From<RawError> for DatabaseError {
     }
 }
 
-/// The thread that worked with the database is gone.
+/// Returns the error for work whose thread panicked.
 pub(super) fn interrupted() -> DatabaseError {
     refusal(
         None,
-        "the work with the database was broken off inside this process".to_owned(),
+        "the work with the database was interrupted inside this process".to_owned(),
     )
 }
 
@@ -83,7 +83,7 @@ fn refusal(code: Option<i32>, message: String) -> DatabaseError {
         Some(code) if matches!(primary(code), BUSY | LOCKED) => {
             return DatabaseError::Busy(refusal);
         }
-        // The rest of the message is the trigger author's and may show a value.
+        // The text of a trigger's message may show a value.
         Some(CONSTRAINT_TRIGGER) => {
             "a trigger of the table refused a row".clone_into(&mut refusal.message)
         }
@@ -103,7 +103,7 @@ fn refusal(code: Option<i32>, message: String) -> DatabaseError {
     DatabaseError::Refused(refusal)
 }
 
-/// The low byte of an extended result code.
+/// Returns the primary code of an extended result code: its low byte.
 fn primary(code: i32) -> i32 {
     code & 0xff
 }
@@ -111,12 +111,12 @@ fn primary(code: i32) -> i32 {
 fn message(error: &sqlx::Error) -> Cow<'_, str> {
     match error {
         sqlx::Error::Database(error) => error.message().into(),
-        // Decoding errors of names in a schema; they show no value.
+        // Names in a schema that cannot be decoded; the message shows no value.
         other => other.to_string().into(),
     }
 }
 
-/// Takes apart `UNIQUE constraint failed: t.a, t.b` and its like.
+/// Parses messages such as `UNIQUE constraint failed: t.a, t.b`.
 fn name_constraint(refusal: &mut DbError) {
     let Some((kind, what)) = refusal.message.split_once(" constraint failed: ") else {
         return;

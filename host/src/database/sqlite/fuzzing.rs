@@ -11,7 +11,7 @@ use crate::bindings::types::{Cell, LogicalType};
 use crate::database::DatabaseError;
 use crate::rows::CellRef;
 
-/// Declared types, one for each affinity and each rule of its own.
+/// One declared type for each affinity and each special rule.
 pub const DECLARED: [&str; 8] = [
     "",
     "INTEGER",
@@ -23,12 +23,12 @@ pub const DECLARED: [&str; 8] = [
     "INTEGER PRIMARY KEY",
 ];
 
-/// What became of a cell.
+/// What happened to a cell.
 #[derive(Debug)]
 pub enum Kept {
-    /// It does not fit, and nothing was stored.
+    /// The column cannot hold it.
     Refused,
-    /// What is read back.
+    /// It was stored, and this was read back.
     Read(Cell),
     /// It was stored and cannot be read back.
     Unreadable(String),
@@ -39,7 +39,7 @@ pub enum Kept {
 pub struct Memory(SqliteConnection);
 
 impl Memory {
-    /// Makes the tables.
+    /// Creates the tables.
     pub async fn open() -> Result<Self, sqlx::Error> {
         let mut connection = SqliteConnectOptions::new()
             .filename(":memory:")
@@ -90,17 +90,19 @@ fn keep(
         let mut select = connection.prepare(&format!("SELECT c FROM t{number}"))?;
         let mut rows = select.query(&[])?;
         let mut scratch = [0; 16];
-        let read = rows.next()?.map_or(Err("it is gone".to_owned()), |row| {
-            let value = row.get(0).map_err(str::to_owned)?;
-            to_cell(value, logical, &mut scratch).map(CellRef::to_cell)
-        });
+        let read = rows
+            .next()?
+            .map_or(Err("the row is missing".to_owned()), |row| {
+                let value = row.get(0).map_err(str::to_owned)?;
+                to_cell(value, logical, &mut scratch).map(CellRef::to_cell)
+            });
         read.map_or_else(Kept::Unreadable, Kept::Read)
     };
     connection.execute(&format!("DELETE FROM t{number}"), &[])?;
     Ok(kept)
 }
 
-/// Reads a text as numbers are read.
+/// Parses a text as a number.
 pub fn parse_number(text: &str) {
     let _ = (decimal::exact(text), decimal::looks_like_number(text));
 }

@@ -1,7 +1,8 @@
-//! SQLite files as sources and targets.
+//! Reads and writes SQLite files.
 
 mod catalog;
 mod codec;
+mod connection;
 mod error;
 mod file;
 #[cfg(any(fuzzing, test))]
@@ -21,39 +22,39 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-pub(super) use self::codec::types::logical_of;
 use self::file::access::{self, Access, Reader};
 use self::meta::{maintenance, rejects};
 use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableSchema};
-use crate::digest::{hex, sha256};
+use crate::digest::sha256;
 
-/// How long an exact count may take.
+/// The time limit of an exact count.
 const COUNT_LIMIT: Duration = Duration::from_millis(200);
 
-/// Steps of SQLite's machine between two looks at the clock, well below a millisecond.
+/// Steps of SQLite's virtual machine between two checks of the time; they take much less than a millisecond.
 const STEPS: i32 = 1_000;
 
-/// How often a file that changes while it is read is read again.
+/// How often a file is read that is modified while it is read.
 const ATTEMPTS: u32 = 5;
 
 /// A SQLite file.
 #[derive(Debug)]
 pub struct SqliteDatabase {
-    /// Canonical, so that the current folder and links may change.
+    /// The canonical path: the working directory and links may change.
     file: PathBuf,
-    /// As people named it.
+    /// The path as it was given, for messages.
     name: String,
 }
 
 impl SqliteDatabase {
-    /// Opens a file; with `create`, a missing one is made (in WAL mode), but never its folder, and the journal that an
-    /// interrupted writer left is rolled back.
+    /// Opens a file. With `create`, creates a missing file in WAL mode, but never its folder, and rolls back the journal that
+    /// an interrupted writer left.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Open`] with the reason, [`DatabaseError::NotADatabase`] for a file of another kind.
+    /// Fails with [`DatabaseError::Open`] if the file cannot be opened, and with [`DatabaseError::NotADatabase`] if it is of
+    /// another kind.
     pub async fn open(path: &Path, create: bool) -> Result<Self, DatabaseError> {
         let name = path.display().to_string();
         let failed = |reason: &str| DatabaseError::Open {
@@ -61,7 +62,7 @@ impl SqliteDatabase {
             reason: reason.to_owned(),
         };
         if create && !path.exists() {
-            make(path, &name).await?;
+            create_file(path, &name).await?;
         }
         let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => failed("there is no such file"),
@@ -83,7 +84,10 @@ impl SqliteDatabase {
     fn concurrently_modified(&self) -> DatabaseError {
         DatabaseError::Busy(DbError {
             code: None,
-            message: format!("{} changes each time it is looked at", self.name),
+            message: format!(
+                "{} was modified each time it was read; try again when its writers are less busy",
+                self.name
+            ),
             table: None,
             constraint: None,
             column: None,
@@ -91,8 +95,8 @@ impl SqliteDatabase {
     }
 }
 
-/// Makes an empty database.
-async fn make(path: &Path, name: &str) -> Result<(), DatabaseError> {
+/// Creates an empty database.
+async fn create_file(path: &Path, name: &str) -> Result<(), DatabaseError> {
     let failed = |reason: String| DatabaseError::Open {
         database: name.to_owned(),
         reason,
@@ -107,7 +111,7 @@ async fn make(path: &Path, name: &str) -> Result<(), DatabaseError> {
     let file_name = path
         .file_name()
         .ok_or_else(|| failed("it is not the name of a file".to_owned()))?;
-    // An absolute path, because SQLite gives names such as `:memory:` and `file:…` a meaning of their own.
+    // An absolute path, because names such as `:memory:` and `file:…` have a special meaning in SQLite.
     access::options(&folder.join(file_name))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -127,7 +131,7 @@ impl Database for SqliteDatabase {
 
     fn identity(&self) -> String {
         let place = [b"sqlite:", self.file.as_os_str().as_encoded_bytes()].concat();
-        hex(&sha256(&place))
+        hex::encode(sha256(&place))
     }
 
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
@@ -182,8 +186,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
-        // A chunk is committed when it is on the disk; there are few, so that this costs little. For the same reason the
-        // log is checkpointed with each, and never grows beyond the largest chunk.
+        // A commit waits for the disk, which costs little because chunks are few.
         let connection = access::options(&self.file)
             .foreign_keys(true)
             .synchronous(SqliteSynchronous::Full)
@@ -211,13 +214,13 @@ impl Database for SqliteDatabase {
             .await
             .map_err(|error| error::opening(&self.name, &error))?;
         let removed = maintenance::clean(&mut connection).await;
-        // What was removed is committed already.
+        // The removal is committed already.
         let _ = connection.close().await;
         removed
     }
 }
 
-/// Counts for as long as `limit` allows, then estimates.
+/// Returns an exact count if it takes less than `limit`, else an estimate.
 async fn count(
     connection: &mut SqliteConnection,
     table: &catalog::Table,
@@ -231,7 +234,7 @@ async fn count(
         .await
         .map_err(refused)?
         .set_progress_handler(STEPS, move || Instant::now() < deadline);
-    // Not count(*): SQLite does that in one step, which no handler can end.
+    // SQLite counts count(*) in one step, which no progress handler can end.
     let counted = number(connection, format!("SELECT count(1) FROM main.{name}")).await;
     connection
         .lock_handle()
@@ -245,7 +248,7 @@ async fn count(
     }
     let estimate = match table.rowid() {
         Some(rowid) => format!("SELECT max({rowid}) FROM main.{name}"),
-        // Too many to count, and nothing numbers them: at least so many.
+        // A lower bound, because the rows are too many to count and have no numbers.
         None => format!("SELECT count(*) FROM (SELECT 1 FROM main.{name} LIMIT 1000000)"),
     };
     let rows = number(connection, estimate).await.map_err(refused)?;
@@ -256,7 +259,7 @@ async fn number(connection: &mut SqliteConnection, sql: String) -> Result<u64, s
     let number: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
         .fetch_one(connection)
         .await?;
-    // Rowids may be negative, numbers of rows not.
+    // Rowids may be negative.
     Ok(number
         .and_then(|number| u64::try_from(number).ok())
         .unwrap_or(0))

@@ -19,23 +19,23 @@ use super::codec::storage::SqliteValueRef;
 use super::error::{interrupted, refused};
 use crate::database::DatabaseError;
 
-/// What SQLite refused.
+/// An error of SQLite.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (code {code})")]
 pub(super) struct RawError {
     /// The extended result code.
     pub(super) code: i32,
-    /// What SQLite says; it may quote names and a trigger's own words.
+    /// SQLite's message, which may contain names and the text of a trigger.
     pub(super) message: String,
 }
 
 impl RawError {
-    /// Whether [`RawConnection::interrupt_when`] ended the statement.
+    /// Returns true if [`RawConnection::interrupt_when`] ended the statement.
     pub(super) fn is_interrupt(&self) -> bool {
         self.code == ffi::SQLITE_INTERRUPT
     }
 
-    /// Whether two rows would have the same key.
+    /// Returns true if two rows would have the same key.
     pub(super) fn is_about_keys(&self) -> bool {
         matches!(
             self.code,
@@ -45,8 +45,8 @@ impl RawError {
         )
     }
 
-    /// Whether other values could have been taken: constraints, types, lengths, and what functions in checks, generated
-    /// columns and triggers say of them.
+    /// Returns true if other values could have been stored: for constraints, types, lengths, and errors of functions in checks,
+    /// generated columns and triggers.
     pub(super) fn is_about_values(&self) -> bool {
         matches!(
             self.code & 0xff,
@@ -54,13 +54,13 @@ impl RawError {
         )
     }
 
-    /// Whether a constraint is not met.
+    /// Returns true if a constraint is violated.
     pub(super) fn is_constraint(&self) -> bool {
         self.code & 0xff == ffi::SQLITE_CONSTRAINT
     }
 }
 
-/// A connection that sqlx does not use meanwhile. It stays on one thread, as its handle does.
+/// A connection that sqlx does not use meanwhile. It cannot leave its thread.
 pub(super) struct RawConnection<'c> {
     handle: NonNull<ffi::sqlite3>,
     /// While it lives, sqlx's thread neither uses nor closes the connection.
@@ -97,11 +97,11 @@ where
     .await
 }
 
-/// Steps of SQLite's machine between two looks at whether to go on, well below a millisecond.
+/// Steps of SQLite's virtual machine between two calls of the progress handler; they take much less than a millisecond.
 const STEPS: i32 = 10_000;
 
 impl<'c> RawConnection<'c> {
-    /// Waits until sqlx has done what it was asked for. Fails if its thread is gone.
+    /// Waits until sqlx has finished its work. Fails if its thread is gone.
     pub(super) async fn lock(connection: &'c mut SqliteConnection) -> Result<Self, DatabaseError> {
         let locked = connection.lock_handle().await;
         let mut locked = locked.map_err(|error| refused(&error))?;
@@ -116,7 +116,7 @@ impl<'c> RawConnection<'c> {
         block_on(Self::lock(connection))
     }
 
-    /// Ends whatever statement runs, with an error for which [`RawError::is_interrupt`] holds, as soon as this is true.
+    /// Ends the running statement, with an error for which [`RawError::is_interrupt`] is true, as soon as `done` returns true.
     pub(super) fn interrupt_when(&mut self, mut done: impl FnMut() -> bool + Send + 'static) {
         self.locked.set_progress_handler(STEPS, move || !done());
     }
@@ -125,7 +125,7 @@ impl<'c> RawConnection<'c> {
     pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, RawError> {
         let length = c_int::try_from(sql.len()).map_err(|_| misuse("the statement is too long"))?;
         let mut statement = ptr::null_mut();
-        // SAFETY: the handle is open and ours while `self` lives, `sql` has `length` bytes, and the tail is not asked for.
+        // SAFETY: the handle is open, and only we use it while `self` lives, `sql` has `length` bytes, and the tail is not asked for.
         let code = unsafe {
             ffi::sqlite3_prepare_v3(
                 self.handle.as_ptr(),
@@ -144,7 +144,7 @@ impl<'c> RawConnection<'c> {
         })
     }
 
-    /// Runs a statement without rows; gives the number of rows that it changed itself, without those of triggers.
+    /// Runs a statement that returns no rows. Returns the number of rows that it changed itself, without those of triggers.
     pub(super) fn execute(
         &self,
         sql: &str,
@@ -154,7 +154,7 @@ impl<'c> RawConnection<'c> {
         Ok(self.changes())
     }
 
-    /// Runs a statement without rows, with a value for each of its named parameters; returns what [`Self::execute`] does.
+    /// As [`Self::execute`], with a value for each named parameter.
     pub(super) fn execute_named(
         &self,
         sql: &str,
@@ -164,7 +164,7 @@ impl<'c> RawConnection<'c> {
         Ok(self.changes())
     }
 
-    /// The first column of a query's first row, which is an integer.
+    /// Returns the first column of a query's first row, which is an integer.
     pub(super) fn integer(
         &self,
         sql: &str,
@@ -177,21 +177,21 @@ impl<'c> RawConnection<'c> {
         }
     }
 
-    /// The first column of a query's first row, which is a count.
+    /// Returns the first column of a query's first row, which is a count.
     pub(super) fn count(&self, sql: &str) -> Result<u64, DatabaseError> {
         let count = self.integer(sql, &[])?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// Whether a transaction is open; SQLite ends it itself after some errors.
+    /// Returns true if a transaction is open; SQLite itself ends it after some errors.
     pub(super) fn in_transaction(&self) -> bool {
-        // SAFETY: the handle is open and ours while `self` lives.
+        // SAFETY: the handle is open, and only we use it while `self` lives.
         unsafe { ffi::sqlite3_get_autocommit(self.handle.as_ptr()) == 0 }
     }
 
-    /// Rows that the last INSERT, UPDATE or DELETE changed itself.
+    /// Returns the number of rows that the last INSERT, UPDATE or DELETE changed itself.
     pub(super) fn changes(&self) -> u64 {
-        // SAFETY: the handle is open and ours while `self` lives.
+        // SAFETY: the handle is open, and only we use it while `self` lives.
         let changes = unsafe { ffi::sqlite3_changes64(self.handle.as_ptr()) };
         u64::try_from(changes).unwrap_or_default()
     }
@@ -210,9 +210,9 @@ impl<'c> RawConnection<'c> {
         }
     }
 
-    /// What the call that just failed left behind.
+    /// Returns the error of the call that just failed.
     fn error(&self, code: c_int) -> RawError {
-        // SAFETY: the handle is open and ours while `self` lives; the message is copied before the next call.
+        // SAFETY: the handle is open, and only we use it while `self` lives; the message is copied before the next call.
         let message = unsafe {
             let message = ffi::sqlite3_errmsg(self.handle.as_ptr());
             (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
@@ -267,7 +267,7 @@ impl<'c> Statement<'c> {
         self.run(ordered.ok_or_else(|| misuse("a parameter is named twice"))?)
     }
 
-    /// Starts the statement with exactly these values for its parameters; what it gives ends with the rows.
+    /// Starts the statement with exactly these values for its parameters.
     pub(super) fn query<'s>(
         &'s mut self,
         values: &'s [SqliteValueRef<'s>],
@@ -282,13 +282,13 @@ impl<'c> Statement<'c> {
         })
     }
 
-    /// Borrows a value for each parameter. Whoever calls this either steps while all of them live or not at all, and
-    /// resets before the first of them dies: values of an earlier call are never read, because all are replaced.
+    /// Borrows a value for each parameter. The caller steps only while all of them live, and resets before the first is
+    /// dropped. Values of an earlier call are never read, because all are replaced.
     fn bind<'v>(
         &mut self,
         values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
-        // A statement that somebody forgot halfway takes no values.
+        // A statement whose rows were leaked takes no values.
         self.reset();
         // SAFETY: the statement is prepared and its connection ours.
         let expected = unsafe { ffi::sqlite3_bind_parameter_count(self.statement.as_ptr()) };
@@ -334,7 +334,7 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// Goes on to the next row, if there is one.
+    /// Steps to the next row. Returns false if there is none.
     fn step(&mut self) -> Result<bool, RawError> {
         // SAFETY: the statement is prepared, its connection ours, and the bound values live (see `bind`).
         match unsafe { ffi::sqlite3_step(self.statement.as_ptr()) } {
@@ -344,7 +344,7 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// Ends the statement's work and forgets its values.
+    /// Resets the statement and clears its values.
     fn reset(&mut self) {
         // SAFETY: the statement is prepared and its connection ours. The codes repeat what `step` gave.
         unsafe {
@@ -361,7 +361,7 @@ impl Drop for Statement<'_> {
     }
 }
 
-/// The rows of a statement under way.
+/// The rows of a running statement.
 pub(super) struct Rows<'s, 'c> {
     statement: &'s mut Statement<'c>,
     /// The statement's values, which SQLite reads while it steps.
@@ -369,7 +369,7 @@ pub(super) struct Rows<'s, 'c> {
 }
 
 impl Rows<'_, '_> {
-    /// The next row; the one before ends with it.
+    /// Returns the next row, which replaces the one before.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, RawError> {
         let row = self.statement.step()?;
         Ok(row.then_some(Row {
@@ -391,9 +391,9 @@ pub(super) struct Row<'r> {
 }
 
 impl<'r> Row<'r> {
-    /// One value in its storage class; the error says why it cannot be had.
+    /// Returns one value in its storage class. The error says why it cannot be read.
     pub(super) fn get(self, index: usize) -> Result<SqliteValueRef<'r>, &'static str> {
-        const NO_MEMORY: &str = "there is no memory for the value";
+        const NO_MEMORY: &str = "there is not enough memory for the value";
         let statement = self.statement.statement.as_ptr();
         let index = c_int::try_from(index).map_err(|_| "there is no such column")?;
         // SAFETY: the statement stands on a row, and nobody steps while `'r` lasts.
@@ -424,7 +424,7 @@ impl<'r> Row<'r> {
                 };
                 let bytes = bytes.ok_or(NO_MEMORY)?;
                 let text = match bytes.is_ascii() {
-                    // SAFETY: ASCII is UTF-8. Nearly all texts are, and the other look at them is several times slower.
+                    // SAFETY: ASCII is UTF-8. Most texts are ASCII, and this check is several times faster than the other.
                     true => Ok(unsafe { std::str::from_utf8_unchecked(bytes) }),
                     false => std::str::from_utf8(bytes),
                 };
@@ -445,7 +445,7 @@ impl<'r> Row<'r> {
     }
 }
 
-/// What a column points to.
+/// Returns the bytes that a column points to.
 ///
 /// # Safety
 ///

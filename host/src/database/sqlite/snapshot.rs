@@ -1,4 +1,4 @@
-//! One state of a SQLite file, read row by row.
+//! Reads the rows of one state of a SQLite file.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use super::codec::storage::{SqliteValue, read_cell, to_storage};
 use super::error::refused;
 use super::file::access::Reader;
 use super::raw::{self, RawConnection, Row};
-use crate::bindings::types::{Cell, Generation, TableSchema};
-use crate::database::{DatabaseError, Read, Snapshot, Unrepresentable, quote};
+use crate::bindings::types::{Cell, TableSchema};
+use crate::database::{DatabaseError, Read, Snapshot, Unrepresentable, quote, without_computed};
 use crate::rows::{BlockBuilder, FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 
-/// A read transaction in a file in WAL mode, or a private copy of another. One table at a time is read from it.
+/// A read transaction on a file in WAL mode, or a private copy of another file. One table is read at a time.
 pub(super) struct SqliteSnapshot {
-    /// Of a read that was given up, until it run_events.
+    /// A read that was cancelled keeps it until it ends.
     reader: Arc<Mutex<Reader>>,
     name: String,
 }
 
 impl SqliteSnapshot {
-    /// Holds on to what the reader sees now.
+    /// Begins a read transaction on the present state.
     pub(super) async fn begin(mut reader: Reader, name: String) -> Result<Self, DatabaseError> {
-        // BEGIN alone reads nothing and so pins nothing.
+        // Only the first read of a transaction fixes its state.
         for sql in ["BEGIN", "SELECT count(*) FROM sqlite_schema"] {
             sqlx::query(sql)
                 .execute(&mut reader.connection)
@@ -68,7 +68,7 @@ impl Snapshot for SqliteSnapshot {
     }
 }
 
-/// Sends all rows of a query, until nobody takes them.
+/// Sends all rows of a query, or ends early when the receiver is gone.
 fn send_rows(
     connection: &mut RawConnection<'_>,
     sql: &str,
@@ -76,7 +76,7 @@ fn send_rows(
     table: &TableSchema,
     blocks: &mpsc::Sender<RowBlock>,
 ) -> Result<(), DatabaseError> {
-    // A long sort has to end as well.
+    // This also ends a long sort.
     let receiver = blocks.clone();
     connection.interrupt_when(move || receiver.is_closed());
     let mut statement = connection.prepare(sql)?;
@@ -102,26 +102,10 @@ fn send_rows(
         }
     }
     if !builder.is_empty() {
-        // A receiver that is gone needs no rest.
+        // If the receiver is gone, it does not need the last block.
         let _ = blocks.blocking_send(builder.take());
     }
     Ok(())
-}
-
-/// A schema of what is sent: no computed columns, and no keys that need them.
-fn without_computed(mut table: TableSchema) -> TableSchema {
-    table
-        .columns
-        .retain(|column| column.generation != Generation::Computed);
-    let columns = &table.columns;
-    let sent = |names: &Vec<String>| {
-        names
-            .iter()
-            .all(|name| columns.iter().any(|column| column.name == *name))
-    };
-    table.unique_keys.retain(sent);
-    table.foreign_keys.retain(|key| sent(&key.columns));
-    table
 }
 
 fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
@@ -185,7 +169,7 @@ fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
     Ok(sql)
 }
 
-/// The key that rows are read behind, as it is stored.
+/// Returns the key after which rows are read, as it is stored. Fails with `Unsuitable` if it cannot be one of the table.
 fn key_values<'a>(
     table: &TableSchema,
     found: &Table,
@@ -195,7 +179,7 @@ fn key_values<'a>(
         let column = table.columns.iter().find(|column| column.name == *name)?;
         let storage = found.storage.iter().find(|column| column.name == *name)?;
         let value = to_storage(cell.into(), &column.logical, storage).ok()?;
-        // Nothing is behind NULL.
+        // No row is greater than NULL.
         (!matches!(value, SqliteValue::Null)).then_some(value)
     };
     let values: Option<Vec<_>> = table.primary_key.iter().zip(cells).map(value).collect();
@@ -207,7 +191,8 @@ fn key_values<'a>(
         })
 }
 
-/// Adds a row; the block before it is given back where both together would be too large for a frame.
+/// Adds a row. Returns the block before it if both together would be too large for a frame. Fails with `Unrepresentable` if
+/// the row is too large or has a value that cannot be read.
 fn push(
     row: Row<'_>,
     table: &TableSchema,

@@ -8,6 +8,7 @@ use crate::documents::{
 };
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 use crate::host::Host;
+use crate::retention;
 use crate::wire::{Claim, Claimed, MAX_CLAIMER, MAX_CODE, PROTOCOL, ROW_FORMAT, check_reports};
 
 /// The shortest and the longest time for the first claim of a code, in milliseconds.
@@ -128,6 +129,7 @@ pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure
         session.code = host.new_code(&host.random(ENTROPY)?)?;
         let key = session_key(&session.code);
         if documents::put(host, &key, &session, Some(0))?.is_some() {
+            retention::enter_session(host, &session.code, session.expires_at)?;
             return describe(host, session);
         }
     }
@@ -142,15 +144,35 @@ pub fn get(host: &dyn Host, code: &str) -> Result<Session, Failure> {
 
 /// Ends a session and the access of its peer. Returns false if there is no such session.
 pub fn delete(host: &dyn Host, code: &str) -> Result<bool, Failure> {
-    let Some((session, _)) = find(host, code)? else {
+    match find(host, code)? {
+        Some((session, _)) => remove(host, &session.code),
+        None => Ok(false),
+    }
+}
+
+/// Removes the session with exactly this code, and ends the access of its peer. Returns false if there is none.
+pub fn remove(host: &dyn Host, code: &str) -> Result<bool, Failure> {
+    let Some((session, _)) = documents::get::<SessionDocument>(host, &session_key(code))? else {
         return Ok(false);
     };
     // The session first: a claim under way then fails to write it, and takes its admission back.
-    let existed = host.delete(&session_key(&session.code))?;
+    let existed = host.delete(&session_key(code))?;
+    retention::leave_session(host, code, session.expires_at)?;
     if let Some(admission) = &session.admission {
         revoke(host, admission)?;
     }
     Ok(existed)
+}
+
+/// Returns true if nobody can use the session with exactly this code any more.
+pub fn is_over(host: &dyn Host, code: &str) -> Result<bool, Failure> {
+    let Some((session, _)) = documents::get::<SessionDocument>(host, &session_key(code))? else {
+        return Ok(true);
+    };
+    let unclaimed = session.claimed_by.is_none();
+    Ok(session.done
+        || unclaimed && host.now() >= session.expires_at
+        || !host.owner_alive(&session.owner)?)
 }
 
 /// Returns all sessions, the newest last.

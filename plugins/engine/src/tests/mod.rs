@@ -10,6 +10,7 @@
 mod conversion;
 mod plan;
 mod resume;
+mod retention;
 mod routes;
 mod runs;
 mod sessions;

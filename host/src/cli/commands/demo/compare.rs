@@ -1,4 +1,4 @@
-//! Compares two SQLite files cell by cell, with code that shares nothing with a transfer's.
+//! A comparison of two SQLite files cell by cell, which shares no code with transfers.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tombolo::database::quote;
 
-/// One table of both files.
+/// The comparison of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// Its name.
@@ -48,7 +48,7 @@ struct Row {
     cells: Vec<Cell>,
 }
 
-/// Compares all tables of two files. Each table needs an integer key `id`.
+/// Compares all tables of two files. Each table must have an integer key `id`.
 pub async fn files(source: &Path, target: &Path) -> Result<Vec<Comparison>, std::io::Error> {
     compare(source, target).await.map_err(std::io::Error::other)
 }
@@ -90,7 +90,7 @@ async fn columns(
         .await
 }
 
-/// The key, then storage class and value of each column.
+/// Selects the key, then the storage class and the value of each column.
 fn select(table: &str, columns: &[String]) -> String {
     let cells: Vec<String> = columns
         .iter()
@@ -131,7 +131,7 @@ fn read(row: &SqliteRow, columns: usize) -> Result<Row, sqlx::Error> {
     })
 }
 
-/// Walks two tables in the order of their keys.
+/// Reads both tables in the order of their keys and counts the rows.
 async fn merge(
     table: String,
     mut source: BoxStream<'_, Result<Row, sqlx::Error>>,
@@ -145,27 +145,27 @@ async fn merge(
         different: 0,
         surplus: 0,
     };
-    let mut here = source.try_next().await?;
-    let mut there = target.try_next().await?;
+    let mut one = source.try_next().await?;
+    let mut other = target.try_next().await?;
     loop {
-        let order = match (&here, &there) {
+        let ordering = match (&one, &other) {
             (None, None) => return Ok(counts),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(here), Some(there)) => here.key.cmp(&there.key),
+            (Some(one), Some(other)) => one.key.cmp(&other.key),
         };
-        match order {
+        match ordering {
             Ordering::Less => counts.missing += 1,
             Ordering::Greater => counts.surplus += 1,
-            Ordering::Equal if cells(&here) == cells(&there) => counts.equal += 1,
+            Ordering::Equal if cells(&one) == cells(&other) => counts.equal += 1,
             Ordering::Equal => counts.different += 1,
         }
-        if order.is_le() {
+        if ordering.is_le() {
             counts.rows += 1;
-            here = source.try_next().await?;
+            one = source.try_next().await?;
         }
-        if order.is_ge() {
-            there = target.try_next().await?;
+        if ordering.is_ge() {
+            other = target.try_next().await?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `tombolo demo`: two sites on this machine, a real `share` and a real `pull`, and a comparison of every row.
+//! `tombolo demo`: runs `share` and `pull` on this machine, and compares every row.
 
 mod compare;
 mod shop;
@@ -17,7 +17,9 @@ use crate::cli::signals::Signals;
 use compare::Comparison;
 use sites::Sites;
 
-/// Generates, transfers, compares; fails on any difference. The folder and the processes are gone afterwards.
+/// Generates two databases, transfers one into the other, and compares them. Removes its folder and its processes.
+///
+/// Fails with `demo-differs` on any difference.
 pub async fn run(output: &Output) -> Result<(), Failure> {
     let mut signals = Signals::take()?;
     let folder = tempfile::Builder::new().prefix("tombolo-demo-").tempdir()?;
@@ -25,7 +27,7 @@ pub async fn run(output: &Output) -> Result<(), Failure> {
     let outcome = signals
         .or_signal(demonstrate(&folder, &mut sites, output))
         .await;
-    // Before the folder, in which they write.
+    // Before the folder that they write to.
     sites.end().await;
     let closed = folder.close();
     outcome?;
@@ -59,14 +61,14 @@ async fn demonstrate(folder: &TempDir, sites: &mut Sites, output: &Output) -> Re
     let time = began.elapsed();
 
     let after = compare::files(&source, &target).await?;
-    tell(&after, time, output)
+    show(&after, time, output)
 }
 
 fn sum(tables: &[Comparison], of: impl Fn(&Comparison) -> u64) -> u64 {
     tables.iter().map(of).sum()
 }
 
-fn tell(tables: &[Comparison], time: Duration, output: &Output) -> Result<(), Failure> {
+fn show(tables: &[Comparison], time: Duration, output: &Output) -> Result<(), Failure> {
     for table in tables {
         output.event(&Event::Compared {
             table: &table.table,
@@ -108,11 +110,12 @@ fn tell(tables: &[Comparison], time: Duration, output: &Output) -> Result<(), Fa
         "\nBoth files compared, every cell of every row:\n{shown}"
     ));
     if differences > 0 || rows != shop::ROWS {
-        return Err(failure(
-            ErrorCode::DemoDiffers,
-            format!("{differences} of {rows} rows differ between the two files"),
-            "please report this",
-        ));
+        let message = format!(
+            "{differences} rows differ between the two files; the source has {rows} rows of {}",
+            shop::ROWS
+        );
+        let hint = "report this as a bug, with the output above";
+        return Err(failure(ErrorCode::DemoDiffers, message, hint));
     }
     output.result(&format!(
         "{} are equal on both sides; the transfer took {}.",
@@ -142,15 +145,15 @@ mod tests {
     #[test]
     fn any_difference_is_a_failure() {
         let output = Output::new(true);
-        let tell = |table| tell(&[table], Duration::from_secs(1), &output);
-        assert!(tell(compared(shop::ROWS, 0)).is_ok());
+        let show = |table| show(&[table], Duration::from_secs(1), &output);
+        assert!(show(compared(shop::ROWS, 0)).is_ok());
         assert_eq!(
-            tell(compared(shop::ROWS, 1)).unwrap_err().code,
+            show(compared(shop::ROWS, 1)).unwrap_err().code,
             "demo-differs"
         );
         assert!(
-            tell(compared(shop::ROWS - 1, 0)).is_err(),
-            "a row is gone on both sides"
+            show(compared(shop::ROWS - 1, 0)).is_err(),
+            "a row is missing in both files"
         );
     }
 }

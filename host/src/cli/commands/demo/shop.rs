@@ -1,4 +1,4 @@
-//! The demo's data: a shop of four tables, the same on every machine and on every run.
+//! The data of the demo: a shop of four tables, the same on every machine and in every run.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const PRODUCTS: i64 = 1_000;
 const ORDERS: i64 = 29_000;
 const ITEMS: i64 = 60_000;
 
-/// Rows of one INSERT; six columns each stay far below SQLite's limit of parameters.
+/// Rows of one INSERT: with six columns each, far below SQLite's limit of parameters.
 const BATCH: usize = 1_000;
 
 const SCHEMA: &str = "
@@ -54,7 +54,7 @@ const SCHEMA: &str = "
     CREATE INDEX items_of_order ON order_items (order_id);
 ";
 
-/// The older half of each table. References point to older rows only, so the half is whole in itself.
+/// The older half of each table. Foreign keys point to older rows, so the half is complete in itself.
 const HALF: &str = "
     INSERT INTO customers SELECT * FROM source.customers WHERE id <= 5000;
     INSERT INTO products SELECT * FROM source.products WHERE id <= 500;
@@ -107,7 +107,7 @@ const NOTES: &[&str] = &[
     "🎁 please wrap",
 ];
 
-/// Makes both files: the source whole, the target half of it with a thousand rows that differ.
+/// Creates both files: the source with all rows, the target with half of them, 1,000 of which differ.
 pub async fn generate(source: &Path, target: &Path) -> Result<(), std::io::Error> {
     fill_source(source).await.map_err(std::io::Error::other)?;
     fill_target(source, target)
@@ -183,7 +183,7 @@ async fn fill_target(source: &Path, target: &Path) -> Result<(), sqlx::Error> {
 
 type Values<'a, 'b> = sqlx::query_builder::Separated<'a, Sqlite, &'b str>;
 
-/// Inserts one row an id, many in a statement.
+/// Inserts one row for each id, many in one statement.
 async fn insert(
     connection: &mut SqliteConnection,
     table: &str,
@@ -199,7 +199,7 @@ async fn insert(
     Ok(())
 }
 
-/// The time of row `id` of `all`: they are spread evenly over five years from 2020 on.
+/// Returns the time of row `id` of `all`, which are spread evenly over five years from 2020 on.
 fn time(id: i64, all: i64) -> Timestamp {
     const BEGIN: i64 = 1_577_836_800;
     const YEARS: i64 = 5 * 365 * 86_400;
@@ -223,7 +223,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to below `end`.
+    /// Returns a number from 0 to below `end`.
     fn below(&mut self, end: i64) -> i64 {
         let end = end.unsigned_abs().max(1);
         i64::try_from(self.next() % end).unwrap_or_default()
@@ -235,18 +235,18 @@ impl Random {
         list.get(position).copied().unwrap_or_default()
     }
 
-    /// An id among those of `others` rows that are no younger than row `id` of `all`.
+    /// Returns an id of the `others` rows that is not newer than row `id` of `all`.
     fn older(&mut self, id: i64, all: i64, others: i64) -> i64 {
         1 + self.below((id * others / all).max(1))
     }
 
-    /// From 0 to below 1.
+    /// Returns a number from 0 to below 1.
     fn fraction(&mut self) -> f64 {
         f64::from(u32::try_from(self.next() >> 32).unwrap_or_default())
             / (f64::from(u32::MAX) + 1.0)
     }
 
-    /// Cents, as a decimal column holds them: whole amounts become integers in SQLite.
+    /// Returns an amount with cents. SQLite stores whole amounts of a decimal column as integers.
     fn price(&mut self) -> f64 {
         let cents = u32::try_from(99 + self.below(20_000)).unwrap_or_default();
         f64::from(cents) / 100.0

@@ -1,4 +1,4 @@
-//! The two sites of the demo: this very program as child processes, with data folders of their own.
+//! The two sites of the demo: this program as two processes with separate data folders.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -20,10 +20,10 @@ pub const SOURCE: &str = "shop.db";
 /// The file that is pulled into.
 pub const TARGET: &str = "copy.db";
 
-/// A site that says nothing for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for the next line of `share`.
+const LINE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What `share` said first.
+/// What the first line of `share` contains.
 pub struct Session {
     code: String,
     url: String,
@@ -38,7 +38,7 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// Nothing runs yet.
+    /// Starts nothing yet.
     pub fn new(folder: &Path) -> Result<Self, Failure> {
         Ok(Self {
             binary: std::env::current_exe()?,
@@ -57,9 +57,9 @@ impl Sites {
             .arg("--json")
             .stdout(Stdio::piped())
             .spawn()?;
-        let stdout = child.stdout.take().ok_or_else(|| silent("share"))?;
+        let stdout = child.stdout.take().ok_or_else(unexpected_output)?;
         let (_, lines) = self.share.insert((child, BufReader::new(stdout).lines()));
-        let line = next_line(lines).await?.ok_or_else(|| silent("share"))?;
+        let line = next_line(lines).await?.ok_or_else(unexpected_output)?;
         let event = read(&line)?;
         output.result(&announced(&event)?);
         output.forward(&line);
@@ -69,7 +69,7 @@ impl Sites {
         })
     }
 
-    /// Runs `pull` to its end; what it prints is printed.
+    /// Runs `pull` to its end, and shows its output.
     pub async fn pull(&mut self, session: &Session, output: &Output) -> Result<(), Failure> {
         let Session { code, url } = session;
         let arguments = [
@@ -91,26 +91,26 @@ impl Sites {
         succeeded("pull", child.wait().await?)
     }
 
-    /// Waits until `share` has ended by itself, and tells what it said meanwhile.
+    /// Waits until `share` ends, and shows what it printed.
     pub async fn finish_share(&mut self, output: &Output) -> Result<(), Failure> {
         let Some((child, lines)) = &mut self.share else {
-            return Err(silent("share"));
+            return Err(unexpected_output());
         };
         output.note("\nMeanwhile at the other site:");
         while let Some(line) = next_line(lines).await? {
             output.forward(&line);
-            if let Some(told) = told(&read(&line)?) {
-                output.note(&told);
+            if let Some(note) = note(&read(&line)?) {
+                output.note(&note);
             }
         }
         succeeded("share", child.wait().await?)
     }
 
-    /// Ends what still runs.
+    /// Ends the processes that still run.
     pub async fn end(&mut self) {
         let share = self.share.take().map(|(child, _)| child);
         for mut child in share.into_iter().chain(self.pull.take()) {
-            // It has ended already, mostly.
+            // Usually it has ended already.
             let _ = child.kill().await;
         }
     }
@@ -134,15 +134,15 @@ fn echo(arguments: &[&str], output: &Output) {
 }
 
 async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<Option<String>, Failure> {
-    match tokio::time::timeout(PATIENCE, lines.next_line()).await {
+    match tokio::time::timeout(LINE_TIMEOUT, lines.next_line()).await {
         Ok(line) => Ok(line?),
-        Err(_) => Err(silent("share")),
+        Err(_) => Err(unexpected_output()),
     }
 }
 
-/// An event; the event of a failure becomes the failure.
+/// Parses an event. Fails with the failure that an `error` event contains.
 fn read(line: &str) -> Result<Value, Failure> {
-    let event: Value = serde_json::from_str(line).map_err(|_| silent("share"))?;
+    let event: Value = serde_json::from_str(line).map_err(|_| unexpected_output())?;
     if event.get("event").and_then(Value::as_str) == Some("error") {
         return Err(failure(
             text(&event, "code")?.parse().unwrap_or(ErrorCode::Internal),
@@ -155,10 +155,10 @@ fn read(line: &str) -> Result<Value, Failure> {
 
 fn text(event: &Value, field: &str) -> Result<String, Failure> {
     let text = event.get(field).and_then(Value::as_str);
-    text.map(str::to_owned).ok_or_else(|| silent("share"))
+    text.map(str::to_owned).ok_or_else(unexpected_output)
 }
 
-/// What `share` prints for people.
+/// Formats the event `session` as `share` does for people.
 fn announced(event: &Value) -> Result<String, Failure> {
     let address = text(event, "url")?;
     let address = address.strip_prefix("http://").unwrap_or_default();
@@ -170,15 +170,15 @@ fn announced(event: &Value) -> Result<String, Failure> {
         SOURCE,
         usize::try_from(tables).unwrap_or_default(),
         &text(event, "code")?,
-        address.parse().map_err(|_| silent("share"))?,
+        address.parse().map_err(|_| unexpected_output())?,
         text(event, "expires_at")?
             .parse()
-            .map_err(|_| silent("share"))?,
+            .map_err(|_| unexpected_output())?,
     ))
 }
 
-/// What `share` tells people meanwhile.
-fn told(event: &Value) -> Option<String> {
+/// Formats a later event as `share` does for people.
+fn note(event: &Value) -> Option<String> {
     let text = |field: &str| event.get(field).and_then(Value::as_str);
     let number = |field: &str| event.get(field).and_then(Value::as_u64);
     match text("event")? {
@@ -195,15 +195,15 @@ fn succeeded(verb: &str, status: ExitStatus) -> Result<(), Failure> {
     Err(failure(
         ErrorCode::Internal,
         format!("`tombolo {verb}` of the demo failed: {status}"),
-        "what it printed says why",
+        "its output above says why",
     ))
 }
 
-fn silent(verb: &str) -> Failure {
+fn unexpected_output() -> Failure {
     failure(
         ErrorCode::Internal,
-        format!("`tombolo {verb}` of the demo did not say what was expected"),
-        "what it printed says why",
+        "`tombolo share` of the demo did not print the expected event",
+        "its output above says why",
     )
 }
 
@@ -223,17 +223,17 @@ mod tests {
         );
 
         let sent = read(r#"{"event":"sent","table":"orders","rows":29000,"bytes":1024}"#).unwrap();
-        assert_eq!(told(&sent).unwrap(), "orders: 29,000 rows sent, 1.00 KiB");
-        assert_eq!(told(&read(r#"{"event":"newer"}"#).unwrap()), None);
+        assert_eq!(note(&sent).unwrap(), "orders: 29,000 rows sent, 1.00 KiB");
+        assert_eq!(note(&read(r#"{"event":"newer"}"#).unwrap()), None);
     }
 
     #[test]
     fn a_failure_of_a_site_is_the_failure_of_the_demo() {
         let error =
             r#"{"event":"error","code":"unavailable","message":"cannot listen","hint":"choose"}"#;
-        let wrong = read(error).unwrap_err();
+        let failure = read(error).unwrap_err();
         assert_eq!(
-            (wrong.code.as_str(), wrong.message.as_str()),
+            (failure.code.as_str(), failure.message.as_str()),
             ("unavailable", "cannot listen")
         );
         assert!(read("not json").is_err());

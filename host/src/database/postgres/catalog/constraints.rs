@@ -1,4 +1,4 @@
-//! What the catalog says that decides how rows of one table are written: its triggers, and what its rows have to keep.
+//! Finds what decides how the rows of a table are written: its triggers and constraints.
 
 use super::Description;
 use crate::database::DatabaseError;
@@ -124,16 +124,16 @@ fn names(relation: &str, numbers: &str) -> String {
 
 async fn checks(session: &mut Session, oid: i64) -> Result<Vec<Check>, DatabaseError> {
     let sql = format!(
-        "SELECT c.conname::text, pg_catalog.pg_get_expr(c.conbin, c.conrelid), {} FROM pg_catalog.pg_constraint c \
+        "SELECT c.conname::text AS name, pg_catalog.pg_get_expr(c.conbin, c.conrelid) AS expression, {} AS columns FROM pg_catalog.pg_constraint c \
          WHERE c.contype = 'c' AND c.conrelid = $1::int8::oid ORDER BY c.conname",
         names("c.conrelid", "c.conkey")
     );
     let rows = session.rows(query(sql).bind(oid)).await?;
     let checks = rows.iter().map(|row| {
         Ok(Check {
-            name: column(row, 0)?,
-            expression: column(row, 1)?,
-            columns: column(row, 2)?,
+            name: column(row, "name")?,
+            expression: column(row, "expression")?,
+            columns: column(row, "columns")?,
         })
     });
     checks.collect()
@@ -142,8 +142,9 @@ async fn checks(session: &mut Session, oid: i64) -> Result<Vec<Check>, DatabaseE
 /// Without those where NULL counts (`MATCH FULL` over several columns), and where rows of the parent may be hidden.
 async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, DatabaseError> {
     let sql = format!(
-        "SELECT c.conname::text, {}, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.relname), {}, \
-         c.confrelid = c.conrelid FROM pg_catalog.pg_constraint c \
+        "SELECT c.conname::text AS name, {} AS columns, \
+         pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.relname) AS parent, {} AS parent_columns, \
+         c.confrelid = c.conrelid AS own_table FROM pg_catalog.pg_constraint c \
          JOIN pg_catalog.pg_class p ON p.oid = c.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
          WHERE c.contype = 'f' AND c.conrelid = $1::int8::oid AND NOT p.relrowsecurity \
          AND (c.confmatchtype = 's' OR pg_catalog.cardinality(c.conkey) = 1) ORDER BY c.conname",
@@ -153,11 +154,11 @@ async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, D
     let rows = session.rows(query(sql).bind(oid)).await?;
     let references = rows.iter().map(|row| {
         Ok(Reference {
-            name: column(row, 0)?,
-            columns: column(row, 1)?,
-            parent: column(row, 2)?,
-            parent_columns: column(row, 3)?,
-            own_table: column(row, 4)?,
+            name: column(row, "name")?,
+            columns: column(row, "columns")?,
+            parent: column(row, "parent")?,
+            parent_columns: column(row, "parent_columns")?,
+            own_table: column(row, "own_table")?,
         })
     });
     references.collect()
@@ -166,7 +167,7 @@ async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, D
 async fn unique(session: &mut Session, oid: i64) -> Result<Vec<Unique>, DatabaseError> {
     // `indnullsnotdistinct` came with PostgreSQL 15.
     let sql = format!(
-        "SELECT c.relname::text, {}, i.indimmediate FROM pg_catalog.pg_index i \
+        "SELECT c.relname::text AS name, {} AS columns, i.indimmediate AS immediate FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
          AND NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) ORDER BY c.relname",
@@ -175,9 +176,9 @@ async fn unique(session: &mut Session, oid: i64) -> Result<Vec<Unique>, Database
     let rows = session.rows(query(sql).bind(oid)).await?;
     let unique = rows.iter().map(|row| {
         Ok(Unique {
-            name: column(row, 0)?,
-            columns: column(row, 1)?,
-            immediate: column(row, 2)?,
+            name: column(row, "name")?,
+            columns: column(row, "columns")?,
+            immediate: column(row, "immediate")?,
         })
     });
     unique.collect()
@@ -188,7 +189,7 @@ async fn triggers(session: &mut Session, oid: i64) -> Result<Vec<Trigger>, Datab
     let rows = session
         .rows(
             query(
-                "SELECT t.tgname::text, bool_or(t.tgtype & 3 = 3) FROM pg_catalog.pg_trigger t \
+                "SELECT t.tgname::text AS name, bool_or(t.tgtype & 3 = 3) AS before_row FROM pg_catalog.pg_trigger t \
                  WHERE NOT t.tgisinternal AND t.tgenabled NOT IN ('D', 'R') AND t.tgtype & 20 <> 0 \
                  AND (t.tgrelid = $1::int8::oid OR t.tgrelid IN \
                    (SELECT relid FROM pg_catalog.pg_partition_tree($1::int8::oid::regclass))) \
@@ -199,8 +200,8 @@ async fn triggers(session: &mut Session, oid: i64) -> Result<Vec<Trigger>, Datab
         .await?;
     let triggers = rows.iter().map(|row| {
         Ok(Trigger {
-            name: column(row, 0)?,
-            before_row: column(row, 1)?,
+            name: column(row, "name")?,
+            before_row: column(row, "before_row")?,
         })
     });
     triggers.collect()

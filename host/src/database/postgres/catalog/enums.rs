@@ -34,7 +34,7 @@ pub(in crate::database::postgres) async fn of_table(
     let rows = session
         .rows(
             query(format!(
-                "SELECT pg_catalog.format_type(t.oid, NULL), {LABELS} \
+                "SELECT pg_catalog.format_type(t.oid, NULL) AS name, {LABELS} AS labels \
                  FROM pg_catalog.pg_type t WHERE t.typtype = 'e' AND t.oid IN ( \
                    SELECT CASE WHEN c.typcategory = 'A' THEN c.typelem ELSE c.oid END \
                    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type c ON c.oid = a.atttypid \
@@ -47,8 +47,8 @@ pub(in crate::database::postgres) async fn of_table(
     let mut enums = Vec::new();
     for row in rows.iter().take(MAX_ENUMS) {
         enums.push(EnumType {
-            name: column(row, 0)?,
-            labels: column(row, 1)?,
+            name: column(row, "name")?,
+            labels: column(row, "labels")?,
         });
     }
     let mut left = MAX_LABELS;
@@ -72,11 +72,11 @@ pub(in crate::database::postgres) async fn create(
     wanted: &EnumType,
     table: &str,
 ) -> Result<(), DatabaseError> {
-    tables::take_turns(session).await?;
+    tables::lock(session).await?;
     let found = session
         .row(
             query(format!(
-                "SELECT t.typtype = 'e', {LABELS} FROM pg_catalog.pg_type t \
+                "SELECT t.typtype = 'e' AS is_enum, {LABELS} AS labels FROM pg_catalog.pg_type t \
                  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
                  WHERE n.nspname = current_schema() AND t.typname = $1"
             ))
@@ -86,7 +86,8 @@ pub(in crate::database::postgres) async fn create(
     let Some(found) = found else {
         return session.run(statement.sql()).await.map(|_| ());
     };
-    let (is_enum, labels): (bool, Vec<String>) = (column(&found, 0)?, column(&found, 1)?);
+    let (is_enum, labels): (bool, Vec<String>) =
+        (column(&found, "is_enum")?, column(&found, "labels")?);
     if is_enum && labels == wanted.labels {
         return Ok(());
     }

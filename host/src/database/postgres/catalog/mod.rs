@@ -76,7 +76,7 @@ pub(in crate::database::postgres) async fn list(
     let rows = session
         .rows(
             query(
-                "SELECT c.relname::text, c.relkind::text FROM pg_catalog.pg_class c \
+                "SELECT c.relname::text AS name, c.relkind::text AS kind FROM pg_catalog.pg_class c \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                  WHERE n.nspname = current_schema() AND n.nspname <> $1 \
                  AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
@@ -87,9 +87,9 @@ pub(in crate::database::postgres) async fn list(
         .await?;
     rows.iter()
         .map(|row| {
-            let kind: String = column(row, 1)?;
+            let kind: String = column(row, "kind")?;
             Ok(TableSummary {
-                table: column(row, 0)?,
+                table: column(row, "name")?,
                 kind: match kind.as_str() {
                     "r" | "p" => TableKind::Table,
                     "v" | "m" => TableKind::View,
@@ -116,7 +116,7 @@ pub(in crate::database::postgres) async fn find(
     let row = session
         .row(
             query(
-                "SELECT c.oid::int8, n.nspname::text, c.relkind::text, c.relispartition \
+                "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relkind::text AS kind, c.relispartition AS partition \
                  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                  WHERE n.nspname = current_schema() AND n.nspname <> $1 AND c.relname = $2 \
                  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
@@ -126,7 +126,7 @@ pub(in crate::database::postgres) async fn find(
         )
         .await?
         .ok_or_else(missing)?;
-    let kind: String = column(&row, 2)?;
+    let kind: String = column(&row, "kind")?;
     let unsuitable = |reason: &str| DatabaseError::Unsuitable {
         table: table.to_owned(),
         reason: reason.to_owned(),
@@ -139,12 +139,12 @@ pub(in crate::database::postgres) async fn find(
         "f" => Err(unsuitable(
             "it is a foreign table; transfer it from the database that holds its rows",
         )),
-        _ if column(&row, 3)? => Err(unsuitable(
+        _ if column(&row, "partition")? => Err(unsuitable(
             "it is a partition; transfer the table it belongs to",
         )),
         kind => Ok(Relation {
-            oid: column(&row, 0)?,
-            schema: column(&row, 1)?,
+            oid: column(&row, "oid")?,
+            schema: column(&row, "schema")?,
             table: table.to_owned(),
             partitioned: kind == "p",
         }),
@@ -177,23 +177,6 @@ pub(in crate::database::postgres) async fn describe(
     })
 }
 
-/// The same table without its computed columns and the keys that need them.
-pub(in crate::database::postgres) fn without_computed(mut schema: TableSchema) -> TableSchema {
-    schema
-        .columns
-        .retain(|column| column.generation != Generation::Computed);
-    let columns = &schema.columns;
-    let is_sent = |name: &String| columns.iter().any(|column| column.name == *name);
-    if !schema.primary_key.iter().all(is_sent) {
-        schema.primary_key.clear();
-    }
-    schema.unique_keys.retain(|key| key.iter().all(is_sent));
-    schema
-        .foreign_keys
-        .retain(|key| key.columns.iter().all(is_sent));
-    schema
-}
-
 /// Which of these types, named as `format_type` prints them, somebody made here and columns can have.
 pub(in crate::database::postgres) async fn known_types(
     session: &mut Session,
@@ -204,7 +187,7 @@ pub(in crate::database::postgres) async fn known_types(
     let rows = session
         .rows(
             query(
-                "SELECT pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t \
+                "SELECT pg_catalog.format_type(t.oid, NULL) AS name FROM pg_catalog.pg_type t \
                  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
                  WHERE t.typtype <> 'p' AND t.typisdefined AND n.nspname NOT IN ($1, 'pg_catalog', 'information_schema') \
                  AND pg_catalog.has_type_privilege(t.oid, 'USAGE') \
@@ -216,8 +199,8 @@ pub(in crate::database::postgres) async fn known_types(
         .await?;
     let found = rows
         .iter()
-        .map(|row| column::<String>(row, 0))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|row| column(row, "name"))
+        .collect::<Result<Vec<String>, _>>()?;
     let asked = types.iter().zip(&bare);
     let known = asked.filter(|(_, bare)| found.contains(bare));
     Ok(known.map(|(name, _)| name.clone()).collect())
@@ -246,11 +229,11 @@ const COLUMNS: &str = "\
       SELECT b.attnum, t.typbasetype, t.typtypmod, b.depth + 1, b.required OR t.typnotnull \
       FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd' \
     ) \
-    SELECT DISTINCT ON (a.attnum) a.attname::text, b.required, a.attidentity::text, a.attgenerated::text, \
-      pg_catalog.pg_get_expr(d.adbin, d.adrelid), b.oid::int8, \
-      CASE WHEN t.typcategory = 'A' THEN t.typelem::int8 ELSE 0 END, b.modifier, \
-      pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.format_type(b.oid, b.modifier), \
-      pg_catalog.format_type(b.oid, -1), b.depth > 0 \
+    SELECT DISTINCT ON (a.attnum) a.attname::text AS name, b.required AS required, a.attidentity::text AS identity, \
+      a.attgenerated::text AS generated, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default_value, b.oid::int8 AS oid, \
+      CASE WHEN t.typcategory = 'A' THEN t.typelem::int8 ELSE 0 END AS element, b.modifier AS modifier, \
+      pg_catalog.format_type(a.atttypid, a.atttypmod) AS declared, pg_catalog.format_type(b.oid, b.modifier) AS base, \
+      pg_catalog.format_type(b.oid, -1) AS bare, b.depth > 0 AS is_domain \
     FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::int8::oid AND a.attnum = b.attnum \
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
@@ -265,22 +248,23 @@ async fn columns(
     let mut types = Vec::with_capacity(rows.len());
     for row in &rows {
         let kind = ColumnType::new(CatalogType {
-            oid: column(row, 5)?,
-            element: column(row, 6)?,
-            modifier: column(row, 7)?,
-            declared: column(row, 8)?,
-            base: column(row, 9)?,
-            bare: column(row, 10)?,
-            domain: column(row, 11)?,
+            oid: column(row, "oid")?,
+            element: column(row, "element")?,
+            modifier: column(row, "modifier")?,
+            declared: column(row, "declared")?,
+            base: column(row, "base")?,
+            bare: column(row, "bare")?,
+            domain: column(row, "is_domain")?,
         });
-        let required: bool = column(row, 1)?;
-        let identity: String = column(row, 2)?;
-        let generated: String = column(row, 3)?;
-        let (generation, default) = generation(&identity, &generated, column(row, 4)?);
+        let required: bool = column(row, "required")?;
+        let identity: String = column(row, "identity")?;
+        let generated: String = column(row, "generated")?;
+        let (generation, default) =
+            generation(&identity, &generated, column(row, "default_value")?);
         columns.push(Column {
-            name: column(row, 0)?,
+            name: column(row, "name")?,
             logical: kind.logical.clone(),
-            origin: kind.origin(),
+            origin: kind.origin().to_string(),
             nullable: !required,
             default,
             generation,
@@ -315,10 +299,10 @@ async fn keys(session: &mut Session, relation: &Relation) -> Result<Keys, Databa
     let rows = session
         .rows(
             query(
-                "SELECT i.indisprimary, ARRAY(SELECT a.attname::text \
+                "SELECT i.indisprimary AS is_primary, ARRAY(SELECT a.attname::text \
                    FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position) \
                    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-                   WHERE k.position <= i.indnkeyatts ORDER BY k.position) \
+                   WHERE k.position <= i.indnkeyatts ORDER BY k.position) AS columns \
                  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
                  WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid \
                  AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY c.relname",
@@ -329,10 +313,10 @@ async fn keys(session: &mut Session, relation: &Relation) -> Result<Keys, Databa
     let mut primary_key = Vec::new();
     let mut unique_keys = Vec::new();
     for row in &rows {
-        if column(row, 0)? {
-            primary_key = column(row, 1)?;
+        if column(row, "is_primary")? {
+            primary_key = column(row, "columns")?;
         } else {
-            unique_keys.push(column(row, 1)?);
+            unique_keys.push(column(row, "columns")?);
         }
     }
     Ok((primary_key, unique_keys))
@@ -351,7 +335,7 @@ async fn foreign_keys(
     let rows = session
         .rows(
             query(format!(
-                "SELECT r.relname::text, {}, {} FROM pg_catalog.pg_constraint f \
+                "SELECT r.relname::text AS parent, {} AS columns, {} AS parent_columns FROM pg_catalog.pg_constraint f \
                  JOIN pg_catalog.pg_class t ON t.oid = f.conrelid \
                  JOIN pg_catalog.pg_class r ON r.oid = f.confrelid AND r.relnamespace = t.relnamespace \
                  WHERE f.contype = 'f' AND f.conrelid = $1::int8::oid AND f.conparentid = 0 ORDER BY f.conname",
@@ -364,9 +348,9 @@ async fn foreign_keys(
     rows.iter()
         .map(|row| {
             Ok(ForeignKey {
-                referenced_table: column(row, 0)?,
-                columns: column(row, 1)?,
-                referenced_columns: column(row, 2)?,
+                referenced_table: column(row, "parent")?,
+                columns: column(row, "columns")?,
+                referenced_columns: column(row, "parent_columns")?,
             })
         })
         .collect()

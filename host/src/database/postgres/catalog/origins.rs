@@ -1,79 +1,73 @@
-//! Where the columns of tables that were made here come from.
+//! Stores where the columns of tables that a run created come from, in `tombolo.columns`.
 
 use super::{Description, OWN_SCHEMA, Relation};
 use crate::bindings::types::{Column, Conversion};
 use crate::database::postgres::codec::types::ColumnType;
 use crate::database::postgres::connection::{Session, column, query};
-use crate::database::{DatabaseError, TableLoad};
+use crate::database::postgres::meta::statement::Statement;
+use crate::database::{DatabaseError, Origin, TableWrite};
 
-/// Keeps the origins of a new table's columns, where they are not simply the types they now have, and which of them hold
-/// every value of their source.
-pub(in crate::database::postgres) async fn keep(
+const TABLE: &str = "tombolo.columns";
+
+/// Stores the origins of a new table's columns, where they are not simply the types that they have now, and which of them
+/// hold every value of their source.
+pub(in crate::database::postgres) async fn store(
     session: &mut Session,
-    made: &Description,
-    load: &TableLoad,
+    created: &Description,
+    write: &TableWrite,
 ) -> Result<(), DatabaseError> {
-    let relation = &made.relation;
-    session
-        .execute(
-            query("DELETE FROM tombolo.columns WHERE table_schema = $1 AND table_name = $2")
-                .bind(relation.schema.clone())
-                .bind(relation.table.clone()),
-        )
-        .await?;
-    for wanted in &load.incoming.columns {
-        let Some((_, kind)) = made.column(&wanted.name) else {
+    let Relation { schema, table, .. } = &created.relation;
+    let of_table = Statement::on(TABLE)
+        .matching("table_schema", schema.clone())
+        .matching("table_name", table.clone());
+    session.execute(of_table.delete()?).await?;
+    for wanted in &write.incoming.columns {
+        let Some((_, kind)) = created.column(&wanted.name) else {
             continue;
         };
-        if wanted.origin == kind.origin() {
+        let origin = Origin::parse(&wanted.origin);
+        if origin == kind.origin() {
             continue;
         }
-        let widened = load.conversion_of(&wanted.name) == Conversion::Widen
-            && wanted.origin.starts_with("sqlite:")
+        let widened = write.conversion_of(&wanted.name) == Conversion::Widen
+            && origin.is_sqlite()
             && kind.can_be_wide();
-        session
-            .execute(
-                query("INSERT INTO tombolo.columns VALUES ($1, $2, $3, $4, $5, $6)")
-                    .bind(relation.schema.clone())
-                    .bind(relation.table.clone())
-                    .bind(wanted.name.clone())
-                    .bind(wanted.origin.clone())
-                    .bind(kind.declared.clone())
-                    .bind(widened),
-            )
-            .await?;
+        let row = Statement::on(TABLE)
+            .set("table_schema", schema.clone())
+            .set("table_name", table.clone())
+            .set("column_name", wanted.name.clone())
+            .set("origin", wanted.origin.clone())
+            .set("stored_as", kind.declared.clone())
+            .set("widened", widened);
+        session.execute(row.insert("")?).await?;
     }
     Ok(())
 }
 
-/// Gives columns the origins that were kept for them.
+/// Gives columns the origins that are stored for them.
 pub(in crate::database::postgres) async fn apply(
     session: &mut Session,
     relation: &Relation,
     columns: &mut [Column],
     types: &mut [ColumnType],
 ) -> Result<(), DatabaseError> {
-    if !are_kept(session).await? {
+    if !are_stored(session).await? {
         return Ok(());
     }
+    let of_table = Statement::on(TABLE)
+        .matching("table_schema", relation.schema.clone())
+        .matching("table_name", relation.table.clone());
     let rows = session
-        .rows(
-            query(
-                "SELECT column_name, origin, stored_as, widened FROM tombolo.columns \
-                 WHERE table_schema = $1 AND table_name = $2",
-            )
-            .bind(relation.schema.clone())
-            .bind(relation.table.clone()),
-        )
+        .rows(of_table.select("column_name, origin, stored_as, widened")?)
         .await?;
     for row in &rows {
-        let name: String = column(row, 0)?;
-        let stored_as: String = column(row, 2)?;
+        let name: String = column(row, "column_name")?;
+        let stored_as: String = column(row, "stored_as")?;
         for (described, kind) in columns.iter_mut().zip(types.iter_mut()) {
             // A column whose type somebody changed is what it is now.
             if described.name == name && kind.declared == stored_as {
-                described.origin = column(row, 1)?;
-                if column(row, 3)? && kind.can_be_wide() {
+                described.origin = column(row, "origin")?;
+                if column(row, "widened")? && kind.can_be_wide() {
                     kind.widen(&described.origin);
                     described.logical = kind.logical.clone();
                 }
@@ -83,8 +77,8 @@ pub(in crate::database::postgres) async fn apply(
     Ok(())
 }
 
-/// Whether the table of origins is here and may be read. Asked of the catalog: an error would end a snapshot.
-async fn are_kept(session: &mut Session) -> Result<bool, DatabaseError> {
+/// Returns true if the table of origins exists and may be read. Asked of the catalog: an error would end a snapshot.
+async fn are_stored(session: &mut Session) -> Result<bool, DatabaseError> {
     let row = session
         .row(
             query(

@@ -1,4 +1,4 @@
-//! Sequences behind identity and serial columns.
+//! Advances the sequences of identity and serial columns.
 
 use super::Description;
 use crate::bindings::types::{Generation, LogicalType};
@@ -7,7 +7,7 @@ use crate::database::{DatabaseError, quote};
 
 /// The sequence that an identity or serial column owns, or that its default draws from.
 const SEQUENCE: &str = "\
-    SELECT n.nspname::text, c.relname::text, s.seqincrement > 0 AND NOT s.seqcycle, s.seqmax \
+    SELECT n.nspname::text AS schema, c.relname::text AS name, s.seqincrement > 0 AND NOT s.seqcycle AS counts_up, s.seqmax AS maximum \
     FROM pg_catalog.pg_attribute a \
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
     JOIN pg_catalog.pg_depend p ON p.classid = 'pg_catalog.pg_class'::regclass AND p.refobjid = a.attrelid \
@@ -20,8 +20,8 @@ const SEQUENCE: &str = "\
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE a.attrelid = $1::int8::oid AND a.attname = $2 LIMIT 1";
 
-/// Moves the sequences of all numbered columns behind their greatest value, where they are not.
-pub(in crate::database::postgres) async fn move_ahead(
+/// Moves the sequences of all numbered columns past their greatest value.
+pub(in crate::database::postgres) async fn advance(
     session: &mut Session,
     table: &Description,
 ) -> Result<(), DatabaseError> {
@@ -42,12 +42,12 @@ pub(in crate::database::postgres) async fn move_ahead(
             )
             .await?;
         let Some(row) = row else { continue };
-        let counts_up: bool = column(&row, 2)?;
+        let counts_up: bool = column(&row, "counts_up")?;
         if !counts_up {
             continue;
         }
-        let (schema, name): (String, String) = (column(&row, 0)?, column(&row, 1)?);
-        let maximum: i64 = column(&row, 3)?;
+        let (schema, name): (String, String) = (column(&row, "schema")?, column(&row, "name")?);
+        let maximum: i64 = column(&row, "maximum")?;
         let sequence = format!("{}.{}", quote(&schema), quote(&name));
         let literal = format!("'{}'", sequence.replace('\'', "''"));
         // Only forwards: a session that draws numbers meanwhile must not get one twice.

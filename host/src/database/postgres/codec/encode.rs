@@ -5,11 +5,11 @@ use bytes::{BufMut, BytesMut};
 use super::numeric::Decimal;
 use super::types::{PhysicalType, TextLimit};
 use super::value::{
-    Value, boolean, date, double, in_range, integer, mismatch, moment, parse_uuid, ranged, rounded,
-    single, text, value, with_digits, within_a_day, without_nul,
+    Value, boolean, date, double, in_range, integer, mismatch, moment, ranged, rounded, single,
+    text, value, with_digits, within_a_day, without_nul,
 };
 use crate::bindings::types::LogicalType;
-use crate::rows::{CellRef, EncodedCell, temporal};
+use crate::rows::{CellRef, EncodedCell, parse_uuid, temporal};
 
 /// Where an incoming column goes.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub(in crate::database::postgres) struct ColumnEncoding {
 }
 
 impl ColumnEncoding {
-    /// Appends a cell of a row that arrived, without a look at what both sides write alike; see [`Self::encode`].
-    pub fn pass(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
+    /// Appends an encoded cell; its bytes are copied where both formats agree. See [`Self::encode`].
+    pub fn copy_cell(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
         match (&self.incoming, self.physical) {
             (LogicalType::Integer, PhysicalType::Int8) => {
                 if let Some(bytes) = cell.integer() {
@@ -137,7 +137,7 @@ impl ColumnEncoding {
                 out.put_i64(rounded(in_range(at)?, digits)?);
             }
             PhysicalType::Uuid => match value {
-                Value::Uuid(bytes) => out.put_slice(bytes),
+                Value::Uuid(bytes) => out.put_slice(&bytes),
                 Value::Text(text) => {
                     out.put_slice(&parse_uuid(text).ok_or("the text is not a uuid as printed")?);
                 }

@@ -2,7 +2,7 @@
 
 use super::wide_text::Form;
 use crate::bindings::types::LogicalType;
-use crate::database::sqlite::logical_of;
+use crate::database::{Origin, logical_of};
 
 /// The types' object identifiers, fixed in every PostgreSQL (`pg_type.dat`).
 mod oid {
@@ -225,8 +225,8 @@ impl ColumnType {
     }
 
     /// What the column is where it was made here.
-    pub fn origin(&self) -> String {
-        format!("pg:{}", self.declared)
+    pub fn origin(&self) -> Origin {
+        Origin::Postgres(self.declared.clone())
     }
 }
 

@@ -5,12 +5,9 @@ use std::borrow::Cow;
 use super::numeric::Decimal;
 use super::types::TextLimit;
 use crate::bindings::types::LogicalType;
-use crate::rows::{CellRef, temporal};
+use crate::rows::{CellRef, format_uuid, temporal};
 
-/// PostgreSQL's ranges (`datatype/timestamp.h`), in days and microseconds since 2000-01-01.
-const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
 const DAY: i64 = 86_400_000_000;
-const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 
 /// A cell, understood by the logical type of its column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +22,7 @@ pub(in crate::database::postgres) enum Value<'a> {
     Time(i64),
     Timestamp(i64),
     Timestamptz(i64),
-    Uuid(&'a [u8]),
+    Uuid([u8; 16]),
     Json(&'a str),
     /// The text form of a type without a physical type of its own.
     Printed(&'a str),
@@ -57,20 +54,25 @@ pub(in crate::database::postgres) fn value<'a>(
         (LogicalType::Time, CellRef::Integer(value)) => Value::Time(value),
         (LogicalType::Timestamp, CellRef::Integer(value)) => Value::Timestamp(value),
         (LogicalType::Timestamptz, CellRef::Integer(value)) => Value::Timestamptz(value),
-        (LogicalType::Uuid, CellRef::Bytes(value)) if value.len() == 16 => Value::Uuid(value),
+        (LogicalType::Uuid, CellRef::Bytes(value)) => match value.try_into() {
+            Ok(bytes) => Value::Uuid(bytes),
+            Err(_) => return Err(unannounced(cell)),
+        },
         (LogicalType::Json, CellRef::Text(value)) => Value::Json(value),
         (
             LogicalType::Timetz | LogicalType::Interval | LogicalType::Other(_),
             CellRef::Text(value),
         ) => Value::Printed(value),
-        (_, cell) => {
-            return Err(format!(
-                "the value is {}, which the announced type does not have",
-                cell.carrier()
-            ));
-        }
+        (_, cell) => return Err(unannounced(cell)),
     };
     Ok(Some(value))
+}
+
+fn unannounced(cell: CellRef<'_>) -> String {
+    format!(
+        "the value is {}, which the announced type does not have",
+        cell.kind()
+    )
 }
 
 pub(in crate::database::postgres) fn mismatch(value: Value<'_>, target: &str) -> String {
@@ -277,7 +279,7 @@ pub(in crate::database::postgres) fn date(value: Value<'_>) -> Result<i32, Strin
 }
 
 fn checked_days(days: i64) -> Result<i64, String> {
-    if matches!(days, i64::MIN | i64::MAX) || DATES.contains(&days) {
+    if matches!(days, i64::MIN | i64::MAX) || temporal::DATES.contains(&days) {
         Ok(days)
     } else {
         Err("the date is out of PostgreSQL's range".to_owned())
@@ -301,7 +303,7 @@ pub(in crate::database::postgres) fn moment(
 }
 
 pub(in crate::database::postgres) fn in_range(at: i64) -> Result<i64, String> {
-    if matches!(at, i64::MIN | i64::MAX) || MOMENTS.contains(&at) {
+    if matches!(at, i64::MIN | i64::MAX) || temporal::TIMESTAMPS.contains(&at) {
         Ok(at)
     } else {
         Err("the moment is out of PostgreSQL's range".to_owned())
@@ -326,23 +328,4 @@ pub(in crate::database::postgres) fn rounded(at: i64, digits: u32) -> Result<i64
             "the time has more than {digits} digits behind the second"
         ))
     }
-}
-
-pub(in crate::database::postgres) fn format_uuid(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(36);
-    for (position, byte) in bytes.iter().enumerate() {
-        if matches!(position, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
-}
-
-/// Reads what [`format_uuid`] prints; other spellings are `None`.
-pub(in crate::database::postgres) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.chars().filter(|&digit| digit != '-').collect();
-    let number = u128::from_str_radix(&digits, 16).ok()?;
-    let bytes = number.to_be_bytes();
-    (format_uuid(&bytes) == text).then_some(bytes)
 }

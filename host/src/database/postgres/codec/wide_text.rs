@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::bindings::types::LogicalType;
-use crate::database::sqlite::logical_of;
-use crate::digest::hex;
+use crate::database::logical_of;
 use crate::rows::CellRef;
 
 /// Longer texts are no numbers that anything prints.
@@ -50,7 +49,7 @@ impl Form {
                 return Err("SQLite has no number that is none".to_owned());
             }
             CellRef::Real(value) => print_real(value),
-            CellRef::Bytes(bytes) => return Ok(Some(format!("\\x{}", hex(bytes)).into())),
+            CellRef::Bytes(bytes) => return Ok(Some(format!("\\x{}", hex::encode(bytes)).into())),
             CellRef::Text(text) => return Ok(Some(self.print_text(text))),
         };
         Ok(Some(match self.is_plain(cell) {
@@ -76,7 +75,7 @@ impl Form {
         let Scratch { text: own, bytes } = scratch;
         let read = match marked.split_at_checked(1) {
             Some(("n", digits)) => literal(digits),
-            Some(("x", digits)) => unhex(digits, bytes).map(|()| CellRef::Bytes(bytes)),
+            Some(("x", digits)) => decode_hex(digits, bytes).map(|()| CellRef::Bytes(bytes)),
             Some(("t", escaped)) => unescape(escaped, own).map(|()| CellRef::Text(own)),
             _ => None,
         };
@@ -122,18 +121,10 @@ fn literal(text: &str) -> Option<CellRef<'static>> {
     (real.is_finite() && print_real(real) == text).then_some(CellRef::Real(real))
 }
 
-fn unhex(digits: &str, bytes: &mut Vec<u8>) -> Option<()> {
+fn decode_hex(digits: &str, bytes: &mut Vec<u8>) -> Option<()> {
     bytes.clear();
-    let value = |digit: u8| char::from(digit).to_digit(16);
-    let pairs = digits.as_bytes().chunks_exact(2);
-    if !pairs.remainder().is_empty() {
-        return None;
-    }
-    for pair in pairs {
-        let [high, low] = pair else { return None };
-        bytes.push(u8::try_from(value(*high)? * 16 + value(*low)?).ok()?);
-    }
-    Some(())
+    bytes.resize(digits.len() / 2, 0);
+    hex::decode_to_slice(digits, bytes).ok()
 }
 
 fn unescape(escaped: &str, text: &mut String) -> Option<()> {

@@ -1,10 +1,10 @@
-//! What operators see of Tombolo's own tables: rejected rows, and their removal with all the rest.
+//! Lists rejected rows, and removes all that Tombolo keeps in a target.
 
 use super::tables;
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::{DatabaseError, Reject};
 
-/// Rejected rows, oldest first.
+/// Returns rejected rows, oldest first, at most `limit`.
 pub(in crate::database::postgres) async fn rejects(
     session: &mut Session,
     limit: u32,
@@ -23,20 +23,21 @@ pub(in crate::database::postgres) async fn rejects(
         .await?;
     rows.iter()
         .map(|row| {
-            let number: i64 = column(row, 2)?;
+            let number: i64 = column(row, "row")?;
             Ok(Reject {
-                run: column(row, 0)?,
-                table: column(row, 1)?,
+                run: column(row, "run")?,
+                table: column(row, "table_name")?,
                 row: u64::try_from(number).unwrap_or_default(),
-                key: column(row, 3)?,
-                reason: column(row, 4)?,
-                cells: column(row, 5)?,
+                key: column(row, "key")?,
+                reason: column(row, "reason")?,
+                cells: column(row, "cells")?,
             })
         })
         .collect()
 }
 
-/// Removes all of Tombolo's own tables and their schema, as far as nobody else uses it.
+/// Removes Tombolo's own tables and their schema. Returns the tables' names. Fails with [`DatabaseError::Refused`] if
+/// somebody else has something in the schema.
 pub(in crate::database::postgres) async fn clean(
     session: &mut Session,
 ) -> Result<Vec<String>, DatabaseError> {

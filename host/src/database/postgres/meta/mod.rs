@@ -3,4 +3,5 @@
 pub(super) mod ledger;
 pub(super) mod maintenance;
 pub(super) mod rejects;
+pub(super) mod statement;
 pub(super) mod tables;

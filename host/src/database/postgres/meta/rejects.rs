@@ -1,126 +1,71 @@
-//! Rows that the table does not take, kept with the reason.
+//! Stores the rows that a table does not take, each with its reason, in `tombolo.rejects`.
 
+use super::statement::Statement;
 use crate::bindings::types::Cell;
-use crate::database::postgres::connection::{Session, query};
-use crate::database::{DatabaseError, TableLoad};
-use crate::digest::hex;
+use crate::database::postgres::connection::Session;
+use crate::database::{DatabaseError, TableWrite};
 use crate::rows::RowBlock;
+
+const TABLE: &str = "tombolo.rejects";
 
 /// A key that is longer is cut.
 const KEY_CHARACTERS: usize = 120;
 
 /// The rejects of one table in one run.
 #[derive(Debug)]
-pub(in crate::database::postgres) struct Rejects {
+pub(in crate::database::postgres) struct RejectStore {
     run: String,
     table: String,
-    limit: u64,
     /// Where the primary key's cells are in a row.
     key: Vec<usize>,
-    /// Rows rejected in earlier chunks.
-    before: u64,
-    /// Of those the ones that arrive again.
-    retried: u64,
-    /// Rows rejected in the chunk under way.
-    chunk: u64,
-    /// Whether the rows that arrive are rejects of earlier chunks.
-    retry: bool,
 }
 
-impl Rejects {
-    /// `before` rows are rejected already.
-    pub fn new(load: &TableLoad, key: Vec<usize>, before: u64) -> Self {
+impl RejectStore {
+    /// Creates the store; nothing is written.
+    pub fn new(write: &TableWrite) -> Self {
+        let position = |name: &String| {
+            let mut columns = write.incoming.columns.iter();
+            columns.position(|column| column.name == *name)
+        };
         Self {
-            run: load.run.clone(),
-            table: load.incoming.table.clone(),
-            limit: load.reject_limit,
-            key,
-            before,
-            retried: 0,
-            chunk: 0,
-            retry: load.retry,
+            run: write.run.clone(),
+            table: write.incoming.table.clone(),
+            key: write
+                .incoming
+                .primary_key
+                .iter()
+                .filter_map(position)
+                .collect(),
         }
     }
 
-    /// Rejects of earlier chunks that the chunk under way removed.
-    pub fn retried(&self) -> u64 {
-        self.retried
+    /// Removes all rows. Returns how many there were.
+    pub async fn remove(&self, session: &mut Session) -> Result<u64, DatabaseError> {
+        let of_table = Statement::on(TABLE)
+            .matching("run", self.run.clone())
+            .matching("table_name", self.table.clone());
+        session.execute(of_table.delete()?).await
     }
 
-    /// How many more rows may be rejected.
-    pub fn left(&self) -> u64 {
-        let kept = self.before - self.retried + self.chunk;
-        self.limit.saturating_sub(kept)
-    }
-
-    /// What to say when there are too many.
-    pub fn too_many(&self, reason: &str) -> DatabaseError {
-        DatabaseError::TooManyRejects {
-            table: self.table.clone(),
-            limit: self.limit,
-            reason: reason.to_owned(),
-        }
-    }
-
-    /// Begins to keep the chunk's rejects, inside of its transaction: rows that arrived again are no rejects any more.
-    pub async fn begin(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
-        if self.retry {
-            let retried = session
-                .execute(
-                    query("DELETE FROM tombolo.rejects WHERE run = $1 AND table_name = $2")
-                        .bind(self.run.clone())
-                        .bind(self.table.clone()),
-                )
-                .await?;
-            self.retried = retried.min(self.before);
-        }
-        Ok(())
-    }
-
-    /// Keeps one row, by its number in the order of arrival; an error if there are too many.
-    pub async fn keep(
-        &mut self,
+    /// Stores a row by its number in the order of arrival.
+    pub async fn insert(
+        &self,
         session: &mut Session,
-        row: i64,
+        row: u64,
         cells: &[u8],
         reason: &str,
     ) -> Result<(), DatabaseError> {
-        if self.left() == 0 {
-            return Err(self.too_many(reason));
-        }
-        session
-            .execute(
-                query(
-                    "INSERT INTO tombolo.rejects (run, table_name, \"row\", key, reason, cells) \
-                     VALUES ($1, $2, $3, $4, $5, $6)",
-                )
-                .bind(self.run.clone())
-                .bind(self.table.clone())
-                .bind(row)
-                .bind(self.shown_key(cells))
-                .bind(reason.replace('\0', ""))
-                .bind(cells.to_vec()),
-            )
-            .await?;
-        self.chunk += 1;
-        Ok(())
+        let reject = Statement::on(TABLE)
+            .set("run", self.run.clone())
+            .set("table_name", self.table.clone())
+            .set("row", i64::try_from(row).unwrap_or(i64::MAX))
+            .set("key", self.shown_key(cells))
+            .set("reason", reason.replace('\0', ""))
+            .set("cells", cells.to_vec());
+        session.execute(reject.insert("")?).await.map(|_| ())
     }
 
-    /// The chunk under way is committed.
-    pub fn committed(&mut self) {
-        self.before = self.before - self.retried + self.chunk;
-        // What is kept from now on is not what arrives.
-        self.retry = false;
-        self.rolled_back();
-    }
-
-    /// The chunk under way is gone.
-    pub fn rolled_back(&mut self) {
-        self.retried = 0;
-        self.chunk = 0;
-    }
-
-    /// A row's primary key for people; empty without one.
+    /// Returns a row's primary key for people; empty without one.
     fn shown_key(&self, row: &[u8]) -> String {
         let cells = RowBlock::parse_row(row).unwrap_or_default();
         let parts: Vec<String> = self
@@ -144,6 +89,6 @@ fn shown(cell: &Cell) -> String {
         Cell::Integer(value) => value.to_string(),
         Cell::Real(value) => value.to_string(),
         Cell::Text(text) => text.clone(),
-        Cell::Bytes(bytes) => format!("\\x{}", hex(bytes)),
+        Cell::Bytes(bytes) => format!("\\x{}", hex::encode(bytes)),
     }
 }

@@ -1,10 +1,10 @@
-//! Tombolo's own tables in a target, and the lock under which they are made.
+//! Creates Tombolo's own tables in a target, one session at a time.
 
 use crate::database::DatabaseError;
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::error;
 
-/// `CREATE … IF NOT EXISTS` fails when two sessions run it at once; this lock, named in ASCII, makes them take turns.
+/// `CREATE … IF NOT EXISTS` fails when two sessions run it at once; this lock, named in ASCII, lets only one of them run.
 const PREPARE_LOCK: i64 = i64::from_be_bytes(*b"tombolo\0");
 
 const CREATE_SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS tombolo; ";
@@ -28,7 +28,7 @@ const CREATE_TABLES: &str = "\
 /// How many tables of its own Tombolo has in a target.
 const OWN_TABLES: usize = 3;
 
-/// Makes Tombolo's own tables, where they are missing.
+/// Creates Tombolo's own tables where they are missing. Fails with [`DatabaseError::NoLedger`] if the login may not.
 pub(in crate::database::postgres) async fn prepare(
     session: &mut Session,
 ) -> Result<(), DatabaseError> {
@@ -36,21 +36,24 @@ pub(in crate::database::postgres) async fn prepare(
     if existing(session).await?.len() == OWN_TABLES {
         return Ok(());
     }
+    session.run("BEGIN").await?;
+    let created = create(session).await;
+    session.end_transaction(created).await
+}
+
+async fn create(session: &mut Session) -> Result<(), DatabaseError> {
     let create_schema = match has_schema(session).await? {
         true => "",
         false => CREATE_SCHEMA,
     };
-    session.run("BEGIN").await?;
-    take_turns(session).await?;
-    let made = session.run(format!("{create_schema}{CREATE_TABLES}")).await;
-    made.map_err(|error| match error {
+    lock(session).await?;
+    let created = session.run(format!("{create_schema}{CREATE_TABLES}")).await;
+    created.map(|_| ()).map_err(|error| match error {
         DatabaseError::Refused(refusal) if refusal.code.as_deref() == Some(error::DENIED) => {
             DatabaseError::NoLedger(refusal)
         }
         error => error,
-    })?;
-    session.run("COMMIT").await?;
-    Ok(())
+    })
 }
 
 async fn has_schema(session: &mut Session) -> Result<bool, DatabaseError> {
@@ -58,8 +61,8 @@ async fn has_schema(session: &mut Session) -> Result<bool, DatabaseError> {
     Ok(session.row(schema).await?.is_some())
 }
 
-/// Waits until no other session makes what several need, and keeps the turn until the transaction's end.
-pub(in crate::database::postgres) async fn take_turns(
+/// Waits until no other session creates what several need, and keeps others waiting until the transaction's end.
+pub(in crate::database::postgres) async fn lock(
     session: &mut Session,
 ) -> Result<(), DatabaseError> {
     session
@@ -70,17 +73,17 @@ pub(in crate::database::postgres) async fn take_turns(
         .map(|_| ())
 }
 
-/// Those that are there, with their schema, sorted by name.
+/// Returns the names of the tables that exist, with their schema, sorted.
 pub(in crate::database::postgres) async fn existing(
     session: &mut Session,
 ) -> Result<Vec<String>, DatabaseError> {
     let rows = session
         .rows(query(
-            "SELECT 'tombolo.' || c.relname FROM pg_catalog.pg_class c \
+            "SELECT 'tombolo.' || c.relname AS name FROM pg_catalog.pg_class c \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = 'tombolo' AND c.relname IN ('ledger', 'rejects', 'columns') AND c.relkind = 'r' \
              ORDER BY c.relname",
         ))
         .await?;
-    rows.iter().map(|row| column(row, 0)).collect()
+    rows.iter().map(|row| column(row, "name")).collect()
 }

@@ -133,7 +133,7 @@ fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
             quoted(&value.to_string())
         }
         (PhysicalType::Uuid | PhysicalType::Bytea, Cell::Bytes(bytes)) => {
-            let digits = crate::digest::hex(bytes);
+            let digits = hex::encode(bytes);
             match kind.physical {
                 PhysicalType::Uuid => quoted(&digits),
                 _ => quoted(&format!("\\x{digits}")),

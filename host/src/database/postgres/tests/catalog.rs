@@ -165,15 +165,16 @@ async fn origins_are_kept_with_created_tables() {
     let mut target = site.target().await;
     let statement =
         CheckedStatement::new("CREATE TABLE shop (id bigint PRIMARY KEY, name text)".to_owned());
-    let creating = |run: &str, wanted: &TableSchema, statements: Vec<CheckedStatement>| TableLoad {
-        run: run.to_owned(),
-        create: Some(statements),
-        ..load(wanted, skip(wanted))
-    };
-    target
+    let creating =
+        |run: &str, wanted: &TableSchema, statements: Vec<CheckedStatement>| TableWrite {
+            run: run.to_owned(),
+            create: Some(statements),
+            ..load(wanted, skip(wanted))
+        };
+    let writer = target
         .begin_table(creating("run-1", &wanted, vec![statement]))
-        .await
-        .unwrap();
+        .await;
+    drop(writer.unwrap());
     let origins = async |site: &Site| -> Vec<String> {
         let shop = site.database.describe("shop").await.unwrap();
         shop.columns
@@ -192,7 +193,8 @@ async fn origins_are_kept_with_created_tables() {
     let error = target
         .begin_table(creating("run-2", &wanted, vec![other, bad]))
         .await
-        .unwrap_err();
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("42704"), "{error}");
     assert_eq!(site.value("SELECT to_regclass('other')").await, "NULL");
 

@@ -1,40 +1,47 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::database::Decision;
+use crate::database::Resolution;
 
 const SCHEMA: &str = "CREATE TYPE mood AS ENUM ('sad', 'happy');
     CREATE TABLE t (id int PRIMARY KEY, name text, n numeric, m mood);";
 
-async fn begin() -> Option<(Site, Box<dyn OldTarget>)> {
+async fn begin() -> Option<(Site, Box<dyn Target>)> {
     let site = Site::new(&format!(
         "{SCHEMA} INSERT INTO t VALUES (1, 'same', 1.0, 'sad'), (2, 'local', 2, NULL), (3, 'local', 3, 'sad'), (4, 'local', 4, 'sad')"
     ))
     .await?;
-    let mut target = overwriting(&site, &schema()).await;
-    target
+    let target = site.target().await;
+    Some((site, target))
+}
+
+/// Two blocks of [`begin`]'s table in the staging.
+async fn staged(target: &mut dyn Target) -> Box<dyn TableWriter + '_> {
+    let mut writer = overwriting(target, &schema()).await;
+    writer
         .stage(&block(&[
             row(1, "same", "1.0", "sad"),
             row(2, "in", "2.5", "sad"),
             row(3, "in", "3", "happy"),
         ]))
         .await
-        .unwrap();
-    target
+        .done();
+    writer
         .stage(&block(&[
             row(4, "in", "4", "happy"),
             row(5, "new", "5", "sad"),
         ]))
         .await
-        .unwrap();
-    Some((site, target))
+        .done();
+    writer
 }
 
-async fn overwriting(site: &Site, schema: &TableSchema) -> Box<dyn OldTarget> {
-    let mut target = site.target().await;
-    let order = load(schema, overwrite(schema));
-    target.begin_table(order).await.unwrap();
-    target
+async fn overwriting<'a>(
+    target: &'a mut dyn Target,
+    schema: &TableSchema,
+) -> Box<dyn TableWriter + 'a> {
+    let write = load(schema, overwrite(schema));
+    target.begin_table(write).await.unwrap()
 }
 
 fn schema() -> TableSchema {
@@ -59,7 +66,8 @@ async fn conflicts_are_decided_row_by_row() {
     let Some((mut site, mut target)) = begin().await else {
         return;
     };
-    let page = target.conflicts(2).await.unwrap();
+    let mut writer = staged(target.as_mut()).await;
+    let page = writer.conflicts(2).await.unwrap();
     let positions: Vec<_> = page.iter().map(|conflict| conflict.position).collect();
     assert_eq!(positions, [2, 3]);
     assert_eq!(page[0].incoming, row(2, "in", "2.5", "sad"));
@@ -67,19 +75,19 @@ async fn conflicts_are_decided_row_by_row() {
         page[0].local,
         vec![Cell::Integer(2), text("local"), text("2"), Cell::Null]
     );
-    let rest = target.conflicts(2).await.unwrap();
+    let rest = writer.conflicts(2).await.unwrap();
     assert_eq!(rest.len(), 1);
     assert_eq!(rest[0].position, 4);
-    target
+    writer
         .resolve(vec![
-            (2, Decision::KeepLocal),
-            (3, Decision::Write(row(3, "both", "3.3", "sad"))),
-            (4, Decision::TakeIncoming),
+            (2, Resolution::KeepLocal),
+            (3, Resolution::Write(row(3, "both", "3.3", "sad"))),
+            (4, Resolution::TakeIncoming),
         ])
         .await
         .unwrap();
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 2, 1, 1));
-    target.finish_table(&[]).await.unwrap();
+    assert_eq!(writer.commit().await.done(), counts(1, 2, 1, 1));
+    writer.finish(&[]).await.unwrap();
     assert_eq!(
         site.rows("t").await,
         "(1,same,1.0,sad)\n(2,local,2,)\n(3,both,3.3,sad)\n(4,in,4,happy)\n(5,new,5,sad)"
@@ -89,24 +97,25 @@ async fn conflicts_are_decided_row_by_row() {
 #[tokio::test]
 async fn decisions_cannot_reach_other_rows() {
     for decisions in [
-        vec![(77, Decision::Write(row(77, "nowhere", "3", "sad")))],
-        vec![(77, Decision::KeepLocal)],
-        vec![(3, Decision::KeepLocal), (3, Decision::KeepLocal)],
-        vec![(3, Decision::Write(vec![Cell::Integer(3)]))],
+        vec![(77, Resolution::Write(row(77, "nowhere", "3", "sad")))],
+        vec![(77, Resolution::KeepLocal)],
+        vec![(3, Resolution::KeepLocal), (3, Resolution::KeepLocal)],
+        vec![(3, Resolution::Write(vec![Cell::Integer(3)]))],
     ] {
         let Some((mut site, mut target)) = begin().await else {
             return;
         };
-        target.conflicts(10).await.unwrap();
-        let refused = match target.resolve(decisions).await {
-            Ok(()) => target.commit_chunk().await.unwrap_err(),
+        let mut writer = staged(target.as_mut()).await;
+        writer.conflicts(10).await.unwrap();
+        let refused = match writer.resolve(decisions).await {
+            Ok(()) => writer.commit().await.unwrap_err(),
             Err(error) => error,
         };
         assert!(
             matches!(refused, DatabaseError::Unsuitable { .. }),
             "{refused}"
         );
-        target.rollback().await.unwrap();
+        writer.rollback().await.unwrap();
         assert_eq!(
             site.value("SELECT count(*) FROM t WHERE name = 'local'")
                 .await,
@@ -116,10 +125,11 @@ async fn decisions_cannot_reach_other_rows() {
     let Some((_site, mut target)) = begin().await else {
         return;
     };
-    assert!(target.resolve(Vec::new()).await.is_err());
-    target.conflicts(10).await.unwrap();
-    let unrepresentable = target
-        .resolve(vec![(3, Decision::Write(row(3, "x", "three", "sad")))])
+    let mut writer = staged(target.as_mut()).await;
+    assert!(writer.resolve(Vec::new()).await.is_err());
+    writer.conflicts(10).await.unwrap();
+    let unrepresentable = writer
+        .resolve(vec![(3, Resolution::Write(row(3, "x", "three", "sad")))])
         .await
         .unwrap_err();
     assert!(
@@ -158,12 +168,13 @@ async fn local_values_are_shown_as_the_incoming_columns_carry_them() {
         Cell::Real(0.5),
         text("8.5"),
     ];
-    let mut target = overwriting(&site, &schema).await;
-    target
+    let mut target = site.target().await;
+    let mut writer = overwriting(target.as_mut(), &schema).await;
+    writer
         .stage(&block(std::slice::from_ref(&incoming)))
         .await
-        .unwrap();
-    let page = target.conflicts(10).await.unwrap();
+        .done();
+    let page = writer.conflicts(10).await.unwrap();
     assert_eq!(page[0].incoming, incoming);
     assert_eq!(
         page[0].local,
@@ -188,20 +199,21 @@ async fn a_few_conflicts_among_many_rows_are_all_that_is_written() {
     else {
         return;
     };
-    let mut target = overwriting(&site, &schema()).await;
+    let mut target = site.target().await;
+    let mut writer = overwriting(target.as_mut(), &schema()).await;
     let rows: Vec<_> = (1..=21).map(|id| row(id, "same", "1", "sad")).collect();
-    target.stage(&block(&rows)).await.unwrap();
-    assert_eq!(target.conflicts(10).await.unwrap().len(), 3);
-    assert!(target.conflicts(10).await.unwrap().is_empty());
-    target
+    writer.stage(&block(&rows)).await.done();
+    assert_eq!(writer.conflicts(10).await.unwrap().len(), 3);
+    assert!(writer.conflicts(10).await.unwrap().is_empty());
+    writer
         .resolve(vec![
-            (5, Decision::KeepLocal),
-            (6, Decision::TakeIncoming),
-            (7, Decision::Write(row(7, "both", "1", "sad"))),
+            (5, Resolution::KeepLocal),
+            (6, Resolution::TakeIncoming),
+            (7, Resolution::Write(row(7, "both", "1", "sad"))),
         ])
         .await
         .unwrap();
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 2, 17, 1));
+    assert_eq!(writer.commit().await.done(), counts(1, 2, 17, 1));
     assert_eq!(
         site.rows("(SELECT * FROM t WHERE id IN (5, 6, 7, 21))")
             .await,
@@ -227,11 +239,12 @@ async fn a_page_of_conflicts_is_bounded() {
     let rows: Vec<_> = (1..=2000)
         .map(|id| vec![Cell::Integer(id), text(&long)])
         .collect();
-    let mut target = overwriting(&site, &schema).await;
-    target.stage(&block(&rows)).await.unwrap();
+    let mut target = site.target().await;
+    let mut writer = overwriting(target.as_mut(), &schema).await;
+    writer.stage(&block(&rows)).await.done();
     let (mut seen, mut largest) = (BTreeSet::new(), 0);
     loop {
-        let page = target.conflicts(500).await.unwrap();
+        let page = writer.conflicts(500).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -242,5 +255,5 @@ async fn a_page_of_conflicts_is_bounded() {
     }
     assert_eq!(seen.len(), 2000);
     assert!(largest < 200, "{largest}");
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(0, 2000, 0, 0));
+    assert_eq!(writer.commit().await.done(), counts(0, 2000, 0, 0));
 }

@@ -18,16 +18,16 @@ fn schema() -> TableSchema {
     )
 }
 
-fn policies(load: TableLoad, policy: &Conversion) -> TableLoad {
+fn policies(load: TableWrite, policy: &Conversion) -> TableWrite {
     let columns = load.incoming.columns.iter();
     let conversions = columns.map(|column| (column.name.clone(), policy.clone()));
-    TableLoad {
+    TableWrite {
         conversions: conversions.collect(),
         ..load
     }
 }
 
-fn lossy() -> TableLoad {
+fn lossy() -> TableWrite {
     policies(load(&schema(), overwrite(&schema())), &Conversion::Lossy)
 }
 
@@ -57,18 +57,19 @@ async fn changed_values_are_counted_over_all_attempts_of_a_run_and_verified_as_c
     let Some(mut site) = Site::new(TABLE).await else {
         return;
     };
-    let mut first = site.target().await;
-    first.begin_table(lossy()).await.unwrap();
-    first.stage(&chunk(1)).await.unwrap();
-    first.commit_chunk().await.unwrap();
+    let mut target = site.target().await;
+    let mut first = target.begin_table(lossy()).await.unwrap();
+    first.stage(&chunk(1)).await.done();
+    first.commit().await.done();
     // A chunk that is gone changes nothing.
-    first.stage(&chunk(11)).await.unwrap();
+    first.stage(&chunk(11)).await.done();
     first.rollback().await.unwrap();
     drop(first);
-    let (moved, loaded) = chunks(&site, lossy(), &[chunk(21)]).await.unwrap();
+    drop(target);
+    let (moved, outcome) = chunks(&site, lossy(), &[chunk(21)]).await.unwrap();
     assert_eq!(moved, counts(3, 0, 0, 0));
-    assert_eq!(loaded.stored, Stored::Verified);
-    assert_eq!(loaded.changed, changes(&[("n", 4), ("name", 4)]));
+    assert_eq!(outcome.stored, Stored::Verified);
+    assert_eq!(outcome.changed, changes(&[("n", 4), ("name", 4)]));
     assert_eq!(
         site.rows("t").await,
         "(1,,fou)\n(2,7,a)\n(21,,fou)\n(22,7,a)\n(23,2,ok)\n(3,2,ok)"
@@ -88,9 +89,9 @@ async fn keys_and_what_may_not_be_null_are_rejected_and_not_counted() {
         row(Cell::Integer(4), Cell::Real(13.0), text("four")),
         row(Cell::Integer(5), Cell::Real(14.0), text("four")),
     ]);
-    let (moved, loaded) = chunks(&site, lossy(), &[rows]).await.unwrap();
+    let (moved, outcome) = chunks(&site, lossy(), &[rows]).await.unwrap();
     assert_eq!(moved, failed(counts(1, 0, 0, 0), 4));
-    assert_eq!(loaded.changed, changes(&[("n", 1), ("name", 1)]));
+    assert_eq!(outcome.changed, changes(&[("n", 1), ("name", 1)]));
     assert_eq!(site.rows("t").await, "(5,14,fou)");
 }
 
@@ -100,18 +101,18 @@ async fn a_retry_reports_only_what_it_changed() {
     else {
         return;
     };
-    let (moved, loaded) = chunks(&site, lossy(), &[chunk(1)]).await.unwrap();
+    let (moved, outcome) = chunks(&site, lossy(), &[chunk(1)]).await.unwrap();
     assert_eq!(moved, failed(counts(2, 0, 0, 0), 1));
-    assert_eq!(loaded.changed, changes(&[("n", 1), ("name", 1)]));
+    assert_eq!(outcome.changed, changes(&[("n", 1), ("name", 1)]));
     site.run("ALTER TABLE t DROP CONSTRAINT t_n_check").await;
-    let again = TableLoad {
+    let again = TableWrite {
         retry: true,
         ..lossy()
     };
     let rejected = block(&[row(Cell::Integer(2), Cell::Real(7.0), text("a\0"))]);
-    let (moved, loaded) = chunks(&site, again, &[rejected]).await.unwrap();
+    let (moved, outcome) = chunks(&site, again, &[rejected]).await.unwrap();
     assert_eq!(moved, counts(1, 0, 0, 0));
-    assert_eq!(loaded.changed, changes(&[("n", 1), ("name", 1)]));
+    assert_eq!(outcome.changed, changes(&[("n", 1), ("name", 1)]));
 }
 
 #[tokio::test]
@@ -121,13 +122,13 @@ async fn decided_rows_are_never_changed() {
         return;
     };
     let mut target = site.target().await;
-    target.begin_table(lossy()).await.unwrap();
-    target.stage(&chunk(1)).await.unwrap();
-    let page = target.conflicts(10).await.unwrap();
+    let mut writer = target.begin_table(lossy()).await.unwrap();
+    writer.stage(&chunk(1)).await.done();
+    let page = writer.conflicts(10).await.unwrap();
     assert_eq!(page[0].incoming[1..], [Cell::Null, text("fou")]);
     let decided = row(Cell::Integer(1), text("x"), text("b"));
-    let wrong = target
-        .resolve(vec![(1, crate::database::Decision::Write(decided))])
+    let wrong = writer
+        .resolve(vec![(1, crate::database::Resolution::Write(decided))])
         .await
         .unwrap_err();
     assert!(
@@ -148,7 +149,7 @@ async fn a_wide_column_is_filled_directly_and_read_back_as_it_came() {
     }
     let make = "CREATE TABLE t (id text PRIMARY KEY, n text, name text)";
     let wide = policies(
-        made(load(&schema, overwrite(&schema)), &[make]),
+        created(load(&schema, overwrite(&schema)), &[make]),
         &Conversion::Widen,
     );
     let rows = block(&[
@@ -160,11 +161,11 @@ async fn a_wide_column_is_filled_directly_and_read_back_as_it_came() {
             Cell::Bytes(vec![]),
         ),
     ]);
-    let (moved, loaded) = chunks(&site, wide, std::slice::from_ref(&rows))
+    let (moved, outcome) = chunks(&site, wide, std::slice::from_ref(&rows))
         .await
         .unwrap();
     assert_eq!(moved, counts(3, 0, 0, 0));
-    assert_eq!(loaded.stored, Stored::Verified);
+    assert_eq!(outcome.stored, Stored::Verified);
     let snapshot = site.database.snapshot().await.unwrap();
     let there = snapshot.describe("t").await.unwrap();
     for (there, sent) in there.columns.iter().zip(&schema.columns) {

@@ -26,8 +26,8 @@ fn rows(ids: std::ops::Range<i64>) -> RowBlock {
     block(&rows)
 }
 
-fn direct() -> TableLoad {
-    made(load(&schema(), overwrite(&schema())), &[MAKE])
+fn direct() -> TableWrite {
+    created(load(&schema(), overwrite(&schema())), &[MAKE])
 }
 
 #[tokio::test]
@@ -37,9 +37,9 @@ async fn rows_go_directly_into_a_table_of_the_run_and_are_read_back() {
     };
     // Many pages, in chunks that end in the middle of one.
     let blocks = [rows(1..2_000), rows(2_000..4_999), rows(4_999..5_001)];
-    let (moved, loaded) = chunks(&site, direct(), &blocks).await.unwrap();
+    let (moved, outcome) = chunks(&site, direct(), &blocks).await.unwrap();
     assert_eq!(moved, counts(5_000, 0, 0, 0));
-    assert_eq!((loaded.stored, loaded.digest), (Stored::Verified, None));
+    assert_eq!((outcome.stored, outcome.digest), (Stored::Verified, None));
 }
 
 #[tokio::test]
@@ -48,16 +48,16 @@ async fn a_row_of_somebody_else_is_left_to_a_closer_look() {
         return;
     };
     let mut target = site.target().await;
-    target.begin_table(direct()).await.unwrap();
+    let mut writer = target.begin_table(direct()).await.unwrap();
     site.run("INSERT INTO t VALUES (-1, 'a', 1.50)").await;
-    target.stage(&rows(1..500)).await.unwrap();
-    target.commit_chunk().await.unwrap();
-    let loaded = target.finish_table(&[]).await.unwrap();
-    assert!(matches!(loaded.stored, Stored::Unverified(_)));
+    writer.stage(&rows(1..500)).await.done();
+    writer.commit().await.done();
+    let outcome = Outcome::from(writer.finish(&[]).await.unwrap());
+    assert!(matches!(outcome.stored, Stored::Unverified(_)));
     let snapshot = site.database.snapshot().await.unwrap();
     let there = snapshot.describe("t").await.unwrap();
     let stored = buckets_of(snapshot.as_ref(), &there).await.unwrap().total();
-    assert_ne!(loaded.digest, Some(stored.digest));
+    assert_ne!(outcome.digest, Some(stored.digest));
 }
 
 #[tokio::test]
@@ -65,52 +65,49 @@ async fn a_table_that_was_read_back_is_known_to_be() {
     let Some(site) = Site::new("").await else {
         return;
     };
-    let (_, loaded) = chunks(&site, direct(), &[rows(1..9)]).await.unwrap();
-    assert_eq!(loaded.stored, Stored::Verified);
+    let (_, outcome) = chunks(&site, direct(), &[rows(1..9)]).await.unwrap();
+    assert_eq!(outcome.stored, Stored::Verified);
     let mut target = site.target().await;
-    target.begin_table(direct()).await.unwrap();
-    let again = target.finish_table(&[]).await.unwrap();
+    // As its run does where it verified the rows.
+    target.mark_read_back("run-1", "t").await.unwrap();
+    let writer = target.begin_table(direct()).await.unwrap();
+    let again = Outcome::from(writer.finish(&[]).await.unwrap());
     assert_eq!((again.stored, again.digest), (Stored::Verified, None));
 }
 
 #[tokio::test]
-async fn a_straight_row_that_does_not_fit_goes_through_the_staging() {
+async fn a_direct_row_that_does_not_fit_goes_through_the_staging() {
     let Some(mut site) = Site::new("").await else {
         return;
     };
     let mut target = site.target().await;
-    target.begin_table(direct()).await.unwrap();
-    target.stage(&rows(1..5)).await.unwrap();
-    target.commit_chunk().await.unwrap();
-    target.stage(&rows(4..7)).await.unwrap();
-    let refused = target.commit_chunk().await.unwrap_err();
-    assert!(
-        matches!(refused, DatabaseError::NeedsStaging { .. }),
-        "{refused}"
-    );
-    target.rollback().await.unwrap();
+    let mut writer = target.begin_table(direct()).await.unwrap();
+    writer.stage(&rows(1..5)).await.done();
+    writer.commit().await.done();
+    writer.stage(&rows(4..7)).await.done();
+    let refused = writer.commit().await.unwrap();
+    assert_eq!(refused, Step::NeedsStaging);
+    writer.rollback().await.unwrap();
     let unfit = block(&[vec![Cell::Integer(5), text("nul \0"), text("1")]]);
-    let refused = target.stage(&unfit).await.unwrap_err();
-    assert!(
-        matches!(refused, DatabaseError::NeedsStaging { .. }),
-        "{refused}"
-    );
-    target.rollback().await.unwrap();
+    let refused = writer.stage(&unfit).await.unwrap();
+    assert_eq!(refused, Step::NeedsStaging);
+    writer.rollback().await.unwrap();
     assert_eq!(site.value("SELECT count(*) FROM t").await, "4");
 
-    let again = TableLoad {
-        direct: false,
+    let again = TableWrite {
+        mode: LoadMode::Staged,
         ..direct()
     };
-    target.begin_table(again).await.unwrap();
-    target.stage(&rows(5..7)).await.unwrap();
-    target.stage(&unfit).await.unwrap();
-    let moved = target.commit_chunk().await.unwrap();
+    drop(writer);
+    let mut writer = target.begin_table(again).await.unwrap();
+    writer.stage(&rows(5..7)).await.done();
+    writer.stage(&unfit).await.done();
+    let moved = writer.commit().await.done();
     assert_eq!(moved, failed(counts(2, 0, 0, 0), 1));
-    let loaded = target.finish_table(&[]).await.unwrap();
-    assert_eq!((loaded.counts.created, loaded.digest), (6, None));
+    let outcome = Outcome::from(writer.finish(&[]).await.unwrap());
+    assert_eq!((outcome.counts.created, outcome.digest), (6, None));
     assert!(
-        matches!(loaded.stored, Stored::Unverified(_)),
+        matches!(outcome.stored, Stored::Unverified(_)),
         "nobody looked at the first four"
     );
 }
@@ -121,18 +118,18 @@ async fn a_table_that_was_there_is_staged() {
         return;
     };
     let order = load(&schema(), overwrite(&schema()));
-    let (moved, loaded) = chunks(&site, order, &[rows(1..5)]).await.unwrap();
+    let (moved, outcome) = chunks(&site, order, &[rows(1..5)]).await.unwrap();
     assert_eq!(moved, counts(4, 0, 0, 0));
-    assert_eq!((loaded.digest, loaded.stored), (None, Stored::Verified));
+    assert_eq!((outcome.digest, outcome.stored), (None, Stored::Verified));
 }
 
 /// SQLite's decimals are numbers of several kinds.
-fn decimals() -> (TableLoad, RowBlock) {
+fn decimals() -> (TableWrite, RowBlock) {
     let mut schema = schema();
     for column in &mut schema.columns {
         column.origin = "sqlite:DECIMAL".to_owned();
     }
-    let order = made(load(&schema, overwrite(&schema)), &[MAKE]);
+    let order = created(load(&schema, overwrite(&schema)), &[MAKE]);
     let rows = block(&[
         vec![Cell::Integer(1), text("a"), Cell::Integer(5)],
         vec![Cell::Integer(2), text("a"), Cell::Real(0.25)],
@@ -147,9 +144,9 @@ async fn decimals_of_several_forms_are_compared_as_they_were_sent() {
         return;
     };
     let (order, rows) = decimals();
-    let (moved, loaded) = chunks(&site, order, &[rows]).await.unwrap();
+    let (moved, outcome) = chunks(&site, order, &[rows]).await.unwrap();
     assert_eq!(moved, counts(3, 0, 0, 0));
-    assert_eq!((loaded.stored, loaded.digest), (Stored::Verified, None));
+    assert_eq!((outcome.stored, outcome.digest), (Stored::Verified, None));
     let stored = site.value("SELECT string_agg(n::text, ' ' ORDER BY id) FROM t");
     assert_eq!(stored.await, "5 0.25 1.50");
 }
@@ -161,11 +158,11 @@ async fn decimals_of_several_forms_are_not_read_back_as_they_arrived() {
     };
     let (order, rows) = decimals();
     let mut target = site.target().await;
-    target.begin_table(order).await.unwrap();
+    let mut writer = target.begin_table(order).await.unwrap();
     site.run("INSERT INTO t VALUES (-1, 'a', 1.50)").await;
-    target.stage(&rows).await.unwrap();
-    target.commit_chunk().await.unwrap();
-    let loaded = target.finish_table(&[]).await.unwrap();
-    assert_eq!(loaded.digest, None);
-    assert!(matches!(loaded.stored, Stored::Unverified(_)));
+    writer.stage(&rows).await.done();
+    writer.commit().await.done();
+    let outcome = Outcome::from(writer.finish(&[]).await.unwrap());
+    assert_eq!(outcome.digest, None);
+    assert!(matches!(outcome.stored, Stored::Unverified(_)));
 }

@@ -10,11 +10,11 @@ fn mood(labels: &[&str]) -> CheckedStatement {
     CheckedStatement::of_enum(sql, EnumType { name, labels })
 }
 
-fn moody(run: &str, labels: &[&str]) -> TableLoad {
+fn moody(run: &str, labels: &[&str]) -> TableWrite {
     let table = format!("moody_{run}");
     let wanted = announced(&table, &[("e", LogicalType::Text)], &[]);
     let create = CheckedStatement::new(format!("CREATE TABLE {table} (e mood)"));
-    TableLoad {
+    TableWrite {
         run: run.to_owned(),
         create: Some(vec![mood(labels), create]),
         ..load(&wanted, append())
@@ -66,13 +66,14 @@ async fn an_enum_that_is_there_is_used_and_another_type_of_its_name_refused() {
         return;
     };
     let mut target = site.target().await;
-    target.begin_table(moody("one", &["a", "b"])).await.unwrap();
-    target.begin_table(moody("two", &["a", "b"])).await.unwrap();
+    drop(target.begin_table(moody("one", &["a", "b"])).await.unwrap());
+    drop(target.begin_table(moody("two", &["a", "b"])).await.unwrap());
     for labels in [&["b", "a"][..], &["a"]] {
         let error = target
             .begin_table(moody("three", labels))
             .await
-            .unwrap_err();
+            .err()
+            .unwrap();
         assert!(
             matches!(&error, DatabaseError::TypeTaken { name, .. } if name == "mood"),
             "{error}"
@@ -84,7 +85,11 @@ async fn an_enum_that_is_there_is_used_and_another_type_of_its_name_refused() {
     );
     site.run("DROP TABLE moody_one, moody_two; DROP TYPE mood; CREATE TABLE mood (a integer)")
         .await;
-    let error = target.begin_table(moody("four", &["a"])).await.unwrap_err();
+    let error = target
+        .begin_table(moody("four", &["a"]))
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(error, DatabaseError::TypeTaken { .. }), "{error}");
 }
 

@@ -16,13 +16,9 @@ fn rows(ids: std::ops::Range<i64>) -> Block {
     block(&rows)
 }
 
-async fn begin(site: &Site) -> Box<dyn OldTarget> {
-    let mut target = site.target().await;
-    target
-        .begin_table(load(&schema(), overwrite(&schema())))
-        .await
-        .unwrap();
-    target
+async fn begin(target: &mut dyn Target) -> Box<dyn TableWriter + '_> {
+    let write = load(&schema(), overwrite(&schema()));
+    target.begin_table(write).await.unwrap()
 }
 
 const LEDGER: &str = "SELECT (next_seq, encode(last_key, 'hex'), created, updated, same, skipped, failed, done) FROM tombolo.ledger";
@@ -32,29 +28,30 @@ async fn the_ledger_moves_with_the_chunk() {
     let Some(mut site) = Site::new(TABLE).await else {
         return;
     };
-    let mut target = begin(&site).await;
+    let mut target = site.target().await;
+    let mut writer = begin(target.as_mut()).await;
     assert_eq!(site.value(LEDGER).await, "(0,,0,0,0,0,0,f)");
-    target.stage(&rows(1..4)).await.unwrap();
-    target.stage(&rows(4..6)).await.unwrap();
+    writer.stage(&rows(1..4)).await.done();
+    writer.stage(&rows(4..6)).await.done();
     assert_eq!(site.value(LEDGER).await, "(0,,0,0,0,0,0,f)");
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(5, 0, 0, 0));
+    assert_eq!(writer.commit().await.done(), counts(5, 0, 0, 0));
     assert_eq!(
         site.value(LEDGER).await,
         "(1,00000009030000000000000005,5,0,0,0,0,f)"
     );
 
-    target.stage(&rows(6..9)).await.unwrap();
-    target.rollback().await.unwrap();
-    target.rollback().await.unwrap();
+    writer.stage(&rows(6..9)).await.done();
+    writer.rollback().await.unwrap();
+    writer.rollback().await.unwrap();
     assert_eq!(site.value("SELECT count(*) FROM t").await, "5");
-    target.stage(&rows(5..7)).await.unwrap();
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 0, 1, 0));
+    writer.stage(&rows(5..7)).await.done();
+    assert_eq!(writer.commit().await.done(), counts(1, 0, 1, 0));
     assert_eq!(
-        target.commit_chunk().await.unwrap(),
+        writer.commit().await.done(),
         counts(0, 0, 0, 0),
         "nothing staged"
     );
-    target.finish_table(&[]).await.unwrap();
+    writer.finish(&[]).await.unwrap();
     assert_eq!(
         site.value(LEDGER).await,
         "(2,00000009030000000000000006,6,0,1,0,0,t)"
@@ -66,28 +63,31 @@ async fn two_writers_of_one_run_do_not_both_get_in() {
     let Some(mut site) = Site::new(TABLE).await else {
         return;
     };
-    let mut first = begin(&site).await;
-    let mut second = begin(&site).await;
-    first.stage(&rows(1..3)).await.unwrap();
-    first.commit_chunk().await.unwrap();
-    second.stage(&rows(3..5)).await.unwrap();
-    let taken = second.commit_chunk().await.unwrap_err();
+    let mut first_target = site.target().await;
+    let mut first = begin(first_target.as_mut()).await;
+    let mut second_target = site.target().await;
+    let mut second = begin(second_target.as_mut()).await;
+    first.stage(&rows(1..3)).await.done();
+    first.commit().await.done();
+    second.stage(&rows(3..5)).await.done();
+    let taken = second.commit().await.unwrap_err();
     assert!(
         matches!(taken, DatabaseError::LedgerTaken { .. }),
         "{taken}"
     );
     second.rollback().await.unwrap();
     assert_eq!(site.value("SELECT count(*) FROM t").await, "2");
-    first.stage(&rows(3..5)).await.unwrap();
-    first.commit_chunk().await.unwrap();
+    first.stage(&rows(3..5)).await.done();
+    first.commit().await.done();
     assert!(matches!(
-        second.finish_table(&[]).await,
+        second.finish(&[]).await,
         Err(DatabaseError::LedgerTaken { .. })
     ));
-    let mut third = begin(&site).await;
-    third.stage(&rows(5..6)).await.unwrap();
+    let mut third_target = site.target().await;
+    let mut third = begin(third_target.as_mut()).await;
+    third.stage(&rows(5..6)).await.done();
     assert_eq!(
-        third.commit_chunk().await.unwrap(),
+        third.commit().await.done(),
         counts(1, 0, 0, 0),
         "who begins anew goes on"
     );
@@ -101,12 +101,13 @@ async fn errors_leave_a_connection_that_goes_on_after_rollback() {
     else {
         return;
     };
-    let mut target = begin(&site).await;
+    let mut target = site.target().await;
+    let mut writer = begin(target.as_mut()).await;
     let bad = |name: &str| block(&[vec![text(name), Cell::Integer(1)]]);
-    target.stage(&bad("bad")).await.unwrap();
-    target.stage(&bad("nul \0")).await.unwrap();
+    writer.stage(&bad("bad")).await.done();
+    writer.stage(&bad("nul \0")).await.done();
     assert_eq!(
-        target.commit_chunk().await.unwrap(),
+        writer.commit().await.done(),
         ChunkCounts {
             failed: 2,
             ..counts(0, 0, 0, 0)
@@ -126,25 +127,26 @@ async fn errors_leave_a_connection_that_goes_on_after_rollback() {
     );
     let mut schema_of_postgres = schema.clone();
     schema_of_postgres.columns[1].origin = "pg:json".to_owned();
-    target
+    drop(writer);
+    let mut writer = target
         .begin_table(load(&schema_of_postgres, skip(&schema)))
         .await
         .unwrap();
-    target
+    writer
         .stage(&block(&[vec![Cell::Integer(1), text("{secret")]]))
         .await
-        .unwrap();
-    let refused = target.commit_chunk().await.unwrap_err();
+        .done();
+    let refused = writer.commit().await.unwrap_err();
     assert!(
         refused.to_string().contains("22P02") && !refused.to_string().contains("secret"),
         "{refused}"
     );
-    target.rollback().await.unwrap();
-    target
+    writer.rollback().await.unwrap();
+    writer
         .stage(&block(&[vec![Cell::Integer(1), text("{}")]]))
         .await
-        .unwrap();
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 0, 0, 0));
+        .done();
+    assert_eq!(writer.commit().await.done(), counts(1, 0, 0, 0));
     assert_eq!(site.rows("t").await, "(1,,{})");
 }
 
@@ -166,14 +168,15 @@ async fn a_broken_connection_says_that_trying_again_helps() {
     let Some(mut site) = Site::new(&format!("{TABLE}; INSERT INTO t VALUES (1, 'a')")).await else {
         return;
     };
-    let mut target = begin(&site).await;
-    target.stage(&rows(1..2)).await.unwrap();
-    let writer = site
+    let mut target = site.target().await;
+    let mut writer = begin(target.as_mut()).await;
+    writer.stage(&rows(1..2)).await.done();
+    let pid = site
         .value("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()")
         .await;
-    site.run(&format!("SELECT pg_terminate_backend({writer})"))
+    site.run(&format!("SELECT pg_terminate_backend({pid})"))
         .await;
-    let error = target.commit_chunk().await.unwrap_err();
+    let error = writer.commit().await.unwrap_err();
     assert!(matches!(error, DatabaseError::Busy(_)), "{error:?}");
 }
 
@@ -199,15 +202,13 @@ async fn a_login_that_may_create_nothing_needs_a_schema_of_its_own() {
         .await;
     target.prepare().await.unwrap();
     let schema = announced("t", &[("id", LogicalType::Integer)], &["id"]);
-    target
+    let mut writer = target
         .begin_table(load(&schema, skip(&schema)))
         .await
         .unwrap();
-    target
-        .stage(&block(&[vec![Cell::Integer(1)]]))
-        .await
-        .unwrap();
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(1, 0, 0, 0));
+    writer.stage(&block(&[vec![Cell::Integer(1)]])).await.done();
+    assert_eq!(writer.commit().await.done(), counts(1, 0, 0, 0));
+    drop(writer);
     drop(target);
     drop(database);
     site.run(&format!("DROP OWNED BY {login}; DROP ROLE {login}"))

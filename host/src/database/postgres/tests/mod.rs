@@ -26,11 +26,12 @@ use tombolo_test_postgres::{TestServer, test_server};
 
 use super::PostgresDatabase;
 use crate::bindings::types::{
-    Cell, Column, ColumnRule, Generation, LogicalType, SetPlan, Stored, TableSchema, UpdateRule,
-    ValueSource,
+    Cell, Column, ColumnChanges, ColumnRule, Generation, LogicalType, SetPlan, Stored, TableSchema,
+    UpdateRule, ValueSource,
 };
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Loaded, OldTarget, Read, TableLoad,
+    CheckedPlan, CheckedStatement, ChunkCounts, Database, DatabaseError, Evidence, LoadMode, Read,
+    Step, TableWrite, TableWriter, Target, WriteOutcome,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -92,7 +93,7 @@ impl Site {
         .await
     }
 
-    async fn target(&self) -> Box<dyn OldTarget> {
+    async fn target(&self) -> Box<dyn Target> {
         let mut target = self.database.target().await.unwrap();
         target.prepare().await.unwrap();
         target
@@ -120,16 +121,16 @@ async fn read(site: &Site, table: &str) -> (TableSchema, Vec<RowBlock>) {
     (schema, blocks)
 }
 
-fn load(incoming: &TableSchema, plan: SetPlan) -> TableLoad {
-    TableLoad {
+fn load(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
+    TableWrite {
         run: "run-1".to_owned(),
+        plan: CheckedPlan::of_tests(&plan, incoming),
         incoming: incoming.clone(),
-        plan,
         create: None,
-        direct: true,
+        mode: LoadMode::Direct,
         row_by_row: false,
         reject_limit: 1_000,
-        description: String::new(),
+        retry_context: String::new(),
         conversions: Vec::new(),
         retry: false,
     }
@@ -152,13 +153,7 @@ async fn take(
     blocks: &[RowBlock],
     plan: SetPlan,
 ) -> Result<ChunkCounts, DatabaseError> {
-    let mut target = site.target().await;
-    target.begin_table(load(schema, plan)).await?;
-    for block in blocks {
-        target.stage(block).await?;
-    }
-    let counts = target.commit_chunk().await?;
-    target.finish_table(&[]).await?;
+    let (counts, _) = chunk(site, load(schema, plan), blocks).await?;
     Ok(counts)
 }
 
@@ -251,33 +246,93 @@ fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
 }
 
+/// What is known of a complete table.
+#[derive(Debug)]
+struct Outcome {
+    counts: ChunkCounts,
+    stored: Stored,
+    /// The digest of the rows that were sent, if reading the table has to tell how they are stored.
+    digest: Option<u128>,
+    changed: Vec<ColumnChanges>,
+}
+
+impl From<WriteOutcome> for Outcome {
+    fn from(outcome: WriteOutcome) -> Self {
+        let unread = || Stored::Unverified("it has to be read".to_owned());
+        let (stored, digest) = match outcome.evidence {
+            Evidence::Known(stored) => (stored, None),
+            Evidence::Direct { digest, readback } => {
+                match readback.is_some_and(|rows| rows.sent == rows.found) {
+                    true => (Stored::Verified, None),
+                    false => (unread(), digest),
+                }
+            }
+        };
+        Self {
+            counts: outcome.counts,
+            stored,
+            digest,
+            changed: outcome.changed,
+        }
+    }
+}
+
+/// A step that needs no staging.
+trait Done<T> {
+    fn done(self) -> T;
+}
+
+impl<T> Done<T> for Result<Step<T>, DatabaseError> {
+    fn done(self) -> T {
+        match self.unwrap() {
+            Step::Done(done) => done,
+            Step::NeedsStaging => panic!("it needs a staging"),
+        }
+    }
+}
+
+/// Loads blocks in one chunk.
+async fn chunk(
+    site: &Site,
+    write: TableWrite,
+    blocks: &[RowBlock],
+) -> Result<(ChunkCounts, Outcome), DatabaseError> {
+    let mut target = site.target().await;
+    let mut writer = target.begin_table(write).await?;
+    for block in blocks {
+        Ok(writer.stage(block).await?).done();
+    }
+    let counts = Ok(writer.commit().await?).done();
+    Ok((counts, writer.finish(&[]).await?.into()))
+}
+
 /// Loads blocks, each as a chunk of its own.
 async fn chunks(
     site: &Site,
-    load: TableLoad,
+    write: TableWrite,
     blocks: &[RowBlock],
-) -> Result<(ChunkCounts, Loaded), DatabaseError> {
+) -> Result<(ChunkCounts, Outcome), DatabaseError> {
     let mut target = site.target().await;
-    target.begin_table(load).await?;
+    let mut writer = target.begin_table(write).await?;
     let mut all = ChunkCounts::default();
     for block in blocks {
-        target.stage(block).await?;
-        all += target.commit_chunk().await?;
+        Ok(writer.stage(block).await?).done();
+        all += Ok(writer.commit().await?).done();
     }
-    Ok((all, target.finish_table(&[]).await?))
+    Ok((all, writer.finish(&[]).await?.into()))
 }
 
 fn failed(counts: ChunkCounts, failed: u64) -> ChunkCounts {
     ChunkCounts { failed, ..counts }
 }
 
-/// A table of the run, made by these statements.
-fn made(load: TableLoad, statements: &[&str]) -> TableLoad {
+/// A table of the run, created by these statements.
+fn created(write: TableWrite, statements: &[&str]) -> TableWrite {
     let statements = statements
         .iter()
         .map(|&sql| CheckedStatement::new(sql.to_owned()));
-    TableLoad {
+    TableWrite {
         create: Some(statements.collect()),
-        ..load
+        ..write
     }
 }

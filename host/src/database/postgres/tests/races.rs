@@ -25,8 +25,8 @@ async fn race(table: &str, plan: Plan) -> Option<(ChunkCounts, String)> {
     let mut site = Site::new(table).await?;
     let mut target = site.target().await;
     let order = load(&schema(), plan(&schema()));
-    target.begin_table(order).await.unwrap();
-    target.stage(&rows(1..6)).await.unwrap();
+    let mut writer = target.begin_table(order).await.unwrap();
+    writer.stage(&rows(1..6)).await.done();
     site.run("BEGIN; INSERT INTO t VALUES (3, 'theirs')").await;
     let theirs = async {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -41,10 +41,10 @@ async fn race(table: &str, plan: Plan) -> Option<(ChunkCounts, String)> {
         }
         site.run("COMMIT").await;
     };
-    let (moved, ()) = tokio::join!(target.commit_chunk(), theirs);
-    let moved = moved.unwrap();
-    let loaded = target.finish_table(&[]).await.unwrap();
-    assert_eq!(loaded.stored, Stored::Verified);
+    let (moved, ()) = tokio::join!(writer.commit(), theirs);
+    let moved = moved.done();
+    let outcome = Outcome::from(writer.finish(&[]).await.unwrap());
+    assert_eq!(outcome.stored, Stored::Verified);
     Some((moved, site.value("SELECT name FROM t WHERE id = 3").await))
 }
 
@@ -75,27 +75,27 @@ async fn a_row_that_changes_after_it_was_judged_is_judged_again() {
         return;
     };
     let mut target = site.target().await;
-    let order = TableLoad {
+    let order = TableWrite {
         row_by_row: true,
         ..load(&schema(), overwrite(&schema()))
     };
-    target.begin_table(order).await.unwrap();
+    let mut writer = target.begin_table(order).await.unwrap();
     for change in [
         "UPDATE t SET name = 'theirs'",
         "INSERT INTO t VALUES (2, 'theirs')",
     ] {
-        target.stage(&rows(1..3)).await.unwrap();
-        target.conflicts(10).await.unwrap();
+        writer.stage(&rows(1..3)).await.done();
+        writer.conflicts(10).await.unwrap();
         site.run(change).await;
-        let late = target.commit_chunk().await.unwrap_err();
+        let late = writer.commit().await.unwrap_err();
         assert!(matches!(late, DatabaseError::Busy(_)), "{change}: {late}");
-        target.rollback().await.unwrap();
+        writer.rollback().await.unwrap();
     }
-    target.stage(&rows(1..3)).await.unwrap();
-    let page = target.conflicts(10).await.unwrap();
+    writer.stage(&rows(1..3)).await.done();
+    let page = writer.conflicts(10).await.unwrap();
     let names: Vec<_> = page.iter().map(|conflict| &conflict.local[1]).collect();
     assert_eq!(names, [&text("theirs"), &text("theirs")]);
-    assert_eq!(target.commit_chunk().await.unwrap(), counts(0, 2, 0, 0));
+    assert_eq!(writer.commit().await.done(), counts(0, 2, 0, 0));
 }
 
 /// How many rows of the table were read by scans, and how many by its indexes.
@@ -136,21 +136,21 @@ async fn no_plan_scans_a_table_of_ten_million_rows() {
     for (number, (plan, row_by_row, updated)) in plans.into_iter().enumerate() {
         site.run("SELECT pg_stat_reset()").await;
         let from = 10_000 * i64::try_from(number).unwrap();
-        let order = TableLoad {
+        let order = TableWrite {
             run: format!("run-{number}"),
             row_by_row,
             ..load(&schema(), plan(&schema()))
         };
         let mut target = site.target().await;
-        target.begin_table(order).await.unwrap();
+        let mut writer = target.begin_table(order).await.unwrap();
         // Every second row is there.
-        let staged = target.stage(&rows(from + 1..from + 2_001)).await;
-        staged.unwrap();
-        while row_by_row && !target.conflicts(300).await.unwrap().is_empty() {}
-        let moved = target.commit_chunk().await.unwrap();
-        let loaded = target.finish_table(&[]).await.unwrap();
+        let staged = writer.stage(&rows(from + 1..from + 2_001)).await;
+        staged.done();
+        while row_by_row && !writer.conflicts(300).await.unwrap().is_empty() {}
+        let moved = writer.commit().await.done();
+        let outcome = Outcome::from(writer.finish(&[]).await.unwrap());
         assert_eq!(moved, counts(1_000, updated, 0, 1_000 - updated));
-        assert_eq!(loaded.stored, Stored::Verified);
+        assert_eq!(outcome.stored, Stored::Verified);
         let (scanned, indexed) = reads(&mut site).await;
         assert_eq!(scanned, 0, "plan {number}");
         assert!(indexed > 0, "plan {number}");
@@ -170,9 +170,9 @@ async fn rows_that_all_change_are_matched_once() {
     site.run("VACUUM ANALYZE t").await;
     site.run("SELECT pg_stat_reset()").await;
     let order = load(&schema(), overwrite(&schema()));
-    let (moved, loaded) = chunks(&site, order, &[rows(1..5_001)]).await.unwrap();
+    let (moved, outcome) = chunks(&site, order, &[rows(1..5_001)]).await.unwrap();
     assert_eq!(moved, counts(0, 5_000, 0, 0));
-    assert_eq!(loaded.stored, Stored::Verified);
+    assert_eq!(outcome.stored, Stored::Verified);
     let (_, indexed) = reads(&mut site).await;
     // A look at the first rows, and one match for each.
     assert!(

@@ -67,9 +67,9 @@ async fn each_layer_rejects_its_rows_and_keeps_them_whole() {
     rows.push(with(11, 5, Cell::Integer(600)));
     let whole = block(&rows);
     let order = load(&schema(), skip(&schema()));
-    let (moved, loaded) = chunks(&site, order, &[whole]).await.unwrap();
+    let (moved, outcome) = chunks(&site, order, &[whole]).await.unwrap();
     assert_eq!(moved, failed(counts(3, 0, 0, 0), 9));
-    assert_eq!(loaded.stored, Stored::Verified);
+    assert_eq!(outcome.stored, Stored::Verified);
     assert_eq!(site.value("SELECT count(*) FROM t").await, "4");
 
     let kept = site.database.rejects(100).await.unwrap();
@@ -111,7 +111,7 @@ async fn more_rejects_than_allowed_stop_the_run_and_keep_nothing_of_the_chunk() 
     let Some(mut site) = Site::new(TABLE).await else {
         return;
     };
-    let order = TableLoad {
+    let order = TableWrite {
         reject_limit: 2,
         ..load(&schema(), skip(&schema()))
     };
@@ -145,9 +145,9 @@ async fn retried_rejects_are_kept_only_if_they_are_rejected_again() {
         .unwrap();
     assert_eq!(moved, failed(counts(0, 0, 0, 0), 2));
     site.run("INSERT INTO parent VALUES (9)").await;
-    let retry = TableLoad {
+    let retry = TableWrite {
         retry: true,
-        direct: false,
+        mode: LoadMode::Staged,
         ..order
     };
     let (moved, _) = chunks(&site, retry, &[rows]).await.unwrap();
@@ -182,9 +182,9 @@ async fn one_row_among_many_is_found_whatever_refuses_it() {
         })
         .collect();
     let order = load(&schema, overwrite(&schema));
-    let (moved, loaded) = chunks(&site, order, &[block(&rows)]).await.unwrap();
+    let (moved, outcome) = chunks(&site, order, &[block(&rows)]).await.unwrap();
     assert_eq!(moved, failed(counts(19_995, 0, 0, 0), 5));
-    assert_eq!(loaded.stored, Stored::Verified);
+    assert_eq!(outcome.stored, Stored::Verified);
     let keys = "SELECT string_agg(key, ',' ORDER BY \"row\") FROM tombolo.rejects";
     assert_eq!(site.value(keys).await, "0,4095,4096,11111,19999");
 }
@@ -233,7 +233,7 @@ async fn rows_that_exist_are_not_rejected_for_what_stays_unwritten() {
         "the second repeats a key"
     );
     let rows = block(&[with(100, 1, Cell::Null)]);
-    let order = TableLoad {
+    let order = TableWrite {
         run: "run-2".to_owned(),
         ..load(&schema(), merge(&schema()))
     };

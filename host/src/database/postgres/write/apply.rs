@@ -1,14 +1,11 @@
-//! The staged rows into the table: all at once, and where some of them do not fit, in ever smaller ranges until these are
-//! found.
+//! Applies the staged rows: all at once, and where some of them do not fit, in ever smaller ranges until these are found.
 
-use super::chunk_rows::Arrived;
-use super::execute::Written;
+use super::chunk_rows::RefusedRow;
+use super::execute::{Execute, Written};
 use super::staging::{Rows, STAGING};
-use super::table_writer::Loading;
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
-use crate::database::postgres::meta::ledger::Verification;
-use crate::database::{ChunkCounts, DatabaseError};
+use crate::database::{Bookkeeping, ChunkCounts, DatabaseError, Verification};
 
 /// How many rows are written at a time where one of them may not fit: finding it costs twice as many.
 const SLICE: u64 = 4_096;
@@ -18,9 +15,9 @@ const ATTEMPTS: u32 = 5;
 
 /// Staged rows behind the first number, up to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    after: u64,
-    last: u64,
+pub(super) struct Range {
+    pub after: u64,
+    pub last: u64,
 }
 
 impl Range {
@@ -59,90 +56,48 @@ impl Range {
     }
 }
 
-/// A row that the table does not take.
-#[derive(Debug)]
-pub(in crate::database::postgres) struct Refused {
-    pub row: u64,
-    pub reason: String,
-}
-
-fn add(done: &mut (ChunkCounts, Verification), (counts, seen): (ChunkCounts, Verification)) {
+fn add(done: &mut (ChunkCounts, Verification), (counts, found): (ChunkCounts, Verification)) {
     done.0 += counts;
-    done.1 |= seen;
+    done.1 |= found;
 }
 
-impl Loading {
-    /// Applies the staged rows and advances the ledger; the caller commits.
-    pub async fn apply(&mut self, session: &mut Session) -> Result<ChunkCounts, DatabaseError> {
-        let last_key = self.chunk.last_key.clone();
-        if self.is_direct() {
-            let counts = ChunkCounts {
-                created: self.chunk.rows,
-                ..ChunkCounts::default()
-            };
-            self.ledger.advance(session, counts, last_key, 0).await?;
-            return Ok(counts);
-        }
-        self.carry_out(session).await?;
-        self.rejects.begin(session).await?;
-        self.analyze(session).await?;
-        if self.merge.is_plain_insert() {
-            // What is stored is compared by place; the table itself is not read.
-            session.run("SET LOCAL enable_hashjoin = on").await?;
-        }
-        let mut refused = self.screen(session).await?;
-        refused.extend(
-            std::mem::take(&mut self.chunk.unfit)
-                .into_iter()
-                .map(|(row, reason)| Refused { row, reason }),
-        );
-        let (mut counts, seen) = self.ranges(session, &mut refused).await?;
-        self.ledger.saw(seen);
-        counts.skipped += self.chunk.skipped;
-        for Refused { row, reason } in &refused {
-            let cells = self.cells_of(*row);
-            let number = i64::try_from(*row).unwrap_or(i64::MAX);
-            self.rejects.keep(session, number, &cells, reason).await?;
-            self.ledger.not_staged(&cells);
-            self.not_changed(&cells);
-            counts.failed += 1;
-        }
-        let retried = self.rejects.retried();
-        self.ledger.changed(&self.chunk.changed);
-        self.ledger
-            .advance(session, counts, last_key, retried)
-            .await?;
-        Ok(counts)
-    }
+/// The application of a chunk's staged rows.
+pub(super) struct Apply<'a> {
+    pub execute: Execute<'a>,
+    /// All of them.
+    pub rows: Range,
+    pub books: &'a Bookkeeping,
+}
 
-    async fn ranges(
+impl Apply<'_> {
+    /// Writes all rows but those that do not fit, which are added to `refused`.
+    ///
+    /// Fails with [`DatabaseError::TooManyRejects`] if more rows are refused than may be rejected, and with
+    /// [`DatabaseError::NotStored`] if rows are not stored as they were written.
+    pub async fn all(
         &self,
         session: &mut Session,
-        refused: &mut Vec<Refused>,
+        refused: &mut Vec<RefusedRow>,
     ) -> Result<(ChunkCounts, Verification), DatabaseError> {
-        let whole = Range {
-            after: self.received,
-            last: self.received + self.chunk.rows,
-        };
         let mut done = (ChunkCounts::default(), Verification::default());
-        let mut alone: Vec<Refused> = Vec::new();
+        let mut alone: Vec<RefusedRow> = Vec::new();
         let mut ranges = Vec::new();
         if self.is_sliced() || !self.attempted(session, Rows::All, &mut done).await? {
             let index = "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON";
             session.run(format!("{index} {STAGING} (\"row\")")).await?;
-            ranges = whole.slices();
+            ranges = self.rows.slices();
         }
         while let Some(range) = ranges.pop() {
             match self.attempt(session, range.rows()).await? {
                 Ok(applied) => add(&mut done, applied),
                 Err(reason) if range.count() <= 1 => {
-                    alone.push(Refused {
+                    alone.push(RefusedRow {
                         row: range.last,
                         reason,
                     });
-                    if (refused.len() + alone.len()) as u64 > self.rejects.left() {
+                    if (refused.len() + alone.len()) as u64 > self.books.rejects_left() {
                         let last = alone.last().map_or("", |refused| refused.reason.as_str());
-                        return Err(self.rejects.too_many(last));
+                        return Err(self.books.too_many_rejects(last));
                     }
                 }
                 Err(_) => {
@@ -170,12 +125,13 @@ impl Loading {
         Ok(done)
     }
 
-    /// Whether rows that only the database can judge are likely enough to write few at a time. Rows that refer to each
+    /// Whether rows that only the database can refuse are likely enough to write few at a time. Rows that refer to each
     /// other go together.
     fn is_sliced(&self) -> bool {
-        self.chunk.rows > SLICE
-            && !self.constraints.refers_to_itself()
-            && (self.constraints.opaque || self.merge.triggered || !self.chunk.exact_casts)
+        let plan = self.execute.plan;
+        self.rows.count() > SLICE
+            && !plan.constraints.refers_to_itself()
+            && (plan.constraints.opaque || plan.merge.triggered || !self.execute.exact_casts)
     }
 
     async fn attempted(
@@ -194,18 +150,19 @@ impl Loading {
         session: &mut Session,
         rows: Rows,
     ) -> Result<Result<(ChunkCounts, Verification), String>, DatabaseError> {
+        let plan = self.execute.plan;
         let mut differing = 0;
         for attempt in 0..ATTEMPTS {
             // Slices are for finding rows, and a wrong guess would look like one.
             let guess = attempt == 0 && rows == Rows::All;
             session.run("SAVEPOINT tombolo").await?;
-            let fault = match self.write(session, rows, guess).await {
-                Ok(Written::Done(counts, seen)) => {
+            let fault = match self.execute.write(session, rows, guess).await {
+                Ok(Written::Done(counts, found)) => {
                     session.run("RELEASE SAVEPOINT tombolo").await?;
-                    return Ok(Ok((counts, seen)));
+                    return Ok(Ok((counts, found)));
                 }
                 Ok(Written::Unfit(reason)) => Some(reason),
-                Ok(Written::Misjudged | Written::Raced) => None,
+                Ok(Written::WrongGuess | Written::Raced) => None,
                 Ok(Written::Differs(rows)) => {
                     differing = rows;
                     None
@@ -220,18 +177,14 @@ impl Loading {
             }
         }
         if differing == 0 {
-            return Err(self.shortfall());
+            return Err(plan.unsuitable(
+                "other sessions keep writing the same rows; nothing of this chunk was kept; pull again when they are done",
+            ));
         }
         Err(DatabaseError::NotStored {
-            table: self.local.relation.table.clone(),
+            table: plan.table().to_owned(),
             rows: differing,
         })
-    }
-
-    /// A row of the chunk as it arrived.
-    fn cells_of(&self, row: u64) -> Vec<u8> {
-        let row = Arrived::new(&self.chunk.blocks).row(row);
-        row.map(|row| row.bytes().to_vec()).unwrap_or_default()
     }
 }
 

@@ -1,10 +1,98 @@
-//! Rows of the chunk under way, as they arrived.
+//! The rows of the chunk under way, as they arrived.
 
+use super::key_order::KeyOrder;
+use super::row_encoder::{RowEncoder, StagedBlock};
 use crate::bindings::types::Cell;
+use crate::database::Changed;
 use crate::rows::{RowBlock, RowRef};
 
-/// Looks rows up by their numbers: fast where these ascend.
-pub(in crate::database::postgres) struct Arrived<'a> {
+/// A row that the table does not take.
+#[derive(Clone, Debug)]
+pub(super) struct RefusedRow {
+    /// Its number in the order of arrival, from 1.
+    pub row: u64,
+    pub reason: String,
+}
+
+/// What is staged and not yet committed.
+pub(super) struct ChunkRows {
+    /// Rows that arrived before the chunk.
+    before: u64,
+    count: u64,
+    /// Each block with the number of rows before it.
+    blocks: Vec<(u64, RowBlock)>,
+    /// Of the plan's keys.
+    pub key_order: KeyOrder,
+    /// Rows that no column can hold.
+    pub unfit: Vec<RefusedRow>,
+    /// How many values of the other rows were changed to fit.
+    pub changed: Changed,
+}
+
+impl ChunkRows {
+    /// Creates an empty chunk behind so many rows.
+    pub fn new(before: u64, key_order: KeyOrder) -> Self {
+        Self {
+            before,
+            count: 0,
+            blocks: Vec::new(),
+            key_order,
+            unfit: Vec::new(),
+            changed: Changed::new(),
+        }
+    }
+
+    /// Returns how many rows arrived before the chunk.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Returns how many rows the chunk has, those that were left out included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Returns the number of the last row.
+    pub fn last(&self) -> u64 {
+        self.before + self.count
+    }
+
+    /// Adds a block that was encoded.
+    pub fn add(&mut self, block: &RowBlock, encoder: &RowEncoder, staged: &mut StagedBlock) {
+        self.blocks.push((self.last(), block.clone()));
+        self.count += u64::from(block.row_count());
+        self.unfit.append(&mut staged.unfit);
+        for (column, values) in encoder.columns().iter().zip(&staged.changed) {
+            if *values > 0 {
+                *self.changed.entry(column.name.clone()).or_default() += values;
+            }
+        }
+    }
+
+    /// Returns a lookup of rows by their numbers.
+    pub fn lookup(&self) -> RowLookup<'_> {
+        RowLookup::new(&self.blocks)
+    }
+
+    /// Returns the cells of a row, as one encoded row.
+    pub fn encoded_row(&self, number: u64) -> Vec<u8> {
+        let row = self.lookup().row(number);
+        row.map(|row| row.bytes().to_vec()).unwrap_or_default()
+    }
+
+    /// Begins the next chunk behind so many rows.
+    pub fn restart(&mut self, before: u64) {
+        self.before = before;
+        self.count = 0;
+        self.blocks.clear();
+        self.key_order.reset();
+        self.unfit.clear();
+        self.changed.clear();
+    }
+}
+
+/// Finds rows by their numbers; fast where these ascend.
+pub(in crate::database::postgres) struct RowLookup<'a> {
     /// Each with the number of rows before it.
     blocks: &'a [(u64, RowBlock)],
     block: Option<Rest<'a>>,
@@ -18,8 +106,8 @@ struct Rest<'a> {
     last: u64,
 }
 
-impl<'a> Arrived<'a> {
-    pub fn new(blocks: &'a [(u64, RowBlock)]) -> Self {
+impl<'a> RowLookup<'a> {
+    fn new(blocks: &'a [(u64, RowBlock)]) -> Self {
         Self {
             blocks,
             block: None,
@@ -68,14 +156,14 @@ mod tests {
             blocks.push((before, builder.take()));
             before += count as u64;
         }
-        let mut arrived = Arrived::new(&blocks);
+        let mut lookup = RowLookup::new(&blocks);
         for number in [101, 102, 103, 104, 105, 108, 106, 106, 101, 104] {
-            let cells = arrived.cells(number);
+            let cells = lookup.cells(number);
             assert_eq!(cells, Some(vec![Cell::Integer(number as i64)]));
         }
         for number in [0, 100, 109, 1_000] {
-            assert_eq!(arrived.cells(number), None, "{number}");
+            assert_eq!(lookup.cells(number), None, "{number}");
         }
-        assert_eq!(Arrived::new(&[]).cells(1), None);
+        assert_eq!(RowLookup::new(&[]).cells(1), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A COPY into a table that stays open over many blocks: they are sent while the next ones are encoded.
+//! A COPY that stays open over many blocks: one block is sent while the next one is encoded.
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
@@ -12,20 +12,20 @@ use crate::database::postgres::error;
 /// Encoded blocks that wait for the server, each at most a frame.
 const WAITING: usize = 2;
 
-/// What the connection's task is told.
+/// What the task that has the session is told.
 enum Piece {
     Rows(Bytes),
     End,
 }
 
-/// A COPY under way. Dropped, it is given up with its connection.
-pub(in crate::database::postgres) struct Copying {
+/// A COPY under way in a task of its own, which has the session. Dropped, it is given up with its connection.
+pub(in crate::database::postgres) struct CopyIn {
     pieces: mpsc::Sender<Piece>,
-    work: JoinHandle<(Session, Result<u64, DatabaseError>)>,
+    work: JoinHandle<(Session, Result<(), DatabaseError>)>,
 }
 
-impl Copying {
-    /// Begins; the statement is a COPY from STDIN in binary format.
+impl CopyIn {
+    /// Starts `statement`, a COPY from STDIN in binary format.
     pub fn start(mut session: Session, statement: String) -> Self {
         let (pieces, mut waiting) = mpsc::channel(WAITING);
         let work = tokio::spawn(async move {
@@ -35,14 +35,14 @@ impl Copying {
         Self { pieces, work }
     }
 
-    /// Sends encoded rows; what goes wrong is told by [`Self::finish`].
+    /// Sends encoded rows; [`Self::finish`] returns what goes wrong.
     pub async fn send(&self, rows: BytesMut) {
-        // An error: the COPY has ended already.
+        // Fails where the COPY has ended already.
         let _ = self.pieces.send(Piece::Rows(rows.freeze())).await;
     }
 
-    /// Ends the COPY and gives the connection back, with the number of rows copied or the error; none if it is lost.
-    pub async fn finish(self) -> (Option<Session>, Result<u64, DatabaseError>) {
+    /// Ends the COPY. Returns the session, none if it is lost, and the error of the COPY.
+    pub async fn finish(self) -> (Option<Session>, Result<(), DatabaseError>) {
         let _ = self.pieces.send(Piece::End).await;
         drop(self.pieces);
         match self.work.await {
@@ -54,7 +54,7 @@ impl Copying {
         }
     }
 
-    /// Gives the COPY up and the connection back, which then has a transaction to roll back; none if it is lost.
+    /// Gives the COPY up. Returns the session, whose transaction has to be rolled back; none if it is lost.
     pub async fn abort(self) -> Option<Session> {
         drop(self.pieces);
         self.work.await.ok().map(|(session, _)| session)
@@ -65,7 +65,7 @@ async fn copy(
     session: &mut Session,
     statement: &str,
     pieces: &mut mpsc::Receiver<Piece>,
-) -> Result<u64, DatabaseError> {
+) -> Result<(), DatabaseError> {
     let broken = |error| error::at_work(&error);
     let mut copy = session.raw().copy_in_raw(statement).await.map_err(broken)?;
     let mut framing = BytesMut::new();
@@ -77,12 +77,13 @@ async fn copy(
             Some(Piece::End) => break,
             None => {
                 copy.abort("given up").await.map_err(broken)?;
-                return Ok(0);
+                return Ok(());
             }
         };
     }
     framing.clear();
     end_copy(&mut framing);
     copy.send(&framing[..]).await.map_err(broken)?;
-    copy.finish().await.map_err(broken)
+    copy.finish().await.map_err(broken)?;
+    Ok(())
 }

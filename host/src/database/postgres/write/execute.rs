@@ -1,21 +1,20 @@
-//! Some staged rows into the table, and a look whether they are stored as they should be. Each plan has its own way, none
-//! of which scans the table.
+//! Writes some staged rows into the table, and checks how they are stored; no way of writing scans the table.
 
+use super::merge_sql::Merge;
+use super::plan::TablePlan;
 use super::staging::{EXISTING, Rows, STAGING};
-use super::table_writer::Loading;
 use crate::database::postgres::connection::{Session, column, query};
-use crate::database::postgres::meta::ledger::Verification;
-use crate::database::{ChunkCounts, DatabaseError};
+use crate::database::{ChunkCounts, DatabaseError, Verification};
 
 /// What became of some staged rows.
 #[derive(Debug)]
-pub(in crate::database::postgres) enum Written {
+pub(super) enum Written {
     /// They are in the table.
     Done(ChunkCounts, Verification),
     /// A row among them does not fit, and why.
     Unfit(String),
     /// A guess about what exists was wrong.
-    Misjudged,
+    WrongGuess,
     /// Somebody else wrote the same rows meanwhile.
     Raced,
     /// So many rows are not stored as they were written.
@@ -24,19 +23,45 @@ pub(in crate::database::postgres) enum Written {
 
 /// What the first staged rows look like in the table.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::database::postgres) struct Guess {
+pub(super) struct Guess {
     all_new: bool,
     pub all_change: bool,
 }
 
-impl Loading {
-    /// Writes rows; the caller has a savepoint to go back to. `guess`: act upon what a few of them look like.
+impl Guess {
+    /// Compares the first of some staged rows with the table.
+    pub async fn make(
+        session: &mut Session,
+        merge: &Merge,
+        rows: Rows,
+    ) -> Result<Self, DatabaseError> {
+        let [seen, existing, changing] = numbers(session, merge.look(rows)).await?;
+        Ok(Self {
+            // Rows that exist after all must not be an error then.
+            all_new: existing == 0 && merge.arbitrated && !merge.triggered,
+            all_change: changing == seen,
+        })
+    }
+}
+
+/// The writing of a chunk's staged rows.
+pub(super) struct Execute<'a> {
+    pub plan: &'a TablePlan,
+    /// Whether texts are known to be what their types would print.
+    pub exact_casts: bool,
+    /// The numbers of the only rows that can change existing ones, where these are known and few.
+    pub changing: Option<&'a [i64]>,
+}
+
+impl Execute<'_> {
+    /// Writes rows; the caller has a savepoint to go back to. `guess`: act upon what the first of them look like.
     pub async fn write(
         &self,
         session: &mut Session,
         rows: Rows,
         guess: bool,
     ) -> Result<Written, DatabaseError> {
+        let merge = &self.plan.merge;
         if let Some(reason) = self.inexact(session, rows).await? {
             return Ok(Written::Unfit(reason));
         }
@@ -49,17 +74,17 @@ impl Loading {
                 Verification::default(),
             ));
         }
-        if self.merge.is_plain_insert() {
+        if self.plan.merge.is_plain_insert() {
             return self.append(session, rows, staged).await;
         }
-        if self.merge.sets_apart() {
+        if self.plan.merge.sets_apart() {
             return self.combine(session, rows, staged).await;
         }
         let guess = match guess {
-            true => self.look(session, rows).await?,
+            true => Guess::make(session, merge, rows).await?,
             false => Guess::default(),
         };
-        match self.merge.updates() {
+        match self.plan.merge.updates() {
             true => self.overwrite(session, rows, staged, guess).await,
             false => self.add(session, rows, staged, guess).await,
         }
@@ -72,17 +97,17 @@ impl Loading {
         rows: Rows,
         staged: u64,
     ) -> Result<Written, DatabaseError> {
-        let insert = self.merge.insert_compared(rows);
+        let insert = self.plan.merge.insert_compared(rows);
         let [created, differing] = numbers(session, insert).await?;
         if created != staged {
             return Ok(self.short());
         }
         check_constraints(session).await?;
-        let seen = Verification {
-            unread: self.constraints.has_after_triggers(),
+        let found = Verification {
+            unread: self.plan.constraints.has_after_triggers(),
             altered: false,
         };
-        Ok(self.judge(counts(created, 0, 0, 0), differing, seen))
+        Ok(self.checked(counts(created, 0, 0, 0), differing, found))
     }
 
     /// Rows that exist stay.
@@ -95,22 +120,26 @@ impl Loading {
     ) -> Result<Written, DatabaseError> {
         let skipped = match guess.all_new {
             true => 0,
-            false => session.run(self.merge.take_existing(rows, false)).await?,
+            false => {
+                session
+                    .run(self.plan.merge.take_existing(rows, false))
+                    .await?
+            }
         };
         let new = staged.saturating_sub(skipped);
         if new == 0 {
-            return Ok(self.judge(counts(0, 0, 0, skipped), 0, Verification::default()));
+            return Ok(self.checked(counts(0, 0, 0, skipped), 0, Verification::default()));
         }
-        let created = session.run(self.merge.insert(rows, false)).await?;
+        let created = session.run(self.plan.merge.insert(rows, false)).await?;
         if created != new {
             return Ok(match guess.all_new {
-                true => Written::Misjudged,
+                true => Written::WrongGuess,
                 false => self.short(),
             });
         }
         check_constraints(session).await?;
-        let [differing] = numbers(session, self.merge.not_inserted(rows)).await?;
-        Ok(self.judge(
+        let [differing] = numbers(session, self.plan.merge.not_inserted(rows)).await?;
+        Ok(self.checked(
             counts(created, 0, 0, skipped),
             differing,
             Verification::default(),
@@ -125,18 +154,20 @@ impl Loading {
         staged: u64,
         guess: Guess,
     ) -> Result<Written, DatabaseError> {
+        let merge = &self.plan.merge;
         let (mut created, mut updated, mut differing) = (0, 0, 0);
-        let changing = self.changing(session);
-        let update = self.merge.update(STAGING, rows, changing);
+        let update = merge.update(STAGING, rows, self.changing);
         // A row may refer to a new one of its own table.
         if guess.all_change
-            && !self.constraints.refers_to_itself()
+            && !self.plan.constraints.refers_to_itself()
             && let Some(update) = &update
         {
             [updated, differing] = numbers(session, update.clone()).await?;
         }
         if updated < staged {
-            created = session.run(self.merge.insert(rows, !guess.all_new)).await?;
+            created = session
+                .run(self.plan.merge.insert(rows, !guess.all_new))
+                .await?;
         }
         if created + updated < staged
             && let Some(update) = update
@@ -146,16 +177,16 @@ impl Loading {
         }
         check_constraints(session).await?;
         if created == staged {
-            [differing] = numbers(session, self.merge.not_inserted(rows)).await?;
+            [differing] = numbers(session, self.plan.merge.not_inserted(rows)).await?;
         } else if created > 0 {
-            [differing] = numbers(session, self.merge.not_updated(STAGING, rows)).await?;
+            [differing] = numbers(session, self.plan.merge.not_updated(STAGING, rows)).await?;
         }
         let written = created + updated;
         let Some(same) = staged.checked_sub(written) else {
             // Rows that were inserted had to be changed: they were not stored as they are.
             return Ok(Written::Differs(written - staged));
         };
-        Ok(self.judge(
+        Ok(self.checked(
             counts(created, updated, same, 0),
             differing,
             Verification::default(),
@@ -169,9 +200,11 @@ impl Loading {
         rows: Rows,
         staged: u64,
     ) -> Result<Written, DatabaseError> {
-        let existing = session.run(self.merge.take_existing(rows, true)).await?;
-        let classes = match self.merge.guard.is_some() || self.merge.triggered {
-            true => Some(numbers(session, self.merge.classes(rows)).await?),
+        let existing = session
+            .run(self.plan.merge.take_existing(rows, true))
+            .await?;
+        let classes = match self.plan.merge.guard.is_some() || self.plan.merge.triggered {
+            true => Some(numbers(session, self.plan.merge.classes(rows)).await?),
             false => None,
         };
         let Some(new) = staged.checked_sub(existing) else {
@@ -179,12 +212,12 @@ impl Loading {
         };
         let created = match new {
             0 => 0,
-            _ => session.run(self.merge.insert(rows, false)).await?,
+            _ => session.run(self.plan.merge.insert(rows, false)).await?,
         };
         if created != new {
             return Ok(self.short());
         }
-        let [updated, mut differing] = match self.merge.update(EXISTING, rows, None) {
+        let [updated, mut differing] = match self.plan.merge.update(EXISTING, rows, None) {
             Some(update) if existing > 0 => numbers(session, update).await?,
             _ => [0, 0],
         };
@@ -199,44 +232,37 @@ impl Loading {
         }
         check_constraints(session).await?;
         if new > 0 {
-            let [others] = numbers(session, self.merge.not_inserted(rows)).await?;
+            let [others] = numbers(session, self.plan.merge.not_inserted(rows)).await?;
             differing += others;
         }
-        let mut seen = Verification::default();
-        if self.constraints.has_after_triggers() && existing > 0 {
+        let mut found = Verification::default();
+        if self.plan.constraints.has_after_triggers() && existing > 0 {
             // Which rows passed the guard cannot be told any more.
-            seen.unread = self.merge.guard.is_some();
-            if !seen.unread {
-                let [others] = numbers(session, self.merge.not_updated(EXISTING, rows)).await?;
+            found.unread = self.plan.merge.guard.is_some();
+            if !found.unread {
+                let [others] =
+                    numbers(session, self.plan.merge.not_updated(EXISTING, rows)).await?;
                 differing += others;
             }
         }
-        Ok(self.judge(counts(created, updated, same, skipped), differing, seen))
-    }
-
-    pub async fn look(&self, session: &mut Session, rows: Rows) -> Result<Guess, DatabaseError> {
-        let [seen, existing, changing] = numbers(session, self.merge.look(rows)).await?;
-        Ok(Guess {
-            // Rows that exist after all must not be an error then.
-            all_new: existing == 0 && self.merge.arbitrated && !self.merge.triggered,
-            all_change: changing == seen,
-        })
+        Ok(self.checked(counts(created, updated, same, skipped), differing, found))
     }
 
     /// Fewer rows were written than should have been.
     fn short(&self) -> Written {
-        match self.constraints.has_before_triggers() {
-            true => Written::Unfit(self.constraints.left_out()),
+        match self.plan.constraints.has_before_triggers() {
+            true => Written::Unfit(self.plan.constraints.left_out()),
             false => Written::Raced,
         }
     }
 
-    fn judge(&self, counts: ChunkCounts, differing: u64, mut seen: Verification) -> Written {
-        if differing > 0 && !self.merge.triggered {
+    /// Returns what became of rows after their check.
+    fn checked(&self, counts: ChunkCounts, differing: u64, mut found: Verification) -> Written {
+        if differing > 0 && !self.plan.merge.triggered {
             return Written::Differs(differing);
         }
-        seen.altered |= differing > 0;
-        Written::Done(counts, seen)
+        found.altered |= differing > 0;
+        Written::Done(counts, found)
     }
 
     /// Why a text would not be held as it is, where that is not known already.
@@ -245,10 +271,10 @@ impl Loading {
         session: &mut Session,
         rows: Rows,
     ) -> Result<Option<String>, DatabaseError> {
-        if self.chunk.exact_casts {
+        if self.exact_casts {
             return Ok(None);
         }
-        for (name, differs) in self.merge.inexact_casts() {
+        for (name, differs) in self.plan.merge.inexact_casts() {
             let condition = rows.condition();
             let sql =
                 format!("SELECT 1 FROM {STAGING} AS s WHERE {condition} AND {differs} LIMIT 1");
@@ -261,7 +287,7 @@ impl Loading {
 }
 
 /// Why a text is rejected that its column would hold as another.
-pub(in crate::database::postgres) fn inexact(column: &str) -> String {
+pub(super) fn inexact(column: &str) -> String {
     format!("column {column:?}: the type would not hold the text exactly as it is")
 }
 
@@ -272,7 +298,7 @@ async fn check_constraints(session: &mut Session) -> Result<(), DatabaseError> {
 }
 
 /// The numbers in a statement's only row.
-pub(in crate::database::postgres) async fn numbers<const N: usize>(
+pub(super) async fn numbers<const N: usize>(
     session: &mut Session,
     sql: String,
 ) -> Result<[u64; N], DatabaseError> {

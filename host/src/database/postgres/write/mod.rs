@@ -1,15 +1,19 @@
-//! Writing rows into a table, chunk by chunk.
+//! Writes rows into a table, chunk by chunk; each chunk is one transaction.
 
-pub(super) mod apply;
-pub(super) mod chunk_rows;
-pub(super) mod conflicts;
-pub(super) mod copy_in;
-pub(super) mod execute;
-pub(super) mod key_order;
-pub(super) mod merge_sql;
-pub(super) mod plan;
-pub(super) mod precheck;
-pub(super) mod readback;
-pub(super) mod row_encoder;
-pub(super) mod staging;
+mod apply;
+mod chunk_rows;
+mod conflicts;
+mod copy_in;
+mod create;
+mod direct_load;
+mod execute;
+mod key_order;
+mod merge_sql;
+mod plan;
+mod precheck;
+mod readback;
+mod row_encoder;
+mod staged_load;
+mod staging;
 pub(super) mod table_writer;
+pub(super) mod transaction;

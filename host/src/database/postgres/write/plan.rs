@@ -1,28 +1,81 @@
-//! Plans of strategies against the tables they are for.
+//! Resolves the plan of a strategy against the table that it is for.
 
 use super::merge_sql::Merge;
+use super::row_encoder::RowEncoder;
 use super::staging::StagedColumn;
-use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, ValueSource};
+use crate::bindings::types::{Dialect, Generation, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
 use crate::database::postgres::codec::types::PhysicalType;
-use crate::database::{DatabaseError, value_expression};
+use crate::database::{
+    CheckedPlan, DatabaseError, NewValue, PlanAction, PlanColumn, TableWrite, value_expression,
+};
+use crate::rows::{KeyColumns, RowBlock};
 
-/// Resolves a plan against the table and what its rows have to keep.
-pub(in crate::database::postgres) fn resolve(
+/// How the rows of one table are written: what is known before they arrive, and does not change while they do.
+#[derive(Clone, Debug)]
+pub(super) struct TablePlan {
+    /// The table.
+    pub local: Description,
+    /// What its rows must satisfy.
+    pub constraints: Constraints,
+    /// The statements that write staged rows.
+    pub merge: Merge,
+    pub encoder: RowEncoder,
+    /// The primary key of incoming rows.
+    key: Option<KeyColumns>,
+}
+
+impl TablePlan {
+    /// Creates the plan. Fails with [`DatabaseError::Unsuitable`] if the table cannot be written as asked.
+    pub fn new(
+        write: &TableWrite,
+        local: Description,
+        constraints: Constraints,
+    ) -> Result<Self, DatabaseError> {
+        let merge = resolve(&local, &write.incoming, &write.plan, &constraints)?;
+        Ok(Self {
+            encoder: RowEncoder::new(write, &local, &merge.columns),
+            key: KeyColumns::primary(&write.incoming),
+            local,
+            constraints,
+            merge,
+        })
+    }
+
+    /// Returns the table's name.
+    pub fn table(&self) -> &str {
+        &self.local.relation.table
+    }
+
+    /// Returns the primary key of a block's last row, as one encoded row; none without a primary key.
+    pub fn last_key(&self, block: &RowBlock) -> Option<Vec<u8>> {
+        let last = block.rows().last()?;
+        Some(self.key.as_ref()?.key(last))
+    }
+
+    /// Returns an error about the table.
+    pub fn unsuitable(&self, reason: impl Into<String>) -> DatabaseError {
+        DatabaseError::Unsuitable {
+            table: self.table().to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Resolves a plan against the table and what its rows must satisfy.
+fn resolve(
     local: &Description,
     incoming: &TableSchema,
-    plan: &SetPlan,
+    plan: &CheckedPlan,
     constraints: &Constraints,
 ) -> Result<Merge, DatabaseError> {
     let resolve = Resolve { local };
     let columns = resolve.columns(incoming)?;
-    let find = |name: &String| {
-        columns
-            .iter()
-            .find(|column| column.name == *name)
-            .cloned()
-            .ok_or_else(|| resolve.unsuitable(format!("column {name:?} does not arrive")))
+    let find = |wanted: &PlanColumn| {
+        let column = columns.get(wanted.position).cloned();
+        column
+            .ok_or_else(|| resolve.unsuitable(format!("column {:?} does not arrive", wanted.name)))
     };
     let mut merge = Merge {
         relation: local.relation.clone(),
@@ -35,69 +88,54 @@ pub(in crate::database::postgres) fn resolve(
         triggered: !constraints.triggers.is_empty(),
         columns: columns.clone(),
     };
-    if plan.regenerate_key {
-        let left_out = if plan.key.is_empty() {
-            &local.schema.primary_key
-        } else {
-            &plan.key
-        };
-        resolve.check_numbered(left_out)?;
-        merge
-            .inserted
-            .retain(|column| !left_out.contains(&column.name));
-        return Ok(merge);
-    }
-    resolve.check_unique(&plan.key)?;
-    merge.key = plan.key.iter().map(find).collect::<Result<_, _>>()?;
-    if merge.key.is_empty() {
-        return Ok(merge);
-    }
-    let key: Vec<&str> = plan.key.iter().map(String::as_str).collect();
+    let (key, update) = match plan.action() {
+        PlanAction::Insert => return Ok(merge),
+        PlanAction::Renumber(key) => {
+            resolve.check_numbered(key)?;
+            merge
+                .inserted
+                .retain(|column| key.iter().all(|key| key.position != column.position));
+            return Ok(merge);
+        }
+        PlanAction::Merge { key, update } => (key, update),
+    };
+    let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
+    resolve.check_unique(&names)?;
+    merge.key = key.iter().map(find).collect::<Result<_, _>>()?;
     // A trigger that leaves a row out would look like somebody else's row.
-    merge.arbitrated = constraints.arbitrates(&key) && !constraints.has_before_triggers();
-    let Some(rule) = &plan.update else {
+    merge.arbitrated = constraints.arbitrates(&names) && !constraints.has_before_triggers();
+    let Some(update) = update else {
         return Ok(merge);
     };
-    let taken = |name: &String| {
-        rule.columns
-            .iter()
-            .any(|rule| rule.column == *name && rule.source == ValueSource::TakeIncoming)
+    let is_taken = |staged: &StagedColumn| {
+        let mut columns = update.columns.iter();
+        columns.any(|(column, value)| {
+            column.position == staged.position && *value == NewValue::TakeIncoming
+        })
     };
-    merge.overwrites = rule.only_if_newer.is_none()
+    merge.overwrites = update.only_if_newer.is_none()
         && columns
             .iter()
-            .all(|column| taken(&column.name) || plan.key.contains(&column.name))
-        && rule.columns.iter().all(|rule| taken(&rule.column));
-    let mut update = Vec::new();
-    for rule in &rule.columns {
-        if let ValueSource::Other(source) = &rule.source {
-            return Err(resolve.unsuitable(format!("there is no value source {source:?}")));
-        }
-        if rule.source == ValueSource::KeepLocal {
-            continue;
-        }
-        let column = find(&rule.column)?;
+            .all(|column| is_taken(column) || plan.is_key(&column.name));
+    let mut values = Vec::with_capacity(update.columns.len());
+    for (column, value) in &update.columns {
+        let column = find(column)?;
         if resolve.is_fixed(&column.name) {
-            if plan.key.contains(&column.name) {
-                continue;
-            }
             return Err(resolve.unsuitable(format!(
                 "column {:?} is GENERATED ALWAYS AS IDENTITY and cannot be updated",
                 column.name
             )));
         }
         let value = value_expression(
-            &rule.source,
+            *value,
             &Dialect::Postgres,
             &column.local(),
             &column.incoming(),
         );
-        if let Some(value) = value {
-            update.push((column, value));
-        }
+        values.push((column, value));
     }
-    merge.guard = rule.only_if_newer.as_ref().map(find).transpose()?;
-    merge.update = Some(update);
+    merge.guard = update.only_if_newer.as_ref().map(find).transpose()?;
+    merge.update = Some(values);
     Ok(merge)
 }
 
@@ -144,15 +182,12 @@ impl Resolve<'_> {
     }
 
     /// Without a unique index a staged row could match several, and every match would scan the table.
-    fn check_unique(&self, key: &[String]) -> Result<(), DatabaseError> {
+    fn check_unique(&self, key: &[&str]) -> Result<(), DatabaseError> {
         let schema = &self.local.schema;
         let same = |other: &[String]| {
-            other.len() == key.len() && other.iter().all(|column| key.contains(column))
+            other.len() == key.len() && other.iter().all(|column| key.contains(&column.as_str()))
         };
-        if key.is_empty()
-            || same(&schema.primary_key)
-            || schema.unique_keys.iter().any(|other| same(other))
-        {
+        if same(&schema.primary_key) || schema.unique_keys.iter().any(|other| same(other)) {
             return Ok(());
         }
         Err(self.unsuitable(format!(
@@ -161,8 +196,8 @@ impl Resolve<'_> {
         )))
     }
 
-    fn check_numbered(&self, key: &[String]) -> Result<(), DatabaseError> {
-        for name in key {
+    fn check_numbered(&self, key: &[PlanColumn]) -> Result<(), DatabaseError> {
+        for PlanColumn { name, .. } in key {
             let numbered = self.local.column(name).is_some_and(|(column, _)| {
                 column.default.is_some()
                     || matches!(
@@ -191,7 +226,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::bindings::types::{Column, ColumnRule, LogicalType, UpdateRule};
+    use crate::bindings::types::{
+        Column, ColumnRule, LogicalType, SetPlan, UpdateRule, ValueSource,
+    };
     use crate::database::postgres::catalog::Relation;
     use crate::database::postgres::codec::types::{CatalogType, ColumnType};
     use crate::database::postgres::write::staging::{Rows, STAGING};
@@ -249,13 +286,17 @@ mod tests {
         }
     }
 
+    fn checked(plan: &SetPlan) -> CheckedPlan {
+        CheckedPlan::of_tests(plan, &table(&["k\"", "v"]).schema)
+    }
+
     #[test]
     fn names_are_only_ever_quoted() {
         let local = table(&["k\"", "v"]);
         let merge = resolve(
             &local,
             &local.schema,
-            &plan(ValueSource::Greatest),
+            &checked(&plan(ValueSource::Greatest)),
             &Constraints::default(),
         )
         .unwrap();
@@ -290,7 +331,12 @@ mod tests {
     fn plans_that_cannot_be_are_refused() {
         let local = table(&["k\"", "v"]);
         let reason = |incoming: &Description, plan: &SetPlan| {
-            let merge = resolve(&local, &incoming.schema, plan, &Constraints::default());
+            let merge = resolve(
+                &local,
+                &incoming.schema,
+                &checked(plan),
+                &Constraints::default(),
+            );
             merge
                 .err()
                 .map(|error| error.to_string())
@@ -298,19 +344,19 @@ mod tests {
         };
         let same = table(&["k\"", "v"]);
         assert_eq!(reason(&same, &plan(ValueSource::TakeIncoming)), "");
-        let newer = plan(ValueSource::Other("median".to_owned()));
-        assert!(reason(&same, &newer).contains("median"));
         assert!(
-            reason(&table(&["v"]), &plan(ValueSource::TakeIncoming)).contains("does not arrive")
+            reason(&table(&["k\""]), &plan(ValueSource::TakeIncoming)).contains("does not arrive")
         );
         assert!(
             reason(&table(&["k\"", "w"]), &plan(ValueSource::TakeIncoming)).contains("no column")
         );
         let mut other_key = plan(ValueSource::TakeIncoming);
         other_key.key = vec!["v".to_owned()];
+        other_key.update = None;
         assert!(reason(&same, &other_key).contains("unique"));
         let mut append = plan(ValueSource::TakeIncoming);
         append.regenerate_key = true;
+        append.update = None;
         assert!(reason(&same, &append).contains("not numbered"));
         assert!(reason(&table(&[]), &append).contains("no column arrives"));
     }
@@ -321,7 +367,7 @@ mod tests {
         let merge = resolve(
             &local,
             &local.schema,
-            &plan(ValueSource::KeepLocal),
+            &checked(&plan(ValueSource::KeepLocal)),
             &Constraints::default(),
         )
         .unwrap();

@@ -1,92 +1,103 @@
-//! Staged rows that cannot go into their table, found all at once before anything is written. What is not found here, the
-//! database tells.
+//! Finds staged rows that their table would refuse, all at once and before anything is written.
 
 use sqlx::postgres::PgRow;
 
-use super::apply::Refused;
+use super::chunk_rows::RefusedRow;
 use super::execute::inexact;
 use super::merge_sql::repeated;
+use super::plan::TablePlan;
 use super::staging::{STAGING, StagedColumn};
-use super::table_writer::Loading;
 use crate::database::postgres::catalog::constraints::{Check, Reference};
 use crate::database::postgres::connection::{Session, column, query};
-use crate::database::{DatabaseError, quote};
+use crate::database::{Bookkeeping, DatabaseError, quote};
 
 /// A query for the numbers of staged rows that have a fault in common.
-struct Screen {
+struct FaultQuery {
     reason: String,
     sql: String,
     /// Whether rejecting a row makes others faulty.
     repeats: bool,
 }
 
-impl Loading {
-    /// Takes rows out of the staging that the table would not take.
-    pub async fn screen(&mut self, session: &mut Session) -> Result<Vec<Refused>, DatabaseError> {
-        let mut refused = Vec::new();
+/// The checks of staged rows before they are written. What they do not find, the database refuses.
+pub(super) struct Precheck<'a> {
+    pub plan: &'a TablePlan,
+    pub books: &'a Bookkeeping,
+}
+
+impl Precheck<'_> {
+    /// Moves faulty rows from the staging to `refused`. Returns whether all texts are known to be what their types would
+    /// print. `keys_ascend`: no key is staged twice.
+    ///
+    /// Fails with [`DatabaseError::TooManyRejects`] if more rows are refused than may be rejected.
+    pub async fn run(
+        &self,
+        session: &mut Session,
+        keys_ascend: bool,
+        refused: &mut Vec<RefusedRow>,
+    ) -> Result<bool, DatabaseError> {
+        let merge = &self.plan.merge;
         let mut exact = true;
-        for (name, differs) in self.merge.inexact_casts() {
+        for (name, differs) in merge.inexact_casts() {
             let sql = format!("SELECT s.\"row\" FROM {STAGING} AS s WHERE {differs}");
-            let screen = Screen::new(inexact(&name), sql);
-            exact &= self.take(session, &screen, &mut refused).await?;
+            let query = FaultQuery::new(inexact(&name), sql);
+            exact &= self.refuse(session, &query, refused).await?;
         }
-        self.chunk.exact_casts = exact;
-        if !self.merge.is_plain_insert() && !self.key_order.ascends() {
+        if !merge.is_plain_insert() && !keys_ascend {
             // Cheaper than numbering all rows, and nearly always enough.
-            let some = found(session, self.merge.duplicates()).await?;
+            let some = found(session, merge.duplicates()).await?;
             if some.is_some_and(|rows| !rows.is_empty()) {
                 let reason = "its key arrived before in this run".to_owned();
-                let screen = Screen::new(reason, self.merge.repeated());
-                self.take(session, &screen, &mut refused).await?;
+                let query = FaultQuery::new(reason, merge.repeated());
+                self.refuse(session, &query, refused).await?;
             }
         }
         // These may give a row what it lacks.
-        if self.constraints.has_before_triggers() {
-            return Ok(refused);
+        if self.plan.constraints.has_before_triggers() {
+            return Ok(exact);
         }
         let new = self.is_new();
-        for screen in self.screens(&new) {
-            self.take(session, &screen, &mut refused).await?;
+        for query in self.fault_queries(&new) {
+            self.refuse(session, &query, refused).await?;
         }
         // Behind all others: a row that is rejected is no parent.
-        let references = self.constraints.references.iter();
+        let references = self.plan.constraints.references.iter();
         let orphans: Vec<_> = references
             .filter_map(|one| self.orphans(one, &new))
             .collect();
-        for screen in orphans {
-            if screen.repeats {
+        for query in orphans {
+            if query.repeats {
                 // Parents among the staged rows have no index. Such a table comes in one chunk.
                 session.run("SET LOCAL enable_hashjoin = on").await?;
             }
             loop {
                 let before = refused.len();
-                self.take(session, &screen, &mut refused).await?;
-                if !screen.repeats || refused.len() == before {
+                self.refuse(session, &query, refused).await?;
+                if !query.repeats || refused.len() == before {
                     break;
                 }
             }
-            if screen.repeats && !self.merge.is_plain_insert() {
+            if query.repeats && !merge.is_plain_insert() {
                 session.run("SET LOCAL enable_hashjoin = off").await?;
             }
         }
-        Ok(refused)
+        Ok(exact)
     }
 
-    /// Takes the rows out that a query finds; false: it cannot be run.
-    async fn take(
+    /// Moves the rows that a query finds from the staging to `refused`; false if the query cannot be run.
+    async fn refuse(
         &self,
         session: &mut Session,
-        screen: &Screen,
-        refused: &mut Vec<Refused>,
+        fault: &FaultQuery,
+        refused: &mut Vec<RefusedRow>,
     ) -> Result<bool, DatabaseError> {
         // One more than may be, to notice.
-        let known = (self.chunk.unfit.len() + refused.len()) as u64;
-        let left = self.rejects.left().saturating_sub(known);
-        let sql = format!(
-            "{} LIMIT {}",
-            screen.sql,
-            left.saturating_add(1).min(i64::MAX as u64)
-        );
+        let left = self
+            .books
+            .rejects_left()
+            .saturating_sub(refused.len() as u64);
+        let limit = left.saturating_add(1).min(i64::MAX as u64);
+        let sql = format!("{} LIMIT {limit}", fault.sql);
         let Some(rows) = found(session, sql).await? else {
             return Ok(false);
         };
@@ -96,11 +107,11 @@ impl Loading {
         let numbers = rows.iter().map(|row| column(row, 0));
         let numbers = numbers.collect::<Result<Vec<i64>, _>>()?;
         if numbers.len() as u64 > left {
-            return Err(self.rejects.too_many(&screen.reason));
+            return Err(self.books.too_many_rejects(&fault.reason));
         }
-        refused.extend(numbers.iter().map(|number| Refused {
+        refused.extend(numbers.iter().map(|number| RefusedRow {
             row: u64::try_from(*number).unwrap_or_default(),
-            reason: screen.reason.clone(),
+            reason: fault.reason.clone(),
         }));
         let delete = format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)");
         session.execute(query(delete).bind(numbers)).await?;
@@ -109,18 +120,18 @@ impl Loading {
 
     /// A condition: a fault of the staged row counts. Rows that exist may stay as they are.
     fn is_new(&self) -> String {
-        match self.merge.overwrites || self.merge.is_plain_insert() {
+        match self.plan.merge.overwrites || self.plan.merge.is_plain_insert() {
             true => "true".to_owned(),
-            false => format!("NOT {}", self.merge.exists()),
+            false => format!("NOT {}", self.plan.merge.exists()),
         }
     }
 
-    fn screens(&self, new: &str) -> Vec<Screen> {
-        let mut screens: Vec<Screen> = Vec::new();
-        for column in &self.merge.inserted {
-            let required = self.local.column(&column.name);
+    fn fault_queries(&self, new: &str) -> Vec<FaultQuery> {
+        let mut queries: Vec<FaultQuery> = Vec::new();
+        for column in &self.plan.merge.inserted {
+            let required = self.plan.local.column(&column.name);
             if required.is_some_and(|(column, _)| !column.nullable) {
-                screens.push(Screen::new(
+                queries.push(FaultQuery::new(
                     format!("column {:?}: NULL is not allowed", column.name),
                     format!(
                         "SELECT s.\"row\" FROM {STAGING} AS s WHERE s.c{} IS NULL AND {new}",
@@ -129,14 +140,15 @@ impl Loading {
                 ));
             }
         }
-        let checks = self.constraints.checks.iter();
-        screens.extend(checks.filter_map(|check| self.check(check, new)));
-        screens.extend(self.other_keys(new));
-        screens
+        let checks = self.plan.constraints.checks.iter();
+        queries.extend(checks.filter_map(|check| self.check(check, new)));
+        queries.extend(self.other_keys(new));
+        queries
     }
 
     fn inserted(&self, name: &str) -> Option<&StagedColumn> {
-        self.merge
+        self.plan
+            .merge
             .inserted
             .iter()
             .find(|column| column.name == name)
@@ -150,10 +162,10 @@ impl Loading {
     }
 
     /// The constraint says its columns by their names, so that they have to be in sight under these.
-    fn check(&self, check: &Check, new: &str) -> Option<Screen> {
+    fn check(&self, check: &Check, new: &str) -> Option<FaultQuery> {
         self.all_inserted(&check.columns)?;
         let mut number = "tombolo row".to_owned();
-        while self.local.column(&number).is_some() {
+        while self.plan.local.column(&number).is_some() {
             number.push('_');
         }
         let number = quote(&number);
@@ -170,7 +182,7 @@ impl Loading {
                 )
             })
             .collect();
-        Some(Screen::new(
+        Some(FaultQuery::new(
             format!("it violates check constraint {:?}", check.name),
             format!(
                 "SELECT {number} FROM (SELECT s.\"row\" AS {number}{columns} FROM {STAGING} AS s WHERE {new}) AS checked \
@@ -180,7 +192,7 @@ impl Loading {
         ))
     }
 
-    fn orphans(&self, reference: &Reference, new: &str) -> Option<Screen> {
+    fn orphans(&self, reference: &Reference, new: &str) -> Option<FaultQuery> {
         let columns = self.all_inserted(&reference.columns)?;
         let pairs = || columns.iter().zip(&reference.parent_columns);
         let join = |conditions: Vec<String>| conditions.join(" AND ");
@@ -212,7 +224,7 @@ impl Loading {
             let arriving = join(arriving.collect::<Option<Vec<_>>>()?);
             missing += &format!(" AND NOT EXISTS (SELECT 1 FROM {STAGING} AS p WHERE {arriving})");
         }
-        Some(Screen {
+        Some(FaultQuery {
             reason: format!(
                 "it violates foreign key constraint {:?}: the row that it refers to is missing",
                 reference.name
@@ -225,20 +237,21 @@ impl Loading {
     }
 
     /// Unique keys but the plan's. Where rows change, which one of two may have a value depends on their order.
-    fn other_keys(&self, new: &str) -> Vec<Screen> {
-        if self.merge.updates() && !self.merge.overwrites {
+    fn other_keys(&self, new: &str) -> Vec<FaultQuery> {
+        if self.plan.merge.updates() && !self.plan.merge.overwrites {
             return Vec::new();
         }
         let is_key = |names: &[String]| {
-            names.len() == self.merge.key.len()
+            names.len() == self.plan.merge.key.len()
                 && self
+                    .plan
                     .merge
                     .key
                     .iter()
                     .all(|column| names.contains(&column.name))
         };
-        let mut screens = Vec::new();
-        for unique in &self.constraints.unique {
+        let mut queries = Vec::new();
+        for unique in &self.plan.constraints.unique {
             let Some(columns) = self.all_inserted(&unique.columns) else {
                 continue;
             };
@@ -246,27 +259,27 @@ impl Loading {
                 continue;
             }
             let reason = format!("it violates unique constraint {:?}", unique.name);
-            if !self.merge.updates() {
+            if !self.plan.merge.updates() {
                 let same: Vec<String> = columns
                     .iter()
                     .map(|column| format!("{} = {}", column.local(), column.incoming()))
                     .collect();
-                screens.push(Screen::new(
+                queries.push(FaultQuery::new(
                     reason.clone(),
                     format!(
                         "SELECT s.\"row\" FROM {STAGING} AS s WHERE EXISTS (SELECT 1 FROM {} AS t WHERE {}) AND {new}",
-                        self.merge.relation.only(),
+                        self.plan.merge.relation.only(),
                         same.join(" AND ")
                     ),
                 ));
             }
-            screens.push(Screen::new(reason, repeated(&columns, new)));
+            queries.push(FaultQuery::new(reason, repeated(&columns, new)));
         }
-        screens
+        queries
     }
 }
 
-/// What a query finds; none where it cannot be run: what it asks may not be allowed, or one value may break it.
+/// Returns what a query finds; none if it cannot be run: it may not be allowed, or one value may break it.
 async fn found(session: &mut Session, sql: String) -> Result<Option<Vec<PgRow>>, DatabaseError> {
     session.run("SAVEPOINT tombolo").await?;
     let outcome = session.rows(query(sql)).await;
@@ -279,7 +292,7 @@ async fn found(session: &mut Session, sql: String) -> Result<Option<Vec<PgRow>>,
     Ok(outcome.ok())
 }
 
-impl Screen {
+impl FaultQuery {
     fn new(reason: String, sql: String) -> Self {
         Self {
             reason,

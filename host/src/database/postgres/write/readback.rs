@@ -1,8 +1,8 @@
-//! Rows that went directly into a table of the run, read again while more of them arrive.
+//! Reads the rows that went directly into a table of the run again, while more of them arrive.
 //!
-//! Only the run's own COPY fills such a table, page after page, so that what stands before the last page changes no more.
-//! Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the server prints a
-//! value otherwise, or somebody else writes to the table, the sums differ, and a closer look has to tell.
+//! Only the run's own COPY fills such a table, page after page, so that what is before the last page does not change any
+//! more. Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the server prints
+//! a value otherwise, or somebody else writes to the table, the sums differ, and reading the table again has to tell.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::table_writer::Loading;
+use super::plan::TablePlan;
 use crate::database::postgres::codec::copy_stream::CopyReader;
 use crate::database::postgres::codec::decode::DecodeError;
 use crate::database::postgres::codec::types::PhysicalType;
@@ -20,7 +20,7 @@ use crate::database::postgres::error;
 use crate::database::{DatabaseError, quote};
 use crate::rows::BucketDigest;
 
-/// One row of a COPY stream, as if it were all rows of a table.
+/// Returns the digest of one row of a COPY stream.
 pub(in crate::database::postgres) fn digest_of(row: &[u8]) -> BucketDigest {
     BucketDigest {
         rows: 1,
@@ -28,8 +28,8 @@ pub(in crate::database::postgres) fn digest_of(row: &[u8]) -> BucketDigest {
     }
 }
 
-/// A table that is read behind its COPY, on a connection of its own. Dropped, it is given up.
-pub(in crate::database::postgres) struct ReadingBack {
+/// The reading of a table behind its COPY, on a connection of its own. Dropped, it is given up.
+pub(in crate::database::postgres) struct ReadbackTask {
     commits: watch::Sender<()>,
     work: JoinSet<Result<BucketDigest, DatabaseError>>,
 }
@@ -44,22 +44,18 @@ struct Table {
     types: Vec<PhysicalType>,
 }
 
-impl ReadingBack {
-    /// Begins with what is committed.
-    pub fn start(server: Arc<Server>, loading: &Loading) -> Self {
-        let expressions = loading
-            .columns
+impl ReadbackTask {
+    /// Starts with what is committed.
+    pub fn start(server: Arc<Server>, plan: &TablePlan) -> Self {
+        let columns = plan.encoder.columns();
+        let expressions = columns
             .iter()
             .map(|column| column.kind.read_expression(&quote(&column.name)));
         let table = Table {
-            name: loading.local.relation.table.clone(),
-            only: loading.local.relation.only(),
+            name: plan.table().to_owned(),
+            only: plan.local.relation.only(),
             columns: expressions.collect::<Vec<_>>().join(", "),
-            types: loading
-                .columns
-                .iter()
-                .map(|one| one.kind.physical)
-                .collect(),
+            types: columns.iter().map(|one| one.kind.physical).collect(),
         };
         let (commits, committed) = watch::channel(());
         commits.send_replace(());
@@ -68,18 +64,18 @@ impl ReadingBack {
         Self { commits, work }
     }
 
-    /// More is committed.
+    /// Says that more is committed.
     pub fn go_on(&self) {
         self.commits.send_replace(());
     }
 
-    /// Reads the rest. Answers the sum of [`digest_of`] all rows in the table.
+    /// Reads the rest. Returns the sum of [`digest_of`] all rows in the table.
     pub async fn finish(mut self) -> Result<BucketDigest, DatabaseError> {
         drop(self.commits);
         match self.work.join_next().await {
             Some(Ok(read)) => read,
             Some(Err(lost)) => Err(lost_connection(&lost.to_string())),
-            None => Err(lost_connection("nobody read")),
+            None => Err(lost_connection("no task read")),
         }
     }
 }

@@ -1,29 +1,53 @@
-//! Rows as they arrived into rows of a COPY stream: exactly, changed to fit where that was asked for, or not at all.
+//! Encodes incoming rows as rows of a COPY stream: exactly, changed to fit where that is allowed, or not at all.
 
 use bytes::{BufMut, BytesMut};
 
+use super::chunk_rows::RefusedRow;
+use super::key_order::KeyOrder;
 use super::readback::digest_of;
-use super::table_writer::Loading;
-use crate::bindings::types::LogicalType;
+use super::staging::StagedColumn;
+use crate::bindings::types::{Conversion, LogicalType};
+use crate::database::postgres::catalog::Description;
 use crate::database::postgres::codec::encode::ColumnEncoding;
 use crate::database::postgres::codec::lossy;
-use crate::database::postgres::codec::types::ColumnType;
-use crate::database::{DatabaseError, Unrepresentable};
-use crate::rows::{CellRef, RowBlock, RowRef};
+use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
+use crate::database::{DatabaseError, Origin, Step, TableWrite, Unrepresentable};
+use crate::rows::{BucketDigest, CellRef, RowBlock, RowRef};
 
-/// One column on its way in.
-pub(in crate::database::postgres) struct Column {
+/// One incoming column, and the column that it goes to.
+#[derive(Clone, Debug)]
+pub(super) struct EncodedColumn {
     pub name: String,
+    /// The logical type of its cells.
     pub incoming: LogicalType,
     pub kind: ColumnType,
-    pub encoding: ColumnEncoding,
+    encoding: ColumnEncoding,
+    /// Whether it comes from PostgreSQL.
+    from_postgres: bool,
     /// Whether the nearest value takes the place of one that does not fit.
-    pub lossy: bool,
-    pub nullable: bool,
+    lossy: bool,
+    nullable: bool,
 }
 
-impl Column {
-    /// Puts the nearest value that the column can hold; false: there is none, not even NULL.
+impl EncodedColumn {
+    /// Returns true if the column has the logical type of its cells, and no function of the type reads them.
+    fn takes_cells(&self) -> bool {
+        match self.kind.physical {
+            PhysicalType::WideText(_) => true,
+            PhysicalType::ByText => false,
+            _ => self.incoming == self.kind.logical,
+        }
+    }
+
+    /// Returns true if a value has one canonical cell. SQLite has numbers and texts for a decimal, and PostgreSQL gives
+    /// all of them back as texts.
+    fn has_one_form(&self) -> bool {
+        self.incoming != LogicalType::Decimal
+            || self.from_postgres
+            || matches!(self.kind.physical, PhysicalType::WideText(_))
+    }
+
+    /// Appends the nearest value that the column can hold; false if there is none, not even NULL.
     fn put_nearest(&self, cell: CellRef<'_>, out: &mut BytesMut) -> bool {
         let before = out.len();
         if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.physical) {
@@ -43,62 +67,185 @@ impl Column {
     }
 }
 
-impl Loading {
-    /// A block as rows of a COPY stream.
-    /// Rows that do not fit are left out; the chunk rejects them.
-    pub fn encode(&mut self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
-        if block.column_count() != self.columns.len() {
-            return Err(self.unsuitable(format!(
-                "its rows have {} cells instead of the announced {}",
-                block.column_count(),
-                self.columns.len()
-            )));
-        }
-        let mut out = BytesMut::with_capacity(block.data().len() + block.data().len() / 4);
-        let mut position = self.received + self.chunk.rows;
-        let mut changed = vec![0; self.columns.len()];
-        for row in block.rows() {
-            position += 1;
-            if !self.is_direct() {
-                self.key_order.follow(row);
+/// Rows for the staging.
+pub(super) struct StagedBlock {
+    /// Rows of a COPY stream.
+    pub rows: BytesMut,
+    /// Rows that no column can hold: they are left out.
+    pub unfit: Vec<RefusedRow>,
+    /// How many values were changed to fit, for each column.
+    pub changed: Vec<u64>,
+}
+
+/// Rows for the table itself.
+pub(super) struct DirectBlock {
+    /// Rows of a COPY stream.
+    pub rows: BytesMut,
+    /// Their digest, as [`digest_of`] has it.
+    pub digest: BucketDigest,
+}
+
+/// Encodes the rows of one table.
+#[derive(Clone, Debug)]
+pub(super) struct RowEncoder {
+    table: String,
+    columns: Vec<EncodedColumn>,
+}
+
+impl RowEncoder {
+    /// Creates the encoder for incoming rows; `staged` are their columns in order.
+    pub fn new(write: &TableWrite, local: &Description, staged: &[StagedColumn]) -> Self {
+        // Another key would be that of another row.
+        let may_change = |name: &String| {
+            write.conversion_of(name) == Conversion::Lossy
+                && !write.incoming.primary_key.contains(name)
+                && !write.plan.is_key(name)
+        };
+        let columns = write.incoming.columns.iter().zip(staged);
+        let columns = columns.map(|(incoming, staged)| {
+            let from_postgres = Origin::parse(&incoming.origin).is_postgres();
+            let local = local.column(&incoming.name);
+            EncodedColumn {
+                lossy: may_change(&incoming.name),
+                nullable: local.is_some_and(|(column, _)| column.nullable),
+                name: incoming.name.clone(),
+                kind: staged.kind.clone(),
+                encoding: ColumnEncoding {
+                    incoming: incoming.logical.clone(),
+                    local: staged.kind.logical.clone(),
+                    physical: staged.kind.physical,
+                    check_documents: !from_postgres,
+                },
+                from_postgres,
+                incoming: incoming.logical.clone(),
             }
-            let before = out.len();
-            match self.pass_row(position, row, &mut out) {
-                Ok(_) if self.is_direct() => {
-                    let row = out.get(before..).unwrap_or_default();
-                    self.chunk.sent.add(digest_of(row));
+        });
+        Self {
+            table: write.incoming.table.clone(),
+            columns: columns.collect(),
+        }
+    }
+
+    /// Returns the incoming columns in order.
+    pub fn columns(&self) -> &[EncodedColumn] {
+        &self.columns
+    }
+
+    /// Returns true if every column can take its cells as they arrive.
+    pub fn takes_cells(&self) -> bool {
+        self.columns.iter().all(EncodedColumn::takes_cells)
+    }
+
+    /// Returns true if every value has one canonical cell.
+    pub fn has_one_form(&self) -> bool {
+        self.columns.iter().all(EncodedColumn::has_one_form)
+    }
+
+    /// Encodes a block for the table itself. It needs a staging if a value does not fit.
+    pub fn encode_direct(&self, block: &RowBlock) -> Result<Step<DirectBlock>, DatabaseError> {
+        let mut rows = self.buffer(block)?;
+        let mut digest = BucketDigest::default();
+        for mut row in block.rows() {
+            let before = rows.len();
+            rows.put_i16(self.field_count(0));
+            for column in &self.columns {
+                let Some(cell) = row.next_encoded() else {
+                    break;
+                };
+                if column.encoding.copy_cell(cell, &mut rows).is_err() {
+                    return Ok(Step::NeedsStaging);
                 }
-                Ok(fitted) => {
-                    for at in fitted {
-                        if let Some(values) = changed.get_mut(at) {
+            }
+            digest.add(digest_of(rows.get(before..).unwrap_or_default()));
+        }
+        Ok(Step::Done(DirectBlock { rows, digest }))
+    }
+
+    /// Encodes a block for the staging; its rows are numbered from the one after `before`. `key_order` follows all of them.
+    pub fn encode_staged(
+        &self,
+        block: &RowBlock,
+        before: u64,
+        key_order: &mut KeyOrder,
+    ) -> Result<StagedBlock, DatabaseError> {
+        let mut staged = StagedBlock {
+            rows: self.buffer(block)?,
+            unfit: Vec::new(),
+            changed: vec![0; self.columns.len()],
+        };
+        let mut number = before;
+        for row in block.rows() {
+            number += 1;
+            key_order.follow(row);
+            let start = staged.rows.len();
+            match self.encode_row(number, row, &mut staged.rows) {
+                Ok(changed) => {
+                    for at in changed {
+                        if let Some(values) = staged.changed.get_mut(at) {
                             *values += 1;
                         }
                     }
                 }
-                Err(DatabaseError::Unrepresentable(unrepresentable)) => {
-                    out.truncate(before);
-                    let reason = format!(
-                        "column {:?}: {}",
-                        unrepresentable.column, unrepresentable.reason
-                    );
-                    if self.chunk.unfit.len() as u64 >= self.rejects.left() {
-                        return Err(self.rejects.too_many(&reason));
-                    }
-                    self.chunk.unfit.push((position, reason));
+                Err(reason) => {
+                    staged.rows.truncate(start);
+                    let row = number;
+                    staged.unfit.push(RefusedRow { row, reason });
                 }
-                Err(error) => return Err(error),
             }
         }
-        for (column, values) in self.columns.iter().zip(changed) {
-            if values > 0 {
-                *self.chunk.changed.entry(column.name.clone()).or_default() += values;
-            }
-        }
-        Ok(out)
+        Ok(staged)
     }
 
-    /// The columns of a row that was staged in which the value was changed to fit.
-    fn changed_in(&self, row: &[u8]) -> Vec<String> {
+    /// Appends a row for the staging. Returns the positions of the cells that were changed to fit, or why the row has no
+    /// place in the table.
+    fn encode_row(
+        &self,
+        number: u64,
+        mut row: RowRef<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Vec<usize>, String> {
+        self.begin_staged_row(i64::try_from(number).unwrap_or(i64::MAX), out);
+        let mut changed = Vec::new();
+        for (at, column) in self.columns.iter().enumerate() {
+            let Some(cell) = row.next_encoded() else {
+                break;
+            };
+            let before = out.len();
+            let Err(reason) = column.encoding.copy_cell(cell, out) else {
+                continue;
+            };
+            out.truncate(before);
+            match cell.decode() {
+                Some(cell) if column.lossy && column.put_nearest(cell, out) => changed.push(at),
+                _ => return Err(format!("column {:?}: {reason}", column.name)),
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Appends a row that takes the place of a staged one; it is staged next to it, at the negated number. Fails with
+    /// [`DatabaseError::Unrepresentable`] if a value does not fit.
+    pub fn encode_rewritten<'a>(
+        &self,
+        number: u64,
+        cells: impl Iterator<Item = CellRef<'a>>,
+        out: &mut BytesMut,
+    ) -> Result<(), DatabaseError> {
+        self.begin_staged_row(-i64::try_from(number).unwrap_or(i64::MAX), out);
+        for (column, cell) in self.columns.iter().zip(cells) {
+            let fits = column.encoding.encode(cell, out);
+            fits.map_err(|reason| Unrepresentable {
+                table: self.table.clone(),
+                row: number.to_string(),
+                column: column.name.clone(),
+                reason,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns the names of the columns in which a staged row was changed to fit.
+    pub fn changed_columns(&self, row: &[u8]) -> Vec<&str> {
         let cells = RowBlock::parse_row(row).unwrap_or_default();
         let mut changed = Vec::new();
         for (column, cell) in self.columns.iter().zip(&cells) {
@@ -110,83 +257,35 @@ impl Loading {
                 // It never was staged.
                 return Vec::new();
             }
-            changed.push(column.name.clone());
+            changed.push(column.name.as_str());
         }
         changed
     }
 
-    /// Counts what was changed in a staged row no more: the row is rejected.
-    pub fn not_changed(&mut self, row: &[u8]) {
-        if self.chunk.changed.is_empty() {
-            return;
+    /// Returns a buffer for a block, if its rows have the announced width.
+    fn buffer(&self, block: &RowBlock) -> Result<BytesMut, DatabaseError> {
+        if block.column_count() == self.columns.len() {
+            let bytes = block.data().len();
+            return Ok(BytesMut::with_capacity(bytes + bytes / 4));
         }
-        for column in self.changed_in(row) {
-            if let Some(values) = self.chunk.changed.get_mut(&column) {
-                *values = values.saturating_sub(1);
-            }
-        }
-    }
-
-    /// A row that arrived. Gives the positions of the cells that were changed to fit.
-    fn pass_row(
-        &self,
-        position: u64,
-        mut row: RowRef<'_>,
-        out: &mut BytesMut,
-    ) -> Result<Vec<usize>, DatabaseError> {
-        self.begin_row(i64::try_from(position).unwrap_or(i64::MAX), out);
-        let mut changed = Vec::new();
-        for (at, column) in self.columns.iter().enumerate() {
-            let Some(cell) = row.next_encoded() else {
-                break;
-            };
-            let before = out.len();
-            let Err(reason) = column.encoding.pass(cell, out) else {
-                continue;
-            };
-            if self.is_direct() {
-                return Err(self.needs_staging());
-            }
-            out.truncate(before);
-            match cell.decode() {
-                Some(cell) if column.lossy && column.put_nearest(cell, out) => changed.push(at),
-                _ => return Err(self.unrepresentable(position, &column.name, reason)),
-            }
-        }
-        Ok(changed)
-    }
-
-    /// A row that was rewritten, staged at the negated position, next to the row that it replaces.
-    pub fn encode_rewritten<'a>(
-        &self,
-        position: u64,
-        cells: impl Iterator<Item = CellRef<'a>>,
-        out: &mut BytesMut,
-    ) -> Result<(), DatabaseError> {
-        self.begin_row(-i64::try_from(position).unwrap_or(i64::MAX), out);
-        for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.encoding.encode(cell, out);
-            fits.map_err(|reason| self.unrepresentable(position, &column.name, reason))?;
-        }
-        Ok(())
-    }
-
-    fn begin_row(&self, number: i64, out: &mut BytesMut) {
-        // PostgreSQL has at most 1 600 columns; the staging has one more.
-        let fields = self.columns.len() + usize::from(!self.is_direct());
-        out.put_i16(i16::try_from(fields).unwrap_or(i16::MAX));
-        if !self.is_direct() {
-            out.put_i32(8);
-            out.put_i64(number);
-        }
-    }
-
-    fn unrepresentable(&self, position: u64, column: &str, reason: String) -> DatabaseError {
-        DatabaseError::from(Unrepresentable {
-            table: self.local.relation.table.clone(),
-            row: position.to_string(),
-            column: column.to_owned(),
-            reason,
+        Err(DatabaseError::Unsuitable {
+            table: self.table.clone(),
+            reason: format!(
+                "its rows have {} cells instead of the announced {}",
+                block.column_count(),
+                self.columns.len()
+            ),
         })
+    }
+
+    fn begin_staged_row(&self, number: i64, out: &mut BytesMut) {
+        out.put_i16(self.field_count(1));
+        out.put_i32(8);
+        out.put_i64(number);
+    }
+
+    fn field_count(&self, more: usize) -> i16 {
+        // PostgreSQL has at most 1 600 columns; the staging has one more.
+        i16::try_from(self.columns.len() + more).unwrap_or(i16::MAX)
     }
 }

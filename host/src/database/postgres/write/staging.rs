@@ -1,4 +1,4 @@
-//! Where rows stand until they are taken into their table.
+//! The temporary table that rows are in until they are written into their table.
 
 use crate::database::postgres::codec::types::ColumnType;
 use crate::database::quote;
@@ -6,7 +6,10 @@ use crate::database::quote;
 /// The staging's name in statements; a session has one at most.
 pub(in crate::database::postgres) const STAGING: &str = "pg_temp.tombolo_staging";
 
-/// Where staged rows stand that exist, for plans that need them apart.
+/// Copies rows into the staging.
+pub(super) const COPY_STAGING: &str = "COPY pg_temp.tombolo_staging FROM STDIN (FORMAT binary)";
+
+/// Where staged rows are that exist, for plans that need them apart.
 pub(in crate::database::postgres) const EXISTING: &str = "pg_temp.tombolo_existing";
 
 /// All staged rows, or those behind the first number up to the second.

@@ -1,315 +1,221 @@
-//! One table on its way in: what was staged, and how it is applied.
+//! Writes one table: directly, or through a staging.
 
-use super::conflicts::Conflicts;
-use super::key_order::KeyOrder;
-use super::merge_sql::Merge;
-use super::plan;
-use super::row_encoder::Column;
-use super::staging::{STAGING, StagedColumn};
-use crate::bindings::types::{Conversion, LogicalType, Stored};
-use crate::database::postgres::catalog::Description;
-use crate::database::postgres::catalog::constraints::Constraints;
-use crate::database::postgres::codec::encode::ColumnEncoding;
-use crate::database::postgres::codec::types::PhysicalType;
-use crate::database::postgres::connection::Session;
-use crate::database::postgres::error;
-use crate::database::postgres::meta::ledger::{Changed, Ledger};
-use crate::database::postgres::meta::rejects::Rejects;
-use crate::database::{ChunkCounts, DatabaseError, Loaded, TableLoad};
-use crate::rows::{BlockBuilder, BucketDigest, CellRef, RowBlock};
+use std::sync::Arc;
 
-/// An unanalysed staging misleads the planner from about this many rows on.
-const ANALYZE_ROWS: u64 = 1_000;
+use async_trait::async_trait;
 
-/// What is staged and not yet committed.
-#[derive(Default)]
-pub(in crate::database::postgres) struct Chunk {
-    pub rows: u64,
-    pub skipped: u64,
-    /// None before they are asked for.
-    pub conflicts: Option<Conflicts>,
-    analyzed: bool,
-    pub last_key: Option<Vec<u8>>,
-    /// The rows as they arrived, each block with the number of rows before it; only where rows can be rejected.
-    pub blocks: Vec<(u64, RowBlock)>,
-    /// How many values of the other rows were changed to fit.
-    pub changed: Changed,
-    /// Rows that no column can hold, and why.
-    pub unfit: Vec<(u64, String)>,
-    /// Whether texts are known to be what their types would print.
-    pub exact_casts: bool,
-    /// The rows as they were sent directly into the table.
-    pub sent: BucketDigest,
+use super::create;
+use super::direct_load::DirectLoad;
+use super::plan::TablePlan;
+use super::staged_load::StagedLoad;
+use super::staging::{COPY_STAGING, EXISTING, STAGING};
+use super::transaction::WriteConnection;
+use crate::database::postgres::catalog::{constraints, sequences};
+use crate::database::postgres::connection::{Server, Session};
+use crate::database::postgres::meta::ledger;
+use crate::database::{
+    Bookkeeping, CheckedStatement, ChunkCounts, DatabaseError, DirectFacts, Evidence, LedgerEntry,
+    Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome, is_direct,
+};
+use crate::rows::RowBlock;
+
+/// The staging drives every join, by the target's key: a hash or merge join would scan the whole target. To know how many
+/// rows are staged, the planner needs only a small sample of them.
+const CHUNK_SETTINGS: &str = "\
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+    SET LOCAL default_statistics_target = 10";
+
+/// A table between its begin and its finish.
+pub(in crate::database::postgres) struct PostgresTableWriter<'a> {
+    connection: &'a mut WriteConnection,
+    plan: TablePlan,
+    books: Bookkeeping,
+    /// Starts a chunk's transaction.
+    begin: String,
+    /// The last block of the chunk under way.
+    last_block: Option<RowBlock>,
+    load: Load,
 }
 
-/// A table between `begin_table` and `finish_table`.
-pub(in crate::database::postgres) struct Loading {
-    pub local: Description,
-    pub merge: Merge,
-    pub constraints: Constraints,
-    pub columns: Vec<Column>,
-    /// Where the incoming primary key's cells are in a row.
-    key: Vec<usize>,
-    pub ledger: Ledger,
-    pub rejects: Rejects,
-    /// Whether what a component saw of existing rows may not change until the commit.
-    row_by_row: bool,
-    /// Whether rows go into the table itself: it is this run's, and takes them as they are.
-    direct: bool,
-    /// Whether rows are read as they arrived: decimals of SQLite come as numbers of several kinds, and are read as texts.
-    has_one_form: bool,
-    /// Whether what is staged would be read as it arrived.
-    pub as_it_is: bool,
-    /// Rows committed, those of earlier attempts of the run included.
-    pub received: u64,
-    /// The rows that this attempt sent directly into the table and committed.
-    pub sent: BucketDigest,
-    /// Of the plan's keys in the chunk.
-    pub key_order: KeyOrder,
-    pub chunk: Chunk,
+/// How rows get into the table.
+enum Load {
+    Direct(DirectLoad),
+    Staged(StagedLoad),
 }
 
-impl Loading {
-    pub fn new(
-        load: TableLoad,
-        local: Description,
-        constraints: Constraints,
-        mut ledger: Ledger,
+impl<'a> PostgresTableWriter<'a> {
+    /// Begins a table, or goes on with it.
+    pub async fn begin(
+        server: &Arc<Server>,
+        connection: &'a mut WriteConnection,
+        write: TableWrite,
     ) -> Result<Self, DatabaseError> {
-        let merge = plan::resolve(&local, &load.incoming, &load.plan, &constraints)?;
-        let fits = |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
-            matches!(staged.kind.physical, PhysicalType::WideText(_))
-                || staged.kind.physical != PhysicalType::ByText
-                    && incoming.logical == staged.kind.logical
-        };
-        let as_it_is = load.incoming.columns.iter().zip(&merge.columns).all(fits);
-        let has_one_form =
-            |(incoming, staged): (&crate::bindings::types::Column, &StagedColumn)| {
-                incoming.logical != LogicalType::Decimal
-                    || incoming.origin.starts_with("pg:")
-                    || matches!(staged.kind.physical, PhysicalType::WideText(_))
-            };
-        let has_one_form = load
-            .incoming
-            .columns
-            .iter()
-            .zip(&merge.columns)
-            .all(has_one_form);
-        if !load.direct
-            || load.create.is_none()
-            || load.plan.regenerate_key
-            || !constraints.triggers.is_empty()
-            || !as_it_is
-        {
-            ledger.end_direct(load.retry);
+        let session = connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let entered = create::enter(session, server.place(), &write).await;
+        let (local, mut books) = session.end_transaction(entered).await?;
+        let constraints = constraints::find(session, &local).await?;
+        if write.plan.regenerates_key() {
+            sequences::advance(session, &local).await?;
         }
-        let key: Vec<usize> = load
-            .incoming
-            .primary_key
-            .iter()
-            .filter_map(|name| {
-                let mut columns = load.incoming.columns.iter();
-                columns.position(|column| column.name == *name)
-            })
-            .collect();
-        let rejects = Rejects::new(&load, key.clone(), ledger.failed());
-        let received = match load.retry {
-            // Their numbers are free again.
-            true => 0,
-            false => ledger.received(),
+        let plan = TablePlan::new(&write, local, constraints)?;
+        let facts = DirectFacts {
+            mode: write.mode,
+            retry: write.retry,
+            is_only_writer: write.create.is_some() && books.is_direct(),
+            has_triggers: !plan.constraints.triggers.is_empty(),
+            regenerates_key: write.plan.regenerates_key(),
+            takes_cells: plan.encoder.takes_cells(),
         };
-        // Another key would be that of another row.
-        let may_change = |name: &String| {
-            load.conversion_of(name) == Conversion::Lossy
-                && !load.incoming.primary_key.contains(name)
-                && !load.plan.key.contains(name)
+        let load = if is_direct(&facts) {
+            Load::Direct(DirectLoad::new(Arc::clone(server), &plan))
+        } else {
+            books.end_direct();
+            Load::Staged(StagedLoad::new(session, &plan, &books, &write).await?)
         };
-        let lossy: Vec<bool> = load
-            .incoming
-            .columns
-            .iter()
-            .map(|column| may_change(&column.name))
-            .collect();
-        let incoming = load.incoming.columns;
-        let columns = incoming
-            .into_iter()
-            .zip(&merge.columns)
-            .zip(lossy)
-            .map(|((incoming, staged), lossy)| Column {
-                lossy,
-                nullable: local
-                    .column(&incoming.name)
-                    .is_some_and(|(column, _)| column.nullable),
-                name: incoming.name,
-                kind: staged.kind.clone(),
-                encoding: ColumnEncoding {
-                    incoming: incoming.logical.clone(),
-                    local: staged.kind.logical.clone(),
-                    physical: staged.kind.physical,
-                    check_documents: !incoming.origin.starts_with("pg:"),
-                },
-                incoming: incoming.logical,
-            })
-            .collect();
-        let plan_key = merge.key.iter().map(|column| column.position).collect();
         Ok(Self {
-            local,
-            key_order: KeyOrder::new(plan_key),
-            merge,
-            constraints,
-            columns,
-            key,
-            row_by_row: load.row_by_row,
-            direct: ledger.is_direct(),
-            has_one_form,
-            as_it_is: as_it_is && has_one_form,
-            ledger,
-            rejects,
-            received,
-            sent: BucketDigest::default(),
-            chunk: Chunk::default(),
+            connection,
+            plan,
+            books,
+            begin: begin_chunk(write.row_by_row),
+            last_block: None,
+            load,
         })
     }
 
-    pub fn merge(&self) -> &Merge {
-        &self.merge
+    /// Runs the statements that follow the data, and marks the table as complete; the caller has a transaction.
+    async fn complete(
+        session: &mut Session,
+        plan: &TablePlan,
+        books: &Bookkeeping,
+        after: &[CheckedStatement],
+    ) -> Result<(), DatabaseError> {
+        create::run_all(session, plan.table(), after).await?;
+        sequences::advance(session, &plan.local).await?;
+        ledger::finish(session, books).await
+    }
+}
+
+/// The start of a chunk's transaction. In one that is repeatable, a row that somebody else changes after a component saw it
+/// ends the chunk, and its rows come again.
+fn begin_chunk(row_by_row: bool) -> String {
+    let level = match row_by_row {
+        true => "REPEATABLE READ",
+        false => "READ COMMITTED",
+    };
+    format!("BEGIN ISOLATION LEVEL {level} READ WRITE; {CHUNK_SETTINGS}")
+}
+
+#[async_trait]
+impl TableWriter for PostgresTableWriter<'_> {
+    fn read_from(&mut self, snapshot: &str) {
+        self.books.read_from(snapshot);
     }
 
-    pub fn local(&self) -> &Description {
-        &self.local
+    async fn ledger_entry(&mut self) -> Result<Option<LedgerEntry>, DatabaseError> {
+        let session = self.connection.session().await?;
+        let row = ledger::find(session, self.books.run(), self.books.table()).await?;
+        Ok(row.map(LedgerEntry::from))
     }
 
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// The rows that are staged from now on come from this snapshot.
-    pub fn read_from(&mut self, snapshot: &str) {
-        self.ledger.read_from(snapshot);
-    }
-
-    /// What is known of the complete table, as far as this connection can tell. `read_back`: what went directly into it
-    /// was found in it.
-    pub fn loaded(&self, read_back: bool) -> Loaded {
-        let mut loaded = self.ledger.loaded(self.constraints.trigger_names());
-        if read_back {
-            loaded.stored = Stored::Verified;
-        } else if loaded.digest.is_some() && !self.has_one_form {
-            loaded.stored = Stored::Unverified(
-                "it has decimals of several forms, and was not filled in one go".to_owned(),
-            );
-        } else {
-            return loaded;
-        }
-        loaded.digest = None;
-        loaded
-    }
-
-    pub fn unsuitable(&self, reason: String) -> DatabaseError {
-        DatabaseError::Unsuitable {
-            table: self.local.relation.table.clone(),
-            reason,
-        }
-    }
-
-    /// Where rows go: directly into the table, or into the staging.
-    pub fn copy_statement(&self) -> String {
-        if self.direct {
-            self.merge.copy_direct()
-        } else {
-            format!("COPY {STAGING} FROM STDIN (FORMAT binary)")
-        }
-    }
-
-    /// What begins a chunk's transaction. In one that is repeatable, a row that somebody else changed after it was judged
-    /// ends the chunk, and it comes again.
-    pub fn isolation(&self) -> &'static str {
-        match self.row_by_row {
-            true => "REPEATABLE READ",
-            false => "READ COMMITTED",
-        }
-    }
-
-    /// Whether rows go directly into the table.
-    pub fn is_direct(&self) -> bool {
-        self.direct
-    }
-
-    /// The rows have to be loaded again, through a staging.
-    pub fn needs_staging(&self) -> DatabaseError {
-        DatabaseError::NeedsStaging {
-            table: self.local.relation.table.clone(),
-        }
-    }
-
-    /// Sends a whole COPY stream into the staging.
-    pub async fn copy(&self, session: &mut Session, encoded: &[u8]) -> Result<(), DatabaseError> {
-        let statement = format!("COPY {STAGING} FROM STDIN (FORMAT binary)");
-        let broken = |error| error::at_work(&error);
-        let mut copy = session
-            .raw()
-            .copy_in_raw(&statement)
-            .await
-            .map_err(broken)?;
-        copy.send(encoded).await.map_err(broken)?;
-        copy.finish().await.map_err(broken)?;
-        Ok(())
-    }
-
-    /// Notes that a block is staged.
-    pub fn count_staged(&mut self, block: &RowBlock) {
-        self.ledger.staged(block);
-        if !self.direct {
-            let before = self.received + self.chunk.rows;
-            self.chunk.blocks.push((before, block.clone()));
-        }
-        self.chunk.rows += u64::from(block.row_count());
-        self.chunk.analyzed = false;
-        if self.key.is_empty() {
-            return;
-        }
-        let Some(last) = block.rows().last() else {
-            return;
+    async fn stage(&mut self, block: &RowBlock) -> Result<Step<()>, DatabaseError> {
+        let (copy, rows) = match &mut self.load {
+            Load::Direct(load) => match load.encode(&self.plan, block)? {
+                Step::Done(rows) => (load.copy_statement(), rows),
+                Step::NeedsStaging => return Ok(Step::NeedsStaging),
+            },
+            Load::Staged(load) => (COPY_STAGING, load.encode(&self.plan, &self.books, block)?),
         };
-        let cells: Vec<_> = last.collect();
-        let mut builder = BlockBuilder::new(self.key.len());
-        for position in &self.key {
-            builder.push(cells.get(*position).copied().unwrap_or(CellRef::Null));
+        self.connection.copy(&self.begin, copy, rows).await?;
+        self.books.arrived(block);
+        self.last_block = Some(block.clone());
+        Ok(Step::Done(()))
+    }
+
+    async fn conflicts(&mut self, limit: u32) -> Result<Vec<StagedConflict>, DatabaseError> {
+        match (&mut self.load, self.connection.chunk().await?) {
+            (Load::Staged(load), Some(session)) => load.conflicts(session, &self.plan, limit).await,
+            _ => Ok(Vec::new()),
         }
-        builder.end_row();
-        self.chunk.last_key = Some(builder.take().data().to_vec());
     }
 
-    pub async fn analyze(&mut self, session: &mut Session) -> Result<(), DatabaseError> {
-        if !self.chunk.analyzed && self.chunk.rows > ANALYZE_ROWS {
-            session.run(format!("ANALYZE {STAGING}")).await?;
+    async fn resolve(&mut self, resolutions: Vec<(u64, Resolution)>) -> Result<(), DatabaseError> {
+        match (&mut self.load, self.connection.chunk().await?) {
+            (Load::Staged(load), Some(session)) => {
+                load.resolve(session, &self.plan, resolutions).await
+            }
+            _ => Err(self.plan.unsuitable("no conflicts were shown")),
         }
-        self.chunk.analyzed = true;
-        Ok(())
     }
 
-    pub fn shortfall(&self) -> DatabaseError {
-        self.unsuitable(
-            "other sessions keep writing the same rows; nothing of this chunk was kept; pull again when they are done"
-                .to_owned(),
-        )
+    async fn commit(&mut self) -> Result<Step<ChunkCounts>, DatabaseError> {
+        let session = match (self.connection.chunk().await, &self.load) {
+            (Ok(Some(session)), _) => session,
+            (Ok(None), _) => return Ok(Step::Done(ChunkCounts::default())),
+            // Rows that broke a constraint or a type: a staging tells which.
+            (Err(DatabaseError::Refused(_)), Load::Direct(_)) => return Ok(Step::NeedsStaging),
+            (Err(error), _) => return Err(error),
+        };
+        let counts = match &mut self.load {
+            Load::Direct(load) => load.counts(),
+            Load::Staged(load) => load.apply(session, &self.plan, &mut self.books).await?,
+        };
+        let last_key = self.last_block.as_ref();
+        let last_key = last_key.and_then(|block| self.plan.last_key(block));
+        let row = self.books.advance(counts, last_key);
+        ledger::advance(session, &self.books, &row).await?;
+        self.connection.commit().await?;
+        self.books.committed(row);
+        self.last_block = None;
+        match &mut self.load {
+            Load::Direct(load) => {
+                load.committed(&self.plan, self.books.row().counts.received());
+            }
+            Load::Staged(load) => load.committed(),
+        }
+        Ok(Step::Done(counts))
     }
 
-    /// The chunk is in the table.
-    pub fn committed(&mut self, counts: ChunkCounts) {
-        self.ledger.committed(counts, self.rejects.retried());
-        self.rejects.committed();
-        self.received += self.chunk.rows;
-        self.sent.add(self.chunk.sent);
-        self.key_order.reset();
-        self.chunk = Chunk::default();
+    async fn rollback(&mut self) -> Result<(), DatabaseError> {
+        self.books.rolled_back();
+        self.last_block = None;
+        match &mut self.load {
+            Load::Direct(load) => load.rolled_back(),
+            Load::Staged(load) => load.rolled_back(),
+        }
+        self.connection.rollback().await
     }
 
-    /// The chunk is gone.
-    pub fn rolled_back(&mut self) {
-        self.ledger.rolled_back();
-        self.rejects.rolled_back();
-        self.key_order.reset();
-        self.chunk = Chunk::default();
+    async fn finish(
+        self: Box<Self>,
+        after: &[CheckedStatement],
+    ) -> Result<WriteOutcome, DatabaseError> {
+        let Self {
+            connection,
+            plan,
+            books,
+            load,
+            ..
+        } = *self;
+        let session = connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let completed = Self::complete(session, &plan, &books, after).await;
+        session.end_transaction(completed).await?;
+        session
+            .run(format!("DROP TABLE IF EXISTS {STAGING}, {EXISTING}"))
+            .await?;
+        let evidence = books.evidence(
+            books.is_direct(),
+            plan.constraints.trigger_names(),
+            "some of its rows could not be looked at again",
+        );
+        let evidence = match (evidence, load) {
+            (Evidence::Direct { digest, .. }, Load::Direct(load)) => Evidence::Direct {
+                digest: digest.filter(|_| plan.encoder.has_one_form()),
+                readback: load.finish().await,
+            },
+            (evidence, _) => evidence,
+        };
+        Ok(books.outcome(evidence))
     }
 }

@@ -6,7 +6,7 @@ use super::{get, rows};
 use crate::bindings::types::ForeignKey;
 use crate::database::DatabaseError;
 
-/// Columns that no two rows share, with the collations that say so; none for the rowid, which has none.
+/// Columns that no two rows have equal, each with the collation that decides what is equal; a rowid has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     pub columns: Vec<(String, Option<String>)>,
@@ -20,7 +20,7 @@ pub struct UniqueIndex {
     pub key: Key,
 }
 
-/// Full unique indexes over plain columns, in the order they were made.
+/// Returns the unique indexes over plain columns that are not partial, in the order of their creation.
 pub async fn indexes(
     connection: &mut SqliteConnection,
     table: &str,
@@ -42,7 +42,7 @@ pub async fn indexes(
         .await?;
         let mut columns = Vec::with_capacity(parts.len());
         for part in &parts {
-            // An expression has no name.
+            // An indexed expression has no name.
             if let Some(column) = get::<Option<String>>(part, 0)? {
                 columns.push((column, get(part, 1)?));
             }
@@ -57,7 +57,7 @@ pub async fn indexes(
     Ok(indexes)
 }
 
-/// Foreign keys in the order of their declaration, with the tables' names as their owners spell them.
+/// Returns a table's foreign keys in the order of their declaration. Referenced tables are spelled as they were created.
 pub async fn foreign_keys(
     connection: &mut SqliteConnection,
     table: &str,
@@ -91,7 +91,7 @@ pub async fn foreign_keys(
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
-/// The foreign keys of all tables that refer to one and do nothing when it changes, each with its table.
+/// Returns the foreign keys, each with its table, that refer to a table and are `ON UPDATE NO ACTION`.
 pub async fn referring(
     connection: &mut SqliteConnection,
     table: &str,

@@ -1,4 +1,4 @@
-//! What a SQLite database says about its tables, by its pragma functions.
+//! The tables of a SQLite database, as its pragma functions describe them.
 
 pub mod constraints;
 pub mod origins;
@@ -9,26 +9,26 @@ use sqlx::{Row as _, SqliteConnection};
 use self::constraints::Key;
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, Generation, LogicalType, TableSchema};
-use crate::database::DatabaseError;
 use crate::database::sqlite::codec::storage::LocalColumn;
-use crate::database::sqlite::codec::types::{Affinity, logical_of};
+use crate::database::sqlite::codec::types::Affinity;
 use crate::database::sqlite::error::refused;
+use crate::database::{DatabaseError, Origin, logical_of};
 
-/// A table with what only SQLite needs to know about it.
+/// A table, with what only SQLite needs to know about it.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub schema: TableSchema,
-    /// For each column of `schema` how values are stored in it.
+    /// How values are stored, for each column of `schema`.
     pub storage: Vec<LocalColumn>,
-    /// The declared types of the same columns.
+    /// The declared type of each column of `schema`.
     pub declared: Vec<String>,
-    /// Sets of columns that no two rows share, the primary key first.
+    /// The primary key, then the unique keys.
     pub keys: Vec<Key>,
     pub without_rowid: bool,
 }
 
 impl Table {
-    /// A name that stands for the rowid, unless columns took all three or there is none.
+    /// Returns a name for the rowid; none if the table has no rowid, or columns with all of its names.
     pub fn rowid(&self) -> Option<&'static str> {
         let taken = |name: &str| {
             self.storage
@@ -41,11 +41,11 @@ impl Table {
     }
 }
 
-/// Names that are SQLite's or Tombolo's own, and the tables behind virtual tables.
+/// Excludes SQLite's and Tombolo's own tables, and the tables behind virtual tables.
 const VISIBLE: &str = r"schema = 'main' AND type <> 'shadow'
     AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'tombolo\_%' ESCAPE '\'";
 
-/// All tables and views, sorted by name.
+/// Returns all tables and views, sorted by name.
 pub async fn tables(connection: &mut SqliteConnection) -> Result<Vec<TableSummary>, DatabaseError> {
     let sql = format!("SELECT name, type FROM pragma_table_list WHERE {VISIBLE} ORDER BY name");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -66,7 +66,8 @@ pub async fn tables(connection: &mut SqliteConnection) -> Result<Vec<TableSummar
         .collect()
 }
 
-/// One table; `database` is its name for people.
+/// Returns one table; `database` is the name for messages. Fails with `NotFound`, `View`, or `Unsuitable` for a virtual
+/// table.
 pub async fn table(
     connection: &mut SqliteConnection,
     database: &str,
@@ -113,7 +114,7 @@ pub async fn table(
     }
     primary_key.sort();
     let primary_key: Vec<String> = primary_key.into_iter().map(|(_, name)| name).collect();
-    // A primary key without an index of its own is the rowid itself (INTEGER PRIMARY KEY, but not DESC).
+    // A primary key without an index is the rowid itself (INTEGER PRIMARY KEY, but not DESC).
     let rowid_key = primary_key
         .first()
         .filter(|_| !without_rowid && !indexes.iter().any(|index| index.primary));
@@ -126,23 +127,26 @@ pub async fn table(
         let declared: String = get(row, 1)?;
         let rowid = rowid_key == Some(&name);
         let affinity = Affinity::of(&declared, strict);
-        let kept = origins.get(&name);
-        let origin = kept.map(|kept| kept.origin.clone()).unwrap_or_else(|| {
-            // Only STRICT gives this word its meaning; elsewhere a column without a type is the same.
-            let any = strict && declared.eq_ignore_ascii_case("any");
-            format!("sqlite:{}", if any { "" } else { &declared })
-        });
+        let stored = origins.get(&name);
+        let origin = stored
+            .map(|stored| stored.origin.clone())
+            .unwrap_or_else(|| {
+                // Only in a STRICT table does this word have a meaning: that of no type in other tables.
+                let any = strict && declared.eq_ignore_ascii_case("any");
+                let declared = if any { "" } else { &declared };
+                Origin::Sqlite(declared.to_owned()).to_string()
+            });
         storage.push(LocalColumn {
             name: name.clone(),
             affinity,
             rowid,
-            keeps_float_bits: affinity == Affinity::Real && origin.starts_with("pg:"),
+            keeps_float_bits: affinity == Affinity::Real && Origin::parse(&origin).is_postgres(),
         });
         columns.push(Column {
             logical: match logical_of(&origin) {
-                // A type made by users, such as a domain: how it is stored says how it is read.
+                // A user-defined type, such as a domain, is read as it is stored.
                 LogicalType::Other(_) if affinity != Affinity::Text => {
-                    logical_of(&format!("sqlite:{declared}"))
+                    logical_of(&Origin::Sqlite(declared.clone()).to_string())
                 }
                 logical => logical,
             },
@@ -151,8 +155,10 @@ pub async fn table(
             default: get(row, 3)?,
             generation: match get::<i64>(row, 5)? {
                 2 | 3 => Generation::Computed,
-                // SQLite numbers every rowid, also where the column was made for one that nobody numbered.
-                _ if rowid && kept.is_none_or(|kept| kept.numbered) => Generation::IdentityDefault,
+                // SQLite numbers every rowid, even if the origin of the column is not numbered.
+                _ if rowid && stored.is_none_or(|stored| stored.numbered) => {
+                    Generation::IdentityDefault
+                }
                 _ => Generation::None,
             },
             name,
@@ -210,7 +216,7 @@ pub async fn triggers(
     rows.iter().map(|row| get(row, 0)).collect()
 }
 
-/// The answer to a question about one name.
+/// Runs a query with one name as its parameter.
 pub async fn rows(
     connection: &mut SqliteConnection,
     sql: &'static str,
@@ -223,7 +229,7 @@ pub async fn rows(
         .map_err(|error| refused(&error))
 }
 
-/// One value; names that are no UTF-8 end here.
+/// Returns one value. Fails with `Refused` if it is not of the type, such as a name that is not UTF-8.
 pub fn get<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, DatabaseError>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,

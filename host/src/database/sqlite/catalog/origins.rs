@@ -1,32 +1,32 @@
-//! Where the columns of tables that were made here come from.
+//! The origins of columns that Tombolo created.
 
 use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 
 use crate::bindings::types::{Generation, TableSchema};
-use crate::database::DatabaseError;
 use crate::database::sqlite::catalog::{Table, get, rows};
 use crate::database::sqlite::error::refused;
+use crate::database::{DatabaseError, Origin};
 
-/// Keeps the origins of a new table's columns, where they are not simply the types they now have, and whether they were
+/// Stores the origin of each column of a new table that differs from its declared type, and whether the column was
 /// numbered there.
-pub async fn keep(
+pub async fn store(
     connection: &mut SqliteConnection,
-    made: &Table,
+    created: &Table,
     incoming: &TableSchema,
 ) -> Result<(), DatabaseError> {
-    // A table of this name may have been here before.
+    // A table of this name may have existed before.
     sqlx::query("DELETE FROM main.tombolo_columns WHERE table_name = ?")
         .bind(incoming.table.clone())
         .execute(&mut *connection)
         .await
         .map_err(|error| refused(&error))?;
-    for (here, declared) in made.schema.columns.iter().zip(&made.declared) {
-        let declared = format!("sqlite:{declared}");
+    for (local, declared) in created.schema.columns.iter().zip(&created.declared) {
+        let declared = Origin::Sqlite(declared.clone()).to_string();
         let mut columns = incoming.columns.iter();
         let Some(column) =
-            columns.find(|column| column.name == here.name && column.origin != declared)
+            columns.find(|column| column.name == local.name && column.origin != declared)
         else {
             continue;
         };
@@ -38,7 +38,7 @@ pub async fn keep(
             "INSERT INTO main.tombolo_columns (table_name, column_name, origin, numbered) VALUES (?, ?, ?, ?)",
         )
         .bind(incoming.table.clone())
-        .bind(here.name.clone())
+        .bind(local.name.clone())
         .bind(column.origin.clone())
         .bind(numbered)
         .execute(&mut *connection)
@@ -48,26 +48,26 @@ pub async fn keep(
     Ok(())
 }
 
-/// What a column was where it comes from.
-pub struct Kept {
-    /// Its type, with its database.
+/// What is stored for a column.
+pub struct StoredOrigin {
+    /// Its type in the database that it comes from.
     pub origin: String,
-    /// Whether its database numbered it.
+    /// Whether that database numbered it.
     pub numbered: bool,
 }
 
-/// What Tombolo kept about where the columns of a table come from.
+/// Returns what is stored for the columns of a table, by column.
 pub async fn of_table(
     connection: &mut SqliteConnection,
     table: &str,
-) -> Result<HashMap<String, Kept>, DatabaseError> {
-    let kept = rows(
+) -> Result<HashMap<String, StoredOrigin>, DatabaseError> {
+    let exists = rows(
         connection,
         "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ?",
         "tombolo_columns",
     )
     .await?;
-    if kept.is_empty() {
+    if exists.is_empty() {
         return Ok(HashMap::new());
     }
     rows(
@@ -78,11 +78,11 @@ pub async fn of_table(
     .await?
     .iter()
     .map(|row| {
-        let kept = Kept {
+        let stored = StoredOrigin {
             origin: get(row, 1)?,
             numbered: get(row, 2)?,
         };
-        Ok((get(row, 0)?, kept))
+        Ok((get(row, 0)?, stored))
     })
     .collect()
 }

@@ -1,4 +1,4 @@
-//! Decimal numbers as text, and the numbers of SQLite that are exactly them.
+//! Finds the numbers of SQLite that are exactly a decimal number in text form.
 
 /// A number of SQLite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -7,11 +7,11 @@ pub enum Number {
     Real(f64),
 }
 
-/// The number that a plain decimal is exactly: an integer, or the double whose shortest form has the same digits.
+/// Returns the number that a plain decimal is exactly: an integer, or the double whose shortest form has the same digits.
 pub fn exact(text: &str) -> Option<Number> {
     let decimal = Digits::of_plain(text)?;
     if decimal.exponent >= 0 {
-        // The fraction, if there is one, is all zeros.
+        // A fraction has only zeros.
         let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
         if let Ok(integer) = whole.parse() {
             return Some(Number::Integer(integer));
@@ -21,8 +21,8 @@ pub fn exact(text: &str) -> Option<Number> {
     (real.is_finite() && Digits::of_real(real)? == decimal).then_some(Number::Real(real))
 }
 
-/// The double whose shortest form has the same digits as the integer, if there is one. From 2^53 on a double may be exactly
-/// the integer and yet be printed as another.
+/// Returns the double whose shortest form has the same digits as the integer, if there is one. From 2^53 on, a double may
+/// equal the integer exactly and still be printed as another.
 pub fn integer_as_real(integer: i64) -> Option<f64> {
     let real = integer as f64;
     if integer.unsigned_abs() <= 1 << 53 {
@@ -32,19 +32,20 @@ pub fn integer_as_real(integer: i64) -> Option<f64> {
     (Digits::of_real(real) == digits).then_some(real)
 }
 
-/// The same the other way round.
+/// Returns the integer for which [`integer_as_real`] returns the double, if there is one.
 pub fn real_as_integer(real: f64) -> Option<i64> {
     let integer = is_integral(real).then_some(real as i64)?;
     integer_as_real(integer).map(|_| integer)
 }
 
-/// Whether SQLite would store the double as an integer in a column of numeric affinity: `sqlite3VdbeIntegerAffinity`.
+/// Returns true if SQLite stores the double as an integer in a column of numeric affinity (`sqlite3VdbeIntegerAffinity`).
 pub fn is_integral(real: f64) -> bool {
     let integer = real as i64;
     integer as f64 == real && integer != i64::MIN && integer != i64::MAX
 }
 
-/// Whether SQLite takes a text for a number (`sqlite3AtoF`): white space around one number, hexadecimal excluded.
+/// Returns true if SQLite reads a text as a number (`sqlite3AtoF`): one number with white space around it, not
+/// hexadecimal.
 pub fn looks_like_number(text: &str) -> bool {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r');
     let bytes = text.as_bytes();
@@ -92,7 +93,7 @@ struct Digits {
 }
 
 impl Digits {
-    /// Reads `-12.340`: no exponent, no leading zeros, no sign but `-`.
+    /// Parses the form `-12.340`: no exponent, no leading zeros, no sign but `-`.
     fn of_plain(text: &str) -> Option<Self> {
         let (negative, number) = match text.strip_prefix('-') {
             Some(number) => (true, number),
@@ -119,7 +120,7 @@ impl Digits {
         ))
     }
 
-    /// The shortest digits that come back as this double.
+    /// Returns the shortest digits that are parsed as this double.
     fn of_real(real: f64) -> Option<Self> {
         let shortest = format!("{:e}", real.abs());
         let (mantissa, exponent) = shortest.split_once('e')?;

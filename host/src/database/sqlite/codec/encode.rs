@@ -1,4 +1,4 @@
-//! Arriving rows as a table stores them, and back.
+//! Converts rows to the values that a table stores, and back.
 
 use super::storage::{LocalColumn, SqliteValue, SqliteValueRef, read_cell, to_storage};
 use crate::bindings::types::{Cell, LogicalType, TableSchema};
@@ -7,10 +7,10 @@ use crate::database::sqlite::catalog::Table;
 use crate::database::sqlite::raw::Row;
 use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
 
-/// The most characters of a key that people are shown.
+/// The most characters of a key in a message.
 const KEY_CHARACTERS: usize = 100;
 
-/// The columns that arrive, and those they go to.
+/// The incoming columns, and the columns of the table that they go to.
 #[derive(Debug)]
 pub struct RowLayout {
     incoming: TableSchema,
@@ -19,18 +19,24 @@ pub struct RowLayout {
 }
 
 impl RowLayout {
-    /// For a table that has all columns that arrive.
+    /// Matches the columns by name; the table has all incoming ones.
     pub fn new(incoming: TableSchema, local: &Table) -> Self {
-        let here = |name: &str| local.storage.iter().find(|here| here.name == name).cloned();
+        let column_of = |name: &str| {
+            local
+                .storage
+                .iter()
+                .find(|local| local.name == name)
+                .cloned()
+        };
         let columns = incoming
             .columns
             .iter()
-            .filter_map(|column| here(&column.name))
+            .filter_map(|column| column_of(&column.name))
             .collect();
         Self { incoming, columns }
     }
 
-    /// The table's name.
+    /// Returns the table's name.
     pub fn table(&self) -> &str {
         &self.incoming.table
     }
@@ -43,13 +49,13 @@ impl RowLayout {
         }
     }
 
-    /// How many cells a row has.
+    /// Returns the number of cells of a row.
     pub fn width(&self) -> usize {
         self.columns.len()
     }
 
-    /// Replaces `values` by what is stored for a row. False: read again, some cells are others of the same worth. The
-    /// error says which column cannot hold its cell, and why, without the value.
+    /// Replaces `values` by the values that the table stores for a row. Returns false if reading them gives some cells in
+    /// another form of the same value. The error names the column that cannot hold its cell, and why, without the value.
     pub fn store<'a>(
         &self,
         row: impl Iterator<Item = CellRef<'a>>,
@@ -60,8 +66,8 @@ impl RowLayout {
         for ((cell, incoming), column) in row.zip(&self.incoming.columns).zip(&self.columns) {
             let value = to_storage(cell, &incoming.logical, column)
                 .map_err(|reason| format!("column {:?}: {reason}", column.name))?;
-            // Only decimals have more than one form.
-            exact &= incoming.logical != LogicalType::Decimal || is_carried(cell, value.borrow());
+            // Only decimals have several forms.
+            exact &= incoming.logical != LogicalType::Decimal || is_exact(cell, value.borrow());
             values.push(value);
         }
         match values.len() == self.columns.len() {
@@ -70,7 +76,7 @@ impl RowLayout {
         }
     }
 
-    /// The cells of a row that is stored, from a column of the result on; the error as with [`Self::store`].
+    /// Returns the cells of a stored row, from a column of the result on. Errors are as for [`Self::store`].
     pub fn read(&self, row: Row<'_>, first: usize) -> Result<Vec<Cell>, String> {
         let mut cells = Vec::with_capacity(self.columns.len());
         for (index, column) in self.incoming.columns.iter().enumerate() {
@@ -84,7 +90,7 @@ impl RowLayout {
         Ok(cells)
     }
 
-    /// A row's primary key as one encoded row; none without one.
+    /// Returns a row's primary key as one encoded row; none without a primary key.
     pub fn primary_key(&self, row: RowRef<'_>) -> Option<Vec<u8>> {
         let cells: Vec<_> = row.collect();
         let mut builder = BlockBuilder::new(self.incoming.primary_key.len());
@@ -95,7 +101,7 @@ impl RowLayout {
         (!self.incoming.primary_key.is_empty()).then(|| builder.take().data().to_vec())
     }
 
-    /// A row's primary key for people, shortened; empty without one.
+    /// Returns a row's primary key for messages, shortened; empty without a primary key.
     pub fn shown_key(&self, row: &[u8]) -> String {
         let cells = RowBlock::parse_row(row).unwrap_or_default();
         let parts: Vec<_> = self
@@ -111,7 +117,7 @@ impl RowLayout {
     }
 
     fn shown(&self, index: usize, cell: &Cell) -> String {
-        // Dates and the like as they would be stored.
+        // Dates and times are shown as they are stored.
         let stored = self
             .incoming
             .columns
@@ -143,8 +149,8 @@ impl RowLayout {
     }
 }
 
-/// Whether a value is stored in the form it came in, bit by bit.
-fn is_carried(cell: CellRef<'_>, value: SqliteValueRef<'_>) -> bool {
+/// Returns true if a value has the same bits as its cell.
+fn is_exact(cell: CellRef<'_>, value: SqliteValueRef<'_>) -> bool {
     match (cell, value) {
         (CellRef::Real(cell), SqliteValueRef::Real(value)) => cell.to_bits() == value.to_bits(),
         (CellRef::Null, SqliteValueRef::Null) => true,

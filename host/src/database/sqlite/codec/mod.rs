@@ -1,4 +1,4 @@
-//! Canonical cells from and to what SQLite stores.
+//! Converts canonical cells to the values that SQLite stores, and back.
 
 pub mod decimal;
 pub mod encode;

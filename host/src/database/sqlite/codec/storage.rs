@@ -1,16 +1,13 @@
-//! Canonical cells from and to the values that SQLite stores.
+//! Converts cells to values that come back from a column unchanged.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use super::decimal::{self, Number};
 use super::types::Affinity;
 use crate::bindings::types::{Column, LogicalType};
-use crate::rows::{CellRef, temporal};
+use crate::database::Origin;
+use crate::rows::{CellRef, format_uuid, parse_uuid, temporal};
 
-/// PostgreSQL's limits, which every value printed here has to respect to be readable again.
-pub const DATES: std::ops::Range<i64> = -2_451_545..2_145_031_949;
-pub const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 const TIMES: std::ops::RangeInclusive<i64> = 0..=86_400_000_000;
 
 /// A value as SQLite stores it, borrowed.
@@ -24,7 +21,7 @@ pub enum SqliteValueRef<'a> {
 }
 
 impl SqliteValueRef<'_> {
-    /// At least the bytes of the encoded cell.
+    /// Returns at least the number of bytes of the encoded cell.
     pub fn size(self) -> usize {
         13 + match self {
             Self::Text(text) => text.len(),
@@ -34,7 +31,7 @@ impl SqliteValueRef<'_> {
     }
 }
 
-/// A value as SQLite stores it, with its text where that had to be made.
+/// A value as SQLite stores it; it owns a text that was made for it.
 #[derive(Clone, Debug)]
 pub enum SqliteValue<'a> {
     Null,
@@ -42,7 +39,7 @@ pub enum SqliteValue<'a> {
     Real(f64),
     Text(Cow<'a, str>),
     Blob(&'a [u8]),
-    /// A blob of the bits of a double.
+    /// The bits of a double, stored as a blob.
     Bits([u8; 8]),
 }
 
@@ -59,18 +56,18 @@ impl SqliteValue<'_> {
     }
 }
 
-/// A column that values are written to.
+/// A column of a table, as values are stored in it.
 #[derive(Clone, Debug)]
 pub struct LocalColumn {
     pub name: String,
     pub affinity: Affinity,
-    /// The column is the rowid under another name.
+    /// Whether the column is an alias of the rowid.
     pub rowid: bool,
-    /// The column was made for PostgreSQL's floats: one that REAL cannot hold is kept as the blob of its bits.
+    /// Whether the column holds PostgreSQL's floats: one that REAL cannot hold is stored as the blob of its bits.
     pub keeps_float_bits: bool,
 }
 
-/// The canonical cell of a value in a column; the error says what does not fit, without the value.
+/// Returns the canonical cell of a value in a column. The error says what does not fit, without the value.
 pub fn read_cell<'a>(
     value: SqliteValueRef<'a>,
     column: &Column,
@@ -78,7 +75,7 @@ pub fn read_cell<'a>(
 ) -> Result<CellRef<'a>, String> {
     if let SqliteValueRef::Blob(bits) = value
         && column.logical == LogicalType::Float
-        && column.origin.starts_with("pg:")
+        && Origin::parse(&column.origin).is_postgres()
         && let Ok(bits) = bits.try_into()
         && let float = f64::from_bits(u64::from_be_bytes(bits))
         && !fits_real(float)
@@ -88,12 +85,12 @@ pub fn read_cell<'a>(
     to_cell(value, &column.logical, scratch)
 }
 
-/// Whether a REAL column gives the same double back: SQLite has no NaN, and drops the sign of zero.
+/// Returns true if a REAL column gives the same double back: SQLite has no NaN, and drops the sign of zero.
 fn fits_real(value: f64) -> bool {
     !value.is_nan() && (value != 0.0 || value.is_sign_positive())
 }
 
-/// The canonical cell of a stored value; the error says what does not fit, without the value.
+/// Returns the canonical cell of a stored value. The error says what does not fit, without the value.
 pub fn to_cell<'a>(
     value: SqliteValueRef<'a>,
     logical: &LogicalType,
@@ -132,7 +129,7 @@ pub fn to_cell<'a>(
     parsed.map(CellRef::Integer).ok_or_else(|| not_a(logical))
 }
 
-/// What to store for a cell so that it comes back from the column unchanged; the error says what does not fit,
+/// Returns the value to store for a cell so that it comes back from the column unchanged. The error says what does not fit,
 /// without the value.
 pub fn to_storage<'a>(
     cell: CellRef<'a>,
@@ -146,25 +143,27 @@ pub fn to_storage<'a>(
         (LogicalType::Boolean, CellRef::Integer(0 | 1)) => {
             return Err("a boolean is sent as true or false, not as an integer".to_owned());
         }
-        (_, CellRef::Boolean(_)) => return Err(format!("a boolean is no {}", name(logical))),
-        (LogicalType::Date, CellRef::Integer(days)) => {
-            printed(is_infinite(days) || DATES.contains(&days), logical, || {
-                temporal::format_date(days)
-            })?
+        (_, CellRef::Boolean(_)) => {
+            return Err(format!("a boolean does not fit the type {}", name(logical)));
         }
+        (LogicalType::Date, CellRef::Integer(days)) => printed(
+            is_infinite(days) || temporal::DATES.contains(&days),
+            logical,
+            || temporal::format_date(days),
+        )?,
         (LogicalType::Time, CellRef::Integer(at)) => {
             printed(TIMES.contains(&at), logical, || temporal::format_time(at))?
         }
-        (LogicalType::Timestamp, CellRef::Integer(at)) => {
-            printed(is_infinite(at) || MOMENTS.contains(&at), logical, || {
-                temporal::format_timestamp(at, false)
-            })?
-        }
-        (LogicalType::Timestamptz, CellRef::Integer(at)) => {
-            printed(is_infinite(at) || MOMENTS.contains(&at), logical, || {
-                temporal::format_timestamp(at, true)
-            })?
-        }
+        (LogicalType::Timestamp, CellRef::Integer(at)) => printed(
+            is_infinite(at) || temporal::TIMESTAMPS.contains(&at),
+            logical,
+            || temporal::format_timestamp(at, false),
+        )?,
+        (LogicalType::Timestamptz, CellRef::Integer(at)) => printed(
+            is_infinite(at) || temporal::TIMESTAMPS.contains(&at),
+            logical,
+            || temporal::format_timestamp(at, true),
+        )?,
         (LogicalType::Uuid, CellRef::Bytes(bytes)) => {
             let bytes = bytes.try_into().map_err(|_| not_a(logical))?;
             SqliteValue::Text(format_uuid(bytes).into())
@@ -176,7 +175,13 @@ pub fn to_storage<'a>(
             | LogicalType::Timestamptz
             | LogicalType::Uuid,
             other,
-        ) => return Err(format!("{} is no {}", other.carrier(), name(logical))),
+        ) => {
+            return Err(format!(
+                "{} does not fit the type {}",
+                other.kind(),
+                name(logical)
+            ));
+        }
         (LogicalType::Decimal, cell) => decimal_storage(cell, column.affinity),
         (LogicalType::Float, CellRef::Real(value))
             if column.keeps_float_bits && !fits_real(value) =>
@@ -197,7 +202,10 @@ fn printed(
     if fits {
         Ok(SqliteValue::Text(print().into()))
     } else {
-        Err(format!("it is outside the range of a {}", name(logical)))
+        Err(format!(
+            "it is outside the range of the type {}",
+            name(logical)
+        ))
     }
 }
 
@@ -205,7 +213,7 @@ fn is_infinite(value: i64) -> bool {
     value == i64::MIN || value == i64::MAX
 }
 
-/// A decimal in the form its column holds, where that is exactly the same number.
+/// Returns a decimal in the form that its column holds, if that is exactly the same number.
 fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> SqliteValue<'_> {
     let number = match cell {
         CellRef::Text(text) if affinity.is_numeric() => decimal::exact(text),
@@ -226,7 +234,7 @@ fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> SqliteValue<'_> {
         (Some(Number::Integer(value)), Affinity::Real) => {
             decimal::integer_as_real(value).map_or(plain(cell), SqliteValue::Real)
         }
-        // Here and above, adding 0.0 drops the sign of -0.0, which no decimal has.
+        // Here and above, adding 0.0 removes the sign of -0.0, which no decimal has.
         (Some(Number::Real(value)), Affinity::Real) => SqliteValue::Real(value + 0.0),
         (Some(Number::Real(value)), _) => {
             decimal::real_as_integer(value).map_or(SqliteValue::Real(value), SqliteValue::Integer)
@@ -235,7 +243,7 @@ fn decimal_storage(cell: CellRef<'_>, affinity: Affinity) -> SqliteValue<'_> {
     }
 }
 
-/// The storage class that the carrier names.
+/// Returns the value in the storage class of the cell's physical type.
 fn plain(cell: CellRef<'_>) -> SqliteValue<'_> {
     match cell {
         CellRef::Null => SqliteValue::Null,
@@ -247,7 +255,7 @@ fn plain(cell: CellRef<'_>) -> SqliteValue<'_> {
     }
 }
 
-/// Refuses what SQLite would change on the way in.
+/// Refuses a value that SQLite would change when it stores it.
 fn check(value: &SqliteValue<'_>, column: &LocalColumn) -> Result<(), String> {
     if column.rowid {
         return match value {
@@ -283,7 +291,10 @@ fn check(value: &SqliteValue<'_>, column: &LocalColumn) -> Result<(), String> {
 }
 
 fn not_a(logical: &LogicalType) -> String {
-    format!("it is no {} in the form that is kept here", name(logical))
+    format!(
+        "it is not a {} in the form that Tombolo stores",
+        name(logical)
+    )
 }
 
 fn name(logical: &LogicalType) -> &str {
@@ -305,26 +316,4 @@ fn name(logical: &LogicalType) -> &str {
         LogicalType::Any => "value of SQLite",
         LogicalType::Other(name) => name,
     }
-}
-
-fn format_uuid(bytes: [u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// Reads what [`format_uuid`] prints; another spelling could not be given back as it was.
-fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.chars().filter(|character| *character != '-').collect();
-    if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let bytes = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
-    (format_uuid(bytes) == text).then_some(bytes)
 }

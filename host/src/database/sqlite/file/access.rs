@@ -1,7 +1,4 @@
-//! How a file is read without a trace in it or beside it.
-//!
-//! SQLite makes `-wal` and `-shm` files beside a database in WAL mode as soon as somebody reads it. While nobody has
-//! it open they do not exist, and then the file is read as one that does not change, and checked afterwards.
+//! Reads a file without changing it and without creating files next to it.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -22,15 +19,18 @@ use crate::database::sqlite::error::opening;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a file can be read.
+///
+/// SQLite creates `-wal` and `-shm` files next to a database in WAL mode as soon as it is read. If they do not exist, no
+/// other process has the file open: it is read as an immutable file, and checked afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Rollback journal: a reader's locks leave no trace.
+    /// Rollback journal: a reader creates no files.
     Journal,
-    /// WAL, in use: its files are there already.
+    /// WAL, in use: its files exist.
     Live,
-    /// WAL, at rest: its files would have to be made.
+    /// WAL, not in use: its files do not exist.
     WalIdle,
-    /// WAL that somebody left without its `-shm`: read in a private copy.
+    /// WAL with a `-wal` and without a `-shm` file: read in a private copy.
     WalWithoutShm,
 }
 
@@ -39,17 +39,17 @@ pub enum Access {
 pub struct Reader {
     pub connection: SqliteConnection,
     pub access: Access,
-    /// The file, and its handle from before the connection was made.
+    /// The file, and its handle from before the connection was opened.
     #[cfg(unix)]
     opened: (PathBuf, Arc<File>),
-    /// What the file looked like, where nothing locks it.
+    /// The state of the file before it was read, if nothing locks it.
     stamp: Option<(PathBuf, Stamp)>,
-    /// Dropped after the connection, and the folder goes with it.
+    /// Removes the private copy; dropped after the connection.
     _folder: Option<TempDir>,
 }
 
 impl Reader {
-    /// Opens a file that is there; `database` is its name for people.
+    /// Opens a file that exists; `database` is the name for messages. Fails with `Open`, `NotADatabase` or `Busy`.
     pub async fn open(file: &Path, database: &str) -> Result<Self, DatabaseError> {
         let failed = |error: io::Error| DatabaseError::Open {
             database: database.to_owned(),
@@ -63,7 +63,7 @@ impl Reader {
             Access::Journal | Access::Live => (file.to_owned(), None, None),
             Access::WalIdle => (file.to_owned(), None, Some((file.to_owned(), stamp))),
             Access::WalWithoutShm => {
-                // Without that file nobody has a lock that closing our handles could drop.
+                // No process has a lock on this file, so that closing our handles drops none.
                 let (folder, copy) = private_folder().map_err(failed)?;
                 tokio::fs::copy(file, &copy).await.map_err(failed)?;
                 let log = beside(file, "-wal");
@@ -86,7 +86,7 @@ impl Reader {
             stamp,
             _folder: folder,
         };
-        // Nothing was read so far: now the header and the schema are.
+        // This reads the header and the schema, which opening the file does not.
         sqlx::query("SELECT count(*) FROM sqlite_schema")
             .execute(&mut reader.connection)
             .await
@@ -94,7 +94,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Opens a private copy of the file as it is now, so that nobody is locked out while it is read.
+    /// Opens a private copy of the file's present state, so that reading it locks nobody out.
     pub async fn copy(mut self, database: &str) -> Result<Self, DatabaseError> {
         let failed = |reason: String| DatabaseError::Open {
             database: database.to_owned(),
@@ -115,13 +115,13 @@ impl Reader {
             .map_err(|error| opening(database, &error))?;
         let original = std::mem::replace(&mut self.connection, connection);
         self._folder = Some(folder);
-        // What it held is released before its owner can notice; its outcome no longer matters.
+        // Its locks are released now; the outcome does not matter.
         let _ = original.close().await;
         Ok(self)
     }
 
     async fn copy_to(&mut self, copy: &Path) -> Result<(), CopyError> {
-        // By a path that names another file by now, the wrong one would be copied.
+        // The path may name another file by now, which must not be copied.
         #[cfg(unix)]
         if self.access == Access::Journal
             && let (path, opened) = &self.opened
@@ -132,7 +132,7 @@ impl Reader {
         copy::at_once(&mut self.connection, copy).await
     }
 
-    /// Whether what was read is one state of the database.
+    /// Returns true if what was read is one state of the database.
     pub fn undisturbed(&self) -> bool {
         match &self.stamp {
             Some((file, stamp)) => Stamp::of(file).is_ok_and(|now| now == *stamp),
@@ -140,7 +140,7 @@ impl Reader {
         }
     }
 
-    /// Closes the file, and says whether what was read is one state of the database.
+    /// Closes the file. Returns true if what was read is one state of the database.
     pub async fn close(self) -> bool {
         let undisturbed = self.undisturbed();
         // A read-only connection has nothing to lose.
@@ -149,7 +149,7 @@ impl Reader {
     }
 }
 
-/// What all connections have in common.
+/// Returns the options that all connections have in common.
 pub fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
@@ -157,12 +157,12 @@ pub fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Lets SQLite roll back the journal that an interrupted writer of a target left: only a connection that may write can.
+/// Rolls back the journal that an interrupted writer left, which only a connection that writes can do.
 pub async fn recover(file: &Path) {
     if !beside(file, "-journal").exists() {
         return;
     }
-    // What is wrong with the file is found, and said, by whoever reads it next.
+    // The next reader reports what is wrong with the file.
     if let Ok(mut connection) = options(file).connect().await {
         let _ = sqlx::query("SELECT count(*) FROM sqlite_schema")
             .execute(&mut connection)
@@ -171,7 +171,8 @@ pub async fn recover(file: &Path) {
     }
 }
 
-/// The file may be a stranger's: its schema gets no functions with side effects, and its pages are checked.
+/// Returns the options for reading a file that is not trusted: its schema may call no function with side effects, and its
+/// pages are checked.
 fn reading(file: &Path) -> SqliteConnectOptions {
     options(file)
         .read_only(true)
@@ -205,7 +206,7 @@ fn private_folder() -> io::Result<(TempDir, PathBuf)> {
     Ok((folder, copy))
 }
 
-/// Whether the file's header says WAL: read version 2.
+/// Returns true if the file's header says WAL, which is read version 2.
 fn is_wal(file: &Path) -> io::Result<bool> {
     let mut header = [0; 20];
     Ok(read_header(file, &mut header)? == header.len()
@@ -213,8 +214,8 @@ fn is_wal(file: &Path) -> io::Result<bool> {
         && header.ends_with(&[2]))
 }
 
-/// A handle of a file that is never closed: closing one drops every POSIX lock that this process has on the file,
-/// SQLite's own included (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+/// Returns a handle of a file that is never closed: closing one drops every POSIX lock that this process has on the file,
+/// including SQLite's (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 #[cfg(unix)]
 pub fn handle(file: &Path) -> io::Result<Arc<File>> {
     use std::os::unix::fs::MetadataExt as _;
@@ -235,19 +236,19 @@ pub fn handle(file: &Path) -> io::Result<Arc<File>> {
     Ok(Arc::clone(handles.entry(opened).or_insert(handle)))
 }
 
-/// Reads the start of a file.
+/// Reads the start of a file, as [`handle`] allows.
 #[cfg(unix)]
 fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(handle(file)?.as_ref(), header, 0)
 }
 
-/// Elsewhere locks belong to handles.
+/// Reads the start of a file. On this system, locks belong to handles.
 #[cfg(not(unix))]
 fn read_header(file: &Path, header: &mut [u8]) -> io::Result<usize> {
     io::Read::read(&mut File::open(file)?, header)
 }
 
-/// Tells whether a file was written.
+/// Changes when a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     length: u64,

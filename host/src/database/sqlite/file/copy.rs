@@ -1,5 +1,4 @@
-//! A private copy of a file. One with a rollback journal is copied in short steps: a writer waits for one of them, not for
-//! the copy.
+//! Copies one state of a database to another file.
 
 use std::io;
 use std::path::Path;
@@ -12,11 +11,11 @@ use crate::database::sqlite::error::refused;
 #[cfg(unix)]
 pub use self::steps::in_steps;
 
-/// Why there is no copy.
+/// Why a file cannot be copied.
 pub enum CopyError {
-    /// The file cannot be read, or the copy not written.
+    /// The file cannot be read, or the copy cannot be written.
     Io(io::Error),
-    /// The database cannot be locked, or not be copied.
+    /// The database cannot be locked or copied.
     Database(DatabaseError),
 }
 
@@ -26,7 +25,7 @@ impl From<io::Error> for CopyError {
     }
 }
 
-/// Copies the database under one lock, where it has any.
+/// Copies the database under one lock.
 pub async fn at_once(connection: &mut SqliteConnection, to: &Path) -> Result<(), CopyError> {
     let path = to
         .to_str()
@@ -52,8 +51,9 @@ mod steps {
     use super::CopyError;
     use crate::database::sqlite::error::refused;
 
-    /// How long the shared lock is held at a time. A writer between two steps makes the copy begin anew, and the steps
-    /// longer, until all of the file fits one; the last one has no limit, or a restless writer would starve the copy.
+    /// How long the shared lock is held at a time: a writer waits for one step, not for the whole copy. A write between two
+    /// steps starts the copy again with longer steps. The last one has no limit, so that frequent writes cannot prevent
+    /// the copy.
     const STEPS: [Duration; 6] = [
         Duration::from_millis(50),
         Duration::from_millis(50),
@@ -63,13 +63,13 @@ mod steps {
         Duration::MAX,
     ];
 
-    /// Writers get in between two steps.
+    /// How long writers can get the lock between two steps.
     const PAUSE: Duration = Duration::from_millis(5);
 
-    /// Bytes between two looks at the clock.
+    /// Bytes that are copied between two checks of the time.
     const PIECE: usize = 1 << 20;
 
-    /// Tells one state of a file from another: its header, which counts the changes, and its length.
+    /// Identifies a state of a file: its header, which counts the changes, and its length.
     #[derive(Clone, Copy, PartialEq, Eq)]
     struct State {
         header: [u8; 100],
@@ -80,7 +80,7 @@ mod steps {
         fn of(file: &File) -> io::Result<Self> {
             let mut header = [0; 100];
             let length = file.metadata()?.len();
-            // A database without a table may be an empty file.
+            // A database without tables may be an empty file.
             if length > 0 {
                 file.read_exact_at(&mut header, 0)?;
             }
@@ -88,7 +88,8 @@ mod steps {
         }
     }
 
-    /// Copies one state of the file that the connection has open, by a handle of it.
+    /// Copies one state of a file, which the connection has open, through a handle of the file. A writer is locked out for
+    /// short times only.
     pub async fn in_steps(
         connection: &mut SqliteConnection,
         file: &Arc<File>,
@@ -98,7 +99,7 @@ mod steps {
             let copy = Arc::new(File::create(to)?);
             let (mut done, mut state) = (0, None);
             loop {
-                // What is read under this lock is committed, and whole.
+                // What is read under this lock is committed and complete.
                 execute(connection, "BEGIN").await?;
                 execute(connection, "SELECT count(*) FROM sqlite_schema").await?;
                 let now = State::of(file)?;
@@ -116,11 +117,11 @@ mod steps {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        // The last step copied all of it.
+        // The last step copied the whole file.
         Ok(())
     }
 
-    /// Copies from a position on for so long, off the threads that serve others; gives the new position.
+    /// Copies from a position on, for the time of a step, on a thread that may block. Returns the new position.
     async fn piecewise(
         file: &Arc<File>,
         copy: &Arc<File>,

@@ -1,4 +1,4 @@
-//! Files on disk: how they are opened, and private copies of them.
+//! How SQLite files are opened and copied.
 
 pub mod access;
 pub mod copy;

@@ -1,11 +1,11 @@
-//! What operators see of Tombolo's own tables: rejected rows, and their removal with all the rest.
+//! Removes Tombolo's own tables.
 
 use sqlx::SqliteConnection;
 
 use super::tables::{execute, own_tables};
 use crate::database::DatabaseError;
 
-/// Removes all of Tombolo's own tables.
+/// Drops all of Tombolo's own tables. Returns their names.
 pub async fn clean(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
     let tables = own_tables(connection).await?;
     if tables.is_empty() {

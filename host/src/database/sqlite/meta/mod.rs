@@ -1,4 +1,4 @@
-//! What Tombolo keeps in a target.
+//! Reads and writes Tombolo's own tables in a target.
 
 pub mod ledger;
 pub mod maintenance;

@@ -1,14 +1,14 @@
-//! The tables that Tombolo keeps in a target.
+//! Creates Tombolo's own tables in a target.
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::database::DatabaseError;
 use crate::database::sqlite::error::refused;
 
-/// Times are ISO 8601 in UTC.
+/// The present time, as ISO 8601 in UTC.
 pub const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ')";
 
-/// All of Tombolo's own tables, with what makes them.
+/// The names of Tombolo's own tables, with the statements that create them.
 pub const OWN_TABLES: [(&str, &str); 3] = [
     (
         "tombolo_ledger",
@@ -34,7 +34,7 @@ pub const OWN_TABLES: [(&str, &str); 3] = [
     ),
 ];
 
-/// Makes all of Tombolo's own tables that are missing.
+/// Creates those of Tombolo's own tables that are missing.
 pub async fn create(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
     for (_, statement) in OWN_TABLES {
         execute(connection, statement.to_owned()).await?;

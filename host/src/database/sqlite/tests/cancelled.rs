@@ -22,7 +22,7 @@ async fn a_chunk_whose_staging_was_not_awaited_can_only_be_rolled_back() {
         .await
         .unwrap();
     stage(&mut *writer, &block(&rows(10..20))).await;
-    // Nobody learns that a row has too few cells.
+    // The error, that a row has too few cells, is lost.
     let narrow = block(&[vec![integer(20)]]);
     drop(writer.stage(&narrow).now_or_never());
     for _ in 0..2 {

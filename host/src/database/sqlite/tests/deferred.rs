@@ -48,7 +48,7 @@ async fn children_of_rows_that_the_table_refuses_are_rejected_with_them() {
         let rows = [
             row(1, None, 5),
             row(2, Some(3), 5),
-            // No CHECK is met: neither its children nor theirs have a parent then.
+            // It violates CHECK, so that neither its children nor theirs have a parent.
             row(3, Some(1), 0),
             row(4, Some(2), 5),
             row(5, Some(100), 5),

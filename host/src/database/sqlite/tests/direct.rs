@@ -11,7 +11,7 @@ async fn empty(folder: &Folder) -> SqliteDatabase {
         .unwrap()
 }
 
-/// A load that makes its table.
+/// A load that creates its table.
 async fn making(folder: &Folder, reject_limit: u64) -> TableWrite {
     if !folder.file("goods.db").exists() {
         write(&folder.file("goods.db"), GOODS).await;
@@ -33,7 +33,7 @@ fn many(range: std::ops::Range<i64>) -> Vec<Vec<Cell>> {
     range.map(|id| good(id, "x", 1.5, None, 1)).collect()
 }
 
-/// What is read back is what the target says it put there.
+/// Asserts that the table holds what the outcome says.
 async fn assert_read_back(database: &SqliteDatabase, load: &TableWrite, loaded: &WriteOutcome) {
     let snapshot = database.snapshot().await.unwrap();
     let total = buckets_of(&*snapshot, &load.incoming)
@@ -47,7 +47,7 @@ async fn assert_read_back(database: &SqliteDatabase, load: &TableWrite, loaded: 
 }
 
 async fn has_staging(writer: &mut dyn TableWriter) -> bool {
-    // Directly rows are never staged, so there is nothing to conflict.
+    // Rows that go directly into the table are never conflicts.
     !writer.conflicts(10).await.unwrap().is_empty()
 }
 
@@ -102,7 +102,7 @@ async fn bad_rows_leave_a_direct_load_singly() {
     assert_eq!(RowBlock::parse_row(&rejects[1].cells).unwrap(), rows[500]);
 }
 
-/// Makes the run's table, has `others` write, and stages rows, whose chunk is given up.
+/// Creates the run's table, runs the SQL of another program, and stages rows, whose chunk is rolled back.
 async fn interfered(
     others: &str,
     rows: &[Vec<Cell>],
@@ -121,7 +121,7 @@ async fn interfered(
 }
 
 #[tokio::test]
-async fn a_key_that_is_taken_sends_the_rows_through_the_staging() {
+async fn a_key_that_exists_sends_the_rows_through_the_staging() {
     let (folder, database, mut target, staged) = interfered(
         "INSERT INTO goods VALUES (5, 'theirs', 1, NULL, 1)",
         &many(4..7),
@@ -137,7 +137,7 @@ async fn a_key_that_is_taken_sends_the_rows_through_the_staging() {
     assert!(has_staging(&mut *writer).await);
     assert_eq!(committed(&mut *writer).await, counts(2, 1, 0, 0));
     let loaded = writer.finish(&[]).await.unwrap();
-    // The first chunk was not looked at, and can no longer be told.
+    // The first chunk was not verified, and cannot be any more.
     assert!(matches!(known(&loaded), Stored::Unverified(_)));
     assert_eq!(database.count("goods").await.unwrap().rows, 6);
 }
@@ -158,7 +158,7 @@ async fn a_table_that_others_wrote_to_is_not_filled_directly_by_the_next_run() {
 #[tokio::test]
 async fn values_of_another_form_and_missing_parents_need_the_staging() {
     let mut other_form = many(4..6);
-    // The column would give back 1.1, which is the same number.
+    // The column gives back 1.1, which is the same number.
     other_form[1][2] = text("1.10");
     let (folder, _database, mut target, staged) = interfered("SELECT 1", &other_form).await;
     assert_eq!(staged, Step::NeedsStaging);
@@ -201,7 +201,7 @@ async fn values_of_another_form_and_missing_parents_need_the_staging() {
 }
 
 #[tokio::test]
-async fn a_complete_table_is_told_again_as_it_was() {
+async fn a_complete_table_reports_the_same_counts_again() {
     let folder = Folder::new();
     let database = empty(&folder).await;
     let load = making(&folder, 0).await;
@@ -212,7 +212,7 @@ async fn a_complete_table_is_told_again_as_it_was() {
     let writer = target.begin_table(load.clone()).await.unwrap();
     let again = writer.finish(&[]).await.unwrap();
     assert_eq!(again.counts, first.counts);
-    // Since then others may have written.
+    // Other programs may have written meanwhile.
     assert!(digest(&first).is_some());
     assert!(matches!(known(&again), Stored::Unverified(_)));
 }

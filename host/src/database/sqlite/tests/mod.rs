@@ -37,8 +37,8 @@ use crate::bindings::types::{
     Cell, ColumnRule, SetPlan, Stored, TableSchema, UpdateRule, ValueSource,
 };
 use crate::database::{
-    CheckedStatement, ChunkCounts, Database, DatabaseError, Evidence, LoadMode, Read, Reject,
-    Snapshot, Step, TableWrite, TableWriter, Target, WriteOutcome, quote,
+    CheckedPlan, CheckedStatement, ChunkCounts, Database, DatabaseError, Evidence, LoadMode, Read,
+    Reject, Snapshot, Step, TableWrite, TableWriter, Target, WriteOutcome, quote,
 };
 use crate::rows::{BlockBuilder, CellRef, RowBlock};
 
@@ -54,7 +54,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// A database made by these statements.
+    /// A database with the result of these statements.
     async fn database(&self, name: &str, sql: &str) -> SqliteDatabase {
         write(&self.file(name), sql).await;
         self.open(name).await
@@ -77,7 +77,7 @@ impl Folder {
     }
 }
 
-/// A connection as any other program has it.
+/// A connection as another program has it.
 async fn connect(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
         .filename(file)
@@ -97,7 +97,7 @@ async fn write(file: &Path, sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// Rows as SQL literals, with their storage classes to tell.
+/// Rows as SQL literals, which show the storage classes.
 async fn literals(file: &Path, table: &str) -> Vec<Vec<String>> {
     let mut connection = connect(file).await;
     let columns: Vec<String> =
@@ -180,7 +180,7 @@ fn skip(key: &[&str]) -> SetPlan {
 
 fn append(key: &[&str]) -> SetPlan {
     SetPlan {
-        regenerate_key: true,
+        regenerate_key: !key.is_empty(),
         ..skip(key)
     }
 }
@@ -205,6 +205,7 @@ fn overwrite(table: &TableSchema) -> SetPlan {
     let columns: Vec<_> = table
         .columns
         .iter()
+        .filter(|column| !table.primary_key.contains(&column.name))
         .map(|column| (column.name.as_str(), ValueSource::TakeIncoming))
         .collect();
     update(&key, &columns)
@@ -229,8 +230,8 @@ async fn target(database: &SqliteDatabase) -> Box<dyn Target> {
 fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableWrite {
     TableWrite {
         run: run.to_owned(),
+        plan: CheckedPlan::of_tests(&plan, incoming),
         incoming: incoming.clone(),
-        plan,
         create: None,
         mode: LoadMode::Direct,
         row_by_row: false,

@@ -46,7 +46,7 @@ fn values_come_back_in_their_storage_class() {
                 let row = rows.next().unwrap().unwrap();
                 let (first, second) = (row.get(0).unwrap(), row.get(1).unwrap());
                 assert_eq!((first, second), (value, value));
-                // Asking again neither moves nor changes what the first answer borrows.
+                // A second call neither moves nor changes what the first result borrows.
                 assert_eq!((row.get(0).unwrap(), first), (value, value));
                 assert!(row.get(2).is_err());
             }
@@ -56,7 +56,7 @@ fn values_come_back_in_their_storage_class() {
 }
 
 #[test]
-fn invalid_text_is_told_and_nothing_else_is() {
+fn only_invalid_text_is_an_error() {
     with_connection(|connection| {
         let mut select = connection
             .prepare("SELECT CAST(x'61ff' AS TEXT), 1, zeroblob(3), zeroblob(0)")
@@ -87,7 +87,7 @@ fn a_statement_takes_exactly_its_parameters_each_time_anew() {
             let values = [value];
             let mut rows = select.query(&values).unwrap();
             assert_eq!(rows.next().unwrap().unwrap().get(0), Ok(value));
-            // Even when the rows' end is never run.
+            // The rows are never dropped.
             std::mem::forget(rows);
         }
         select.run(one).unwrap();
@@ -139,7 +139,7 @@ fn errors_have_the_extended_code_and_leave_the_statement_usable() {
 const ENDLESS: &str =
     "WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n";
 
-/// On the runtime that a library's user may have, whose only thread must stay free.
+/// On a runtime with one thread, which has to stay free.
 #[tokio::test(flavor = "current_thread")]
 async fn work_leaves_the_runtime_alone_and_can_be_interrupted() {
     let connection =
@@ -154,7 +154,7 @@ async fn work_leaves_the_runtime_alone_and_can_be_interrupted() {
     });
     let (one, sent) = tokio::join!(work, async { stop.send(()) });
     assert_eq!((one.unwrap(), sent), (1, Ok(())));
-    // sqlx has its connection back, without whoever interrupted.
+    // sqlx has its connection back, without the progress handler.
     let mut connection = connection.lock().await;
     let rows: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_schema AS a, sqlite_schema AS b")
@@ -164,7 +164,7 @@ async fn work_leaves_the_runtime_alone_and_can_be_interrupted() {
     assert_eq!(rows, 0);
 }
 
-/// A sort without an index gives its first row late.
+/// A sort without an index returns its first row late.
 #[tokio::test]
 async fn a_read_that_nobody_listens_to_ends_and_frees_the_snapshot() {
     let folder = Folder::new();
@@ -187,7 +187,7 @@ async fn a_read_that_nobody_listens_to_ends_and_frees_the_snapshot() {
     let (done, first) = tokio::join!(snapshot.read(Read::all(&table), sender), listener);
     done.unwrap();
     assert!(first > 0);
-    // A caller that goes away altogether is noticed as well.
+    // A dropped call ends as well.
     let (sender, receiver) = mpsc::channel::<RowBlock>(1);
     let given_up = tokio::time::timeout(
         std::time::Duration::from_millis(20),

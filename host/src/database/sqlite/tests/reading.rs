@@ -4,7 +4,7 @@ use super::source::SHOP;
 use super::*;
 
 #[tokio::test]
-async fn reading_leaves_no_trace() {
+async fn reading_changes_no_file_and_creates_none() {
     for journal in ["delete", "wal"] {
         let folder = Folder::new();
         let shop = folder
@@ -33,7 +33,7 @@ async fn reading_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_snapshot_stands_still_while_writers_go_on() {
+async fn a_snapshot_stays_the_same_while_others_write() {
     for journal in ["delete", "wal"] {
         let folder = Folder::new();
         let file = folder.file("shop.db");
@@ -80,9 +80,9 @@ async fn a_snapshot_stands_still_while_writers_go_on() {
     }
 }
 
-/// The log holds rows that the file does not.
+/// The WAL holds rows that the file does not.
 #[tokio::test]
-async fn a_log_without_its_index_is_read_in_a_copy() {
+async fn a_wal_without_shm_is_read_in_a_copy() {
     let folder = Folder::new();
     let original = Folder::new();
     let mut writer = connect(&original.file("shop.db")).await;
@@ -130,7 +130,7 @@ async fn an_interrupted_writers_journal_is_an_error_that_says_what_to_do() {
     assert!(error.contains("journal is rolled back"), "{error}");
     assert_eq!(folder.contents(), before);
 
-    // A target may be written: going on after a crash of our own must be possible.
+    // A target may be written, so that a crashed run can be resumed.
     let target = SqliteDatabase::open(&folder.file("shop.db"), true)
         .await
         .unwrap();
@@ -139,7 +139,7 @@ async fn an_interrupted_writers_journal_is_an_error_that_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_utf8_is_a_misfit_that_names_its_place() {
+async fn text_that_is_not_utf8_is_unrepresentable_and_names_row_and_column() {
     let folder = Folder::new();
     let database = folder
         .database("bad.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (7, 'x'), (8, CAST(x'ff61' AS TEXT))")
@@ -179,7 +179,7 @@ async fn keyless_tables_come_in_rowid_order_and_large_ones_in_blocks() {
         Cell::Integer(value) => value,
         _ => panic!(),
     }));
-    // A receiver that goes away is no error.
+    // A receiver that is dropped is not an error.
     let (sender, mut receiver) = mpsc::channel(1);
     let (done, first) = tokio::join!(snapshot.read(Read::all(&table), sender), async move {
         receiver.recv().await
@@ -192,7 +192,7 @@ async fn keyless_tables_come_in_rowid_order_and_large_ones_in_blocks() {
 }
 
 #[tokio::test]
-async fn utf16_databases_and_strange_names_are_read() {
+async fn utf16_databases_and_unusual_names_are_read() {
     let folder = Folder::new();
     let database = folder
         .database("utf16.db", "PRAGMA encoding = 'UTF-16le'; CREATE TABLE \"sélect\" (\"a b\" TEXT, \"from\" BLOB); INSERT INTO \"sélect\" VALUES ('grün', x''), ('', NULL)")
@@ -206,7 +206,7 @@ async fn utf16_databases_and_strange_names_are_read() {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_no_utf8_is_an_error() {
+async fn a_schema_that_is_not_utf8_is_an_error() {
     let folder = Folder::new();
     let sql: String = b"CREATE TABLE t (\xff\xfe INTEGER)"
         .iter()
@@ -231,7 +231,7 @@ async fn a_schema_that_is_no_utf8_is_an_error() {
 /// Closing any handle of a file would drop the locks by which SQLite keeps other processes out.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn looking_at_a_file_drops_no_lock_of_this_process() {
+async fn reading_a_file_drops_no_lock_of_this_process() {
     use std::os::unix::fs::MetadataExt as _;
     for journal in ["delete", "wal"] {
         let folder = Folder::new();
@@ -257,7 +257,7 @@ async fn looking_at_a_file_drops_no_lock_of_this_process() {
         shop.count("customer").await.unwrap();
         shop.snapshot().await.unwrap();
         SqliteDatabase::open(&file, true).await.unwrap();
-        // Other connections give theirs up in threads of their own; what was dropped would not come back.
+        // Other connections release theirs in threads of their own; a lock that was dropped would not come back.
         for _ in 0..500 {
             if locks() != before {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -213,7 +213,7 @@ async fn too_many_rejects_end_the_run_and_leave_nothing_of_the_chunk() {
 }
 
 #[tokio::test]
-async fn rejects_are_kept_as_they_arrived_and_can_be_tried_again() {
+async fn rejects_are_kept_as_they_arrived_and_can_be_retried() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     write(
@@ -252,7 +252,7 @@ async fn rejects_are_kept_as_they_arrived_and_can_be_tried_again() {
         mode: LoadMode::Staged,
         ..lenient(&table, overwrite(&table))
     };
-    // Still no: the same rows are kept, once.
+    // They are refused again: the same rows are kept, once.
     let (applied, loaded) = load_rows(&database, retry(), &kept).await.unwrap();
     assert_eq!((applied, loaded.counts.failed), (failed(0, 2), 2));
     assert_eq!(again(&database.rejects(10).await.unwrap()), kept);
@@ -261,14 +261,14 @@ async fn rejects_are_kept_as_they_arrived_and_can_be_tried_again() {
     assert_eq!(applied, counts(2, 0, 0, 0));
     assert_eq!(loaded.counts, counts(2, 1, 0, 0));
     assert!(database.rejects(10).await.unwrap().is_empty());
-    // How far the run came is not told by rows of the past.
+    // Retried rows do not change how far the run is.
     let mut target = target(&database).await;
     let entry = target.ledger_entry("run", "goods").await.unwrap().unwrap();
     assert_eq!(entry.last_key, Some(vec![integer(1)]));
 }
 
 #[tokio::test]
-async fn a_row_that_was_decided_can_still_be_rejected() {
+async fn a_resolved_row_can_still_be_rejected() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     let mut target = target(&database).await;

@@ -3,7 +3,7 @@
 use crate::bindings::types::{Column, Generation, LogicalType};
 use crate::database::sqlite::codec::storage::*;
 use crate::database::sqlite::codec::types::Affinity;
-use crate::rows::CellRef;
+use crate::rows::{CellRef, temporal};
 
 fn column(affinity: Affinity) -> LocalColumn {
     LocalColumn {
@@ -76,14 +76,14 @@ fn typed_values_of_postgresql_come_back() {
 
 #[test]
 fn the_ends_of_postgresqls_ranges_come_back() {
-    for days in [DATES.start, DATES.end - 1] {
+    for days in [temporal::DATES.start, temporal::DATES.end - 1] {
         let stored = store(CellRef::Integer(days), &LogicalType::Date, Affinity::Text).unwrap();
         assert_eq!(
             to_cell(stored.borrow(), &LogicalType::Date, &mut [0; 16]),
             Ok(CellRef::Integer(days))
         );
     }
-    for at in [MOMENTS.start, MOMENTS.end - 1] {
+    for at in [temporal::TIMESTAMPS.start, temporal::TIMESTAMPS.end - 1] {
         let stored = store(
             CellRef::Integer(at),
             &LogicalType::Timestamp,
@@ -96,10 +96,10 @@ fn the_ends_of_postgresqls_ranges_come_back() {
         );
     }
     for (logical, beyond) in [
-        (LogicalType::Date, DATES.end),
+        (LogicalType::Date, temporal::DATES.end),
         (LogicalType::Date, i64::MAX - 1),
         (LogicalType::Time, -1),
-        (LogicalType::Timestamp, MOMENTS.end),
+        (LogicalType::Timestamp, temporal::TIMESTAMPS.end),
     ] {
         assert!(store(CellRef::Integer(beyond), &logical, Affinity::Text).is_err());
     }
@@ -122,7 +122,7 @@ fn stored_text_in_another_spelling_is_unrepresentable() {
 }
 
 #[test]
-fn storage_classes_stand_where_the_column_leaves_them_free() {
+fn columns_without_affinity_keep_storage_classes() {
     use crate::bindings::types::Cell;
     assert_eq!(
         read(SqliteValueRef::Integer(1), &LogicalType::Boolean),
@@ -217,7 +217,7 @@ fn an_integer_that_would_come_back_as_a_boolean_is_refused() {
 }
 
 #[test]
-fn floats_that_real_cannot_hold_keep_their_bits_where_postgresql_made_the_column() {
+fn floats_that_real_cannot_hold_keep_their_bits_in_columns_from_postgresql() {
     let local = LocalColumn {
         keeps_float_bits: true,
         ..column(Affinity::Real)

@@ -13,7 +13,7 @@ async fn stored(
 }
 
 #[tokio::test]
-async fn what_every_plan_writes_is_looked_at() {
+async fn what_every_plan_writes_is_verified() {
     let plans: [fn(&TableSchema) -> SetPlan; 5] = [
         overwrite,
         newer,
@@ -40,7 +40,7 @@ async fn what_every_plan_writes_is_looked_at() {
     }
 }
 
-/// Each changes what is written in another way.
+/// Each changes in another way what is written.
 #[tokio::test]
 async fn a_trigger_that_changes_rows_is_named() {
     for (body, plans) in [
@@ -113,7 +113,7 @@ async fn what_a_trigger_did_is_remembered_over_chunks_and_runs() {
     assert_eq!(found.unwrap(), Stored::ChangedBy(vec!["me".to_owned()]));
 }
 
-/// Nothing but a trigger makes SQLite store other values, so one hides that it is there.
+/// Only a trigger makes SQLite store other values: one is created after the table is begun.
 #[tokio::test]
 async fn rows_that_nothing_explains_roll_the_chunk_back() {
     for plan in [skip(&["id"]), append(&["id"])] {
@@ -136,7 +136,7 @@ async fn rows_that_nothing_explains_roll_the_chunk_back() {
 }
 
 #[tokio::test]
-async fn rows_without_a_key_are_looked_at_where_they_can_be_told() {
+async fn rows_without_a_key_are_verified_by_their_rowids() {
     let folder = Folder::new();
     let database = folder
         .database(
@@ -152,7 +152,7 @@ async fn rows_without_a_key_are_looked_at_where_they_can_be_told() {
     ];
     let found = stored(&database, &table, append(&[]), &rows).await.unwrap();
     assert_eq!(found, Stored::Verified);
-    // The greatest rowid is taken: further ones are random.
+    // The greatest rowid exists, so that new ones are random.
     write(
         &folder.file("t.db"),
         "INSERT INTO t (rowid, a) VALUES (9223372036854775807, 1)",

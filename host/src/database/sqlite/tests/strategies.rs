@@ -101,7 +101,7 @@ async fn a_guard_leaves_rows_that_are_not_newer() {
     rows.push(good(4, "oil", 7.25, None, 1));
     rows[3] = good(1, "green tea", 5.5, None, 2);
     rows.remove(0);
-    // 2 is older, 3 has no version here, 1 is newer, 4 is new.
+    // 2 is older, 3 has no local version, 1 is newer, 4 is new.
     assert_eq!(
         apply(&database, &table, plan, &rows).await.unwrap(),
         counts(1, 1, 0, 2)

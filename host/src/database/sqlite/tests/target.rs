@@ -114,7 +114,7 @@ async fn a_busy_database_says_so() {
 }
 
 #[tokio::test]
-async fn conflicts_are_shown_and_settled_row_by_row() {
+async fn conflicts_are_returned_and_resolved_row_by_row() {
     let folder = Folder::new();
     let (database, table) = goods(&folder).await;
     let mut target = target(&database).await;
@@ -348,9 +348,12 @@ async fn a_match_looks_keys_up_and_never_scans_the_table() {
         let local = crate::database::sqlite::catalog::table(&mut connection, "", &table.table)
             .await
             .unwrap();
-        let merge =
-            crate::database::sqlite::write::merge_sql::Merge::new(&table, &local, &newer(&table))
-                .unwrap();
+        let merge = crate::database::sqlite::write::merge_sql::Merge::new(
+            &table,
+            &local,
+            &CheckedPlan::of_tests(&newer(&table), &table),
+        )
+        .unwrap();
         connection
             .execute(AssertSqlSafe(merge.create_staging()))
             .await

@@ -37,7 +37,7 @@ async fn a_table_of_every_kind_comes_through_unchanged() {
                 "loose" => append(&[]),
                 _ => overwrite(&to.describe(table).await.unwrap()),
             };
-            // The target's own computed columns are none of the incoming ones.
+            // The target's computed columns are not incoming columns.
             let plan = match (table, plan) {
                 ("generated", _) => update(&["id"], &[("a", ValueSource::TakeIncoming)]),
                 (_, plan) => plan,

@@ -97,7 +97,7 @@ async fn table() -> SqliteConnection {
     connection
 }
 
-/// Puts a value into a column and looks at what is there then.
+/// Stores a value in a column and reads it back.
 fn put<T>(
     connection: &RawConnection<'_>,
     column: usize,
@@ -141,7 +141,7 @@ fn check(
     let value = value.borrow();
     put(connection, column, value, |back| {
         prop_assert!(same(back, value), "{value:?} came back as {back:?}");
-        // Decimals may be held as a number, and SQLite knows no booleans but 0 and 1.
+        // Decimals may be stored as numbers, and booleans are stored as 0 and 1.
         if logical != LogicalType::Decimal && logical != LogicalType::Boolean {
             let mut scratch = [0; 16];
             let again = read_cell(back, &described, &mut scratch).map_err(TestCaseError::fail)?;

@@ -1,7 +1,4 @@
-//! Foreign keys that SQLite checks only when a chunk is committed: the staged rows that violate them.
-//!
-//! A staged parent may have been rejected, a parent may have been changed, or a trigger may have acted. SQLite does not
-//! tell which row it was, but keeps the transaction open.
+//! Finds the staged rows that violate foreign keys that SQLite checks only at the commit.
 
 use super::apply::Application;
 use super::foreign_keys::ForeignKeyCheck;
@@ -10,6 +7,9 @@ use crate::database::bookkeeping::Savepoint;
 use crate::database::sqlite::raw::{RawConnection, RawError};
 
 /// A chunk as it was staged, to which a failed commit goes back.
+///
+/// A commit fails if a staged parent was rejected, a parent was changed, or a trigger acted. SQLite does not report the
+/// row, but keeps the transaction open.
 #[derive(Debug)]
 pub struct StagedChunk {
     held: u64,

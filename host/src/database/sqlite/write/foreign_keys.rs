@@ -1,4 +1,4 @@
-//! What can be told of staged rows before they are written, and where a commit fails: whether the rows they refer to exist.
+//! Queries for staged rows that violate foreign keys.
 
 use sqlx::SqliteConnection;
 
@@ -6,12 +6,12 @@ use super::merge_sql::Merge;
 use crate::database::sqlite::catalog::{self, Table, constraints};
 use crate::database::{DatabaseError, quote};
 
-/// A foreign key whose columns arrive.
+/// A query for rows that violate one foreign key.
 #[derive(Debug)]
 pub struct ForeignKeyCheck {
-    /// Why a row that fails is rejected.
+    /// Why such rows are rejected.
     pub reason: String,
-    /// The query for such rows, at most so many.
+    /// Selects the numbers of such rows; its parameter is the most rows to return.
     pub sql: String,
 }
 
@@ -33,7 +33,7 @@ impl ForeignKeys {
     }
 }
 
-/// The foreign keys of a table that can be checked.
+/// Returns the checks of a table for rows with these incoming columns; `database` is the name for messages.
 pub async fn checks(
     connection: &mut SqliteConnection,
     database: &str,
@@ -49,7 +49,7 @@ pub async fn checks(
         if referenced.is_empty() {
             referenced = match catalog::table(connection, database, parent).await {
                 Ok(parent) => parent.schema.primary_key,
-                // SQLite itself says what is wrong with such a parent.
+                // SQLite itself refuses rows that refer to such a parent.
                 Err(DatabaseError::NotFound { .. } | DatabaseError::View { .. }) => continue,
                 Err(DatabaseError::Unsuitable { .. }) => continue,
                 Err(error) => return Err(error),
@@ -75,7 +75,7 @@ pub async fn checks(
         let Some(child) = child else {
             continue;
         };
-        // A parent that is staged together with its child.
+        // A parent may be staged together with its child.
         let staged: Option<Vec<_>> = referenced.iter().map(position).collect();
         checks.staged.push(ForeignKeyCheck {
             reason,
@@ -88,7 +88,7 @@ pub async fn checks(
     Ok(checks)
 }
 
-/// Foreign keys that refer to the table by columns that the plan changes.
+/// Returns the checks of foreign keys that refer to columns of the table that the plan changes.
 async fn referring(
     connection: &mut SqliteConnection,
     local: &Table,
@@ -100,10 +100,10 @@ async fn referring(
         if referenced.is_empty() {
             referenced.clone_from(&local.schema.primary_key);
         }
-        let sql = merge.takes_away(&child, &key.columns, &referenced);
+        let sql = merge.abandons(&child, &key.columns, &referenced);
         checks.extend(sql.map(|sql| ForeignKeyCheck {
             reason: format!(
-                "rows in table {child:?} refer to the {} that it has here",
+                "rows in table {child:?} refer to its local value of {}",
                 referenced.join(", ")
             ),
             sql,
@@ -147,7 +147,7 @@ fn missing(
             complete.join(" AND ")
         ));
     }
-    // Others refer to what they referred to before.
+    // Rows that exist keep the values that refer to a parent.
     if let Some(new) = merge.new_only(child) {
         sql.push_str(&format!(" AND {new}"));
     }

@@ -1,26 +1,29 @@
-//! The SQL that takes staged rows into a table.
-//!
-//! Staged values are what the table would store, so the staging's columns have no types of their own. In all
-//! statements `s` is the staging, with the columns `row`, `cells` (the row as it arrived, where the values do not tell),
-//! `c0`, `c1`, …, and `t` the table. Statements that change the table do so for a range of staged rows.
+//! The SQL that merges staged rows into a table.
 
-use crate::bindings::types::{Dialect, Generation, SetPlan, TableSchema, UpdateRule, ValueSource};
+use crate::bindings::types::{Dialect, Generation, TableSchema};
 use crate::database::sqlite::catalog::Table;
-use crate::database::{DatabaseError, quote, value_expression};
+use crate::database::{
+    CheckedPlan, CheckedUpdate, DatabaseError, NewValue, PlanAction, PlanColumn, quote,
+    value_expression,
+};
 
 /// The statements for one table and one plan.
+///
+/// `s` is the staging. Its columns are `row`, `cells` (the encoded row, if its values do not give it) and `c0`, `c1`, …
+/// without types, because staged values are those that the table stores. `t` is the table. Statements that change the
+/// table do so for a range of staged rows.
 #[derive(Debug)]
 pub struct Merge {
     table: String,
-    /// The columns' quoted names; the position is that in the staging.
+    /// The columns' quoted names, by their position in the staging.
     pub columns: Vec<String>,
-    /// Whether a row exists already; empty: no row does.
+    /// The columns by which rows are matched; empty if none match.
     key: Vec<KeyColumn>,
-    /// Positions of the columns that new rows get.
+    /// The positions of the columns that new rows get values in.
     inserted: Vec<usize>,
-    /// Quoted columns that new rows get NULL in, because they have no other.
+    /// Quoted names of columns that are inserted as NULL, if new rows have no others.
     numbered: Vec<String>,
-    /// A name for the rowid, unless rows bring their own.
+    /// A name for the rowid, if SQLite assigns it.
     rowid: Option<&'static str>,
     regenerates: bool,
     update: Option<Update>,
@@ -34,18 +37,54 @@ struct KeyColumn {
 
 #[derive(Debug)]
 struct Update {
-    /// Positions with the expressions of their new values.
+    /// The positions of columns, with the expressions of their new values.
     columns: Vec<(usize, String)>,
-    /// The position of the column that has to be greater.
+    /// The position of the column whose incoming value has to be greater.
     newer: Option<usize>,
 }
 
+impl Update {
+    fn new(update: &CheckedUpdate) -> Self {
+        let expression = |column: &PlanColumn, value: NewValue| {
+            let local = format!("t.{}", quote(&column.name));
+            let incoming = format!("s.c{}", column.position);
+            value_expression(value, &Dialect::Sqlite, &local, &incoming)
+        };
+        let columns = update.columns.iter();
+        Self {
+            columns: columns
+                .map(|(column, value)| (column.position, expression(column, *value)))
+                .collect(),
+            newer: update.only_if_newer.as_ref().map(|column| column.position),
+        }
+    }
+}
+
+/// The key with the collations that the table compares it by, in the table's order; none if it is no key of the table.
+fn key_columns(key: &[PlanColumn], local: &Table) -> Option<Vec<KeyColumn>> {
+    let find = |name: &String| key.iter().find(|column| column.name == *name);
+    let candidates = local
+        .keys
+        .iter()
+        .filter(|own| own.columns.len() == key.len());
+    let mut keys = candidates.filter_map(|own| {
+        let columns = own.columns.iter().map(|(name, collation)| {
+            Some(KeyColumn {
+                position: find(name)?.position,
+                collation: collation.clone(),
+            })
+        });
+        columns.collect()
+    });
+    keys.next()
+}
+
 impl Merge {
-    /// Checks that the rows and the plan fit the table.
+    /// Checks that the rows and the plan fit the table. Fails with `Unsuitable` if they do not.
     pub fn new(
         incoming: &TableSchema,
         local: &Table,
-        plan: &SetPlan,
+        plan: &CheckedPlan,
     ) -> Result<Self, DatabaseError> {
         let unsuitable = |reason: String| DatabaseError::Unsuitable {
             table: local.schema.table.clone(),
@@ -59,34 +98,23 @@ impl Merge {
                 .schema
                 .columns
                 .iter()
-                .find(|here| here.name == column.name)
+                .find(|local| local.name == column.name)
             {
                 None => {
                     return Err(unsuitable(format!(
-                        "it has no column {:?} here",
+                        "it has no column {:?} in this database",
                         column.name
                     )));
                 }
-                Some(here) if here.generation == Generation::Computed => {
+                Some(local) if local.generation == Generation::Computed => {
                     return Err(unsuitable(format!(
-                        "column {:?} is computed here",
+                        "column {:?} is computed in this database",
                         column.name
                     )));
                 }
                 Some(_) => {}
             }
         }
-        let position = |name: &String| {
-            incoming
-                .columns
-                .iter()
-                .position(|column| column.name == *name)
-                .ok_or_else(|| {
-                    unsuitable(format!(
-                        "the plan names column {name:?}, which does not arrive"
-                    ))
-                })
-        };
         let columns: Vec<_> = incoming
             .columns
             .iter()
@@ -99,27 +127,19 @@ impl Merge {
             key: Vec::new(),
             numbered: Vec::new(),
             rowid: None,
-            regenerates: plan.regenerate_key,
+            regenerates: false,
             update: None,
         };
-        if plan.regenerate_key {
-            let key = if plan.key.is_empty() {
-                &local.schema.primary_key
-            } else {
-                &plan.key
-            };
-            let left_out = |index: &usize| {
-                incoming
-                    .columns
-                    .get(*index)
-                    .is_some_and(|column| key.contains(&column.name))
-            };
-            merge.inserted.retain(|index| !left_out(index));
+        if let PlanAction::Renumber(key) = plan.action() {
+            merge.regenerates = true;
+            merge
+                .inserted
+                .retain(|index| key.iter().all(|column| column.position != *index));
             if merge.inserted.is_empty() {
-                merge.numbered = key.iter().map(|name| quote(name)).collect();
+                merge.numbered = key.iter().map(|column| quote(&column.name)).collect();
             }
         }
-        if plan.regenerate_key || plan.key.is_empty() {
+        let PlanAction::Merge { key, update } = plan.action() else {
             let brings_rowid = merge.inserted.iter().any(|index| {
                 let name = incoming.columns.get(*index).map(|column| &column.name);
                 local
@@ -129,100 +149,44 @@ impl Merge {
             });
             merge.rowid = local.rowid().filter(|_| !brings_rowid);
             return Ok(merge);
-        }
-        let key = local
-            .keys
-            .iter()
-            .find(|key| {
-                key.columns.len() == plan.key.len()
-                    && key.columns.iter().all(|(name, _)| plan.key.contains(name))
-            })
-            .ok_or_else(|| {
-                unsuitable(format!(
-                    "{} is neither its primary key nor unique here",
-                    plan.key.join(", ")
-                ))
-            })?;
-        for (name, collation) in &key.columns {
-            merge.key.push(KeyColumn {
-                position: position(name)?,
-                collation: collation.clone(),
-            });
-        }
-        if let Some(rule) = &plan.update {
-            merge.update = Some(merge.plan_update(rule, position, unsuitable)?);
-        }
+        };
+        merge.key = key_columns(key, local).ok_or_else(|| {
+            let names: Vec<_> = key.iter().map(|column| column.name.as_str()).collect();
+            unsuitable(format!(
+                "{} is neither its primary key nor unique in this database",
+                names.join(", ")
+            ))
+        })?;
+        merge.update = update.as_ref().map(Update::new);
         Ok(merge)
     }
 
-    fn plan_update(
-        &self,
-        rule: &UpdateRule,
-        position: impl Fn(&String) -> Result<usize, DatabaseError>,
-        unsuitable: impl Fn(String) -> DatabaseError,
-    ) -> Result<Update, DatabaseError> {
-        let mut columns: Vec<(usize, String)> = Vec::new();
-        for column in &rule.columns {
-            if let ValueSource::Other(source) = &column.source {
-                return Err(unsuitable(format!(
-                    "the plan names the value source {source:?}, which is unknown here"
-                )));
-            }
-            if column.source == ValueSource::KeepLocal {
-                continue;
-            }
-            let index = position(&column.column)?;
-            if columns.iter().any(|(known, _)| *known == index) {
-                return Err(unsuitable(format!(
-                    "the plan names column {:?} twice",
-                    column.column
-                )));
-            }
-            // The key is equal already, in the sense of its collation.
-            if self.key.iter().any(|key| key.position == index) {
-                continue;
-            }
-            let local = format!("t.{}", quote(&column.column));
-            let expression = value_expression(
-                &column.source,
-                &Dialect::Sqlite,
-                &local,
-                &format!("s.c{index}"),
-            );
-            columns.extend(expression.map(|expression| (index, expression)));
-        }
-        Ok(Update {
-            columns,
-            newer: rule.only_if_newer.as_ref().map(position).transpose()?,
-        })
-    }
-
-    /// A name for the rowid that SQLite gives to new rows; none where it gives none.
+    /// Returns a name for the rowid that SQLite assigns to new rows; none if it does not.
     pub fn rowid(&self) -> Option<&'static str> {
         self.rowid
     }
 
-    /// Whether rows get other keys than they bring.
+    /// Returns true if rows get new keys.
     pub fn regenerates(&self) -> bool {
         self.regenerates
     }
 
-    /// Whether rows can exist already.
+    /// Returns true if rows are matched by a key.
     pub fn has_key(&self) -> bool {
         !self.key.is_empty()
     }
 
-    /// Positions of the key's columns.
+    /// Returns the positions of the key's columns.
     pub fn key_positions(&self) -> impl Iterator<Item = usize> {
         self.key.iter().map(|key| key.position)
     }
 
-    /// Whether rows that exist may change.
+    /// Returns true if rows that exist may change.
     pub fn updates(&self) -> bool {
         self.update.is_some()
     }
 
-    /// Puts a row directly into the table: its values.
+    /// Inserts a row directly into the table. Parameters: its values.
     pub fn direct(&self) -> String {
         format!(
             "INSERT OR ABORT INTO {} ({}) VALUES ({})",
@@ -232,12 +196,12 @@ impl Merge {
         )
     }
 
-    /// Whether the table has no row.
+    /// Selects whether the table is empty.
     pub fn is_empty(&self) -> String {
         format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
     }
 
-    /// Changes the rows that exist and would be another image. None if no column ever changes.
+    /// Updates the rows that exist with another image. Parameters: the range. None if no column ever changes.
     pub fn update(&self) -> Option<String> {
         let update = self.update.as_ref()?;
         let mut values = Vec::with_capacity(update.columns.len());
@@ -254,7 +218,7 @@ impl Merge {
         ))
     }
 
-    /// What tells that a row is not yet what the plan makes of it. None if no column ever changes.
+    /// The condition that a row differs from what the plan makes of it. None if no column ever changes.
     fn differences(&self, update: &Update) -> Option<String> {
         let mut differences = Vec::with_capacity(update.columns.len());
         for (index, expression) in &update.columns {
@@ -264,7 +228,7 @@ impl Merge {
         (!differences.is_empty()).then(|| differences.join(" OR "))
     }
 
-    /// Inserts all rows, or those that do not exist.
+    /// Inserts all rows, or those that do not exist. Parameters: the range.
     pub fn insert(&self, only_new: bool) -> String {
         let mut names: Vec<&str> = self
             .inserted
@@ -298,19 +262,19 @@ impl Merge {
         )
     }
 
-    /// The columns that new rows get values in: quoted, and as they are staged.
+    /// Returns the columns that new rows get values in: their quoted names, and their staged values.
     pub fn inserted(&self) -> impl Iterator<Item = (&str, String)> {
         self.inserted
             .iter()
             .filter_map(|index| Some((self.columns.get(*index)?.as_str(), format!("s.c{index}"))))
     }
 
-    /// The table's qualified name.
+    /// Returns the table's qualified name.
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// Makes the staging.
+    /// Creates the staging.
     pub fn create_staging(&self) -> String {
         format!(
             "CREATE TEMP TABLE tombolo_staging (row INTEGER PRIMARY KEY, cells, {})",
@@ -318,7 +282,7 @@ impl Merge {
         )
     }
 
-    /// Stages a row: its number, its cells and its values.
+    /// Stages a row. Parameters: its number, its cells and its values.
     pub fn stage(&self) -> String {
         format!(
             "INSERT INTO temp.tombolo_staging (row, cells, {}) VALUES ({})",
@@ -327,7 +291,7 @@ impl Merge {
         )
     }
 
-    /// Stages other values for one row: its cells, its values and its number.
+    /// Replaces a staged row. Parameters: its cells, its values and its number.
     pub fn restage(&self) -> String {
         let values: Vec<_> = (0..self.columns.len())
             .map(|index| format!("c{index} = ?"))
@@ -338,7 +302,7 @@ impl Merge {
         )
     }
 
-    /// Staged rows whose key was staged before, at most so many; NULL is no key.
+    /// Selects staged rows whose key was staged before; NULL is no key. Parameter: the most rows to return.
     pub fn repeated(&self) -> String {
         let key: Vec<_> = self
             .key
@@ -353,7 +317,7 @@ impl Merge {
         )
     }
 
-    /// Takes those rows out of the staging that exist and stay as they are, whatever arrives; none if none does.
+    /// Removes from the staging the rows that exist and do not change, whatever arrives. None if there are none.
     pub fn leave_existing(&self) -> Option<String> {
         let older = match &self.update {
             _ if !self.has_key() => return None,
@@ -367,7 +331,7 @@ impl Merge {
         ))
     }
 
-    /// What tells that a staged row is new, where rows that exist keep their values of these columns.
+    /// The condition that a staged row is new. None if rows that exist may change in these columns.
     pub fn new_only(&self, columns: &[usize]) -> Option<String> {
         let update = self.update.as_ref()?;
         let changes = update
@@ -383,7 +347,8 @@ impl Merge {
         })
     }
 
-    /// Staged rows whose row in the table refers to none in another, at most so many; none where they cannot be told.
+    /// Selects staged rows whose row in the table has no parent. Parameter: the most rows to return. None if the rows cannot be
+    /// found.
     pub fn without_parent(
         &self,
         child: &[String],
@@ -395,7 +360,7 @@ impl Merge {
                 .iter()
                 .map(|name| format!("t.{}", quote(name)))
                 .collect(),
-            // New rows have what they bring.
+            // New rows have their incoming values.
             false => child
                 .iter()
                 .map(|name| {
@@ -428,9 +393,9 @@ impl Merge {
         ))
     }
 
-    /// Staged rows that would change what rows of a table refer to, at most so many; none if the plan changes no such
-    /// column.
-    pub fn takes_away(
+    /// Selects staged rows that would change what rows of another table refer to. Parameter: the most rows to return. None if
+    /// the plan changes no such column.
+    pub fn abandons(
         &self,
         child: &str,
         referring: &[String],
@@ -469,7 +434,7 @@ impl Merge {
         ))
     }
 
-    /// Counts the staged rows that the plan would still change, or that are not in the table; NULL is no key.
+    /// Counts the staged rows that differ from what the plan makes of them, or that are not in the table; NULL is no key.
     pub fn unstored(&self) -> String {
         let changing = self
             .update
@@ -485,9 +450,9 @@ impl Merge {
         )
     }
 
-    /// Where all staged rows with a key must be in the table as they are staged: for each whether it is there, its
-    /// values but the key as staged, and the same columns there; with the number of these columns. `filled`: all of the
-    /// rows were new.
+    /// Selects for each staged row with a key whether the table has it, its staged values without the key, and the table's
+    /// values of the same columns. Returns the number of these columns too. None if the table's values need not equal the
+    /// staged ones. `filled` is true if all rows were new.
     pub fn images(&self, filled: bool) -> Option<(String, usize)> {
         let others: Vec<_> = (0..self.columns.len())
             .filter(|index| self.key_positions().all(|key| key != *index))
@@ -500,7 +465,7 @@ impl Merge {
                 .any(|column| *column == (*index, staged.clone()))
         };
         let as_staged = match &self.update {
-            // Rows that existed left the staging.
+            // Rows that existed are not in the staging any more.
             None => true,
             Some(update) => filled || others.iter().all(|index| taken(index, update)),
         };
@@ -508,13 +473,13 @@ impl Merge {
             return None;
         }
         let staged = others.iter().map(|index| format!("s.c{index}"));
-        let there = others
+        let stored = others
             .iter()
             .filter_map(|index| Some(format!("t.{}", self.columns.get(*index)?)));
         let key = self.columns.get(self.key_positions().next()?)?;
         let columns: Vec<_> = std::iter::once(format!("t.{key} IS NOT NULL"))
             .chain(staged)
-            .chain(there)
+            .chain(stored)
             .collect();
         let sql = format!(
             "SELECT {} FROM temp.tombolo_staging AS s LEFT JOIN {} AS t ON {} WHERE {}",
@@ -526,7 +491,8 @@ impl Merge {
         Some((sql, others.len()))
     }
 
-    /// Staged rows behind a position that exist with another image: position, incoming cells, their values, local values.
+    /// Selects staged rows after a position that exist with another image: number, cells, staged values, local values.
+    /// Parameters: the position, and the most rows to return.
     pub fn conflicts(&self) -> String {
         let local: Vec<_> = self
             .columns
@@ -551,7 +517,7 @@ impl Merge {
         names.join(", ")
     }
 
-    /// Whether columns but the key differ; none where there are no others.
+    /// The condition that columns other than the key differ. None if there are none.
     fn image_differs(&self) -> Option<String> {
         let differences: Vec<_> = self
             .columns
@@ -563,7 +529,7 @@ impl Merge {
         (!differences.is_empty()).then(|| differences.join(" OR "))
     }
 
-    /// Whether a staged row has a key.
+    /// The condition that a staged row has a key.
     fn given(&self) -> String {
         let given: Vec<_> = self
             .key_positions()
@@ -572,7 +538,7 @@ impl Merge {
         given.join(" AND ")
     }
 
-    /// Whether a staged row is one of the table.
+    /// The condition that a staged row matches a row of the table.
     fn matches(&self) -> String {
         let parts: Vec<_> = self
             .key
@@ -585,7 +551,7 @@ impl Merge {
         parts.join(" AND ")
     }
 
-    /// The local column stands left: its collation counts.
+    /// The condition that the incoming row is newer. The local column is on the left: its collation applies.
     fn newer(&self, update: &Update) -> Option<String> {
         let index = update.newer?;
         Some(format!("t.{} < s.c{index}", self.columns.get(index)?))
@@ -593,7 +559,7 @@ impl Merge {
 }
 
 impl KeyColumn {
-    /// The key's own collation, so that its index is used and says what equal is.
+    /// The collation of the key, so that its index is used.
     fn collate(&self) -> String {
         self.collation
             .as_ref()
@@ -602,7 +568,7 @@ impl KeyColumn {
     }
 }
 
-/// Whether two images differ. `IS NOT` alone would take 1 for 1.0, and 'a' for 'A' where the column ignores case.
+/// The condition that two values differ. `IS NOT` alone takes 1 for 1.0, and 'a' for 'A' if the column ignores case.
 fn differs(local: &str, new: &str) -> String {
     format!("typeof({local}) <> typeof({new}) OR {local} COLLATE BINARY IS NOT ({new})")
 }

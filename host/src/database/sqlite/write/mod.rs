@@ -1,4 +1,4 @@
-//! Rows on their way into a table.
+//! Writes rows into a table.
 
 pub mod apply;
 pub mod chunk;

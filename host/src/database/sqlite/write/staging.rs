@@ -1,4 +1,4 @@
-//! Rows on their way into a table: converted, numbered and kept in a temporary table.
+//! The temporary table that holds a chunk's rows before they are written.
 
 use super::merge_sql::Merge;
 use crate::bindings::types::Cell;
@@ -11,14 +11,14 @@ use crate::rows::{CellRef, RowBlock};
 /// A page of conflicts ends when its cells reach this many bytes.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Makes the empty staging of a table.
+/// Creates an empty staging.
 pub fn create(connection: &RawConnection<'_>, merge: &Merge) -> Result<(), DatabaseError> {
     remove(connection)?;
     connection.execute(&merge.create_staging(), &[])?;
     Ok(())
 }
 
-/// Removes the staging, if there is one.
+/// Drops the staging, if there is one.
 pub fn remove(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
     connection.execute("DROP TABLE IF EXISTS temp.tombolo_staging", &[])?;
     Ok(())
@@ -30,7 +30,7 @@ pub fn clear(connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// Takes one row out; false if it is not staged.
+/// Removes one row. Returns false if it is not staged.
 pub fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, DatabaseError> {
     let taken = connection.execute(
         "DELETE FROM temp.tombolo_staging WHERE row = ?",
@@ -39,7 +39,7 @@ pub fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, Dat
     Ok(taken == 1)
 }
 
-/// The canonical cells of a staged row, as one encoded row.
+/// Returns the canonical cells of a staged row, as one encoded row. Fails with `Unsuitable` if it is not staged.
 pub fn encoded(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
@@ -50,7 +50,7 @@ pub fn encoded(
     let mut rows = select.query(&values)?;
     let row = rows
         .next()?
-        .ok_or_else(|| layout.unsuitable("a row was decided that is not staged"))?;
+        .ok_or_else(|| layout.unsuitable("a row was resolved that is not staged"))?;
     if let Ok(SqliteValueRef::Blob(cells)) = row.get(1) {
         return Ok(cells.to_vec());
     }
@@ -60,7 +60,7 @@ pub fn encoded(
     Ok(RowBlock::encode_row(&cells))
 }
 
-/// Staged rows behind a position that exist with another image.
+/// Returns staged rows after a position that exist in the table with another image, at most `limit`.
 pub fn conflicts(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
@@ -110,7 +110,8 @@ fn cell_size(cell: &Cell) -> usize {
     }
 }
 
-/// Settles one staged row; true if it stays in the staging.
+/// Resolves one staged row. Returns true if it stays in the staging. Fails with `Unsuitable` if it is not staged, or if the
+/// table cannot hold the row to write.
 pub fn resolve(
     connection: &RawConnection<'_>,
     layout: &RowLayout,
@@ -118,7 +119,7 @@ pub fn resolve(
     number: i64,
     resolution: &Resolution,
 ) -> Result<bool, DatabaseError> {
-    let twice = || layout.unsuitable("a row was decided that is not staged, or decided twice");
+    let twice = || layout.unsuitable("a row was resolved that is not staged, or resolved twice");
     match resolution {
         Resolution::TakeIncoming => Ok(true),
         Resolution::KeepLocal => match take_out(connection, number)? {
@@ -127,15 +128,15 @@ pub fn resolve(
         },
         Resolution::Write(cells) => {
             if cells.len() != layout.width() {
-                return Err(
-                    layout.unsuitable("a row that is to be written has another number of cells")
-                );
+                return Err(layout.unsuitable(
+                    "a row to write has another number of cells than the table's incoming columns",
+                ));
             }
             let mut values = Vec::with_capacity(cells.len());
             layout
                 .store(cells.iter().map(CellRef::from), &mut values)
                 .map_err(|reason| {
-                    layout.unsuitable(&format!("a row that is to be written: {reason}"))
+                    layout.unsuitable(&format!("a row to write cannot be stored: {reason}"))
                 })?;
             let encoded = RowBlock::encode_row(cells);
             let mut parameters = vec![SqliteValueRef::Blob(&encoded)];

@@ -43,7 +43,7 @@ impl TablePlan {
         let foreign_keys = foreign_keys::checks(connection, database, local, &arriving, &merge);
         let foreign_keys = block_on(foreign_keys)?;
         let triggers = block_on(catalog::triggers(connection, books.table()))?;
-        // Others may have written since the run's last chunk; rows of this writer need no count.
+        // Other programs may have written since the run's last chunk.
         let alone = books.is_filling() && {
             let locked = RawConnection::lock_blocking(connection)?;
             let rows = locked.integer(&format!("SELECT count(*) FROM {}", merge.table()), &[])?;

@@ -11,16 +11,16 @@ use super::table_plan::TablePlan;
 use crate::database::bookkeeping::{Bookkeeping, LedgerRow, Verification};
 use crate::database::sqlite::catalog::{self, Table, origins};
 use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
+use crate::database::sqlite::connection::{run_all, transaction};
 use crate::database::sqlite::meta::{ledger, rejects};
 use crate::database::sqlite::raw::RawConnection;
-use crate::database::sqlite::target::{run_all, transaction};
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Evidence, LoadMode, Resolution, StagedConflict,
     Step, TableWrite, WriteOutcome,
 };
 use crate::rows::{RowBlock, RowRef};
 
-/// A table that is written, for a thread that may block.
+/// The state of a table that is written. Its calls block.
 pub struct TableState {
     plan: TablePlan,
     books: Bookkeeping,
@@ -37,7 +37,7 @@ struct CommittedChunk {
 }
 
 impl TableState {
-    /// Begins a table or goes on with it: creates it where the run does, enters it in the ledger, and creates its staging.
+    /// Begins a table or resumes it: creates it where the run does, enters it in the ledger, and creates its staging.
     pub fn begin(
         connection: &mut SqliteConnection,
         database: &str,
@@ -68,7 +68,7 @@ impl TableState {
         block: &RowBlock,
     ) -> Result<Step<()>, DatabaseError> {
         if block.column_count() != self.plan.layout.width() {
-            let reason = "the rows have another number of cells than announced";
+            let reason = "the rows have another number of cells than the incoming table";
             return Err(self.plan.layout.unsuitable(reason));
         }
         let mut chunk = match self.chunk.take() {
@@ -338,14 +338,14 @@ impl TableState {
             && !row.facts.verification.altered;
         let unread = match row.done {
             true => "an earlier attempt completed it",
-            false => "some of its rows cannot be told from others that are there",
+            false => "it has no key that tells its new rows from others",
         };
         self.books
             .evidence(is_only_writer, self.plan.triggers.clone(), unread)
     }
 }
 
-/// Creates the table, where the run does, and its ledger row, or finds both.
+/// Creates the table, where the run does, and its ledger row; or finds both.
 fn enter(
     connection: &mut SqliteConnection,
     database: &str,
@@ -358,7 +358,7 @@ fn enter(
     {
         run_all(connection, statements)?;
         let created = block_on(catalog::table(connection, database, name))?;
-        block_on(origins::keep(connection, &created, &write.incoming))?;
+        block_on(origins::store(connection, &created, &write.incoming))?;
     }
     let local = block_on(catalog::table(connection, database, name))?;
     let books = ledger::enter(connection, write, &local.schema.table)?;

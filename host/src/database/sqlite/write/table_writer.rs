@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 
 use super::table_state::TableState;
+use crate::database::sqlite::connection::TargetConnection;
 use crate::database::sqlite::meta::ledger;
 use crate::database::sqlite::raw::RawConnection;
-use crate::database::sqlite::target::SqliteTarget;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, LedgerEntry, Resolution, StagedConflict, Step,
     TableWriter, WriteOutcome,
@@ -18,21 +18,21 @@ use crate::rows::RowBlock;
 
 /// Writes one table.
 ///
-/// Each call works on a thread that may block, and to its end, also if its caller goes away. What such a caller did not
-/// learn is gone: the chunk has to be rolled back, as after an error.
+/// Each call runs to its end on a thread that may block, even if its caller drops it. The result of a dropped call is
+/// lost: the chunk has to be rolled back, as after an error.
 pub struct SqliteTableWriter<'t> {
-    target: &'t mut SqliteTarget,
+    connection: &'t mut TargetConnection,
     run: String,
     table: String,
     state: SharedState,
     /// The snapshot that the next block comes from, where that is new.
     snapshot: Option<String>,
-    /// Whether a call failed or did not return since the chunk began.
+    /// Whether a call failed or was dropped since the chunk began.
     broken: bool,
 }
 
-/// The table, also for the rest of a call whose caller went away. Only one call at a time has the connection, and with it
-/// the table.
+/// The table's state, which a dropped call keeps until it ends. Only one call at a time has the connection, and with it the
+/// state.
 #[derive(Clone)]
 struct SharedState(Arc<Mutex<TableState>>);
 
@@ -46,13 +46,13 @@ impl SharedState {
 impl<'t> SqliteTableWriter<'t> {
     /// Writes a table that was begun.
     pub fn new(
-        target: &'t mut SqliteTarget,
+        connection: &'t mut TargetConnection,
         run: String,
         table: String,
         state: TableState,
     ) -> Self {
         Self {
-            target,
+            connection,
             run,
             table,
             state: SharedState(Arc::new(Mutex::new(state))),
@@ -68,16 +68,16 @@ impl<'t> SqliteTableWriter<'t> {
         + Send
         + 'static,
     ) -> Result<T, DatabaseError> {
-        // Stays so if the caller goes away.
+        // It stays true if the caller drops this call.
         if mem::replace(&mut self.broken, true) {
             return Err(DatabaseError::Unsuitable {
                 table: self.table.clone(),
-                reason: "the chunk under way is incomplete and has to be rolled back".to_owned(),
+                reason: "the chunk under way is incomplete, because a call failed or was dropped; roll it back".to_owned(),
             });
         }
         let state = self.state.clone();
         let done = self
-            .target
+            .connection
             .continue_with(move |connection| {
                 let connection = RawConnection::lock_blocking(connection)?;
                 work(&connection, &mut state.lock())
@@ -108,7 +108,7 @@ impl TableWriter for SqliteTableWriter<'_> {
 
     async fn ledger_entry(&mut self) -> Result<Option<LedgerEntry>, DatabaseError> {
         let (run, table) = (self.run.clone(), self.table.clone());
-        self.target
+        self.connection
             .continue_with(move |connection| block_on(ledger::entry(connection, &run, &table)))
             .await
     }
@@ -144,7 +144,7 @@ impl TableWriter for SqliteTableWriter<'_> {
 
     async fn rollback(&mut self) -> Result<(), DatabaseError> {
         let state = self.state.clone();
-        self.target
+        self.connection
             .begin_with(move |_| {
                 state.lock().forget_chunk();
                 Ok(())
@@ -159,7 +159,7 @@ impl TableWriter for SqliteTableWriter<'_> {
         after: &[CheckedStatement],
     ) -> Result<WriteOutcome, DatabaseError> {
         let (state, after) = (self.state.clone(), after.to_vec());
-        self.target
+        self.connection
             .begin_with(move |connection| {
                 let mut state = state.lock();
                 state.forget_chunk();

@@ -1,0 +1,66 @@
+//! Creates a table where the run does, and enters it in the ledger.
+
+use crate::database::postgres::catalog::{self, Description, enums, origins};
+use crate::database::postgres::connection::{Session, column, query};
+use crate::database::postgres::meta::ledger;
+use crate::database::{Bookkeeping, CheckedStatement, DatabaseError, TableWrite};
+
+/// Creates a table where the run does, and its row in the ledger, or finds both; the caller has a transaction.
+///
+/// Fails with [`DatabaseError::Unsuitable`] if the table has a rewrite rule.
+pub(super) async fn enter(
+    session: &mut Session,
+    place: &str,
+    write: &TableWrite,
+) -> Result<(Description, Bookkeeping), DatabaseError> {
+    let name = &write.incoming.table;
+    let found = ledger::find(session, &write.run, name).await?;
+    if found.is_none()
+        && let Some(statements) = &write.create
+    {
+        run_all(session, name, statements).await?;
+        let created = catalog::describe(session, place, name).await?;
+        origins::store(session, &created, write).await?;
+    }
+    let local = catalog::describe(session, place, name).await?;
+    refuse_rules(session, &local).await?;
+    let books = ledger::enter(session, write).await?;
+    Ok((local, books))
+}
+
+/// Runs the statements of a table; an enum that is there already is not created again.
+pub(super) async fn run_all(
+    session: &mut Session,
+    table: &str,
+    statements: &[CheckedStatement],
+) -> Result<(), DatabaseError> {
+    for statement in statements {
+        match statement.enum_type() {
+            Some(wanted) => enums::create(session, statement, wanted, table).await?,
+            None => session.run(statement.sql()).await.map(|_| ())?,
+        }
+    }
+    Ok(())
+}
+
+/// Rewrite rules make other statements of ours, so that rows would go elsewhere and counts would be wrong.
+async fn refuse_rules(session: &mut Session, local: &Description) -> Result<(), DatabaseError> {
+    let row = session
+        .row(
+            query(
+                "SELECT rulename::text FROM pg_catalog.pg_rewrite \
+                 WHERE ev_class = $1::int8::oid AND rulename <> '_RETURN' AND ev_enabled <> 'D' \
+                 ORDER BY rulename LIMIT 1",
+            )
+            .bind(local.relation.oid),
+        )
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    let rule: String = column(&row, "rulename")?;
+    Err(DatabaseError::Unsuitable {
+        table: local.relation.table.clone(),
+        reason: format!(
+            "its rewrite rule {rule:?} would redirect rows; drop or disable the rule first"
+        ),
+    })
+}
