@@ -102,7 +102,6 @@ impl From<DatabaseError> for Refusal {
             | DatabaseError::NotADatabase { .. }
             | DatabaseError::Unreachable { .. } => Error::Unavailable(message),
             DatabaseError::Unrepresentable(_)
-            | DatabaseError::NeedsStaging { .. }
             | DatabaseError::TooManyRejects { .. }
             | DatabaseError::NotStored { .. }
             | DatabaseError::TypeTaken { .. }

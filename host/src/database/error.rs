@@ -65,12 +65,6 @@ pub enum DatabaseError {
         /// Why.
         reason: String,
     },
-    /// The table does not take all rows directly; they have to go through a staging.
-    #[error("table {table:?} does not take all rows as they come")]
-    NeedsStaging {
-        /// The table.
-        table: String,
-    },
     /// More rows are rejected than the run allows.
     #[error("table {table:?}: more than {limit} rows are rejected, the last one because {reason}")]
     TooManyRejects {
@@ -188,7 +182,6 @@ impl From<DatabaseError> for Failure {
                 ErrorCode::UnsuitableTable,
                 "leave this table out, or change it",
             ),
-            DatabaseError::NeedsStaging { .. } => (ErrorCode::Internal, "pull again"),
             DatabaseError::TooManyRejects { .. } => (
                 ErrorCode::TooManyRejects,
                 "`tombolo rejects DB` lists them; raise --reject-limit, or mend the cause and pull again",

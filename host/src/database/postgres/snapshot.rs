@@ -1,6 +1,7 @@
 //! One consistent view of a database.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
@@ -23,6 +24,8 @@ pub(super) struct PostgresSnapshot {
     token: String,
     /// Connections that nobody reads through now.
     idle: Mutex<Vec<Session>>,
+    /// Tables that were described, by name; within the view they do not change.
+    described: Mutex<HashMap<String, Arc<Description>>>,
 }
 
 impl PostgresSnapshot {
@@ -41,6 +44,7 @@ impl PostgresSnapshot {
             keeper: AsyncMutex::new(keeper),
             token,
             idle: Mutex::default(),
+            described: Mutex::default(),
         })
     }
 
@@ -61,9 +65,24 @@ impl PostgresSnapshot {
         Ok(reader)
     }
 
-    async fn description(&self, table: &str) -> Result<Description, DatabaseError> {
+    async fn description(&self, table: &str) -> Result<Arc<Description>, DatabaseError> {
+        let known = self.described().get(table).map(Arc::clone);
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let mut keeper = self.keeper.lock().await;
-        catalog::describe(&mut keeper, self.server.place(), table).await
+        let found = catalog::describe(&mut keeper, self.server.place(), table).await?;
+        let found = Arc::new(found);
+        self.described()
+            .insert(table.to_owned(), Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// The map is changed by single calls, so a poisoned lock still guards a whole map.
+    fn described(&self) -> MutexGuard<'_, HashMap<String, Arc<Description>>> {
+        self.described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +90,7 @@ impl PostgresSnapshot {
 impl Snapshot for PostgresSnapshot {
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         let described = self.description(table).await?;
-        Ok(without_computed(described.schema))
+        Ok(without_computed(described.schema.clone()))
     }
 
     async fn read(

@@ -1,6 +1,7 @@
 //! Reads the rows of one state of a SQLite file.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
@@ -19,6 +20,8 @@ pub(super) struct SqliteSnapshot {
     /// A read that was cancelled keeps it until it ends.
     reader: Arc<Mutex<Reader>>,
     name: String,
+    /// Tables that were described, by name; within the transaction they do not change.
+    described: StdMutex<HashMap<String, Arc<Table>>>,
 }
 
 impl SqliteSnapshot {
@@ -34,16 +37,36 @@ impl SqliteSnapshot {
         Ok(Self {
             reader: Arc::new(Mutex::new(reader)),
             name,
+            described: StdMutex::default(),
         })
+    }
+
+    async fn table(&self, name: &str) -> Result<Arc<Table>, DatabaseError> {
+        let known = self.described().get(name).map(Arc::clone);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let mut reader = self.reader.lock().await;
+        let found = catalog::table(&mut reader.connection, &self.name, name).await?;
+        let found = Arc::new(found);
+        self.described()
+            .insert(found.schema.table.clone(), Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// The map is changed by single calls, so a poisoned lock still guards a whole map.
+    fn described(&self) -> MutexGuard<'_, HashMap<String, Arc<Table>>> {
+        self.described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Snapshot for SqliteSnapshot {
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
-        let mut reader = self.reader.lock().await;
-        let table = catalog::table(&mut reader.connection, &self.name, table).await?;
-        Ok(without_computed(table.schema))
+        let table = self.table(table).await?;
+        Ok(without_computed(table.schema.clone()))
     }
 
     async fn read(
@@ -52,8 +75,8 @@ impl Snapshot for SqliteSnapshot {
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
         let table = read.table.clone();
-        let mut reader = Arc::clone(&self.reader).lock_owned().await;
-        let found = catalog::table(&mut reader.connection, &self.name, &table.table).await?;
+        let found = self.table(&table.table).await?;
+        let reader = Arc::clone(&self.reader).lock_owned().await;
         let sql = select(read, &found)?;
         let after = read.after.map(<[Cell]>::to_vec);
         let connection = OwnedMutexGuard::map(reader, |reader| &mut reader.connection);
