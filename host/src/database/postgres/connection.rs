@@ -1,4 +1,4 @@
-//! Connections: where the server is, how a session is set up, and statements on it.
+//! Connects to a server, sets a session up, and runs statements on it.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::digest::sha256;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `attgenerated`, stored generated columns and partitioned tables as they are now came by this version.
+/// The first version with `attgenerated`, stored generated columns and today's partitioned tables.
 const OLDEST_VERSION: u32 = 120_000;
 
-/// Everything that changes how values are printed or how long we may take, whatever the role's or database's defaults.
-/// RunEvents are for people at a prompt, and those of triggers can quote values.
+/// Sets everything that changes how values are printed or how long a statement may take, whatever the defaults are.
+/// Notices are for people at a prompt, and those of triggers can quote values.
 const SETTINGS: &str = "\
     SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
@@ -48,7 +48,7 @@ impl Server {
         Ok(Self { options, place })
     }
 
-    /// A digest of where the database is, whoever asks.
+    /// Returns a digest of where the database is; the login is no part of it.
     pub(super) fn identity(&self) -> String {
         hex::encode(sha256(address(&self.options).as_bytes()))
     }
@@ -80,7 +80,7 @@ impl Server {
         }
     }
 
-    /// What errors call the database: host, port and name, never who we are.
+    /// Returns what errors call the database: host, port and name, never the login.
     pub(super) fn place(&self) -> &str {
         &self.place
     }
@@ -106,7 +106,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Runs statements without parameters; the number of rows they changed.
+    /// Runs statements without parameters. Returns the number of rows they changed.
     pub(super) async fn run(&mut self, sql: impl Into<String>) -> Result<u64, DatabaseError> {
         let done = sqlx::raw_sql(AssertSqlSafe(sql.into()))
             .execute(&mut self.connection)
@@ -115,7 +115,7 @@ impl Session {
             .map_err(|error| error::at_work(&error))
     }
 
-    /// Runs one statement with parameters; the number of rows it changed.
+    /// Runs one statement with parameters. Returns the number of rows it changed.
     pub(super) async fn execute(
         &mut self,
         query: Query<'_, Postgres, PgArguments>,
@@ -174,7 +174,7 @@ impl Session {
         }
     }
 
-    /// The server's, as `server_version_num` says it.
+    /// Returns the server's version as `server_version_num`: 140000 for 14.0.
     pub(super) fn version(&self) -> u32 {
         self.connection
             .server_version_num()
@@ -186,7 +186,7 @@ impl Session {
     }
 }
 
-/// A statement that was built here, every name in it quoted.
+/// Prepares a statement in which every name is quoted.
 pub(super) fn query(sql: impl Into<String>) -> Query<'static, Postgres, PgArguments> {
     sqlx::query(AssertSqlSafe(sql.into()))
 }

@@ -1,14 +1,14 @@
-//! What went wrong, without values: PostgreSQL's messages quote them in some classes and its details in most.
+//! Describes PostgreSQL's errors without the values that its messages and details quote.
 
 use sqlx::postgres::PgDatabaseError;
 
 use crate::bindings::types::DbError;
 use crate::database::DatabaseError;
 
-/// The SQLSTATE of a right that is missing.
+/// The SQLSTATE of a missing privilege.
 pub(super) const DENIED: &str = "42501";
 
-/// An error of a connection at work.
+/// Converts an error of a statement.
 pub(super) fn at_work(error: &sqlx::Error) -> DatabaseError {
     match server_error(error) {
         Some(server) if is_transient(server.code()) => DatabaseError::Busy(describe(server)),
@@ -17,7 +17,7 @@ pub(super) fn at_work(error: &sqlx::Error) -> DatabaseError {
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => {
                 DatabaseError::Busy(plain(format!("the connection broke: {error}")))
             }
-            // These may quote what could not be read.
+            // These may quote the bytes that could not be read.
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => {
                 DatabaseError::Refused(plain("the server's answer cannot be read".to_owned()))
             }
@@ -26,7 +26,7 @@ pub(super) fn at_work(error: &sqlx::Error) -> DatabaseError {
     }
 }
 
-/// An error while connecting.
+/// Converts an error of an attempt to connect to `place`.
 pub(super) fn at_connect(place: &str, error: &sqlx::Error) -> DatabaseError {
     let reason = match (server_error(error), error) {
         (Some(server), _) if is_transient(server.code()) => {
@@ -43,7 +43,7 @@ pub(super) fn at_connect(place: &str, error: &sqlx::Error) -> DatabaseError {
     }
 }
 
-/// The SQLSTATE, where the database gave one.
+/// Returns the SQLSTATE of an error, if the database gave one.
 pub(super) fn code(error: &DatabaseError) -> Option<&str> {
     match error {
         DatabaseError::Refused(error) | DatabaseError::Busy(error) => error.code.as_deref(),
@@ -51,7 +51,7 @@ pub(super) fn code(error: &DatabaseError) -> Option<&str> {
     }
 }
 
-/// An error of ours with a database's form.
+/// Returns an error of Tombolo itself in the form of a database error.
 pub(super) fn plain(message: String) -> DbError {
     DbError {
         code: None,
@@ -78,7 +78,8 @@ fn describe(error: &PgDatabaseError) -> DbError {
     }
 }
 
-/// Serialization failures and deadlocks, a lock that is held, a server that stops or starts, a broken connection.
+/// Returns true for serialization failures and deadlocks, a lock that is held, a server that stops or starts, and a broken
+/// connection.
 fn is_transient(code: &str) -> bool {
     code.starts_with("40") || code.starts_with("08") || code.starts_with("57P") || code == "55P03"
 }
@@ -89,7 +90,7 @@ fn message(error: &PgDatabaseError) -> String {
 
 fn without_values(code: &str, message: &str) -> String {
     match code.get(..2).unwrap_or_default() {
-        // Raised by functions and triggers of the database, in their words.
+        // Functions and triggers of the database word these.
         "P0" | "38" | "39" => "a trigger or function of the database refused it".to_owned(),
         "22" => match (code, message.find('"'), message.rfind('"')) {
             ("22021", ..) => "text is not valid in the database's encoding".to_owned(),

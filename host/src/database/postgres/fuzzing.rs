@@ -36,13 +36,13 @@ impl Column {
         }))
     }
 
-    /// How its cells are read.
+    /// Returns the logical type of its cells.
     #[must_use]
     pub fn logical(&self) -> &LogicalType {
         &self.0.logical
     }
 
-    /// What is written for a cell of an incoming column, behind the field's length; none for NULL.
+    /// Encodes a cell of an incoming column, without the field's length; none for NULL.
     pub fn encode(
         &self,
         incoming: &LogicalType,
@@ -64,7 +64,7 @@ impl Column {
         }
     }
 
-    /// The cell of a field.
+    /// Decodes a field.
     #[must_use]
     pub fn decode(&self, field: &[u8]) -> Option<Cell> {
         let mut scratch = Scratch::default();
@@ -74,8 +74,8 @@ impl Column {
     }
 }
 
-/// The rows in pieces of a COPY stream as blocks, as a snapshot makes them, and whether the stream came to its end;
-/// none if it is malformed.
+/// Reads the rows in pieces of a COPY stream into blocks, as a snapshot does. Returns whether the stream is complete; none if
+/// it is malformed.
 pub fn read_copy<'a>(
     columns: &[Column],
     pieces: impl Iterator<Item = &'a [u8]>,
@@ -98,7 +98,7 @@ pub fn read_copy<'a>(
     Some(reader.is_complete())
 }
 
-/// A COPY stream around rows.
+/// Returns a COPY stream with these encoded rows.
 #[must_use]
 pub fn copy_stream(rows: &[u8]) -> Vec<u8> {
     let mut stream = BytesMut::new();
@@ -108,7 +108,7 @@ pub fn copy_stream(rows: &[u8]) -> Vec<u8> {
     stream.to_vec()
 }
 
-/// A decimal text through the binary form and back; none if it is no decimal number.
+/// Encodes a decimal text and decodes it again; none if it is no decimal number.
 #[must_use]
 pub fn decimal_round_trip(text: &str) -> Option<String> {
     let number = Decimal::parse(text)?;
@@ -120,7 +120,7 @@ pub fn decimal_round_trip(text: &str) -> Option<String> {
     print_numeric(&data)
 }
 
-/// The text of a binary `numeric`; none if it is malformed.
+/// Prints a binary `numeric`; none if it is malformed.
 #[must_use]
 pub fn print_numeric(data: &[u8]) -> Option<String> {
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! PostgreSQL: described from its catalog, read and written with `COPY` in binary format.
+//! PostgreSQL: described by its catalog, read and written with `COPY` in binary format.
 
 mod catalog;
 mod codec;
@@ -30,19 +30,20 @@ use super::{Database, DatabaseError, Reject, Snapshot, Target};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{Dialect, TableSchema};
 
-/// SQLSTATE of a statement that took longer than `statement_timeout`.
+/// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
 
 /// A PostgreSQL database: the tables of the login's current schema.
 pub struct PostgresDatabase {
     server: Arc<Server>,
-    /// A connection for questions. Taken out while it is used: one that an error or a cancelled call left in an
+    /// A connection for short queries. Taken out while it is used: one that an error or a cancelled call left in an
     /// unknown state never comes back.
     idle: Mutex<Option<Session>>,
 }
 
 impl PostgresDatabase {
-    /// Connects to the database that a `postgres://` URL names. It must exist.
+    /// Connects to the database that a `postgres://` URL names. Fails with [`DatabaseError::Unreachable`] if it does not
+    /// exist or does not answer.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
         let server = Arc::new(Server::parse(url)?);
         let idle = Mutex::new(Some(server.connect().await?));
@@ -50,7 +51,7 @@ impl PostgresDatabase {
     }
 
     async fn take_session(&self) -> Result<Session, DatabaseError> {
-        // A server may have closed an idle connection; a question that costs one round trip finds out.
+        // A server may have closed an idle connection; one round trip tells.
         if let Some(mut session) = self.idle.lock().await.take()
             && session.run("SELECT 1").await.is_ok()
         {
@@ -142,7 +143,7 @@ async fn count(session: &mut Session, relation: &Relation) -> Result<RowCount, D
     }
 }
 
-/// The planner's estimate, which knows the table's size; where a lock keeps even that away, the statistics alone.
+/// Returns the planner's estimate, which follows the table's size; where a lock blocks even that, the statistics alone.
 async fn estimate(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
     let only = relation.only();
     let explained = in_time(session, format!("EXPLAIN (FORMAT JSON) SELECT FROM {only}")).await?;
@@ -165,7 +166,7 @@ fn planned_rows(explained: &PgRow) -> Option<u64> {
     plan.pointer("/0/Plan/Plan Rows")?.as_u64()
 }
 
-/// A statement's one row; none if it takes too long.
+/// Returns a statement's only row; none if it takes longer than 200 ms.
 async fn in_time(session: &mut Session, sql: String) -> Result<Option<PgRow>, DatabaseError> {
     session
         .run("BEGIN READ ONLY; SET LOCAL statement_timeout = 200")

@@ -1,4 +1,4 @@
-//! One consistent view of a database.
+//! Reads tables in one consistent view of the database.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,27 +8,28 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::catalog::{self, Description};
 use super::connection::{Server, Session, column, query};
-use super::read::query;
+use super::read::{copy_out, query as read_query};
 use crate::bindings::types::TableSchema;
 use crate::database::{DatabaseError, Read, Snapshot, without_computed};
 use crate::rows::RowBlock;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/// A read-only transaction that keeps the view, and others that look through it.
+/// A read-only transaction that keeps the view, and others that read in it.
 ///
-/// A COPY that is left early can only be ended by closing its connection; the view outlives that.
+/// A COPY that is not read to its end can only be ended by closing its connection; the view outlives that.
 pub(super) struct PostgresSnapshot {
     server: Arc<Server>,
     keeper: AsyncMutex<Session>,
     token: String,
-    /// Connections that nobody reads through now.
+    /// Connections in the view that no read uses now.
     idle: Mutex<Vec<Session>>,
-    /// Tables that were described, by name; within the view they do not change.
+    /// The tables that were described, by name: they do not change in the view.
     described: Mutex<HashMap<String, Arc<Description>>>,
 }
 
 impl PostgresSnapshot {
+    /// Connects and begins the view.
     pub(super) async fn open(server: Arc<Server>) -> Result<Self, DatabaseError> {
         let mut keeper = server.connect().await?;
         keeper.run(BEGIN).await?;
@@ -48,12 +49,9 @@ impl PostgresSnapshot {
         })
     }
 
+    /// Returns a connection in the view.
     async fn reader(&self) -> Result<Session, DatabaseError> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let idle = lock(&self.idle).pop();
         if let Some(reader) = idle {
             return Ok(reader);
         }
@@ -66,24 +64,19 @@ impl PostgresSnapshot {
     }
 
     async fn description(&self, table: &str) -> Result<Arc<Description>, DatabaseError> {
-        let known = self.described().get(table).map(Arc::clone);
-        if let Some(known) = known {
-            return Ok(known);
+        if let Some(known) = lock(&self.described).get(table) {
+            return Ok(Arc::clone(known));
         }
         let mut keeper = self.keeper.lock().await;
-        let found = catalog::describe(&mut keeper, self.server.place(), table).await?;
-        let found = Arc::new(found);
-        self.described()
-            .insert(table.to_owned(), Arc::clone(&found));
-        Ok(found)
+        let described = catalog::describe(&mut keeper, self.server.place(), table).await?;
+        let described = Arc::new(described);
+        lock(&self.described).insert(table.to_owned(), Arc::clone(&described));
+        Ok(described)
     }
+}
 
-    /// The map is changed by single calls, so a poisoned lock still guards a whole map.
-    fn described(&self) -> MutexGuard<'_, HashMap<String, Arc<Description>>> {
-        self.described
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -99,14 +92,12 @@ impl Snapshot for PostgresSnapshot {
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
         let described = self.description(&read.table.table).await?;
-        let (statement, types) = query::copy_statement(&described, read)?;
-        // Owned here, so that it is closed unless the stream is read to its end.
+        let (statement, types) = read_query::copy_statement(&described, read)?;
+        // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
-        if query::send_rows(&mut reader, &statement, &types, &read.table.table, blocks).await? {
-            self.idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(reader);
+        let table = &read.table.table;
+        if copy_out::send_rows(&mut reader, &statement, &types, table, blocks).await? {
+            lock(&self.idle).push(reader);
         }
         Ok(())
     }

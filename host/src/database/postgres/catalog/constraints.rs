@@ -34,22 +34,22 @@ pub(in crate::database::postgres) struct Unique {
     pub immediate: bool,
 }
 
-/// An enabled trigger that somebody made.
+/// An enabled trigger that a user created.
 #[derive(Clone, Debug)]
 pub(in crate::database::postgres) struct Trigger {
     pub name: String,
-    /// Whether it fires before a row is written, and can change it or leave it out.
+    /// Whether it fires before a row is written, and can change or drop the row.
     pub before_row: bool,
 }
 
-/// All of that for one table.
+/// The triggers and constraints of one table.
 #[derive(Clone, Debug, Default)]
 pub(in crate::database::postgres) struct Constraints {
     pub checks: Vec<Check>,
     pub references: Vec<Reference>,
     pub unique: Vec<Unique>,
     pub triggers: Vec<Trigger>,
-    /// Whether only the database can tell some rows that do not fit: domains with checks, exclusion constraints.
+    /// Whether there are constraints that only the database can check: domains with checks, exclusion constraints.
     pub opaque: bool,
 }
 
@@ -58,7 +58,7 @@ impl Constraints {
         self.triggers.iter().any(|trigger| trigger.before_row)
     }
 
-    /// Whether triggers run when the rows are written already.
+    /// Returns true if triggers run after the rows are written.
     pub fn has_after_triggers(&self) -> bool {
         self.triggers.iter().any(|trigger| !trigger.before_row)
     }
@@ -72,7 +72,7 @@ impl Constraints {
         names.collect()
     }
 
-    /// Why a row is not there that was written without an error.
+    /// Returns why a row is missing that was written without an error.
     pub fn left_out(&self) -> String {
         let names: Vec<String> = self
             .triggers
@@ -86,7 +86,7 @@ impl Constraints {
         }
     }
 
-    /// Whether `ON CONFLICT` may name exactly these columns.
+    /// Returns true if `ON CONFLICT` may name exactly these columns.
     pub fn arbitrates(&self, key: &[&str]) -> bool {
         self.unique.iter().any(|unique| {
             unique.immediate
@@ -99,7 +99,7 @@ impl Constraints {
     }
 }
 
-/// Asks the catalog.
+/// Finds the triggers and constraints of a table.
 pub(in crate::database::postgres) async fn find(
     session: &mut Session,
     local: &Description,
@@ -114,7 +114,7 @@ pub(in crate::database::postgres) async fn find(
     })
 }
 
-/// Names of a constraint's or index's columns, in their order.
+/// Returns an expression for the names of a constraint's or index's columns, in order.
 fn names(relation: &str, numbers: &str) -> String {
     format!(
         "ARRAY(SELECT a.attname::text FROM unnest({numbers}) WITH ORDINALITY AS k(attnum, position) \
@@ -139,7 +139,7 @@ async fn checks(session: &mut Session, oid: i64) -> Result<Vec<Check>, DatabaseE
     checks.collect()
 }
 
-/// Without those where NULL counts (`MATCH FULL` over several columns), and where rows of the parent may be hidden.
+/// Leaves out those where NULL counts (`MATCH FULL` over several columns), and where rows of the parent may be hidden.
 async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, DatabaseError> {
     let sql = format!(
         "SELECT c.conname::text AS name, {} AS columns, \
@@ -184,7 +184,7 @@ async fn unique(session: &mut Session, oid: i64) -> Result<Vec<Unique>, Database
     unique.collect()
 }
 
-/// Those of partitions fire as well: the tree's own are there for its root.
+/// Includes those of partitions, which fire as well.
 async fn triggers(session: &mut Session, oid: i64) -> Result<Vec<Trigger>, DatabaseError> {
     let rows = session
         .rows(

@@ -1,4 +1,4 @@
-//! Enums that somebody made: those of a table's columns, and the ones that a new table needs.
+//! Describes the enums of a table's columns, and creates those that a new table needs.
 
 use super::Relation;
 use crate::bindings::types::EnumType;
@@ -16,10 +16,11 @@ const MAX_LABELS: usize = 2_000;
 /// The longest label, in bytes (`NAMEDATALEN - 1`).
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Labels in their order.
+/// An expression for the labels of an enum, in order.
 const LABELS: &str = "ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder)";
 
-/// The enums that a table's columns have, or have arrays of, sorted by name; too many labels are left out.
+/// Returns the enums that a table's columns have, or have arrays of, sorted by name. Leaves out those beyond [`MAX_ENUMS`]
+/// and [`MAX_LABELS`].
 pub(in crate::database::postgres) async fn of_table(
     session: &mut Session,
     relation: &Relation,
@@ -64,8 +65,8 @@ pub(in crate::database::postgres) async fn of_table(
     Ok(enums)
 }
 
-/// Makes an enum in the current schema, inside of a transaction, unless it is there. Tables that need the same one may be
-/// made at the same time.
+/// Creates an enum in the current schema, inside of a transaction, unless it exists. Tables that need the same one may be
+/// created at the same time. Fails with [`DatabaseError::TypeTaken`] if another type has its name.
 pub(in crate::database::postgres) async fn create(
     session: &mut Session,
     statement: &CheckedStatement,

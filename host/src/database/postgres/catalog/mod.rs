@@ -1,4 +1,4 @@
-//! What PostgreSQL's catalog says about tables.
+//! Describes tables as PostgreSQL's catalog knows them.
 
 pub(super) mod constraints;
 pub(super) mod enums;
@@ -28,12 +28,12 @@ pub(in crate::database::postgres) struct Relation {
 }
 
 impl Relation {
-    /// The name in statements.
+    /// Returns the name in statements, quoted.
     pub fn name(&self) -> String {
         format!("{}.{}", quote(&self.schema), quote(&self.table))
     }
 
-    /// The name where rows are read or changed: children of inheritance are tables of their own.
+    /// Returns the name where rows are read or changed: children of inheritance are tables of their own.
     pub fn only(&self) -> String {
         if self.partitioned {
             self.name()
@@ -53,7 +53,7 @@ pub(in crate::database::postgres) struct Description {
 }
 
 impl Description {
-    /// The columns that hold every value of SQLite.
+    /// Returns the columns that hold every value of SQLite.
     pub fn widened(&self) -> Vec<String> {
         let columns = self.schema.columns.iter().zip(&self.types);
         columns
@@ -62,14 +62,14 @@ impl Description {
             .collect()
     }
 
-    /// A column and its type by name.
+    /// Finds a column and its type by name.
     pub fn column(&self, name: &str) -> Option<(&Column, &ColumnType)> {
         let columns = self.schema.columns.iter().zip(&self.types);
         columns.into_iter().find(|(column, _)| column.name == name)
     }
 }
 
-/// All tables and views of the current schema, sorted by name.
+/// Returns all tables and views of the current schema, sorted by name.
 pub(in crate::database::postgres) async fn list(
     session: &mut Session,
 ) -> Result<Vec<TableSummary>, DatabaseError> {
@@ -100,7 +100,8 @@ pub(in crate::database::postgres) async fn list(
         .collect()
 }
 
-/// Finds a table by name; a view, a foreign table and a partition are errors of their own.
+/// Finds a table by name. Fails with [`DatabaseError::NotFound`], with [`DatabaseError::View`] for a view, and with
+/// [`DatabaseError::Unsuitable`] for a foreign table or a partition.
 pub(in crate::database::postgres) async fn find(
     session: &mut Session,
     place: &str,
@@ -151,7 +152,7 @@ pub(in crate::database::postgres) async fn find(
     }
 }
 
-/// Describes a table.
+/// Describes a table; fails as [`find`] does.
 pub(in crate::database::postgres) async fn describe(
     session: &mut Session,
     place: &str,
@@ -177,7 +178,8 @@ pub(in crate::database::postgres) async fn describe(
     })
 }
 
-/// Which of these types, named as `format_type` prints them, somebody made here and columns can have.
+/// Returns those of `types`, named as `format_type` prints them, that are user-defined in this database and that columns can
+/// have.
 pub(in crate::database::postgres) async fn known_types(
     session: &mut Session,
     types: &[String],
@@ -206,7 +208,7 @@ pub(in crate::database::postgres) async fn known_types(
     Ok(known.map(|(name, _)| name.clone()).collect())
 }
 
-/// `geometry(Point,4326)[]` without its `(Point,4326)`; what stands in quotes is no modifier.
+/// Returns `geometry(Point,4326)[]` without its `(Point,4326)`; parentheses in quotes are no modifier.
 fn without_modifier(name: &str) -> String {
     if name.contains('"') {
         return name.to_owned();
@@ -292,7 +294,7 @@ fn is_serial(default: &str) -> bool {
     default.starts_with("nextval('") && default.ends_with("'::regclass)")
 }
 
-/// The primary key, and the further unique ones.
+/// The primary key, and the other unique keys.
 type Keys = (Vec<String>, Vec<Vec<String>>);
 
 async fn keys(session: &mut Session, relation: &Relation) -> Result<Keys, DatabaseError> {

@@ -64,7 +64,7 @@ pub(in crate::database::postgres) async fn apply(
         let name: String = column(row, "column_name")?;
         let stored_as: String = column(row, "stored_as")?;
         for (described, kind) in columns.iter_mut().zip(types.iter_mut()) {
-            // A column whose type somebody changed is what it is now.
+            // A column whose type was changed since is what it is now.
             if described.name == name && kind.declared == stored_as {
                 described.origin = column(row, "origin")?;
                 if column(row, "widened")? && kind.can_be_wide() {
@@ -77,7 +77,7 @@ pub(in crate::database::postgres) async fn apply(
     Ok(())
 }
 
-/// Returns true if the table of origins exists and may be read. Asked of the catalog: an error would end a snapshot.
+/// Returns true if the table of origins exists and may be read. The catalog tells: an error would end a snapshot.
 async fn are_stored(session: &mut Session) -> Result<bool, DatabaseError> {
     let row = session
         .row(

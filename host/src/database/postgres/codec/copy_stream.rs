@@ -7,21 +7,21 @@ use super::types::PhysicalType;
 use super::wide_text::Scratch;
 use crate::rows::{BlockBuilder, CellRef, MAX_ROW_BYTES, is_utf8};
 
-/// What `COPY … (FORMAT binary)` begins with, before flags and the length of an extension.
+/// The begin of a stream, before flags and the length of an extension.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 
-/// Begins a COPY stream in binary format.
+/// Appends the header of a stream.
 pub(in crate::database::postgres) fn start_copy(out: &mut BytesMut) {
     out.put_slice(SIGNATURE);
     out.put_u64(0);
 }
 
-/// Ends a COPY stream in binary format.
+/// Appends the trailer of a stream.
 pub(in crate::database::postgres) fn end_copy(out: &mut BytesMut) {
     out.put_i16(-1);
 }
 
-/// Reads rows from pieces of a COPY stream; holds one row and what came with it.
+/// Reads rows from pieces of a stream; holds one row and the rest of its piece.
 pub(in crate::database::postgres) struct CopyReader {
     types: Vec<PhysicalType>,
     buffer: BytesMut,
@@ -45,7 +45,7 @@ impl CopyReader {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// Moves the next complete row into the builder; false: more bytes are needed.
+    /// Moves the next complete row into the builder; returns false if more bytes are needed.
     pub fn next_row(&mut self, rows: &mut BlockBuilder) -> Result<bool, DecodeError> {
         if !self.begins_row()? {
             return Ok(false);
@@ -60,7 +60,7 @@ impl CopyReader {
             rest = after;
             match (field, physical) {
                 (None, _) => rows.push(CellRef::Null),
-                // Without a look at each character of what is ASCII, as nearly all texts are.
+                // `is_utf8` is fast for ASCII, as nearly all texts are.
                 (
                     Some(data),
                     PhysicalType::Text(_)
@@ -98,7 +98,7 @@ impl CopyReader {
         Ok(true)
     }
 
-    /// The next complete row as it is in the stream; none: more bytes are needed.
+    /// Returns the next complete row as it is in the stream; none if more bytes are needed.
     pub fn next_encoded(&mut self) -> Result<Option<BytesMut>, DecodeError> {
         if !self.begins_row()? {
             return Ok(None);
@@ -107,7 +107,7 @@ impl CopyReader {
         Ok(length.map(|length| self.buffer.split_to(length)))
     }
 
-    /// Whether a row may follow: the stream has started and not ended.
+    /// Returns true if a row may follow: the stream has started and not ended.
     fn begins_row(&mut self) -> Result<bool, DecodeError> {
         if !self.started && !self.start()? {
             return Ok(false);
@@ -118,7 +118,7 @@ impl CopyReader {
         }
     }
 
-    /// Whether the stream came to its end.
+    /// Returns true if the whole stream was read.
     pub fn is_complete(&self) -> bool {
         self.ended && self.buffer.is_empty()
     }
@@ -135,7 +135,7 @@ impl CopyReader {
         Ok(true)
     }
 
-    /// The length of the row in front, if all of it is there. RunEvents the trailer.
+    /// Returns the length of the next row, if all of it arrived; notes the trailer.
     fn row_length(&mut self) -> Result<Option<usize>, DecodeError> {
         let Some((count, mut rest)) = self.buffer.split_first_chunk::<2>() else {
             return Ok(None);

@@ -10,7 +10,7 @@ const JSONB_VERSION: u8 = 1;
 /// Why the rows of a table cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::database::postgres) enum DecodeError {
-    #[error("its rows arrive in a form that is not PostgreSQL's COPY format")]
+    #[error("its rows are not in PostgreSQL's COPY format")]
     Format,
     #[error("a row is larger than {MAX_ROW_BYTES} bytes")]
     TooLarge,
@@ -20,7 +20,7 @@ pub(in crate::database::postgres) enum DecodeError {
     Encoding(usize),
 }
 
-/// One value as a canonical cell; `scratch` is where numbers are printed to.
+/// Decodes one value to a canonical cell; numbers are printed to `scratch`. `position` is the column's, from 1.
 pub(in crate::database::postgres) fn cell<'a>(
     physical: PhysicalType,
     data: &'a [u8],
@@ -74,7 +74,7 @@ pub(in crate::database::postgres) fn cell<'a>(
     value.ok_or(DecodeError::Value(position))
 }
 
-/// The text of a jsonb.
+/// Returns the text of a jsonb.
 pub(super) fn document(data: &[u8]) -> Option<&[u8]> {
     match data.split_first() {
         Some((&JSONB_VERSION, document)) => Some(document),

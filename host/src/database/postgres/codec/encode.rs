@@ -11,13 +11,13 @@ use super::value::{
 use crate::bindings::types::LogicalType;
 use crate::rows::{CellRef, EncodedCell, parse_uuid, temporal};
 
-/// Where an incoming column goes.
+/// How the cells of an incoming column are encoded for a local one.
 #[derive(Clone, Debug)]
 pub(in crate::database::postgres) struct ColumnEncoding {
     pub incoming: LogicalType,
     pub local: LogicalType,
     pub physical: PhysicalType,
-    /// Whether documents have to be looked at before PostgreSQL does: those of PostgreSQL itself are well formed.
+    /// Whether documents are checked before PostgreSQL does it: those that come from PostgreSQL are well formed.
     pub check_documents: bool,
 }
 
@@ -53,7 +53,7 @@ impl ColumnEncoding {
         self.encode(cell, out)
     }
 
-    /// Appends a cell as a field of a COPY row; the error says why it does not fit, without the value.
+    /// Appends a cell as a field of a COPY row. The error says why it does not fit, without the value.
     pub fn encode(&self, cell: CellRef<'_>, out: &mut BytesMut) -> Result<(), String> {
         if let PhysicalType::WideText(form) = self.physical {
             let text = form.print(cell)?;
@@ -93,7 +93,7 @@ impl ColumnEncoding {
 
     fn put(&self, value: Value<'_>, out: &mut BytesMut) -> Result<(), String> {
         let value = match (value, &self.incoming) {
-            // A domain whose values a database without it kept as they are printed.
+            // A domain whose values another database holds as they are printed.
             (Value::Printed(text), LogicalType::Other(_)) => Value::Text(text),
             (value, _) => value,
         };
@@ -148,7 +148,7 @@ impl ColumnEncoding {
                 out.put_u8(1);
                 out.put_slice(self.document(value)?.as_bytes());
             }
-            // Any cell has a form there, whatever its column announces.
+            // [`Self::encode`] has printed it.
             PhysicalType::WideText(_) => return Err(mismatch(value, "a wider column")),
             PhysicalType::ByText => match (value, &self.incoming) {
                 (Value::Text(text), _) => out.put_slice(without_nul(text)?.as_bytes()),

@@ -1,5 +1,4 @@
-//! The nearest value that a column can hold, for columns in which one takes the place of what does not fit.
-//! `docs/row-format.md` specifies it.
+//! Finds the nearest value that a column can hold, as `docs/row-format.md` specifies it.
 
 use super::numeric::Decimal;
 use super::types::{PhysicalType, TextLimit};
@@ -7,8 +6,8 @@ use super::wide_text::print_real;
 use crate::bindings::types::{Cell, LogicalType};
 use crate::rows::CellRef;
 
-/// A value near to one that does not fit, with the type that it is to be read by; it may not fit either. None: there is
-/// nothing nearer than NULL.
+/// Returns a value near to one that does not fit, and the logical type to read it by; it may not fit either. None if
+/// nothing is nearer than NULL.
 pub(in crate::database::postgres) fn nearest(
     cell: CellRef<'_>,
     incoming: &LogicalType,
@@ -22,7 +21,7 @@ pub(in crate::database::postgres) fn nearest(
             | LogicalType::Timestamptz
             | LogicalType::Uuid
     );
-    // What carries these means something else.
+    // The integers and bytes of these types mean something else.
     if counted && !matches!(cell, CellRef::Text(_)) {
         return None;
     }
@@ -43,7 +42,7 @@ pub(in crate::database::postgres) fn nearest(
     .filter(|(_, cell)| !matches!(cell, Cell::Real(real) if !real.is_finite()))
 }
 
-/// Numbers by their digits, bytes as the UTF-8 that they may be; without what PostgreSQL's texts cannot hold.
+/// Prints numbers, reads bytes as UTF-8, and drops what PostgreSQL's texts cannot hold.
 fn text(cell: CellRef<'_>) -> Option<String> {
     let text = match cell {
         CellRef::Text(text) => text.to_owned(),
@@ -79,7 +78,7 @@ fn bytes(cell: CellRef<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// Never rounded: a number with a fraction is nearer to no integer than to another one that nobody wrote.
+/// Rounds nothing: an integer that was never written is not nearer than NULL.
 fn integer(cell: CellRef<'_>) -> Option<i64> {
     decimal(cell)?
         .split('.')
@@ -100,7 +99,7 @@ fn real(cell: CellRef<'_>) -> Option<f64> {
     }
 }
 
-/// The digits as `numeric` prints them.
+/// Returns the digits as `numeric` prints them.
 fn decimal(cell: CellRef<'_>) -> Option<String> {
     match cell {
         CellRef::Integer(value) => Some(value.to_string()),
@@ -111,7 +110,7 @@ fn decimal(cell: CellRef<'_>) -> Option<String> {
     }
 }
 
-/// A text as the decimal number that it is, without zeros in front and without the sign of a zero.
+/// Returns a text as a decimal number, without leading zeros and without the sign of a zero.
 fn digits(text: &str) -> Option<String> {
     let Decimal::Finite {
         negative,
@@ -241,6 +240,6 @@ mod tests {
             &LogicalType::Date,
             PhysicalType::Text(TextLimit::None),
         );
-        assert_eq!(day, None, "a date is not the number that carries it");
+        assert_eq!(day, None, "a date is not the number of its days");
     }
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL's binary values and rows, and the canonical cells that they stand for.
+//! Converts between canonical cells and PostgreSQL's binary values and rows.
 
 pub(super) mod copy_stream;
 pub(super) mod decode;

@@ -1,4 +1,4 @@
-//! `numeric` between its text and PostgreSQL's binary form: base-10000 digits, the weight of the first, sign, scale.
+//! Converts `numeric` between its text and its binary form: base-10000 digits, the weight of the first, sign, scale.
 
 use bytes::BufMut;
 
@@ -16,7 +16,7 @@ const MAX_SCALE: usize = 16_383;
 
 const GROUP: usize = 4;
 
-/// Appends the text of a binary `numeric`, exactly as PostgreSQL prints it; `None` if it is not as PostgreSQL makes it.
+/// Appends the text of a binary `numeric`, exactly as PostgreSQL prints it; `None` if PostgreSQL would not have sent it.
 pub(in crate::database::postgres) fn decode(data: &[u8], text: &mut String) -> Option<()> {
     let (header, digits) = data.split_first_chunk::<8>()?;
     let [count, weight, sign, scale] = words(header);
@@ -48,7 +48,8 @@ fn words(header: &[u8; 8]) -> [u16; 4] {
     [[a, b], [c, d], [e, f], [g, h]].map(u16::from_be_bytes)
 }
 
-/// Whether each number has one form: no zeros around the groups, no negative zero, and no digits that the scale hides.
+/// Returns true if the number is in its only form: no zeros around the groups, no negative zero, and no digits that the
+/// scale hides.
 fn is_normal(digits: &[u8], weight: i16, negative: bool, scale: usize) -> bool {
     let (Some(first), Some(last)) = (digits.first_chunk::<2>(), digits.last_chunk::<2>()) else {
         return weight == 0 && !negative;
@@ -121,7 +122,7 @@ pub(in crate::database::postgres) enum Decimal<'a> {
 }
 
 impl<'a> Decimal<'a> {
-    /// Reads `-12.50`, `NaN`, `Infinity`, `-Infinity`; exponents, blanks and other spellings are `None`.
+    /// Parses `-12.50`, `NaN`, `Infinity`, `-Infinity`; exponents, blanks and other spellings are `None`.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -150,7 +151,7 @@ impl<'a> Decimal<'a> {
         })
     }
 
-    /// Whether both are the same number, whatever their scale.
+    /// Returns true if both are the same number, whatever their scale.
     pub fn same_number(self, other: Self) -> bool {
         self.trimmed() == other.trimmed()
     }
@@ -170,7 +171,7 @@ impl<'a> Decimal<'a> {
         }
     }
 
-    /// Why the number cannot be held exactly, if so.
+    /// Returns why a column with this limit cannot hold the number exactly; none if it can.
     pub fn unrepresentable(self, limit: Option<NumericLimit>) -> Option<String> {
         match (self.trimmed(), limit) {
             (Self::Finite { integer, .. }, None) if integer.len() > MAX_INTEGER_DIGITS => {

@@ -1,10 +1,10 @@
-//! PostgreSQL's types: how a column's values are read and written, and which logical type they have.
+//! Says for each PostgreSQL type how its values are read and written, and which logical type it has.
 
 use super::wide_text::Form;
 use crate::bindings::types::LogicalType;
 use crate::database::{Origin, logical_of};
 
-/// The types' object identifiers, fixed in every PostgreSQL (`pg_type.dat`).
+/// The object identifiers of types, the same in every PostgreSQL (`pg_type.dat`).
 mod oid {
     pub const BOOL: i64 = 16;
     pub const BYTEA: i64 = 17;
@@ -54,7 +54,7 @@ pub(in crate::database::postgres) enum TextLimit {
     Bytes(usize),
 }
 
-/// What carries a column's values in PostgreSQL's binary format.
+/// The binary form of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::database::postgres) enum PhysicalType {
     Bool,
@@ -76,14 +76,14 @@ pub(in crate::database::postgres) enum PhysicalType {
     Uuid,
     Json,
     Jsonb,
-    /// A text column that was made wide enough for every value of SQLite.
+    /// A text column that holds every value of SQLite.
     WideText(Form),
-    /// Every other type: its text form, made and read by the type's own functions.
+    /// Every other type: its text form, printed and parsed by the type's own functions.
     ByText,
 }
 
 impl PhysicalType {
-    /// Whether two values are compared in no time: they have a fixed width.
+    /// Returns true if values have a fixed width, so that comparing two of them is fast.
     pub fn is_compared_quickly(self) -> bool {
         !matches!(
             self,
@@ -132,9 +132,9 @@ pub(in crate::database::postgres) struct ColumnType {
     pub domain: bool,
     /// Whether the modifier can round or cut a value silently in a cast from text.
     pub lossy_modifier: bool,
-    /// The type whose text form is the value's, where that of its own leaves something out.
+    /// The type whose text form is used, where that of the type itself leaves something out.
     printed_as: Option<&'static str>,
-    /// The type's input function, where a cast from text is none.
+    /// The type's input function, where a cast from text is something else.
     input: Option<&'static str>,
 }
 
@@ -158,23 +158,23 @@ impl ColumnType {
                 (_, oid::XML) => Some("text[]"),
                 _ => None,
             },
-            // The cast takes the dash that stands for no relation as a name.
+            // The cast reads the dash that means no relation as a name.
             input: (catalog.oid == oid::REGCLASS).then_some("regclassin"),
         }
     }
 
-    /// Whether a column of this type can be read as one that holds every value of SQLite.
+    /// Returns true if a column of this type can hold every value of SQLite.
     pub fn can_be_wide(&self) -> bool {
         self.physical == PhysicalType::Text(TextLimit::None) && self.declared == "text"
     }
 
-    /// The same type, in the form for every value of a SQLite column of this origin.
+    /// Makes it the type of a column that holds every value of a SQLite column of this origin.
     pub fn widen(&mut self, origin: &str) {
         self.physical = PhysicalType::WideText(Form::of(origin));
         self.logical = logical_of(origin);
     }
 
-    /// The expression that gives a column's value in its physical type's binary form.
+    /// Returns the expression for a column's value in its physical form.
     pub fn read_expression(&self, column: &str) -> String {
         match self.physical {
             // `format` keeps the padding of char(n) and turns NULL into '', and IS NULL confuses a null composite.
@@ -190,7 +190,7 @@ impl ColumnType {
         }
     }
 
-    /// The column's value as its base type.
+    /// Returns the expression for a column's value as its base type.
     pub fn base_expression(&self, column: &str) -> String {
         if self.domain {
             format!("{column}::{}", self.base)
@@ -199,12 +199,12 @@ impl ColumnType {
         }
     }
 
-    /// A staged value as the base type with its modifier.
+    /// Returns the expression for a staged value as the base type with its modifier.
     pub fn staged_expression(&self, staged: &str) -> String {
         self.cast(staged, &self.base)
     }
 
-    /// A staged value as the base type without its modifier.
+    /// Returns the expression for a staged value as the base type without its modifier.
     pub fn bare_expression(&self, staged: &str) -> String {
         self.cast(staged, &self.bare)
     }
@@ -216,7 +216,7 @@ impl ColumnType {
         }
     }
 
-    /// The type of the staging column: wide enough for every value that [`super::encode`] lets through.
+    /// Returns the type of the staging column: wide enough for every value that [`super::encode`] lets through.
     pub fn staging_type(&self) -> &str {
         match self.physical {
             PhysicalType::ByText | PhysicalType::Text(_) | PhysicalType::WideText(_) => "text",
@@ -224,7 +224,7 @@ impl ColumnType {
         }
     }
 
-    /// What the column is where it was made here.
+    /// Returns the origin of a column for which none is stored.
     pub fn origin(&self) -> Origin {
         Origin::Postgres(self.declared.clone())
     }
@@ -281,7 +281,7 @@ fn logical(base: i64, declared: &str) -> LogicalType {
     }
 }
 
-/// Precision in the upper, scale as a signed 11-bit number in the lower half (`numeric_typmod_scale`).
+/// Unpacks a modifier: precision in the upper half, scale as a signed 11-bit number in the lower (`numeric_typmod_scale`).
 fn numeric_limit(modifier: i32) -> Option<NumericLimit> {
     let packed = modifier.checked_sub(MODIFIER_OFFSET)?;
     (packed >= 0).then_some(NumericLimit {
@@ -290,7 +290,7 @@ fn numeric_limit(modifier: i32) -> Option<NumericLimit> {
     })
 }
 
-/// Types whose modifier rounds or cuts in an explicit cast.
+/// Returns true for types whose modifier rounds or cuts in an explicit cast.
 fn has_lossy_modifier(oid: i64) -> bool {
     matches!(
         oid,

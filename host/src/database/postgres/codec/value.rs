@@ -1,4 +1,4 @@
-//! What a cell means, and what else can hold it exactly.
+//! Interprets cells by the logical type of their column, and converts them to other types if that is exact.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,9 @@ use crate::rows::{CellRef, format_uuid, temporal};
 
 const DAY: i64 = 86_400_000_000;
 
-/// A cell, understood by the logical type of its column.
+/// A cell, interpreted by the logical type of its column.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::database::postgres) enum Value<'a> {
+pub(super) enum Value<'a> {
     Boolean(bool),
     Integer(i64),
     Float(f64),
@@ -24,12 +24,12 @@ pub(in crate::database::postgres) enum Value<'a> {
     Timestamptz(i64),
     Uuid([u8; 16]),
     Json(&'a str),
-    /// The text form of a type without a physical type of its own.
+    /// The text form of a type without a binary form of its own.
     Printed(&'a str),
 }
 
-/// What a cell means in a column of this type; none for NULL.
-pub(in crate::database::postgres) fn value<'a>(
+/// Interprets a cell of a column of this type; none for NULL.
+pub(super) fn value<'a>(
     logical: &LogicalType,
     cell: CellRef<'a>,
 ) -> Result<Option<Value<'a>>, String> {
@@ -41,11 +41,11 @@ pub(in crate::database::postgres) fn value<'a>(
         (LogicalType::Text | LogicalType::Any, CellRef::Text(value)) => Value::Text(value),
         (LogicalType::Bytes | LogicalType::Any, CellRef::Bytes(value)) => Value::Bytes(value),
         (LogicalType::Decimal, CellRef::Text(value)) => Value::Decimal(value),
-        // SQLite keeps numbers of such columns in their own storage class.
+        // SQLite stores numbers of such columns in their own storage class.
         (LogicalType::Decimal | LogicalType::Float, CellRef::Integer(value)) => {
             Value::Integer(value)
         }
-        // The decimal of this name is text in SQLite, so that it could not be told which of the two it was.
+        // SQLite has such decimals as texts; one read back could not be told from the other.
         (LogicalType::Decimal, CellRef::Real(value)) if !value.is_finite() => {
             return Err("an infinite number is none of a column of decimals".to_owned());
         }
@@ -75,7 +75,7 @@ fn unannounced(cell: CellRef<'_>) -> String {
     )
 }
 
-pub(in crate::database::postgres) fn mismatch(value: Value<'_>, target: &str) -> String {
+pub(super) fn mismatch(value: Value<'_>, target: &str) -> String {
     let what = match value {
         Value::Boolean(_) => "a boolean",
         Value::Integer(_) => "an integer",
@@ -94,7 +94,7 @@ pub(in crate::database::postgres) fn mismatch(value: Value<'_>, target: &str) ->
     format!("{what} cannot be held exactly by {target}")
 }
 
-pub(in crate::database::postgres) fn boolean(value: Value<'_>) -> Result<bool, String> {
+pub(super) fn boolean(value: Value<'_>) -> Result<bool, String> {
     match value {
         Value::Boolean(value) => Ok(value),
         Value::Integer(0) => Ok(false),
@@ -104,7 +104,7 @@ pub(in crate::database::postgres) fn boolean(value: Value<'_>) -> Result<bool, S
     }
 }
 
-pub(in crate::database::postgres) fn integer(value: Value<'_>) -> Result<i64, String> {
+pub(super) fn integer(value: Value<'_>) -> Result<i64, String> {
     match value {
         Value::Integer(value) => Ok(value),
         Value::Boolean(value) => Ok(value.into()),
@@ -112,7 +112,7 @@ pub(in crate::database::postgres) fn integer(value: Value<'_>) -> Result<i64, St
     }
 }
 
-pub(in crate::database::postgres) fn ranged<T: TryFrom<i64>>(value: i64) -> Result<T, String> {
+pub(super) fn ranged<T: TryFrom<i64>>(value: i64) -> Result<T, String> {
     T::try_from(value).map_err(|_| "the integer is out of the column's range".to_owned())
 }
 
@@ -121,9 +121,9 @@ const INEXACT: &str = "the number cannot be held exactly in binary floating poin
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    reason = "compared with what was there before"
+    reason = "compared with the value before"
 )]
-pub(in crate::database::postgres) fn double(value: Value<'_>) -> Result<f64, String> {
+pub(super) fn double(value: Value<'_>) -> Result<f64, String> {
     match value {
         Value::Float(value) => Ok(value),
         Value::Integer(integer) => {
@@ -141,9 +141,9 @@ pub(in crate::database::postgres) fn double(value: Value<'_>) -> Result<f64, Str
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    reason = "compared with what was there before"
+    reason = "compared with the value before"
 )]
-pub(in crate::database::postgres) fn single(value: Value<'_>) -> Result<f32, String> {
+pub(super) fn single(value: Value<'_>) -> Result<f32, String> {
     match value {
         Value::Float(double) => narrowed(double),
         Value::Integer(integer) => {
@@ -160,7 +160,7 @@ pub(in crate::database::postgres) fn single(value: Value<'_>) -> Result<f32, Str
 
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "compared with what was there before"
+    reason = "compared with the value before"
 )]
 fn narrowed(double: f64) -> Result<f32, String> {
     let single = double as f32;
@@ -169,7 +169,7 @@ fn narrowed(double: f64) -> Result<f32, String> {
         .ok_or_else(|| "the number does not fit single precision exactly".to_owned())
 }
 
-/// A decimal becomes the double whose shortest text is the same number.
+/// Returns the double whose shortest text is the same number as a decimal.
 fn decimal_double(digits: &str) -> Result<f64, String> {
     let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
     let double: f64 = digits.parse().map_err(|_| INEXACT)?;
@@ -183,8 +183,8 @@ fn decimal_double(digits: &str) -> Result<f64, String> {
     exact.then_some(double).ok_or_else(|| INEXACT.to_owned())
 }
 
-/// The digits of a number for `numeric`.
-pub(in crate::database::postgres) fn with_digits(
+/// Hands the digits of a number to `put`, as `numeric` prints them.
+pub(super) fn with_digits(
     value: Value<'_>,
     mut put: impl FnMut(&str) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -210,7 +210,7 @@ pub(in crate::database::postgres) fn with_digits(
     }
 }
 
-/// Whether `numeric` prints the same text again.
+/// Returns true if `numeric` prints the same text again.
 fn is_canonical(text: &str) -> bool {
     match Decimal::parse(text) {
         Some(Decimal::Finite {
@@ -228,10 +228,7 @@ fn is_canonical(text: &str) -> bool {
     }
 }
 
-pub(in crate::database::postgres) fn text(
-    value: Value<'_>,
-    limit: TextLimit,
-) -> Result<Cow<'_, str>, String> {
+pub(super) fn text(value: Value<'_>, limit: TextLimit) -> Result<Cow<'_, str>, String> {
     let text: Cow<'_, str> = match value {
         Value::Text(text) | Value::Decimal(text) | Value::Json(text) | Value::Printed(text) => {
             without_nul(text)?.into()
@@ -256,14 +253,14 @@ pub(in crate::database::postgres) fn text(
     }
 }
 
-pub(in crate::database::postgres) fn without_nul(text: &str) -> Result<&str, String> {
+pub(super) fn without_nul(text: &str) -> Result<&str, String> {
     if memchr::memchr(0, text.as_bytes()).is_some() {
         return Err("PostgreSQL's texts cannot hold the character U+0000".to_owned());
     }
     Ok(text)
 }
 
-pub(in crate::database::postgres) fn date(value: Value<'_>) -> Result<i32, String> {
+pub(super) fn date(value: Value<'_>) -> Result<i32, String> {
     let days = match value {
         Value::Date(days) => days,
         Value::Text(text) => {
@@ -286,7 +283,7 @@ fn checked_days(days: i64) -> Result<i64, String> {
     }
 }
 
-pub(in crate::database::postgres) fn moment(
+pub(super) fn moment(
     value: Value<'_>,
     target: &str,
     parse: impl Fn(&str) -> Option<i64>,
@@ -302,15 +299,15 @@ pub(in crate::database::postgres) fn moment(
     }
 }
 
-pub(in crate::database::postgres) fn in_range(at: i64) -> Result<i64, String> {
+pub(super) fn in_range(at: i64) -> Result<i64, String> {
     if matches!(at, i64::MIN | i64::MAX) || temporal::TIMESTAMPS.contains(&at) {
         Ok(at)
     } else {
-        Err("the moment is out of PostgreSQL's range".to_owned())
+        Err("the timestamp is out of PostgreSQL's range".to_owned())
     }
 }
 
-pub(in crate::database::postgres) fn within_a_day(at: i64) -> Result<i64, String> {
+pub(super) fn within_a_day(at: i64) -> Result<i64, String> {
     if (0..=DAY).contains(&at) {
         Ok(at)
     } else {
@@ -318,8 +315,8 @@ pub(in crate::database::postgres) fn within_a_day(at: i64) -> Result<i64, String
     }
 }
 
-/// PostgreSQL would round to the column's digits; here that is not representable.
-pub(in crate::database::postgres) fn rounded(at: i64, digits: u32) -> Result<i64, String> {
+/// Checks the digits of a time: PostgreSQL would round it to those of the column.
+pub(super) fn rounded(at: i64, digits: u32) -> Result<i64, String> {
     let unit = 10i64.pow(6u32.saturating_sub(digits));
     if matches!(at, i64::MIN | i64::MAX) || at % unit == 0 {
         Ok(at)

@@ -1,5 +1,5 @@
-//! The form in which a `text` column holds every value of a SQLite column, each with its storage class.
-//! `docs/row-format.md` specifies it.
+//! Writes every value of a SQLite column, with its storage class, into a `text` column, as `docs/row-format.md` specifies
+//! it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use crate::bindings::types::LogicalType;
 use crate::database::logical_of;
 use crate::rows::CellRef;
 
-/// Longer texts are no numbers that anything prints.
+/// No printed number is longer.
 const MAX_LITERAL: usize = 32;
 
 /// Which values are written as they are; all others are marked.
@@ -22,7 +22,7 @@ pub(in crate::database::postgres) enum Form {
     Booleans,
 }
 
-/// Where values are kept that do not lie in the text as they are.
+/// Buffers for values that are not in the text as they are.
 #[derive(Debug, Default)]
 pub(in crate::database::postgres) struct Scratch {
     pub text: String,
@@ -30,7 +30,7 @@ pub(in crate::database::postgres) struct Scratch {
 }
 
 impl Form {
-    /// The form in a column of this origin.
+    /// Returns the form of a column of this origin.
     pub fn of(origin: &str) -> Self {
         match logical_of(origin) {
             LogicalType::Text => Self::Texts,
@@ -39,7 +39,7 @@ impl Form {
         }
     }
 
-    /// A cell as a text, none for NULL; the error says what has no form, without the value.
+    /// Prints a cell; none for NULL. The error says what has no form, without the value.
     pub fn print(self, cell: CellRef<'_>) -> Result<Option<Cow<'_, str>>, String> {
         let literal = match cell {
             CellRef::Null => return Ok(None),
@@ -66,7 +66,7 @@ impl Form {
         format!("\\t{}", text.replace('\\', "\\\\").replace('\0', "\\0")).into()
     }
 
-    /// The cell of a text. One that nothing here has printed is taken for the text that it is.
+    /// Reads a printed cell. Any other text is read as it is.
     pub fn read<'a>(self, text: &'a str, scratch: &'a mut Scratch) -> CellRef<'a> {
         let Some(marked) = text.strip_prefix('\\') else {
             let plain = literal(text).filter(|cell| self.is_plain(*cell));
@@ -82,7 +82,7 @@ impl Form {
         read.unwrap_or(CellRef::Text(text))
     }
 
-    /// Whether a value that is no text is written without a mark.
+    /// Returns true if a value that is no text is printed without a mark.
     fn is_plain(self, cell: CellRef<'_>) -> bool {
         match (self, cell) {
             (Self::Texts, _) => false,
@@ -92,8 +92,8 @@ impl Form {
     }
 }
 
-/// The shortest digits that read back the same, told from an integer by a point or an exponent.
-pub(in crate::database::postgres) fn print_real(value: f64) -> String {
+/// Prints the shortest digits that read back the same; a point or an exponent tells them from an integer.
+pub(super) fn print_real(value: f64) -> String {
     match value {
         f64::INFINITY => "Infinity".to_owned(),
         f64::NEG_INFINITY => "-Infinity".to_owned(),
@@ -101,7 +101,7 @@ pub(in crate::database::postgres) fn print_real(value: f64) -> String {
     }
 }
 
-/// A number or truth value, if it would be printed so.
+/// Reads a number or truth value, if it would be printed so.
 fn literal(text: &str) -> Option<CellRef<'static>> {
     match text {
         "true" => return Some(CellRef::Boolean(true)),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_column_is_for_looks_as_it_is() {
+    fn values_of_the_declared_type_have_no_mark() {
         let of = |declared: &str| Form::of(&format!("sqlite:{declared}"));
         let cases = [
             ("INTEGER", CellRef::Integer(-7), "-7"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_printed_is_a_text() {
+    fn a_text_that_was_not_printed_is_read_as_it_is() {
         for text in [
             "\\", "\\q", "\\xf", "\\xfg", "\\t\\", "\\t\\q", "\\n", "\\n07", "\\nx", "+7",
         ] {

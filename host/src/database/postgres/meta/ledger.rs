@@ -48,7 +48,7 @@ pub(in crate::database::postgres) async fn enter(
 }
 
 /// Stores the row that a chunk makes of the committed one, in the chunk's transaction. Fails with
-/// [`DatabaseError::LedgerTaken`] if somebody else advanced the run.
+/// [`DatabaseError::LedgerTaken`] if another process advanced the run.
 pub(in crate::database::postgres) async fn advance(
     session: &mut Session,
     books: &Bookkeeping,
@@ -83,7 +83,7 @@ pub(in crate::database::postgres) async fn advance(
     books.check_advanced(changed)
 }
 
-/// Marks the table as complete. Fails with [`DatabaseError::LedgerTaken`] if somebody else advanced the run.
+/// Marks the table as complete. Fails with [`DatabaseError::LedgerTaken`] if another process advanced the run.
 pub(in crate::database::postgres) async fn finish(
     session: &mut Session,
     books: &Bookkeeping,
@@ -111,7 +111,7 @@ fn of(run: &str, table: &str) -> Statement {
         .matching("table_name", table.to_owned())
 }
 
-/// The row of a table under way, unless somebody else advanced it.
+/// Matches the row of a table under way, unless another process advanced it.
 fn committed(books: &Bookkeeping) -> Statement {
     of(books.run(), books.table()).matching("next_seq", books.row().next_seq)
 }

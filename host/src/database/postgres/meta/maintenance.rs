@@ -37,7 +37,7 @@ pub(in crate::database::postgres) async fn rejects(
 }
 
 /// Removes Tombolo's own tables and their schema. Returns the tables' names. Fails with [`DatabaseError::Refused`] if
-/// somebody else has something in the schema.
+/// the schema holds anything else.
 pub(in crate::database::postgres) async fn clean(
     session: &mut Session,
 ) -> Result<Vec<String>, DatabaseError> {

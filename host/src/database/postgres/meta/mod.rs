@@ -1,4 +1,4 @@
-//! Tombolo's own tables in a target.
+//! Reads and writes Tombolo's own tables in a target.
 
 pub(super) mod ledger;
 pub(super) mod maintenance;

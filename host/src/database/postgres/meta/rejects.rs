@@ -8,7 +8,7 @@ use crate::rows::RowBlock;
 
 const TABLE: &str = "tombolo.rejects";
 
-/// A key that is longer is cut.
+/// A longer key is cut.
 const KEY_CHARACTERS: usize = 120;
 
 /// The rejects of one table in one run.
@@ -39,7 +39,7 @@ impl RejectStore {
         }
     }
 
-    /// Removes all rows. Returns how many there were.
+    /// Removes all rows of the table. Returns their number.
     pub async fn remove(&self, session: &mut Session) -> Result<u64, DatabaseError> {
         let of_table = Statement::on(TABLE)
             .matching("run", self.run.clone())
@@ -47,7 +47,7 @@ impl RejectStore {
         session.execute(of_table.delete()?).await
     }
 
-    /// Stores a row by its number in the order of arrival.
+    /// Stores a row by its number among the rows of the run, from 1.
     pub async fn insert(
         &self,
         session: &mut Session,

@@ -25,14 +25,14 @@ const CREATE_TABLES: &str = "\
       table_schema text NOT NULL, table_name text NOT NULL, column_name text NOT NULL, origin text NOT NULL, \
       stored_as text NOT NULL, widened boolean NOT NULL DEFAULT false, PRIMARY KEY (table_schema, table_name, column_name))";
 
-/// How many tables of its own Tombolo has in a target.
+/// The number of Tombolo's own tables.
 const OWN_TABLES: usize = 3;
 
 /// Creates Tombolo's own tables where they are missing. Fails with [`DatabaseError::NoLedger`] if the login may not.
 pub(in crate::database::postgres) async fn prepare(
     session: &mut Session,
 ) -> Result<(), DatabaseError> {
-    // CREATE asks for the right to create before it sees that there is nothing to do.
+    // CREATE needs the privilege even where there is nothing to create.
     if existing(session).await?.len() == OWN_TABLES {
         return Ok(());
     }

@@ -1,3 +1,4 @@
-//! Reading the rows of a table with `COPY … TO STDOUT`.
+//! Reads the rows of a table with `COPY … TO STDOUT`.
 
+pub(super) mod copy_out;
 pub(super) mod query;

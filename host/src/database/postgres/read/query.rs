@@ -1,19 +1,12 @@
-//! Reading a table's rows: the statement, and its stream.
-
-use futures::StreamExt;
-use tokio::sync::mpsc;
+//! Builds the statement that reads a table's rows.
 
 use crate::bindings::types::{Cell, TableSchema};
 use crate::database::postgres::catalog::Description;
-use crate::database::postgres::codec::copy_stream::CopyReader;
-use crate::database::postgres::codec::decode::DecodeError;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
-use crate::database::postgres::connection::Session;
-use crate::database::postgres::error;
 use crate::database::{DatabaseError, Read, quote};
-use crate::rows::{BlockBuilder, RowBlock};
 
-/// The COPY statement, and the types of the columns that it gives.
+/// Returns the COPY statement, and the types of its columns. Fails with [`DatabaseError::Unsuitable`] if the table cannot be
+/// read as asked.
 pub(in crate::database::postgres) fn copy_statement(
     described: &Description,
     read: Read<'_>,
@@ -62,50 +55,7 @@ pub(in crate::database::postgres) fn copy_statement(
     Ok((statement, types))
 }
 
-/// Reads the rows of a COPY. Answers whether the stream was read to its end; false: nobody wants the rest.
-pub(in crate::database::postgres) async fn send_rows(
-    reader: &mut Session,
-    statement: &str,
-    types: &[ColumnType],
-    table: &str,
-    blocks: mpsc::Sender<RowBlock>,
-) -> Result<bool, DatabaseError> {
-    let malformed = |error: DecodeError| DatabaseError::Unsuitable {
-        table: table.to_owned(),
-        reason: error.to_string(),
-    };
-    let mut copy = CopyReader::new(types.iter().map(|kind| kind.physical).collect());
-    let mut rows = BlockBuilder::new(types.len());
-    let mut pieces = reader
-        .raw()
-        .copy_out_raw(statement)
-        .await
-        .map_err(|error| error::at_work(&error))?;
-    loop {
-        // A sort can take long before its first row.
-        let piece = tokio::select! {
-            piece = pieces.next() => piece,
-            () = blocks.closed() => return Ok(false),
-        };
-        let Some(piece) = piece else { break };
-        copy.push(&piece.map_err(|error| error::at_work(&error))?);
-        while copy.next_row(&mut rows).map_err(malformed)? {
-            if rows.is_full() && blocks.send(rows.take()).await.is_err() {
-                return Ok(false);
-            }
-        }
-    }
-    if !copy.is_complete() {
-        return Err(malformed(DecodeError::Format));
-    }
-    if !rows.is_empty() {
-        // The stream is at its end, whether anybody listens or not.
-        let _ = blocks.send(rows.take()).await;
-    }
-    Ok(true)
-}
-
-/// A key as SQL: COPY takes no parameters.
+/// Returns a key as SQL: COPY takes no parameters.
 fn key_values(described: &Description, table: &TableSchema, cells: &[Cell]) -> Option<String> {
     if cells.len() != table.primary_key.len() || cells.is_empty() {
         return None;
@@ -117,7 +67,7 @@ fn key_values(described: &Description, table: &TableSchema, cells: &[Cell]) -> O
     Some(values.collect::<Option<Vec<_>>>()?.join(", "))
 }
 
-/// A canonical cell as an expression of the column's base type. None: a cell that such a column does not give.
+/// Returns a canonical cell as an expression of the column's base type; none if such a column has no such cell.
 fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
     let base = &kind.base;
     let quoted = |text: &str| {
@@ -151,7 +101,7 @@ fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
             let days = i32::try_from(*days).ok()?;
             Some(format!("('2000-01-01'::date + '{days}'::int4)"))
         }
-        // Microseconds are whole numbers in an interval, too; the day after midnight is no sum.
+        // An interval holds whole microseconds as well; 24:00:00 is no sum.
         (PhysicalType::Time(_), Cell::Integer(86_400_000_000)) => quoted("24:00:00"),
         (PhysicalType::Time(_), Cell::Integer(at)) => {
             Some(format!("('00:00'::time + '{at} microseconds'::interval)"))

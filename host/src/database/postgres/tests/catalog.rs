@@ -1,3 +1,5 @@
+//! Tests the description of tables, counts and stored origins.
+
 use super::*;
 use crate::bindings::database::TableKind;
 use crate::database::CheckedStatement;
@@ -169,7 +171,7 @@ async fn origins_are_kept_with_created_tables() {
         |run: &str, wanted: &TableSchema, statements: Vec<CheckedStatement>| TableWrite {
             run: run.to_owned(),
             create: Some(statements),
-            ..load(wanted, skip(wanted))
+            ..table_write(wanted, skip(wanted))
         };
     let writer = target
         .begin_table(creating("run-1", &wanted, vec![statement]))

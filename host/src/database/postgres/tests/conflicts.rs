@@ -1,3 +1,5 @@
+//! Tests conflicts that are resolved row by row.
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -40,7 +42,7 @@ async fn overwriting<'a>(
     target: &'a mut dyn Target,
     schema: &TableSchema,
 ) -> Box<dyn TableWriter + 'a> {
-    let write = load(schema, overwrite(schema));
+    let write = table_write(schema, overwrite(schema));
     target.begin_table(write).await.unwrap()
 }
 
@@ -62,7 +64,7 @@ fn row(id: i64, name: &str, n: &str, m: &str) -> Vec<Cell> {
 }
 
 #[tokio::test]
-async fn conflicts_are_decided_row_by_row() {
+async fn conflicts_are_resolved_row_by_row() {
     let Some((mut site, mut target)) = begin().await else {
         return;
     };
@@ -95,8 +97,8 @@ async fn conflicts_are_decided_row_by_row() {
 }
 
 #[tokio::test]
-async fn decisions_cannot_reach_other_rows() {
-    for decisions in [
+async fn resolutions_cannot_reach_other_rows() {
+    for resolutions in [
         vec![(77, Resolution::Write(row(77, "nowhere", "3", "sad")))],
         vec![(77, Resolution::KeepLocal)],
         vec![(3, Resolution::KeepLocal), (3, Resolution::KeepLocal)],
@@ -107,7 +109,7 @@ async fn decisions_cannot_reach_other_rows() {
         };
         let mut writer = staged(target.as_mut()).await;
         writer.conflicts(10).await.unwrap();
-        let refused = match writer.resolve(decisions).await {
+        let refused = match writer.resolve(resolutions).await {
             Ok(()) => writer.commit().await.unwrap_err(),
             Err(error) => error,
         };

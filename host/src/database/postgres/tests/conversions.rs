@@ -1,4 +1,4 @@
-//! Values that do not fit, in columns that take the nearest one or hold every value.
+//! Tests columns that take the nearest value or hold every value.
 
 use super::*;
 use crate::bindings::types::{ColumnChanges, Conversion};
@@ -28,7 +28,10 @@ fn policies(load: TableWrite, policy: &Conversion) -> TableWrite {
 }
 
 fn lossy() -> TableWrite {
-    policies(load(&schema(), overwrite(&schema())), &Conversion::Lossy)
+    policies(
+        table_write(&schema(), overwrite(&schema())),
+        &Conversion::Lossy,
+    )
 }
 
 fn row(id: Cell, n: Cell, name: Cell) -> Vec<Cell> {
@@ -61,7 +64,7 @@ async fn changed_values_are_counted_over_all_attempts_of_a_run_and_verified_as_c
     let mut first = target.begin_table(lossy()).await.unwrap();
     first.stage(&chunk(1)).await.done();
     first.commit().await.done();
-    // A chunk that is gone changes nothing.
+    // A chunk that is rolled back changes nothing.
     first.stage(&chunk(11)).await.done();
     first.rollback().await.unwrap();
     drop(first);
@@ -116,7 +119,7 @@ async fn a_retry_reports_only_what_it_changed() {
 }
 
 #[tokio::test]
-async fn decided_rows_are_never_changed() {
+async fn resolved_rows_are_never_changed() {
     let Some(site) = Site::new(&format!("{TABLE}; INSERT INTO t VALUES (1, 1, 'old')")).await
     else {
         return;
@@ -138,7 +141,7 @@ async fn decided_rows_are_never_changed() {
 }
 
 #[tokio::test]
-async fn a_wide_column_is_filled_directly_and_read_back_as_it_came() {
+async fn a_wide_column_is_filled_directly_and_read_back_as_it_was_sent() {
     let Some(site) = Site::new("").await else {
         return;
     };
@@ -149,7 +152,7 @@ async fn a_wide_column_is_filled_directly_and_read_back_as_it_came() {
     }
     let make = "CREATE TABLE t (id text PRIMARY KEY, n text, name text)";
     let wide = policies(
-        created(load(&schema, overwrite(&schema)), &[make]),
+        created(table_write(&schema, overwrite(&schema)), &[make]),
         &Conversion::Widen,
     );
     let rows = block(&[

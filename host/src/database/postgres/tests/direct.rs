@@ -1,3 +1,5 @@
+//! Tests rows that go directly into a table of the run.
+
 use super::*;
 use crate::database::buckets_of;
 
@@ -27,7 +29,7 @@ fn rows(ids: std::ops::Range<i64>) -> RowBlock {
 }
 
 fn direct() -> TableWrite {
-    created(load(&schema(), overwrite(&schema())), &[MAKE])
+    created(table_write(&schema(), overwrite(&schema())), &[MAKE])
 }
 
 #[tokio::test]
@@ -43,7 +45,7 @@ async fn rows_go_directly_into_a_table_of_the_run_and_are_read_back() {
 }
 
 #[tokio::test]
-async fn a_row_of_somebody_else_is_left_to_a_closer_look() {
+async fn a_row_of_another_session_leaves_the_table_to_be_read() {
     let Some(mut site) = Site::new("").await else {
         return;
     };
@@ -108,17 +110,17 @@ async fn a_direct_row_that_does_not_fit_goes_through_the_staging() {
     assert_eq!((outcome.counts.created, outcome.digest), (6, None));
     assert!(
         matches!(outcome.stored, Stored::Unverified(_)),
-        "nobody looked at the first four"
+        "the first four were not checked"
     );
 }
 
 #[tokio::test]
-async fn a_table_that_was_there_is_staged() {
+async fn a_table_that_existed_is_staged() {
     let Some(site) = Site::new(MAKE).await else {
         return;
     };
-    let order = load(&schema(), overwrite(&schema()));
-    let (moved, outcome) = chunks(&site, order, &[rows(1..5)]).await.unwrap();
+    let write = table_write(&schema(), overwrite(&schema()));
+    let (moved, outcome) = chunks(&site, write, &[rows(1..5)]).await.unwrap();
     assert_eq!(moved, counts(4, 0, 0, 0));
     assert_eq!((outcome.digest, outcome.stored), (None, Stored::Verified));
 }
@@ -129,13 +131,13 @@ fn decimals() -> (TableWrite, RowBlock) {
     for column in &mut schema.columns {
         column.origin = "sqlite:DECIMAL".to_owned();
     }
-    let order = created(load(&schema, overwrite(&schema)), &[MAKE]);
+    let write = created(table_write(&schema, overwrite(&schema)), &[MAKE]);
     let rows = block(&[
         vec![Cell::Integer(1), text("a"), Cell::Integer(5)],
         vec![Cell::Integer(2), text("a"), Cell::Real(0.25)],
         vec![Cell::Integer(3), Cell::Null, text("1.50")],
     ]);
-    (order, rows)
+    (write, rows)
 }
 
 #[tokio::test]
@@ -143,8 +145,8 @@ async fn decimals_of_several_forms_are_compared_as_they_were_sent() {
     let Some(mut site) = Site::new("").await else {
         return;
     };
-    let (order, rows) = decimals();
-    let (moved, outcome) = chunks(&site, order, &[rows]).await.unwrap();
+    let (write, rows) = decimals();
+    let (moved, outcome) = chunks(&site, write, &[rows]).await.unwrap();
     assert_eq!(moved, counts(3, 0, 0, 0));
     assert_eq!((outcome.stored, outcome.digest), (Stored::Verified, None));
     let stored = site.value("SELECT string_agg(n::text, ' ' ORDER BY id) FROM t");
@@ -152,13 +154,13 @@ async fn decimals_of_several_forms_are_compared_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn decimals_of_several_forms_are_not_read_back_as_they_arrived() {
+async fn decimals_of_several_forms_cannot_be_read_back() {
     let Some(mut site) = Site::new("").await else {
         return;
     };
-    let (order, rows) = decimals();
+    let (write, rows) = decimals();
     let mut target = site.target().await;
-    let mut writer = target.begin_table(order).await.unwrap();
+    let mut writer = target.begin_table(write).await.unwrap();
     site.run("INSERT INTO t VALUES (-1, 'a', 1.50)").await;
     writer.stage(&rows).await.done();
     writer.commit().await.done();

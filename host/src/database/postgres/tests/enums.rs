@@ -1,4 +1,4 @@
-//! Enums of described tables, and those that tables are made with.
+//! Tests the enums of described tables, and of new ones.
 
 use super::*;
 use crate::bindings::types::EnumType;
@@ -17,7 +17,7 @@ fn moody(run: &str, labels: &[&str]) -> TableWrite {
     TableWrite {
         run: run.to_owned(),
         create: Some(vec![mood(labels), create]),
-        ..load(&wanted, append())
+        ..table_write(&wanted, append())
     }
 }
 
@@ -61,7 +61,7 @@ async fn schemas_carry_the_enums_that_their_columns_have() {
 }
 
 #[tokio::test]
-async fn an_enum_that_is_there_is_used_and_another_type_of_its_name_refused() {
+async fn an_enum_that_exists_is_used_and_another_type_of_its_name_refused() {
     let Some(mut site) = Site::new("").await else {
         return;
     };
@@ -94,7 +94,7 @@ async fn an_enum_that_is_there_is_used_and_another_type_of_its_name_refused() {
 }
 
 #[tokio::test]
-async fn two_sessions_make_the_same_enum_once() {
+async fn two_sessions_create_the_same_enum_once() {
     let Some(mut site) = Site::new("").await else {
         return;
     };

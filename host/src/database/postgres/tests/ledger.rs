@@ -1,3 +1,5 @@
+//! Tests the ledger, and connections after errors.
+
 use super::*;
 use crate::rows::RowBlock as Block;
 
@@ -17,7 +19,7 @@ fn rows(ids: std::ops::Range<i64>) -> Block {
 }
 
 async fn begin(target: &mut dyn Target) -> Box<dyn TableWriter + '_> {
-    let write = load(&schema(), overwrite(&schema()));
+    let write = table_write(&schema(), overwrite(&schema()));
     target.begin_table(write).await.unwrap()
 }
 
@@ -89,12 +91,12 @@ async fn two_writers_of_one_run_do_not_both_get_in() {
     assert_eq!(
         third.commit().await.done(),
         counts(1, 0, 0, 0),
-        "who begins anew goes on"
+        "a new writer goes on"
     );
 }
 
 #[tokio::test]
-async fn errors_leave_a_connection_that_goes_on_after_rollback() {
+async fn errors_leave_a_connection_that_is_usable_after_rollback() {
     let Some(mut site) =
         Site::new("CREATE TABLE t (id int PRIMARY KEY, name text CHECK (name <> 'bad'), j json)")
             .await
@@ -129,7 +131,7 @@ async fn errors_leave_a_connection_that_goes_on_after_rollback() {
     schema_of_postgres.columns[1].origin = "pg:json".to_owned();
     drop(writer);
     let mut writer = target
-        .begin_table(load(&schema_of_postgres, skip(&schema)))
+        .begin_table(table_write(&schema_of_postgres, skip(&schema)))
         .await
         .unwrap();
     writer
@@ -203,7 +205,7 @@ async fn a_login_that_may_create_nothing_needs_a_schema_of_its_own() {
     target.prepare().await.unwrap();
     let schema = announced("t", &[("id", LogicalType::Integer)], &["id"]);
     let mut writer = target
-        .begin_table(load(&schema, skip(&schema)))
+        .begin_table(table_write(&schema, skip(&schema)))
         .await
         .unwrap();
     writer.stage(&block(&[vec![Cell::Integer(1)]])).await.done();

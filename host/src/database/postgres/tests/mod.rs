@@ -1,4 +1,4 @@
-//! Against a real PostgreSQL.
+//! Tests against a real PostgreSQL.
 
 #![allow(
     clippy::unwrap_used,
@@ -121,7 +121,7 @@ async fn read(site: &Site, table: &str) -> (TableSchema, Vec<RowBlock>) {
     (schema, blocks)
 }
 
-fn load(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
+fn table_write(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
     TableWrite {
         run: "run-1".to_owned(),
         plan: CheckedPlan::of_tests(&plan, incoming),
@@ -136,7 +136,7 @@ fn load(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
     }
 }
 
-/// Moves a table in one chunk.
+/// Transfers a table in one chunk.
 async fn transfer(
     source: &Site,
     target: &Site,
@@ -153,7 +153,7 @@ async fn take(
     blocks: &[RowBlock],
     plan: SetPlan,
 ) -> Result<ChunkCounts, DatabaseError> {
-    let (counts, _) = chunk(site, load(schema, plan), blocks).await?;
+    let (counts, _) = chunk(site, table_write(schema, plan), blocks).await?;
     Ok(counts)
 }
 
@@ -209,7 +209,7 @@ fn counts(created: u64, updated: u64, same: u64, skipped: u64) -> ChunkCounts {
     }
 }
 
-/// A table as a stranger announces it.
+/// The schema of an incoming table.
 fn announced(table: &str, columns: &[(&str, LogicalType)], key: &[&str]) -> TableSchema {
     TableSchema {
         table: table.to_owned(),

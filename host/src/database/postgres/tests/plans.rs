@@ -1,3 +1,5 @@
+//! Tests what each strategy's plan does to a table.
+
 use super::*;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, name text, n numeric, at timestamp);";
@@ -118,7 +120,7 @@ async fn extremes_and_guards_follow_the_database() {
 }
 
 #[tokio::test]
-async fn append_numbers_rows_anew() {
+async fn append_gives_rows_new_numbers() {
     let schema = "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);";
     let Some((source, mut target)) = sites(
         &format!("{schema} INSERT INTO t (name) VALUES ('a'), ('b')"),

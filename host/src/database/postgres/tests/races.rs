@@ -1,3 +1,5 @@
+//! Tests writing while other sessions write, and that no plan scans the table.
+
 use std::time::Duration;
 
 use super::*;
@@ -20,12 +22,12 @@ fn rows(ids: std::ops::Range<i64>) -> RowBlock {
 
 type Plan = fn(&TableSchema) -> SetPlan;
 
-/// Somebody inserts a row of the chunk, and commits when the chunk waits for it.
+/// Another session inserts a row of the chunk, and commits when the chunk waits for it.
 async fn race(table: &str, plan: Plan) -> Option<(ChunkCounts, String)> {
     let mut site = Site::new(table).await?;
     let mut target = site.target().await;
-    let order = load(&schema(), plan(&schema()));
-    let mut writer = target.begin_table(order).await.unwrap();
+    let write = table_write(&schema(), plan(&schema()));
+    let mut writer = target.begin_table(write).await.unwrap();
     writer.stage(&rows(1..6)).await.done();
     site.run("BEGIN; INSERT INTO t VALUES (3, 'theirs')").await;
     let theirs = async {
@@ -49,7 +51,7 @@ async fn race(table: &str, plan: Plan) -> Option<(ChunkCounts, String)> {
 }
 
 #[tokio::test]
-async fn rows_that_somebody_else_inserts_meanwhile_are_rows_that_exist() {
+async fn rows_that_another_session_inserts_meanwhile_exist() {
     let Some(raced) = race(TABLE, overwrite).await else {
         return;
     };
@@ -70,16 +72,16 @@ async fn a_deferrable_key_that_on_conflict_cannot_name_is_raced_for_as_well() {
 }
 
 #[tokio::test]
-async fn a_row_that_changes_after_it_was_judged_is_judged_again() {
+async fn a_row_that_changes_after_it_was_shown_is_shown_again() {
     let Some(mut site) = Site::new(TABLE).await else {
         return;
     };
     let mut target = site.target().await;
-    let order = TableWrite {
+    let write = TableWrite {
         row_by_row: true,
-        ..load(&schema(), overwrite(&schema()))
+        ..table_write(&schema(), overwrite(&schema()))
     };
-    let mut writer = target.begin_table(order).await.unwrap();
+    let mut writer = target.begin_table(write).await.unwrap();
     for change in [
         "UPDATE t SET name = 'theirs'",
         "INSERT INTO t VALUES (2, 'theirs')",
@@ -136,13 +138,13 @@ async fn no_plan_scans_a_table_of_ten_million_rows() {
     for (number, (plan, row_by_row, updated)) in plans.into_iter().enumerate() {
         site.run("SELECT pg_stat_reset()").await;
         let from = 10_000 * i64::try_from(number).unwrap();
-        let order = TableWrite {
+        let write = TableWrite {
             run: format!("run-{number}"),
             row_by_row,
-            ..load(&schema(), plan(&schema()))
+            ..table_write(&schema(), plan(&schema()))
         };
         let mut target = site.target().await;
-        let mut writer = target.begin_table(order).await.unwrap();
+        let mut writer = target.begin_table(write).await.unwrap();
         // Every second row is there.
         let staged = writer.stage(&rows(from + 1..from + 2_001)).await;
         staged.done();
@@ -169,12 +171,12 @@ async fn rows_that_all_change_are_matched_once() {
     };
     site.run("VACUUM ANALYZE t").await;
     site.run("SELECT pg_stat_reset()").await;
-    let order = load(&schema(), overwrite(&schema()));
-    let (moved, outcome) = chunks(&site, order, &[rows(1..5_001)]).await.unwrap();
+    let write = table_write(&schema(), overwrite(&schema()));
+    let (moved, outcome) = chunks(&site, write, &[rows(1..5_001)]).await.unwrap();
     assert_eq!(moved, counts(0, 5_000, 0, 0));
     assert_eq!(outcome.stored, Stored::Verified);
     let (_, indexed) = reads(&mut site).await;
-    // A look at the first rows, and one match for each.
+    // A sample of the first rows, and one match for each.
     assert!(
         (5_000..5_500).contains(&indexed),
         "{indexed} looks into the index"

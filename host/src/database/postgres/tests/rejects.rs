@@ -1,3 +1,5 @@
+//! Tests which rows are rejected, and how they are stored.
+
 use super::*;
 
 const TABLE: &str = "CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent VALUES (1), (2);
@@ -66,8 +68,8 @@ async fn each_layer_rejects_its_rows_and_keeps_them_whole() {
     rows.push(with(10, 4, text("twice")));
     rows.push(with(11, 5, Cell::Integer(600)));
     let whole = block(&rows);
-    let order = load(&schema(), skip(&schema()));
-    let (moved, outcome) = chunks(&site, order, &[whole]).await.unwrap();
+    let write = table_write(&schema(), skip(&schema()));
+    let (moved, outcome) = chunks(&site, write, &[whole]).await.unwrap();
     assert_eq!(moved, failed(counts(3, 0, 0, 0), 9));
     assert_eq!(outcome.stored, Stored::Verified);
     assert_eq!(site.value("SELECT count(*) FROM t").await, "4");
@@ -99,7 +101,7 @@ async fn rejects_are_not_among_the_rows_that_the_table_holds() {
     let good = block(&[row(20), row(21)]);
     let mixed = block(&[row(20), with(3, 2, Cell::Integer(-5)), row(21)]);
     let digest = "SELECT encode(digest, 'hex') FROM tombolo.ledger WHERE run = 'run-1'";
-    chunks(&site, load(&schema(), skip(&schema())), &[mixed])
+    chunks(&site, table_write(&schema(), skip(&schema())), &[mixed])
         .await
         .unwrap();
     let kept = site.value(digest).await;
@@ -111,13 +113,13 @@ async fn more_rejects_than_allowed_stop_the_run_and_keep_nothing_of_the_chunk() 
     let Some(mut site) = Site::new(TABLE).await else {
         return;
     };
-    let order = TableWrite {
+    let write = TableWrite {
         reject_limit: 2,
-        ..load(&schema(), skip(&schema()))
+        ..table_write(&schema(), skip(&schema()))
     };
     let bad = |id| with(id, 2, Cell::Integer(-5));
     let blocks = [block(&[row(1), bad(2)]), block(&[row(3), bad(4), bad(5)])];
-    let stopped = chunks(&site, order, &blocks).await.unwrap_err();
+    let stopped = chunks(&site, write, &blocks).await.unwrap_err();
     let DatabaseError::TooManyRejects { limit, reason, .. } = stopped else {
         panic!("{stopped}");
     };
@@ -139,8 +141,8 @@ async fn retried_rejects_are_kept_only_if_they_are_rejected_again() {
         return;
     };
     let rows = block(&[with(1, 3, Cell::Integer(8)), with(2, 3, Cell::Integer(9))]);
-    let order = load(&schema(), skip(&schema()));
-    let (moved, _) = chunks(&site, order.clone(), std::slice::from_ref(&rows))
+    let write = table_write(&schema(), skip(&schema()));
+    let (moved, _) = chunks(&site, write.clone(), std::slice::from_ref(&rows))
         .await
         .unwrap();
     assert_eq!(moved, failed(counts(0, 0, 0, 0), 2));
@@ -148,7 +150,7 @@ async fn retried_rejects_are_kept_only_if_they_are_rejected_again() {
     let retry = TableWrite {
         retry: true,
         mode: LoadMode::Staged,
-        ..order
+        ..write
     };
     let (moved, _) = chunks(&site, retry, &[rows]).await.unwrap();
     assert_eq!(moved, failed(counts(1, 0, 0, 0), 1));
@@ -181,8 +183,8 @@ async fn one_row_among_many_is_found_whatever_refuses_it() {
             vec![Cell::Integer(id), Cell::Integer(size)]
         })
         .collect();
-    let order = load(&schema, overwrite(&schema));
-    let (moved, outcome) = chunks(&site, order, &[block(&rows)]).await.unwrap();
+    let write = table_write(&schema, overwrite(&schema));
+    let (moved, outcome) = chunks(&site, write, &[block(&rows)]).await.unwrap();
     assert_eq!(moved, failed(counts(19_995, 0, 0, 0), 5));
     assert_eq!(outcome.stored, Stored::Verified);
     let keys = "SELECT string_agg(key, ',' ORDER BY \"row\") FROM tombolo.rejects";
@@ -212,8 +214,8 @@ async fn orphans_of_orphans_are_rejected_and_families_stay_together() {
             vec![Cell::Integer(id), boss]
         })
         .collect();
-    let order = load(&schema, skip(&schema));
-    let (moved, _) = chunks(&site, order, &[block(&rows)]).await.unwrap();
+    let write = table_write(&schema, skip(&schema));
+    let (moved, _) = chunks(&site, write, &[block(&rows)]).await.unwrap();
     assert_eq!(moved, failed(counts(50, 0, 0, 0), 50));
     assert_eq!(site.value("SELECT min(id) FROM t").await, "51");
 }
@@ -224,7 +226,7 @@ async fn rows_that_exist_are_not_rejected_for_what_stays_unwritten() {
         return;
     };
     let rows = block(&[with(100, 1, Cell::Null), with(100, 2, Cell::Integer(-5))]);
-    let (moved, _) = chunks(&site, load(&schema(), skip(&schema())), &[rows])
+    let (moved, _) = chunks(&site, table_write(&schema(), skip(&schema())), &[rows])
         .await
         .unwrap();
     assert_eq!(
@@ -233,10 +235,10 @@ async fn rows_that_exist_are_not_rejected_for_what_stays_unwritten() {
         "the second repeats a key"
     );
     let rows = block(&[with(100, 1, Cell::Null)]);
-    let order = TableWrite {
+    let write = TableWrite {
         run: "run-2".to_owned(),
-        ..load(&schema(), merge(&schema()))
+        ..table_write(&schema(), merge(&schema()))
     };
-    let (moved, _) = chunks(&site, order, &[rows]).await.unwrap();
+    let (moved, _) = chunks(&site, write, &[rows]).await.unwrap();
     assert_eq!(moved, counts(0, 0, 1, 0), "NULL takes nothing");
 }

@@ -1,6 +1,8 @@
+//! Tests that values of all types come back as they were sent, or are refused.
+
 use super::*;
 
-/// Every native type, awkward values, and types that travel as text.
+/// Every native type, awkward values, and types that are sent as text.
 const SCHEMA: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'it''s \"ok\"', 'happy');
     CREATE TYPE pair AS (a int, b text);

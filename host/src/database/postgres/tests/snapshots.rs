@@ -1,3 +1,5 @@
+//! Tests reading in one consistent view.
+
 use super::*;
 
 #[tokio::test]
@@ -18,7 +20,7 @@ async fn a_select_only_login_is_enough() {
          REVOKE CREATE ON SCHEMA public FROM PUBLIC; ALTER ROLE {login} SET default_transaction_read_only = on;"
     ))
     .await;
-    // What Tombolo keeps here is not readable for this login.
+    // This login may not read Tombolo's own tables.
     site.target().await;
     let url = site.server.url_as(&login, "pw", &name);
     let reader = PostgresDatabase::open(&url).await.unwrap();

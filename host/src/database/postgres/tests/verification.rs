@@ -1,14 +1,16 @@
+//! Tests the checks of written rows.
+
 use super::*;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, name text, n int);
     INSERT INTO t VALUES (1, 'old', 1), (2, 'old', 2);";
 
-/// A trigger that shouts.
+/// A trigger that changes a name to upper case.
 const SHOUT: &str = "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS
       'BEGIN NEW.name := upper(NEW.name); RETURN NEW; END';
     CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION shout();";
 
-/// The same when the row is written already.
+/// The same after the row is written.
 const SHOUT_AFTER: &str = "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS
       'BEGIN UPDATE t SET name = upper(NEW.name) WHERE id = NEW.id; RETURN NULL; END';
     CREATE TRIGGER shout AFTER INSERT OR UPDATE ON t FOR EACH ROW WHEN (NEW.name <> upper(NEW.name))
@@ -37,7 +39,7 @@ fn rows(ids: &[i64]) -> RowBlock {
 type Plan = fn(&TableSchema) -> SetPlan;
 
 #[tokio::test]
-async fn every_plan_looks_at_what_it_wrote() {
+async fn every_plan_checks_what_it_wrote() {
     let plans: [(Plan, &[i64], ChunkCounts); 8] = [
         (overwrite, &[1, 2], counts(0, 2, 0, 0)),
         (overwrite, &[3, 4], counts(2, 0, 0, 0)),
@@ -53,8 +55,8 @@ async fn every_plan_looks_at_what_it_wrote() {
         let Some(site) = Site::new(TABLE).await else {
             return;
         };
-        let order = load(&schema(), plan(&schema()));
-        let (moved, outcome) = chunks(&site, order.clone(), &[rows(ids)]).await.unwrap();
+        let write = table_write(&schema(), plan(&schema()));
+        let (moved, outcome) = chunks(&site, write.clone(), &[rows(ids)]).await.unwrap();
         assert_eq!(moved, expected);
         assert_eq!(outcome.stored, Stored::Verified, "{name}");
 
@@ -62,9 +64,9 @@ async fn every_plan_looks_at_what_it_wrote() {
             let Some(site) = Site::new(&format!("{TABLE} {trigger}")).await else {
                 return;
             };
-            let (moved, outcome) = chunks(&site, order.clone(), &[rows(ids)]).await.unwrap();
+            let (moved, outcome) = chunks(&site, write.clone(), &[rows(ids)]).await.unwrap();
             assert_eq!(moved, expected);
-            let blind = !order.plan.is_merge() && trigger == SHOUT_AFTER;
+            let blind = !write.plan.is_merge() && trigger == SHOUT_AFTER;
             match blind {
                 true => assert!(matches!(outcome.stored, Stored::Unverified(_))),
                 false => {
@@ -85,21 +87,21 @@ fn keyless(_: &TableSchema) -> SetPlan {
 }
 
 #[tokio::test]
-async fn a_trigger_that_changes_nothing_is_no_reason_to_doubt() {
+async fn a_trigger_that_changes_nothing_leaves_rows_verified() {
     let quiet =
         "CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
         CREATE TRIGGER quiet BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION quiet();";
     let Some(site) = Site::new(&format!("{TABLE} {quiet}")).await else {
         return;
     };
-    let order = load(&schema(), overwrite(&schema()));
-    let (moved, outcome) = chunks(&site, order, &[rows(&[1, 3])]).await.unwrap();
+    let write = table_write(&schema(), overwrite(&schema()));
+    let (moved, outcome) = chunks(&site, write, &[rows(&[1, 3])]).await.unwrap();
     assert_eq!(moved, counts(1, 1, 0, 0));
     assert_eq!(outcome.stored, Stored::Verified);
 }
 
 #[tokio::test]
-async fn what_nobody_can_explain_is_rolled_back() {
+async fn a_difference_without_a_cause_is_rolled_back() {
     let plans: [(Plan, &[i64]); 4] = [
         (overwrite, &[1, 2]),
         (overwrite, &[1, 3]),
@@ -111,9 +113,9 @@ async fn what_nobody_can_explain_is_rolled_back() {
             return;
         };
         let mut target = site.target().await;
-        let order = load(&schema(), plan(&schema()));
-        let mut writer = target.begin_table(order).await.unwrap();
-        // Nobody knew of it when the table was begun.
+        let write = table_write(&schema(), plan(&schema()));
+        let mut writer = target.begin_table(write).await.unwrap();
+        // The trigger comes after the table was begun.
         site.run(SHOUT).await;
         writer.stage(&rows(ids)).await.done();
         let refused = writer.commit().await.unwrap_err();
@@ -128,19 +130,19 @@ async fn what_nobody_can_explain_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn what_was_seen_lasts_over_chunks_and_starts() {
+async fn findings_last_over_chunks_and_attempts() {
     let Some(mut site) = Site::new(&format!("{TABLE} {SHOUT}")).await else {
         return;
     };
-    let order = load(&schema(), overwrite(&schema()));
+    let write = table_write(&schema(), overwrite(&schema()));
     let mut target = site.target().await;
-    let mut writer = target.begin_table(order.clone()).await.unwrap();
+    let mut writer = target.begin_table(write.clone()).await.unwrap();
     writer.stage(&rows(&[1])).await.done();
     writer.commit().await.done();
     drop(writer);
     drop(target);
     site.run("ALTER TABLE t DISABLE TRIGGER shout").await;
-    let (_, outcome) = chunks(&site, order, &[rows(&[2])]).await.unwrap();
+    let (_, outcome) = chunks(&site, write, &[rows(&[2])]).await.unwrap();
     assert!(
         matches!(outcome.stored, Stored::ChangedBy(_)),
         "{:?}",

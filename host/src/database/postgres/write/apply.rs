@@ -7,10 +7,10 @@ use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
 use crate::database::{Bookkeeping, ChunkCounts, DatabaseError, Verification};
 
-/// How many rows are written at a time where one of them may not fit: finding it costs twice as many.
+/// So many rows are written at a time where one of them may not fit: to find it, twice as many are written.
 const SLICE: u64 = 4_096;
 
-/// How often the same rows are written again when somebody else was in between.
+/// How often the same rows are written when another session interferes.
 const ATTEMPTS: u32 = 5;
 
 /// Staged rows behind the first number, up to the second.
@@ -43,7 +43,7 @@ impl Range {
         )
     }
 
-    /// Parts of at most [`SLICE`] rows, the last one first.
+    /// Returns parts of at most [`SLICE`] rows, the last one first.
     fn slices(self) -> Vec<Self> {
         let mut slices = Vec::new();
         let mut last = self.last;
@@ -106,7 +106,7 @@ impl Apply<'_> {
                 }
             }
         }
-        // A row may have waited for one that came behind it.
+        // A row may depend on a later one.
         loop {
             let before = alone.len();
             let mut still = Vec::with_capacity(before);
@@ -125,8 +125,8 @@ impl Apply<'_> {
         Ok(done)
     }
 
-    /// Whether rows that only the database can refuse are likely enough to write few at a time. Rows that refer to each
-    /// other go together.
+    /// Returns true if rows are written few at a time, because the database is likely to refuse some that no check finds.
+    /// Rows that refer to each other go together.
     fn is_sliced(&self) -> bool {
         let plan = self.execute.plan;
         self.rows.count() > SLICE
@@ -153,7 +153,7 @@ impl Apply<'_> {
         let plan = self.execute.plan;
         let mut differing = 0;
         for attempt in 0..ATTEMPTS {
-            // Slices are for finding rows, and a wrong guess would look like one.
+            // In a slice, a wrong guess would look like a row that does not fit.
             let guess = attempt == 0 && rows == Rows::All;
             session.run("SAVEPOINT tombolo").await?;
             let fault = match self.execute.write(session, rows, guess).await {
@@ -167,7 +167,7 @@ impl Apply<'_> {
                     differing = rows;
                     None
                 }
-                // A wrong guess makes errors of rows that are none.
+                // A wrong guess causes errors in good rows.
                 Err(error) if is_about_a_row(&error) => (!guess).then(|| error.to_string()),
                 Err(error) => return Err(error),
             };
@@ -188,7 +188,7 @@ impl Apply<'_> {
     }
 }
 
-/// Whether one of the rows is to blame: data exceptions, broken constraints, and what functions raise.
+/// Returns true if a row caused the error: data exceptions, broken constraints, and what functions raise.
 fn is_about_a_row(error: &DatabaseError) -> bool {
     let code = error::code(error).unwrap_or_default();
     matches!(error, DatabaseError::Refused(_))

@@ -1,4 +1,4 @@
-//! The rows of the chunk under way, as they arrived.
+//! Holds the rows of the chunk under way as they were received.
 
 use super::key_order::KeyOrder;
 use super::row_encoder::{RowEncoder, StagedBlock};
@@ -9,14 +9,14 @@ use crate::rows::{RowBlock, RowRef};
 /// A row that the table does not take.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedRow {
-    /// Its number in the order of arrival, from 1.
+    /// Its number among the rows of the run, from 1.
     pub row: u64,
     pub reason: String,
 }
 
 /// What is staged and not yet committed.
 pub(super) struct ChunkRows {
-    /// Rows that arrived before the chunk.
+    /// Rows received before the chunk.
     before: u64,
     count: u64,
     /// Each block with the number of rows before it.
@@ -42,7 +42,7 @@ impl ChunkRows {
         }
     }
 
-    /// Returns how many rows arrived before the chunk.
+    /// Returns how many rows were received before the chunk.
     pub fn before(&self) -> u64 {
         self.before
     }
@@ -92,13 +92,13 @@ impl ChunkRows {
 }
 
 /// Finds rows by their numbers; fast where these ascend.
-pub(in crate::database::postgres) struct RowLookup<'a> {
+pub(super) struct RowLookup<'a> {
     /// Each with the number of rows before it.
     blocks: &'a [(u64, RowBlock)],
     block: Option<Rest<'a>>,
 }
 
-/// What is left of a block.
+/// The rest of a block.
 struct Rest<'a> {
     rows: Box<dyn Iterator<Item = RowRef<'a>> + Send + 'a>,
     /// The number of the row before the next one, and of the last row.

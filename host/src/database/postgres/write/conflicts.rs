@@ -27,8 +27,8 @@ const CURSOR: &str = "tombolo_conflicts";
 /// The chunk's rows that exist with another image, by their numbers.
 #[derive(Debug)]
 pub(super) struct Conflicts {
-    /// Whether the staging holds what arrived, so that incoming cells need not be read from it.
-    as_arrived: bool,
+    /// Whether incoming cells are shown as they were received; else they are read from the staging.
+    as_received: bool,
     /// Read from the cursor, but behind the end of a page.
     waiting: Vec<i64>,
     shown: Vec<i64>,
@@ -46,17 +46,17 @@ impl Conflicts {
         chunk: &ChunkRows,
     ) -> Result<Self, DatabaseError> {
         let encoder = &plan.encoder;
-        let as_arrived =
+        let as_received =
             encoder.takes_cells() && encoder.has_one_form() && chunk.changed.is_empty();
         let guess = Guess::make(session, &plan.merge, Rows::All).await?;
         let all = plan
             .merge
-            .conflicts("s.\"row\" > 0", !as_arrived, guess.all_change);
+            .conflicts("s.\"row\" > 0", !as_received, guess.all_change);
         session
             .run(format!("DECLARE {CURSOR} NO SCROLL CURSOR FOR {all}"))
             .await?;
         Ok(Self {
-            as_arrived,
+            as_received,
             waiting: Vec::new(),
             shown: Vec::new(),
             kept: Vec::new(),
@@ -76,10 +76,10 @@ impl Conflicts {
             none if none.is_empty() => query(format!("FETCH {limit} FROM {CURSOR}")),
             waiting => {
                 let these = "s.\"row\" = ANY($1)";
-                query(plan.merge.conflicts(these, !self.as_arrived, true)).bind(waiting)
+                query(plan.merge.conflicts(these, !self.as_received, true)).bind(waiting)
             }
         };
-        let mut arrived = self.as_arrived.then(|| chunk.lookup());
+        let mut received = self.as_received.then(|| chunk.lookup());
         let mut rows = next.fetch(session.raw());
         let (mut page, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows
@@ -94,9 +94,9 @@ impl Conflicts {
             }
             let local = read_cells(plan, &row, 1)?;
             let number = u64::try_from(position).unwrap_or_default();
-            let incoming = match &mut arrived {
-                Some(arrived) => arrived.cells(number).ok_or_else(|| {
-                    plan.unsuitable(format!("row {number} is staged and never arrived"))
+            let incoming = match &mut received {
+                Some(received) => received.cells(number).ok_or_else(|| {
+                    plan.unsuitable(format!("row {number} is staged and was never received"))
                 })?,
                 None => read_cells(plan, &row, 1 + plan.encoder.columns().len())?,
             };

@@ -28,7 +28,7 @@ pub(super) async fn enter(
     Ok((local, books))
 }
 
-/// Runs the statements of a table; an enum that is there already is not created again.
+/// Runs the statements of a table; an enum that exists is not created again.
 pub(super) async fn run_all(
     session: &mut Session,
     table: &str,
@@ -43,7 +43,7 @@ pub(super) async fn run_all(
     Ok(())
 }
 
-/// Rewrite rules make other statements of ours, so that rows would go elsewhere and counts would be wrong.
+/// A rewrite rule replaces statements, so that rows would go elsewhere and counts would be wrong.
 async fn refuse_rules(session: &mut Session, local: &Description) -> Result<(), DatabaseError> {
     let row = session
         .row(

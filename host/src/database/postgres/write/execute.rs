@@ -6,7 +6,7 @@ use super::staging::{EXISTING, Rows, STAGING};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::{ChunkCounts, DatabaseError, Verification};
 
-/// What became of some staged rows.
+/// The outcome of writing some staged rows.
 #[derive(Debug)]
 pub(super) enum Written {
     /// They are in the table.
@@ -15,7 +15,7 @@ pub(super) enum Written {
     Unfit(String),
     /// A guess about what exists was wrong.
     WrongGuess,
-    /// Somebody else wrote the same rows meanwhile.
+    /// Another session wrote the same rows meanwhile.
     Raced,
     /// So many rows are not stored as they were written.
     Differs(u64),
@@ -74,30 +74,31 @@ impl Execute<'_> {
                 Verification::default(),
             ));
         }
-        if self.plan.merge.is_plain_insert() {
+        if merge.is_plain_insert() {
             return self.append(session, rows, staged).await;
         }
-        if self.plan.merge.sets_apart() {
+        if merge.sets_apart() {
             return self.combine(session, rows, staged).await;
         }
         let guess = match guess {
             true => Guess::make(session, merge, rows).await?,
             false => Guess::default(),
         };
-        match self.plan.merge.updates() {
+        match merge.updates() {
             true => self.overwrite(session, rows, staged, guess).await,
             false => self.add(session, rows, staged, guess).await,
         }
     }
 
-    /// Every row is new, and has nothing to be found by but its place.
+    /// Inserts rows that have no key; their order is all that tells them apart.
     async fn append(
         &self,
         session: &mut Session,
         rows: Rows,
         staged: u64,
     ) -> Result<Written, DatabaseError> {
-        let insert = self.plan.merge.insert_compared(rows);
+        let merge = &self.plan.merge;
+        let insert = merge.insert_compared(rows);
         let [created, differing] = numbers(session, insert).await?;
         if created != staged {
             return Ok(self.short());
@@ -110,7 +111,7 @@ impl Execute<'_> {
         Ok(self.checked(counts(created, 0, 0, 0), differing, found))
     }
 
-    /// Rows that exist stay.
+    /// Inserts new rows; rows that exist stay as they are.
     async fn add(
         &self,
         session: &mut Session,
@@ -118,19 +119,16 @@ impl Execute<'_> {
         staged: u64,
         guess: Guess,
     ) -> Result<Written, DatabaseError> {
+        let merge = &self.plan.merge;
         let skipped = match guess.all_new {
             true => 0,
-            false => {
-                session
-                    .run(self.plan.merge.take_existing(rows, false))
-                    .await?
-            }
+            false => session.run(merge.take_existing(rows, false)).await?,
         };
         let new = staged.saturating_sub(skipped);
         if new == 0 {
             return Ok(self.checked(counts(0, 0, 0, skipped), 0, Verification::default()));
         }
-        let created = session.run(self.plan.merge.insert(rows, false)).await?;
+        let created = session.run(merge.insert(rows, false)).await?;
         if created != new {
             return Ok(match guess.all_new {
                 true => Written::WrongGuess,
@@ -138,7 +136,7 @@ impl Execute<'_> {
             });
         }
         check_constraints(session).await?;
-        let [differing] = numbers(session, self.plan.merge.not_inserted(rows)).await?;
+        let [differing] = numbers(session, merge.not_inserted(rows)).await?;
         Ok(self.checked(
             counts(created, 0, 0, skipped),
             differing,
@@ -146,7 +144,8 @@ impl Execute<'_> {
         ))
     }
 
-    /// Every row becomes what arrives. What is inserted first need not be told from what existed: nothing of it changes.
+    /// Inserts new rows and overwrites those that exist. Rows that were just inserted need not be told from others: the update
+    /// does not change them.
     async fn overwrite(
         &self,
         session: &mut Session,
@@ -165,9 +164,7 @@ impl Execute<'_> {
             [updated, differing] = numbers(session, update.clone()).await?;
         }
         if updated < staged {
-            created = session
-                .run(self.plan.merge.insert(rows, !guess.all_new))
-                .await?;
+            created = session.run(merge.insert(rows, !guess.all_new)).await?;
         }
         if created + updated < staged
             && let Some(update) = update
@@ -177,13 +174,13 @@ impl Execute<'_> {
         }
         check_constraints(session).await?;
         if created == staged {
-            [differing] = numbers(session, self.plan.merge.not_inserted(rows)).await?;
+            [differing] = numbers(session, merge.not_inserted(rows)).await?;
         } else if created > 0 {
-            [differing] = numbers(session, self.plan.merge.not_updated(STAGING, rows)).await?;
+            [differing] = numbers(session, merge.not_updated(STAGING, rows)).await?;
         }
         let written = created + updated;
         let Some(same) = staged.checked_sub(written) else {
-            // Rows that were inserted had to be changed: they were not stored as they are.
+            // The update changed inserted rows: they were not stored as they were sent.
             return Ok(Written::Differs(written - staged));
         };
         Ok(self.checked(
@@ -193,18 +190,17 @@ impl Execute<'_> {
         ))
     }
 
-    /// What a row becomes depends on what is there, or triggers have a say.
+    /// Inserts new rows and updates those that exist, where the update depends on the local row, or triggers run.
     async fn combine(
         &self,
         session: &mut Session,
         rows: Rows,
         staged: u64,
     ) -> Result<Written, DatabaseError> {
-        let existing = session
-            .run(self.plan.merge.take_existing(rows, true))
-            .await?;
-        let classes = match self.plan.merge.guard.is_some() || self.plan.merge.triggered {
-            true => Some(numbers(session, self.plan.merge.classes(rows)).await?),
+        let merge = &self.plan.merge;
+        let existing = session.run(merge.take_existing(rows, true)).await?;
+        let classes = match merge.guard.is_some() || merge.triggered {
+            true => Some(numbers(session, merge.classes(rows)).await?),
             false => None,
         };
         let Some(new) = staged.checked_sub(existing) else {
@@ -212,12 +208,12 @@ impl Execute<'_> {
         };
         let created = match new {
             0 => 0,
-            _ => session.run(self.plan.merge.insert(rows, false)).await?,
+            _ => session.run(merge.insert(rows, false)).await?,
         };
         if created != new {
             return Ok(self.short());
         }
-        let [updated, mut differing] = match self.plan.merge.update(EXISTING, rows, None) {
+        let [updated, mut differing] = match merge.update(EXISTING, rows, None) {
             Some(update) if existing > 0 => numbers(session, update).await?,
             _ => [0, 0],
         };
@@ -232,23 +228,22 @@ impl Execute<'_> {
         }
         check_constraints(session).await?;
         if new > 0 {
-            let [others] = numbers(session, self.plan.merge.not_inserted(rows)).await?;
+            let [others] = numbers(session, merge.not_inserted(rows)).await?;
             differing += others;
         }
         let mut found = Verification::default();
         if self.plan.constraints.has_after_triggers() && existing > 0 {
-            // Which rows passed the guard cannot be told any more.
-            found.unread = self.plan.merge.guard.is_some();
+            // Which rows passed the guard is not known any more.
+            found.unread = merge.guard.is_some();
             if !found.unread {
-                let [others] =
-                    numbers(session, self.plan.merge.not_updated(EXISTING, rows)).await?;
+                let [others] = numbers(session, merge.not_updated(EXISTING, rows)).await?;
                 differing += others;
             }
         }
         Ok(self.checked(counts(created, updated, same, skipped), differing, found))
     }
 
-    /// Fewer rows were written than should have been.
+    /// Returns why fewer rows were written than should have been.
     fn short(&self) -> Written {
         match self.plan.constraints.has_before_triggers() {
             true => Written::Unfit(self.plan.constraints.left_out()),
@@ -265,7 +260,7 @@ impl Execute<'_> {
         Written::Done(counts, found)
     }
 
-    /// Why a text would not be held as it is, where that is not known already.
+    /// Returns why a text would not be stored as it is, unless all are known to be.
     async fn inexact(
         &self,
         session: &mut Session,
@@ -286,18 +281,18 @@ impl Execute<'_> {
     }
 }
 
-/// Why a text is rejected that its column would hold as another.
+/// Returns why a text is rejected that its column would change.
 pub(super) fn inexact(column: &str) -> String {
     format!("column {column:?}: the type would not hold the text exactly as it is")
 }
 
-/// What is deferred is told now, while the row can still be found.
+/// Checks deferred constraints now, while the row can still be found.
 async fn check_constraints(session: &mut Session) -> Result<(), DatabaseError> {
     session.run("SET CONSTRAINTS ALL IMMEDIATE").await?;
     Ok(())
 }
 
-/// The numbers in a statement's only row.
+/// Returns the numbers in a statement's only row.
 pub(super) async fn numbers<const N: usize>(
     session: &mut Session,
     sql: String,

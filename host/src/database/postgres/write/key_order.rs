@@ -1,11 +1,11 @@
-//! Whether the keys of a chunk's rows ascend as they arrive: then none of them is there twice, and nobody has to look.
+//! Tells whether the keys of a chunk's rows ascend: then none of them occurs twice, and no query has to find out.
 
 use crate::rows::CellRef;
 
 /// Follows the keys of rows that arrive.
 #[derive(Debug)]
-pub(in crate::database::postgres) struct KeyOrder {
-    /// Where the key's cells are in a row, in ascending order.
+pub(super) struct KeyOrder {
+    /// Positions of the key's cells in a row, ascending.
     positions: Vec<usize>,
     last: Vec<i128>,
     next: Vec<i128>,
@@ -24,7 +24,7 @@ impl KeyOrder {
         }
     }
 
-    /// Looks at the next row.
+    /// Compares the next row's key with the one before.
     pub fn follow<'a>(&mut self, row: impl Iterator<Item = CellRef<'a>>) {
         if !self.ascends {
             return;
@@ -43,23 +43,23 @@ impl KeyOrder {
         std::mem::swap(&mut self.last, &mut self.next);
     }
 
-    /// Whether every key was greater than the one before.
+    /// Returns true if every key was greater than the one before.
     pub fn ascends(&self) -> bool {
         self.ascends
     }
 
-    /// Begins anew.
+    /// Starts again with no rows.
     pub fn reset(&mut self) {
         self.last.clear();
         self.ascends = !self.positions.is_empty();
     }
 }
 
-/// Where a cell stands among others of its column. None: a database may hold it equal to another.
+/// Returns a number that orders cells of a column. None if a database may take another cell to be equal.
 fn rank(cell: CellRef<'_>) -> Option<i128> {
     match cell {
         CellRef::Integer(value) => Some(value.into()),
-        // What has sixteen bytes is a uuid; the top bit's turn makes its order that of signed numbers.
+        // Sixteen bytes are a uuid; flipping the top bit makes its order that of signed numbers.
         CellRef::Bytes(bytes) => {
             let bits = u128::from_be_bytes(bytes.try_into().ok()?) ^ (1 << 127);
             Some(i128::from_be_bytes(bits.to_be_bytes()))
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_chunk_begins_anew() {
+    fn a_new_chunk_starts_without_keys() {
         let mut order = KeyOrder::new(vec![0]);
         order.follow([Integer(9)].into_iter());
         order.follow([Integer(9)].into_iter());

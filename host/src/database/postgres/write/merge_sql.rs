@@ -1,50 +1,50 @@
-//! The statements that take staged rows into a table. Pure: a resolved plan in, SQL out.
+//! Builds the statements that write staged rows into a table.
 
 use super::staging::{EXISTING, Rows, STAGING, StagedColumn};
 use crate::database::postgres::catalog::Relation;
 use crate::database::quote;
 
-/// How many staged rows tell whether the others are likely to exist.
+/// So many staged rows tell whether the others are likely to exist.
 const LOOK_ROWS: u32 = 64;
 
-/// How the staged rows of one table are taken in; [`super::plan::resolve`] makes it.
+/// How the staged rows of one table are written.
 #[derive(Clone, Debug)]
-pub(in crate::database::postgres) struct Merge {
+pub(super) struct Merge {
     pub relation: Relation,
     /// The incoming columns in order.
     pub columns: Vec<StagedColumn>,
-    /// Columns that say whether a row exists; empty: every row is new.
+    /// Columns that tell whether a row exists; empty if every row is new.
     pub key: Vec<StagedColumn>,
-    /// Columns that a new row gets; the database numbers the others.
+    /// Columns that are inserted; the database numbers the others.
     pub inserted: Vec<StagedColumn>,
-    /// What an existing row gets: column and expression.
+    /// The assignments to an existing row: column and expression.
     pub update: Option<Vec<(StagedColumn, String)>>,
     pub guard: Option<StagedColumn>,
-    /// Every row becomes what arrives: all columns are taken, whatever was there.
+    /// Whether all incoming columns overwrite an existing row.
     pub overwrites: bool,
     /// Whether `ON CONFLICT` may name the key.
     pub arbitrated: bool,
-    /// Whether triggers run, so that what a command counts and returns may not be what it wrote.
+    /// Whether triggers run: a command may then count and return other rows than it was given.
     pub triggered: bool,
 }
 
 impl Merge {
-    /// Whether rows are only ever added.
+    /// Returns true if every row is inserted.
     pub fn is_plain_insert(&self) -> bool {
         self.key.is_empty()
     }
 
-    /// Whether the plan changes rows that exist.
+    /// Returns true if the plan changes rows that exist.
     pub fn updates(&self) -> bool {
         self.update.is_some()
     }
 
-    /// Whether rows that exist have to be told from new ones before anything is written.
+    /// Returns true if existing rows have to be separated from new ones before anything is written.
     pub fn sets_apart(&self) -> bool {
         self.updates() && (self.triggered || !self.overwrites)
     }
 
-    /// Makes the staging anew. It is emptied by every commit, and rolled back with its chunk.
+    /// Replaces the staging. Every commit empties it, and it is rolled back with its chunk.
     pub fn create_staging(&self) -> String {
         let columns: String = self
             .columns
@@ -57,14 +57,14 @@ impl Merge {
         )
     }
 
-    /// Copies rows into the table itself.
+    /// Copies rows directly into the table.
     pub fn copy_direct(&self) -> String {
         let names = list(&self.columns, |column| quote(&column.name));
         let name = self.relation.name();
         format!("COPY {name} ({names}) FROM STDIN (FORMAT binary)")
     }
 
-    /// Makes the place where rows stand that exist, for plans that need them apart. Emptied with the staging.
+    /// Replaces the table of staged rows that exist, for plans that separate them. It is emptied with the staging.
     pub fn create_existing() -> String {
         format!(
             "DROP TABLE IF EXISTS {EXISTING}; \
@@ -72,13 +72,13 @@ impl Merge {
         )
     }
 
-    /// Adds staged rows in their order; with `look` only those that do not exist.
+    /// Inserts staged rows in order; with `look` only those that do not exist.
     pub fn insert(&self, rows: Rows, look: bool) -> String {
         let condition = match look {
             true => format!("{} AND NOT {}", rows.condition(), self.exists()),
             false => rows.condition(),
         };
-        // Somebody else may insert the same key meanwhile.
+        // Another session may insert the same key meanwhile.
         let conflict = match self.arbitrated {
             true => format!(
                 " ON CONFLICT ({}) DO NOTHING",
@@ -99,7 +99,7 @@ impl Merge {
         )
     }
 
-    /// Adds staged rows and compares them, in their order, with what is stored. Answers: created, differing.
+    /// Inserts staged rows in order and compares them with what is stored. Selects: created, differing.
     pub fn insert_compared(&self, rows: Rows) -> String {
         let insert = self.insert(rows, false);
         if self.inserted.is_empty() {
@@ -121,16 +121,16 @@ impl Merge {
         )
     }
 
-    /// Of the first staged rows: how many there are, how many exist, how many of these would change.
+    /// Selects of the first staged rows: how many there are, how many exist, and how many of these would change.
     pub fn look(&self, rows: Rows) -> String {
         let columns = list(&self.columns, |column| format!("t.{}", quote(&column.name)));
         let (condition, changes) = (rows.condition(), self.changes());
-        // A key that is matched is not NULL.
+        // A matched key is not NULL.
         let found = self.key.first().map_or_else(
             || "NULL::int".to_owned(),
             |column| format!("t.{}", quote(&column.name)),
         );
-        // OFFSET keeps the planner from any other order of joining.
+        // OFFSET keeps the planner from another join order.
         format!(
             "SELECT count(*), count({found}), count({found}) FILTER (WHERE {changes}) \
              FROM (SELECT * FROM {STAGING} AS s WHERE {condition} LIMIT {LOOK_ROWS}) AS s \
@@ -140,7 +140,7 @@ impl Merge {
         )
     }
 
-    /// Takes rows out of the staging that exist; the number of rows changed is theirs. `keep`: they go to [`EXISTING`].
+    /// Removes rows that exist from the staging; with `keep` they go to [`EXISTING`]. The number of changed rows is theirs.
     pub fn take_existing(&self, rows: Rows, keep: bool) -> String {
         let delete = format!(
             "DELETE FROM {STAGING} AS s USING {} AS t WHERE {} AND {}",
@@ -154,7 +154,7 @@ impl Merge {
         format!("WITH taken AS ({delete} RETURNING s.*) INSERT INTO {EXISTING} SELECT * FROM taken")
     }
 
-    /// How many rows that exist pass the guard, and how many of them change.
+    /// Selects how many rows that exist pass the guard, and how many of these change.
     pub fn classes(&self, rows: Rows) -> String {
         let (guard, changes) = (self.guard(), self.changes());
         format!(
@@ -166,11 +166,11 @@ impl Merge {
         )
     }
 
-    /// Changes rows that exist, and compares what is stored with what should be. Answers: updated, differing. None: there
+    /// Changes rows that exist, and compares what is stored with what should be. Selects: updated, differing. None if there
     /// is nothing to change.
     ///
-    /// What is compared is that the rule has nothing left to change: the row that was there is gone by then.
-    /// `numbers`: of the only rows that may change one.
+    /// A row is stored as it should be if the rule has nothing left to change: its old image is not known any more.
+    /// `numbers` are those of the only rows that may change one.
     pub fn update(&self, source: &str, rows: Rows, numbers: Option<&[i64]>) -> Option<String> {
         let columns = self
             .update
@@ -194,14 +194,14 @@ impl Merge {
         ))
     }
 
-    /// How many staged rows are not in the table as they arrived.
+    /// Selects how many staged rows are not in the table as they were sent.
     pub fn not_inserted(&self, rows: Rows) -> String {
         let local = list(&self.inserted, StagedColumn::local);
         let incoming = list(&self.inserted, StagedColumn::incoming);
         self.not_stored(STAGING, rows, &image_differs(&local, &incoming))
     }
 
-    /// How many rows are not in the table as the rule without its guard would leave them.
+    /// Selects how many rows are not in the table as the rule without its guard would leave them.
     pub fn not_updated(&self, source: &str, rows: Rows) -> String {
         self.not_stored(source, rows, &self.changes())
     }
@@ -216,7 +216,7 @@ impl Merge {
         )
     }
 
-    /// A condition: the staged row exists.
+    /// Returns the condition that a staged row exists.
     pub fn exists(&self) -> String {
         format!(
             "EXISTS (SELECT 1 FROM {} AS t WHERE {})",
@@ -232,7 +232,7 @@ impl Merge {
         )
     }
 
-    /// Whether a key is staged twice.
+    /// Selects a row if a key is staged twice.
     pub fn duplicates(&self) -> String {
         let present = list_with(&self.key, " AND ", |column| {
             format!("s.c{} IS NOT NULL", column.position)
@@ -243,13 +243,12 @@ impl Merge {
         )
     }
 
-    /// The numbers of rows whose key a row before them has.
+    /// Selects the numbers of rows whose key an earlier row has.
     pub fn repeated(&self) -> String {
         repeated(&self.key, "true")
     }
 
-    /// For each column whose cast from text is not exact by itself: its name, and the condition on `s` that its value would
-    /// not be the one that was written.
+    /// Returns, for each column whose cast from text may be inexact, its name and the condition on `s` that it is.
     pub fn inexact_casts(&self) -> Vec<(String, String)> {
         let condition = |column: &StagedColumn| {
             let text = format!("s.c{}", column.position);
@@ -269,20 +268,20 @@ impl Merge {
             .collect()
     }
 
-    /// Those of some staged rows that exist with another image: position, local values, and with `incoming` the incoming ones.
-    /// `mostly`: nearly all that exist do.
+    /// Selects those of some staged rows that exist with another image: number, local values, and with `incoming` the incoming
+    /// ones. `mostly`: nearly all that exist do.
     pub fn conflicts(&self, condition: &str, incoming: bool, mostly: bool) -> String {
         let local = self.columns.iter().map(|column| {
             column
                 .kind
                 .read_expression(&format!("t.{}", quote(&column.name)))
         });
-        let arrived = self
+        let received = self
             .columns
             .iter()
             .map(|column| column.kind.read_expression(&column.incoming()));
-        let arrived = arrived.filter(|_| incoming);
-        let values: Vec<_> = local.chain(arrived).collect();
+        let received = received.filter(|_| incoming);
+        let values: Vec<_> = local.chain(received).collect();
         let differs = image_differs(
             &list(&self.columns, StagedColumn::local),
             &list(&self.columns, StagedColumn::incoming),
@@ -306,7 +305,7 @@ impl Merge {
         })
     }
 
-    /// Whether the update would store another image. `=` would call 1.0 and 1.00 equal, and json has none.
+    /// Returns the condition that the update would store another image. `=` takes 1.0 and 1.00 as equal, and json has none.
     fn changes(&self) -> String {
         match self.update.as_deref() {
             Some(columns @ [_, ..]) => image_differs(
@@ -317,12 +316,12 @@ impl Merge {
         }
     }
 
-    /// The same, faster for rows that do change.
+    /// Returns the same condition, faster for rows that do change.
     fn changes_mostly(&self) -> String {
         self.quickly_or(self.changes())
     }
 
-    /// A condition on images, after one that is faster where it is true: values that are not equal have no equal images.
+    /// Returns a condition on images, after one that is faster where it is true: unequal values have no equal images.
     fn quickly_or(&self, images_differ: String) -> String {
         let columns = self.update.as_deref().unwrap_or_default();
         let quick = columns
@@ -340,14 +339,14 @@ impl Merge {
     }
 }
 
-/// What an existing row gets, as the column's base type.
+/// Returns the new value of an existing row as the column's base type.
 fn updated(column: &StagedColumn, value: &str) -> String {
     format!("({value})::{}", column.kind.base)
 }
 
-/// The numbers of staged rows that fulfil a condition on `s` and have the same values in these columns, none of them NULL,
-/// as one before them that does.
-pub(in crate::database::postgres) fn repeated(columns: &[StagedColumn], condition: &str) -> String {
+/// Selects the numbers of staged rows for which a condition on `s` is true and that have the same values in these columns, none
+/// of them NULL, as an earlier such row.
+pub(super) fn repeated(columns: &[StagedColumn], condition: &str) -> String {
     let present = list_with(columns, " AND ", |column| {
         format!("s.c{} IS NOT NULL", column.position)
     });

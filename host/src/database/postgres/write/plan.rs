@@ -102,7 +102,7 @@ fn resolve(
     let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
     resolve.check_unique(&names)?;
     merge.key = key.iter().map(find).collect::<Result<_, _>>()?;
-    // A trigger that leaves a row out would look like somebody else's row.
+    // A row that a trigger drops would look like a row of another session.
     merge.arbitrated = constraints.arbitrates(&names) && !constraints.has_before_triggers();
     let Some(update) = update else {
         return Ok(merge);
@@ -181,7 +181,7 @@ impl Resolve<'_> {
             .collect()
     }
 
-    /// Without a unique index a staged row could match several, and every match would scan the table.
+    /// Without a unique index a staged row could match several rows, and every match would scan the table.
     fn check_unique(&self, key: &[&str]) -> Result<(), DatabaseError> {
         let schema = &self.local.schema;
         let same = |other: &[String]| {

@@ -52,7 +52,7 @@ impl Precheck<'_> {
                 self.refuse(session, &query, refused).await?;
             }
         }
-        // These may give a row what it lacks.
+        // These may complete a row.
         if self.plan.constraints.has_before_triggers() {
             return Ok(exact);
         }
@@ -60,7 +60,7 @@ impl Precheck<'_> {
         for query in self.fault_queries(&new) {
             self.refuse(session, &query, refused).await?;
         }
-        // Behind all others: a row that is rejected is no parent.
+        // Last: a row that is rejected is no parent.
         let references = self.plan.constraints.references.iter();
         let orphans: Vec<_> = references
             .filter_map(|one| self.orphans(one, &new))
@@ -91,7 +91,7 @@ impl Precheck<'_> {
         fault: &FaultQuery,
         refused: &mut Vec<RefusedRow>,
     ) -> Result<bool, DatabaseError> {
-        // One more than may be, to notice.
+        // One more than allowed tells that there are too many.
         let left = self
             .books
             .rejects_left()
@@ -118,7 +118,7 @@ impl Precheck<'_> {
         Ok(true)
     }
 
-    /// A condition: a fault of the staged row counts. Rows that exist may stay as they are.
+    /// Returns the condition that a fault of a staged row counts. Rows that exist may stay as they are.
     fn is_new(&self) -> String {
         match self.plan.merge.overwrites || self.plan.merge.is_plain_insert() {
             true => "true".to_owned(),
@@ -161,7 +161,7 @@ impl Precheck<'_> {
             .filter(|columns| !columns.is_empty())
     }
 
-    /// The constraint says its columns by their names, so that they have to be in sight under these.
+    /// The expression names its columns, so the query has to give them these names.
     fn check(&self, check: &Check, new: &str) -> Option<FaultQuery> {
         self.all_inserted(&check.columns)?;
         let mut number = "tombolo row".to_owned();
@@ -236,7 +236,7 @@ impl Precheck<'_> {
         })
     }
 
-    /// Unique keys but the plan's. Where rows change, which one of two may have a value depends on their order.
+    /// Checks all unique keys but the plan's. Where rows change, their order decides which one of two may have a value.
     fn other_keys(&self, new: &str) -> Vec<FaultQuery> {
         if self.plan.merge.updates() && !self.plan.merge.overwrites {
             return Vec::new();

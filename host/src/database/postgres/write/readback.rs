@@ -2,7 +2,7 @@
 //!
 //! Only the run's own COPY fills such a table, page after page, so that what is before the last page does not change any
 //! more. Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the server prints
-//! a value otherwise, or somebody else writes to the table, the sums differ, and reading the table again has to tell.
+//! a value otherwise, or another session writes to the table, the sums differ, and the table has to be read and decoded.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::database::{DatabaseError, quote};
 use crate::rows::BucketDigest;
 
 /// Returns the digest of one row of a COPY stream.
-pub(in crate::database::postgres) fn digest_of(row: &[u8]) -> BucketDigest {
+pub(super) fn digest_of(row: &[u8]) -> BucketDigest {
     BucketDigest {
         rows: 1,
         digest: xxh3_128(row),
@@ -29,12 +29,12 @@ pub(in crate::database::postgres) fn digest_of(row: &[u8]) -> BucketDigest {
 }
 
 /// The reading of a table behind its COPY, on a connection of its own. Dropped, it is given up.
-pub(in crate::database::postgres) struct ReadbackTask {
+pub(super) struct ReadbackTask {
     commits: watch::Sender<()>,
     work: JoinSet<Result<BucketDigest, DatabaseError>>,
 }
 
-/// What is read.
+/// The table that is read.
 struct Table {
     name: String,
     /// Quoted, without tables that inherit from it.
@@ -88,13 +88,13 @@ async fn read(
     let mut session = server.connect().await?;
     let mut sum = BucketDigest::default();
     let mut from = 0;
-    // Before, a range of pages could only be found by a scan of all.
+    // Older servers find a range of pages only by a scan of the whole table.
     let has_ranges = session.version() >= 140_000;
     while commits.changed().await.is_ok() {
         if !has_ranges {
             continue;
         }
-        // The next chunk may go on in the last page.
+        // The next chunk may fill the last page.
         let to = table.last_page(&mut session, from).await?;
         if to > from {
             let range = format!("ctid >= '({from},0)' AND ctid < '({to},0)'");
@@ -108,7 +108,7 @@ async fn read(
 }
 
 impl Table {
-    /// The last page with a row in it, from a page on.
+    /// Returns the last page that has a row, from a page on.
     async fn last_page(&self, session: &mut Session, from: i64) -> Result<i64, DatabaseError> {
         let sql = format!(
             "SELECT (max(ctid)::text::point)[0]::int8 FROM {} WHERE ctid >= '({from},0)'",
@@ -119,6 +119,7 @@ impl Table {
         Ok(page.unwrap_or(from))
     }
 
+    /// Returns the digest of the rows in a range of pages.
     async fn digest(
         &self,
         session: &mut Session,

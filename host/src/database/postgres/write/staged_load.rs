@@ -26,9 +26,9 @@ const ANALYZE_ROWS: u64 = 1_000;
 pub(super) struct StagedLoad {
     rejects: RejectStore,
     chunk: ChunkRows,
-    /// None before they are asked for.
+    /// None before the first page is asked for.
     conflicts: Option<Conflicts>,
-    /// Whether the planner knows the staging as it is.
+    /// Whether the planner knows how many rows are staged.
     analyzed: bool,
 }
 
@@ -45,7 +45,7 @@ impl StagedLoad {
             session.run(Merge::create_existing()).await?;
         }
         let before = match books.is_retry() {
-            // Their numbers are free again.
+            // Their numbers are not in use any more.
             true => 0,
             false => books.row().counts.received(),
         };
@@ -159,7 +159,7 @@ impl StagedLoad {
         Ok(counts)
     }
 
-    /// Keeps refused rows as they arrived.
+    /// Stores refused rows as they were received.
     async fn reject(
         &mut self,
         session: &mut Session,

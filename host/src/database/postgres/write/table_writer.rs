@@ -40,7 +40,7 @@ pub(in crate::database::postgres) struct PostgresTableWriter<'a> {
 /// How rows get into the table.
 enum Load {
     Direct(DirectLoad),
-    Staged(StagedLoad),
+    Staged(Box<StagedLoad>),
 }
 
 impl<'a> PostgresTableWriter<'a> {
@@ -71,7 +71,8 @@ impl<'a> PostgresTableWriter<'a> {
             Load::Direct(DirectLoad::new(Arc::clone(server), &plan))
         } else {
             books.end_direct();
-            Load::Staged(StagedLoad::new(session, &plan, &books, &write).await?)
+            let load = StagedLoad::new(session, &plan, &books, &write).await?;
+            Load::Staged(Box::new(load))
         };
         Ok(Self {
             connection,
@@ -96,8 +97,8 @@ impl<'a> PostgresTableWriter<'a> {
     }
 }
 
-/// The start of a chunk's transaction. In one that is repeatable, a row that somebody else changes after a component saw it
-/// ends the chunk, and its rows come again.
+/// The start of a chunk's transaction. If a component decides on rows, it is repeatable: a row that another session changes
+/// after the component saw it fails the chunk, and its rows are sent again.
 fn begin_chunk(row_by_row: bool) -> String {
     let level = match row_by_row {
         true => "REPEATABLE READ",
@@ -152,7 +153,7 @@ impl TableWriter for PostgresTableWriter<'_> {
         let session = match (self.connection.chunk().await, &self.load) {
             (Ok(Some(session)), _) => session,
             (Ok(None), _) => return Ok(Step::Done(ChunkCounts::default())),
-            // Rows that broke a constraint or a type: a staging tells which.
+            // Some rows break a constraint or do not fit a type: a staging finds them.
             (Err(DatabaseError::Refused(_)), Load::Direct(_)) => return Ok(Step::NeedsStaging),
             (Err(error), _) => return Err(error),
         };
@@ -207,7 +208,7 @@ impl TableWriter for PostgresTableWriter<'_> {
         let evidence = books.evidence(
             books.is_direct(),
             plan.constraints.trigger_names(),
-            "some of its rows could not be looked at again",
+            "some of its rows could not be checked",
         );
         let evidence = match (evidence, load) {
             (Evidence::Direct { digest, .. }, Load::Direct(load)) => Evidence::Direct {

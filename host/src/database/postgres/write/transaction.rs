@@ -111,7 +111,7 @@ impl WriteConnection {
         })
     }
 
-    /// Ends the COPY under way, so that its rows are there.
+    /// Ends the COPY under way, so that its rows are in the staging or the table.
     async fn end_copy(&mut self) -> Result<&mut Free, DatabaseError> {
         match std::mem::replace(self, Self::Lost) {
             Self::Copying(copy) => {
