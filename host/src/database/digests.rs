@@ -1,10 +1,12 @@
+//! The digests of a table's rows.
+
 use tokio::sync::mpsc;
 
 use super::{DatabaseError, Read, Snapshot};
 use crate::bindings::types::TableSchema;
 use crate::rows::{Buckets, KeyColumns};
 
-/// The digests of all rows of a table, by buckets of their keys.
+/// Reads a table and returns the digests of all its rows, by buckets of their keys.
 pub async fn buckets_of(
     snapshot: &dyn Snapshot,
     table: &TableSchema,

@@ -1,24 +1,26 @@
+//! Where a database is.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a database is, as people write it: `shop.db`, `sqlite:shop.db`, `postgres://user@host/name`.
+/// The address of a database as people write it: `shop.db`, `sqlite:shop.db`, `postgres://user@host/name`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A SQLite file.
     Sqlite(PathBuf),
-    /// A PostgreSQL URL; it may contain a password and is never printed whole.
+    /// A PostgreSQL URL. It may contain a password and is never printed as it is.
     Postgres(String),
 }
 
-/// A text that names no database.
+/// Why a text is not the address of a database.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
-    /// A URL of another kind.
-    #[error("{0}: is no kind of database known here; use a file name, sqlite:FILE or postgres://…")]
+    /// A URL of another kind of database.
+    #[error("unsupported database URL scheme {0:?}: use postgres:// or a SQLite file")]
     Scheme(String),
-    /// Nothing is named.
-    #[error("the name of the database is empty")]
+    /// The text is empty.
+    #[error("the address of the database is empty: use postgres:// or a SQLite file")]
     Empty,
 }
 
@@ -43,7 +45,7 @@ impl FromStr for Location {
     }
 }
 
-/// For people: never a password.
+/// Prints the address for people, without a password.
 impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,5 +1,4 @@
-//! What differs between the databases, behind three traits: [`Database`] describes, [`Snapshot`] reads,
-//! [`Target`] writes.
+//! Databases behind traits: [`Database`] describes, [`Snapshot`] reads, [`Target`] and [`TableWriter`] write.
 
 mod bookkeeping;
 mod digests;
@@ -37,60 +36,60 @@ use crate::rows::RowBlock;
 
 /// A database that a tenant may use.
 ///
-/// Names of system tables and of Tombolo's own never appear, and asking for them is [`DatabaseError::NotFound`].
+/// System tables and Tombolo's own tables are never listed; describing one fails with [`DatabaseError::NotFound`].
 #[async_trait]
 pub trait Database: Send + Sync {
-    /// Its language.
+    /// Returns its dialect of SQL.
     fn dialect(&self) -> Dialect;
 
-    /// A digest of where it is: equal for the same database, telling nothing about it.
+    /// Returns a digest of its address: equal for the same database, and telling nothing about it.
     fn identity(&self) -> String;
 
-    /// All tables and views, sorted by name.
+    /// Returns all tables and views, sorted by name.
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError>;
 
-    /// One table; [`DatabaseError::View`] for a view.
+    /// Describes one table. Fails with [`DatabaseError::View`] for a view.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
 
-    /// Which of these types, named as the database prints them, somebody made here and columns can have.
+    /// Returns those of `types`, named as the database prints them, that are user-defined in this database.
     async fn known_types(&self, _types: &[String]) -> Result<Vec<String>, DatabaseError> {
         Ok(Vec::new())
     }
 
-    /// The columns of a table that a run made wide enough for every value of their source.
+    /// Returns the columns of a table that a run created wide enough for every value of their source.
     async fn widened(&self, _table: &str) -> Result<Vec<String>, DatabaseError> {
         Ok(Vec::new())
     }
 
-    /// How many rows a table has: exact where that takes less than 200 ms, else estimated.
+    /// Returns the number of rows of a table: exact if counting takes less than 200 ms, else estimated.
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError>;
 
-    /// One consistent view of all tables. Nothing is written anywhere in the source.
+    /// Opens one consistent view of all tables. Nothing is written in the database.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, DatabaseError>;
 
-    /// A connection that writes.
+    /// Opens a connection that writes.
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError>;
 
-    /// Rows that runs rejected here, oldest first, at most `limit`. Nothing is written; a database that never was a
-    /// target has none.
+    /// Returns rejected rows, oldest first, at most `limit`. Nothing is written; a database that never was a target has
+    /// none.
     async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError>;
 
-    /// Removes all that Tombolo keeps in a target, and says what that was. Unfinished runs cannot be continued then, and
-    /// rejected rows are lost.
+    /// Drops Tombolo's own tables and returns their names. Unfinished runs cannot be resumed then, and rejected rows are
+    /// lost.
     async fn clean(&self) -> Result<Vec<String>, DatabaseError>;
 }
 
-/// One consistent, read-only view of a database; dropped, it lets go of the database.
+/// One consistent, read-only view of a database, which ends when it is dropped.
 ///
-/// Several tables may be read at a time; where the database cannot do that, one waits for the other. A read that is
+/// Several tables may be read at a time; where the database cannot do that, reads wait for each other. A read that is
 /// dropped before its end leaves the view as it is.
 #[async_trait]
 pub trait Snapshot: Send + Sync {
-    /// One table as it is in this view, without its computed columns.
+    /// Describes one table as it is in this view, without its computed columns.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
 
-    /// Sends rows of a table that [`Self::describe`] gave, in canonical cells. Waits while the receiver is slow, and ends
-    /// early without an error when it is gone.
+    /// Sends rows of a table that [`Self::describe`] returned, in canonical cells. Waits while the receiver is slow, and
+    /// returns early without an error when the receiver is dropped.
     async fn read(
         &self,
         read: Read<'_>,
@@ -164,7 +163,7 @@ pub trait TableWriter: Send {
     ) -> Result<WriteOutcome, DatabaseError>;
 }
 
-/// Opens what a location names. `create`: a missing SQLite file is made; a PostgreSQL database never is.
+/// Opens the database at a location. With `create`, a missing SQLite file is created; a PostgreSQL database never is.
 pub async fn open(location: &Location, create: bool) -> Result<Box<dyn Database>, DatabaseError> {
     match location {
         Location::Sqlite(path) => Ok(Box::new(sqlite::SqliteDatabase::open(path, create).await?)),

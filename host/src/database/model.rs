@@ -1,4 +1,4 @@
-//! What reading and writing a table takes and gives, in words that both databases share.
+//! The data that reading and writing a table takes and returns, the same for all databases.
 
 use super::CheckedPlan;
 use crate::bindings::types::{
@@ -6,21 +6,21 @@ use crate::bindings::types::{
 };
 use crate::rows::BucketDigest;
 
-/// Which rows of a table are read, and in which order.
+/// Which rows of a table are read, and in which sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {
-    /// The table, as [`super::Snapshot::describe`] gave it.
+    /// The table, as [`super::Snapshot::describe`] returned it.
     pub table: &'a TableSchema,
-    /// Only rows behind this primary key.
+    /// Only rows with a greater primary key than this.
     pub after: Option<&'a [Cell]>,
-    /// At most so many rows.
+    /// The most rows that are read.
     pub limit: Option<u32>,
-    /// In the order of the primary key, where there is one; else in any order, whatever is fastest.
+    /// Whether rows are sorted by the primary key, if there is one; else they come in the fastest sequence.
     pub ordered: bool,
 }
 
 impl<'a> Read<'a> {
-    /// All rows in key order.
+    /// Returns a read of all rows, sorted by the primary key.
     #[must_use]
     pub fn all(table: &'a TableSchema) -> Self {
         Self {
@@ -113,11 +113,11 @@ pub struct LedgerEntry {
     pub snapshot: Option<String>,
     /// How many of the sender's snapshots the rows come from.
     pub snapshots: u32,
-    /// Whether the run made the table.
+    /// Whether the run created the table.
     pub made: bool,
     /// Whether the table is complete.
     pub done: bool,
-    /// What [`TableWrite::retry_context`] said.
+    /// The value of [`TableWrite::retry_context`].
     pub retry_context: String,
 }
 
@@ -158,16 +158,16 @@ pub struct Readback {
     pub found: BucketDigest,
 }
 
-/// A row that was not taken in.
+/// A row that was rejected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reject {
     /// The run, as the ledger names it.
     pub run: String,
     /// The table.
     pub table: String,
-    /// The row's number in the order of arrival, from 1.
+    /// The row's number as it arrived, from 1.
     pub row: u64,
-    /// Its key for people, shortened; empty without a primary key.
+    /// Its primary key for people, shortened; empty if the table has none.
     pub key: String,
     /// Why it was rejected.
     pub reason: String,
@@ -183,25 +183,25 @@ pub struct CheckedStatement {
 }
 
 impl CheckedStatement {
-    /// Exactly this SQL.
+    /// Returns a statement that runs exactly this SQL.
     pub(crate) fn new(sql: String) -> Self {
         let enum_type = None;
         Self { sql, enum_type }
     }
 
-    /// The statement that makes this enum, whose name is not quoted here.
+    /// Returns a statement that creates this enum, whose name is not quoted.
     pub(crate) fn of_enum(sql: String, enum_type: EnumType) -> Self {
         let enum_type = Some(enum_type);
         Self { sql, enum_type }
     }
 
-    /// The enum that it makes, its name not quoted. It may be there already.
+    /// Returns the enum that it creates, whose name is not quoted. The enum may exist already.
     #[must_use]
     pub fn enum_type(&self) -> Option<&EnumType> {
         self.enum_type.as_ref()
     }
 
-    /// The SQL to run.
+    /// Returns the SQL to run.
     #[must_use]
     pub fn sql(&self) -> &str {
         &self.sql
@@ -215,7 +215,7 @@ pub struct StagedConflict {
     pub position: u64,
     /// The incoming cells.
     pub incoming: Vec<Cell>,
-    /// The local cells, in the order and the reading of the incoming columns.
+    /// The local cells, read as the incoming columns are, in their sequence.
     pub local: Vec<Cell>,
 }
 
@@ -246,7 +246,7 @@ pub struct ChunkCounts {
 }
 
 impl ChunkCounts {
-    /// All rows that arrived.
+    /// Returns the number of all rows that arrived.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.created + self.updated + self.same + self.skipped + self.failed

@@ -20,6 +20,9 @@ use url::{Host, Url};
 pub use client::{Answer, Method};
 use connector::Connector;
 
+use crate::bindings::types::Failure;
+use crate::failure::{ErrorCode, failure};
+
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -60,6 +63,32 @@ pub enum EgressError {
     /// The answer is larger than allowed.
     #[error("the answer of {0} is larger than allowed")]
     TooLarge(String),
+}
+
+impl From<EgressError> for Failure {
+    fn from(error: EgressError) -> Self {
+        let (code, hint) = match &error {
+            EgressError::Address { .. } => (
+                ErrorCode::BadRequest,
+                "use the address that `tombolo share` printed",
+            ),
+            EgressError::Denied(_) => (ErrorCode::Denied, "the operator has to grant this peer"),
+            EgressError::Plain(_) => (
+                ErrorCode::Denied,
+                "use https, a tunnel, or --allow-plain-http if the network is trusted",
+            ),
+            EgressError::Unreachable { .. } => (
+                ErrorCode::Unreachable,
+                "check that `tombolo share` is still running there and the address is right",
+            ),
+            EgressError::Timeout(_) => (ErrorCode::Timeout, "check the network and try again"),
+            EgressError::TooLarge(_) => (
+                ErrorCode::Limit,
+                "the other site does not speak this protocol",
+            ),
+        };
+        failure(code, error.to_string(), hint)
+    }
 }
 
 /// One granted peer: exactly this scheme, host and port.

@@ -1,3 +1,5 @@
+//! Encoded blocks of rows.
+
 use bytes::{BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -13,7 +15,10 @@ const REAL: u8 = 4;
 const TEXT: u8 = 5;
 const BYTES: u8 = 6;
 
-/// Encoded rows that are known to be well formed: `rows` times `columns` cells and nothing behind them.
+/// Encoded rows that are well formed: `rows` times `columns` cells and nothing after them.
+///
+/// Blocks are the unit of the data plane: readers build them, frames carry them, writers walk them. Nothing between a socket
+/// and a database owns single cells.
 #[derive(Clone, Debug)]
 pub struct RowBlock {
     data: Bytes,
@@ -23,7 +28,8 @@ pub struct RowBlock {
 }
 
 impl RowBlock {
-    /// Takes bytes from a stranger, after walking all of them.
+    /// Checks untrusted bytes and takes them as a block of so many rows. Fails with [`FrameError::Cell`] if they are not well
+    /// formed.
     pub fn parse(data: Bytes, rows: u32, columns: usize) -> Result<Self, FrameError> {
         // Rows without cells would take no bytes, however many are announced.
         if rows == 0 || columns == 0 {
@@ -54,7 +60,7 @@ impl RowBlock {
         })
     }
 
-    /// The cells of one encoded row of unknown width, as keys are kept; none if it is not well formed.
+    /// Returns the cells of one encoded row of any width; none if it is not well formed.
     #[must_use]
     pub fn parse_row(data: &[u8]) -> Option<Vec<Cell>> {
         let mut rest = data;
@@ -67,7 +73,7 @@ impl RowBlock {
         Some(cells)
     }
 
-    /// The other way round: one encoded row.
+    /// Encodes one row.
     #[must_use]
     pub fn encode_row(cells: &[Cell]) -> Vec<u8> {
         let mut builder = BlockBuilder::new(cells.len());
@@ -77,25 +83,25 @@ impl RowBlock {
         builder.data.to_vec()
     }
 
-    /// The encoded rows.
+    /// Returns the encoded rows.
     #[must_use]
     pub fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// How many rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn row_count(&self) -> u32 {
         self.rows
     }
 
-    /// How many cells a row has.
+    /// Returns the number of cells of each row.
     #[must_use]
     pub fn column_count(&self) -> usize {
         self.columns
     }
 
-    /// The rows in order.
+    /// Returns the rows in their sequence.
     pub fn rows(&self) -> impl Iterator<Item = RowRef<'_>> {
         let mut rest: &[u8] = &self.data;
         (0..self.rows).map(move |_| {
@@ -110,7 +116,7 @@ impl RowBlock {
         })
     }
 
-    /// The sum of the rows' digests: the same whatever their order.
+    /// Returns the sum of the rows' digests: the same whatever their sequence.
     #[must_use]
     pub fn digest(&self) -> u128 {
         self.digest
@@ -124,19 +130,19 @@ pub struct RowRef<'a> {
 }
 
 impl<'a> RowRef<'a> {
-    /// The row's encoded bytes, which are canonical: equal rows have equal bytes.
+    /// Returns the row's encoded bytes, which are canonical: equal rows have equal bytes.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.data
     }
 
-    /// The row's share of [`RowBlock::digest`].
+    /// Returns the XXH3-128 digest of the row's bytes, its share of [`RowBlock::digest`].
     #[must_use]
     pub fn digest(&self) -> u128 {
         xxh3_128(self.data)
     }
 
-    /// The next cell as it is encoded; none behind the last.
+    /// Returns the next cell as it is encoded; none after the last one.
     pub fn next_encoded(&mut self) -> Option<EncodedCell<'a>> {
         let (cell, rest) = split_encoded(self.data)?;
         self.data = rest;
@@ -161,19 +167,19 @@ pub struct EncodedCell<'a> {
 }
 
 impl<'a> EncodedCell<'a> {
-    /// All of its bytes, which are canonical.
+    /// Returns all its bytes, which are canonical.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         self.data
     }
 
-    /// The UTF-8 bytes of a text; none for another kind of cell.
+    /// Returns the UTF-8 bytes of a text; none for another kind of cell.
     #[must_use]
     pub fn text(self) -> Option<&'a [u8]> {
         (self.tag == TEXT).then_some(self.payload)
     }
 
-    /// The big-endian bytes of an integer; none for another kind of cell.
+    /// Returns the big-endian bytes of an integer; none for another kind of cell.
     #[must_use]
     pub fn integer(self) -> Option<[u8; 8]> {
         if self.tag != INTEGER {
@@ -182,7 +188,7 @@ impl<'a> EncodedCell<'a> {
         self.payload.try_into().ok()
     }
 
-    /// What it is; none if it is not well formed.
+    /// Returns the decoded cell; none if it is not well formed.
     #[must_use]
     pub fn decode(self) -> Option<CellRef<'a>> {
         let payload = self.payload;
@@ -206,7 +212,7 @@ impl<'a> EncodedCell<'a> {
     }
 }
 
-/// The same as the standard library's answer, which is slow where a text is short and ASCII.
+/// Returns true for valid UTF-8. The standard library's check is slow for short ASCII texts.
 #[must_use]
 pub fn is_utf8(data: &[u8]) -> bool {
     data.is_ascii() || std::str::from_utf8(data).is_ok()
@@ -232,12 +238,12 @@ pub struct BlockBuilder {
     rows: u32,
     columns: usize,
     digest: u128,
-    /// Where the row under way begins.
+    /// The offset at which the unfinished row begins.
     row: usize,
 }
 
 impl BlockBuilder {
-    /// For rows of this many cells.
+    /// Returns a builder for rows of this many cells.
     #[must_use]
     pub fn new(columns: usize) -> Self {
         Self {
@@ -249,7 +255,7 @@ impl BlockBuilder {
         }
     }
 
-    /// Adds one cell to the row under way. The caller adds exactly `columns` of them before [`Self::end_row`].
+    /// Adds one cell to the unfinished row. Each row has exactly `columns` cells before [`Self::end_row`].
     pub fn push(&mut self, cell: CellRef<'_>) {
         match cell {
             CellRef::Null => self.put(NULL, &[]),
@@ -261,7 +267,7 @@ impl BlockBuilder {
         }
     }
 
-    /// Adds a text that is known to be UTF-8; see [`Self::push`].
+    /// Adds a text that is known to be UTF-8, as [`Self::push`] does.
     pub fn push_text(&mut self, utf8: &[u8]) {
         self.put(TEXT, utf8);
     }
@@ -275,7 +281,7 @@ impl BlockBuilder {
         self.data.put_slice(payload);
     }
 
-    /// Ends the row under way.
+    /// Ends the unfinished row.
     pub fn end_row(&mut self) {
         let row = self.data.get(self.row..).unwrap_or_default();
         self.digest = self.digest.wrapping_add(xxh3_128(row));
@@ -289,25 +295,25 @@ impl BlockBuilder {
         self.end_row();
     }
 
-    /// Bytes so far.
+    /// Returns the number of bytes so far.
     #[must_use]
     pub fn byte_count(&self) -> usize {
         self.data.len()
     }
 
-    /// Whether the block is as large as a frame should be.
+    /// Returns true if the block is as large as a frame should be.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.rows >= FRAME_ROWS || self.data.len() >= FRAME_BYTES
     }
 
-    /// Whether no row was added.
+    /// Returns true if no row was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
-    /// The rows so far as a block; the builder starts anew.
+    /// Returns the rows so far as a block, and begins a new one.
     pub fn take(&mut self) -> RowBlock {
         self.row = 0;
         RowBlock {

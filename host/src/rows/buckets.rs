@@ -1,7 +1,4 @@
-//! Digests of a table's rows by buckets of their keys: what two sites compare instead of rows.
-//!
-//! Which bucket a row falls into depends on its canonical key alone, and the sums on no order, so that databases which
-//! sort differently get the same digests.
+//! Digests of a table's rows by buckets of their keys, which two sites compare instead of rows.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_128};
@@ -9,7 +6,7 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_128};
 use super::{FrameError, RowBlock, RowRef};
 use crate::bindings::types::TableSchema;
 
-/// The most buckets, and how many the sender keeps.
+/// The number of buckets that a sender keeps, and the most that can be asked for.
 pub const BUCKETS: u32 = 4_096;
 
 /// Bits of a bucket's number.
@@ -18,15 +15,15 @@ const BITS: u32 = BUCKETS.trailing_zeros();
 /// One bucket's bytes in a digest frame: number of rows, sum of their digests.
 const ENCODED: usize = 8 + 16;
 
-/// Where the primary key's cells are in a row.
+/// The positions of the primary key's cells in a row.
 #[derive(Clone, Debug)]
 pub struct KeyColumns {
-    /// Positions in key order.
+    /// In the sequence of the key's columns.
     positions: Vec<usize>,
 }
 
 impl KeyColumns {
-    /// The primary key of a table's rows; none without one among its columns.
+    /// Returns the primary key of a table; none if it has none, or not all its columns are there.
     #[must_use]
     pub fn primary(table: &TableSchema) -> Option<Self> {
         let position = |name: &String| table.columns.iter().position(|one| one.name == *name);
@@ -36,7 +33,7 @@ impl KeyColumns {
             .map(|positions| Self { positions })
     }
 
-    /// The primary key of a table's rows, or the whole row where there is none.
+    /// Returns the primary key of a table, or all its columns if it has none.
     #[must_use]
     pub fn of(table: &TableSchema) -> Self {
         Self::primary(table).unwrap_or_else(|| Self {
@@ -44,7 +41,7 @@ impl KeyColumns {
         })
     }
 
-    /// The key's encoded cells, in key order.
+    /// Returns the key's encoded cells.
     fn cells<'a>(&self, row: RowRef<'a>) -> impl Iterator<Item = &'a [u8]> {
         self.positions.iter().filter_map(move |position| {
             let mut row = row;
@@ -55,19 +52,19 @@ impl KeyColumns {
         })
     }
 
-    /// A row's key as one encoded row.
+    /// Returns a row's key as one encoded row.
     #[must_use]
     pub fn key(&self, row: RowRef<'_>) -> Vec<u8> {
         self.cells(row).flatten().copied().collect()
     }
 
-    /// XXH3-128 of a row's key.
+    /// Returns the XXH3-128 digest of a row's key.
     #[must_use]
     pub fn digest(&self, row: RowRef<'_>) -> u128 {
         xxh3_128(&self.key(row))
     }
 
-    /// XXH3-64 of a row's key.
+    /// Returns the XXH3-64 digest of a row's key.
     #[must_use]
     pub fn hash(&self, row: RowRef<'_>) -> u64 {
         let mut cells = self.cells(row);
@@ -84,31 +81,34 @@ impl KeyColumns {
         hash.digest()
     }
 
-    /// The bucket of a row: the first bits of its key's hash.
+    /// Returns the bucket of a row: the first bits of its key's XXH3-64 digest.
     #[must_use]
     pub fn bucket(&self, row: RowRef<'_>) -> u16 {
         u16::try_from(self.hash(row) >> (u64::BITS - BITS)).unwrap_or_default()
     }
 }
 
-/// The rows of one bucket.
+/// The number of rows and the sum of their digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketDigest {
-    /// How many.
+    /// How many rows.
     pub rows: u64,
     /// The sum of their digests.
     pub digest: u128,
 }
 
 impl BucketDigest {
-    /// Puts rows together.
+    /// Adds the rows of another digest.
     pub fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.digest = self.digest.wrapping_add(other.digest);
     }
 }
 
-/// All buckets of a table.
+/// The digests of all rows of a table, by bucket.
+///
+/// A row's bucket depends on its canonical key only, and the sums on no sequence, so that databases that sort differently
+/// get the same digests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buckets(Vec<BucketDigest>);
 
@@ -131,7 +131,7 @@ impl Buckets {
         }
     }
 
-    /// All rows together.
+    /// Returns the digest of all rows.
     #[must_use]
     pub fn total(&self) -> BucketDigest {
         let mut total = BucketDigest::default();
@@ -139,7 +139,7 @@ impl Buckets {
         total
     }
 
-    /// The buckets that are not equal.
+    /// Returns the buckets that differ.
     #[must_use]
     pub fn differences(&self, other: &Self) -> BucketSet {
         let mut set = BucketSet::default();
@@ -151,7 +151,7 @@ impl Buckets {
         set
     }
 
-    /// The rows in these buckets.
+    /// Returns the number of rows in these buckets.
     #[must_use]
     pub fn rows_in(&self, set: &BucketSet) -> u64 {
         let numbered = (0u16..).zip(&self.0);
@@ -159,8 +159,7 @@ impl Buckets {
         chosen.map(|(_, bucket)| bucket.rows).sum()
     }
 
-    /// The payload of a digest frame: `buckets` sums in the order of their numbers. Fewer buckets are made by joining
-    /// neighbours.
+    /// Returns the payload of a digest frame: `buckets` sums by ascending number. Neighbours are joined to get fewer buckets.
     #[must_use]
     pub fn encode(&self, buckets: u32) -> Bytes {
         let buckets = buckets.clamp(1, BUCKETS) as usize;
@@ -174,7 +173,7 @@ impl Buckets {
         payload.freeze()
     }
 
-    /// Reads a payload of exactly [`BUCKETS`] sums.
+    /// Parses a payload of exactly [`BUCKETS`] sums.
     pub fn decode(payload: &Bytes) -> Result<Self, FrameError> {
         let sums = decode_sums(payload)?;
         if sums.len() != BUCKETS as usize {
@@ -185,7 +184,7 @@ impl Buckets {
         Ok(Self(sums))
     }
 
-    /// Reads a payload of one sum.
+    /// Parses a payload of one sum.
     pub fn decode_total(payload: &Bytes) -> Result<BucketDigest, FrameError> {
         match decode_sums(payload)?.as_slice() {
             [total] => Ok(*total),
@@ -210,7 +209,7 @@ fn decode_sums(payload: &Bytes) -> Result<Vec<BucketDigest>, FrameError> {
         .collect())
 }
 
-/// Some of the buckets.
+/// A set of buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketSet([u64; BUCKETS as usize / 64]);
 
@@ -221,46 +220,46 @@ impl Default for BucketSet {
 }
 
 impl BucketSet {
-    /// All of them.
+    /// Returns the set of all buckets.
     #[must_use]
     pub fn all() -> Self {
         Self([u64::MAX; BUCKETS as usize / 64])
     }
 
-    /// Adds a bucket; a number that none has changes nothing.
+    /// Adds a bucket; a number beyond the last bucket changes nothing.
     pub fn insert(&mut self, bucket: u16) {
         if let Some(word) = self.0.get_mut(usize::from(bucket / 64)) {
             *word |= 1 << (bucket % 64);
         }
     }
 
-    /// Whether a bucket is among them.
+    /// Returns true if a bucket is in the set.
     #[must_use]
     pub fn contains(&self, bucket: u16) -> bool {
         let word = self.0.get(usize::from(bucket / 64));
         word.is_some_and(|word| word >> (bucket % 64) & 1 == 1)
     }
 
-    /// Their numbers, ascending.
+    /// Returns the numbers of the buckets, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         (0u16..)
             .take(BUCKETS as usize)
             .filter(|bucket| self.contains(*bucket))
     }
 
-    /// How many.
+    /// Returns the number of buckets.
     #[must_use]
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
-    /// Whether there is none.
+    /// Returns true for the empty set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// As a query's parameter: a bit a bucket, lowest number first, in hexadecimal digits.
+    /// Returns the set as a query parameter: one bit a bucket, lowest number first, in hexadecimal digits.
     #[must_use]
     pub fn encode(&self) -> String {
         let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();

@@ -1,6 +1,8 @@
+//! Canonical cells.
+
 use crate::bindings::types::Cell;
 
-/// One canonical cell, borrowed from where it lies.
+/// One canonical cell, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CellRef<'a> {
     /// SQL NULL.
@@ -9,7 +11,7 @@ pub enum CellRef<'a> {
     Boolean(bool),
     /// A signed 64-bit integer.
     Integer(i64),
-    /// A double; its bits count.
+    /// A double; it is compared by its bits.
     Real(f64),
     /// UTF-8 text.
     Text(&'a str),
@@ -18,7 +20,7 @@ pub enum CellRef<'a> {
 }
 
 impl CellRef<'_> {
-    /// The owned form, as components see it.
+    /// Returns the owned cell, as components get it.
     #[must_use]
     pub fn to_cell(self) -> Cell {
         match self {

@@ -1,3 +1,5 @@
+//! The frames of a row stream.
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -5,6 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
 use crate::bindings::types::{Failure, TableSchema};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 
 const MAGIC: &[u8; 4] = b"TMBL";
 const VERSION: u8 = 1;
@@ -21,19 +25,19 @@ const COMPRESSED: u8 = 1;
 /// Kind, flags, payload length, payload checksum.
 const PREFIX: usize = 1 + 1 + 4 + 8;
 
-/// What a payload of rows begins with: how many rows came before it, and how many are in it.
+/// The first bytes of a payload of rows: the number of rows before it, and the number of rows in it.
 const POSITION: usize = 8 + 4;
 
-/// No payload is larger: rows that do not fill a frame yet, and one of the largest size.
+/// The largest payload: rows that do not fill a frame yet, and one row of the largest size.
 const MAX_PAYLOAD: usize = POSITION + FRAME_BYTES + MAX_ROW_BYTES;
 
-/// No document is larger: parsed, it takes a multiple of that. The header of 2 000 columns needs a quarter of it.
+/// The largest JSON document; parsed, it takes a multiple of that. The header of 2 000 columns needs a quarter of it.
 const MAX_DOCUMENT: usize = 2 << 20;
 
 /// Why a stream of frames cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Not such a stream, or of another version.
+    /// It is not a row stream of this version.
     #[error("the peer's answer is not a row stream of version {VERSION}")]
     Magic,
     /// The stream stopped before its end frame.
@@ -56,31 +60,59 @@ pub enum FrameError {
     /// The connection broke.
     #[error("the connection broke during the row stream: {0}")]
     Connection(String),
-    /// The sender gave up and said why.
+    /// The sender ended the stream with an error.
     #[error("the peer ended the row stream: {}", .0.message)]
     Sender(Failure),
 }
 
-/// The first frame: what the rows are.
+impl From<FrameError> for Failure {
+    fn from(error: FrameError) -> Self {
+        const AGAIN: &str = "what is committed is complete; pull again for the rest";
+        match error {
+            FrameError::Sender(sent) => failure(
+                ErrorCode::Sender,
+                format!(
+                    "the other site ended the transfer: {}",
+                    printable(&sent.message)
+                ),
+                AGAIN,
+            ),
+            FrameError::Truncated | FrameError::Connection(_) => {
+                failure(ErrorCode::Truncated, error.to_string(), AGAIN)
+            }
+            FrameError::Magic => failure(
+                ErrorCode::IncompatiblePeer,
+                error.to_string(),
+                "use the same version of tombolo on both sides",
+            ),
+            FrameError::TooLarge { .. } => failure(ErrorCode::Limit, error.to_string(), AGAIN),
+            FrameError::Corrupt(_) | FrameError::Cell => {
+                failure(ErrorCode::Corrupt, error.to_string(), AGAIN)
+            }
+        }
+    }
+}
+
+/// The header frame: what the rows are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StreamHeader {
-    /// The table as it is sent: exactly the columns of each row.
+    /// The table as it is sent: its columns are exactly the cells of each row.
     pub table: TableSchema,
-    /// Names the snapshot that the rows come from; rows of two snapshots may not fit together.
+    /// The id of the snapshot that the rows come from; rows of two snapshots may not fit together.
     pub snapshot: String,
 }
 
-/// The last frame: what must have arrived.
+/// The end frame: what must have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamEnd {
-    /// Rows sent.
+    /// The number of rows sent.
     pub rows: u64,
     /// The sum of the rows' digests, as two halves because JSON has no 128-bit numbers.
     pub digest: [u64; 2],
 }
 
 impl StreamEnd {
-    /// From a count and a sum of digests.
+    /// Returns the end of a stream of so many rows with this sum of digests.
     #[must_use]
     pub fn new(rows: u64, digest: u128) -> Self {
         let low = u64::try_from(digest & u128::from(u64::MAX)).unwrap_or_default();
@@ -92,20 +124,20 @@ impl StreamEnd {
     }
 }
 
-/// One frame as the receiver sees it.
+/// One received frame.
 #[derive(Debug)]
 pub enum Frame {
     /// Rows of the table in the header.
     Rows(RowBlock),
-    /// The sender works, but has nothing to say yet.
+    /// The sender works and has no rows yet.
     Alive,
-    /// The digests of buckets of rows; nothing comes behind it.
+    /// The encoded digests of buckets; no frame follows.
     Digest(Bytes),
-    /// All rows were sent, and all of them arrived.
+    /// All rows were sent and received.
     End(StreamEnd),
 }
 
-/// The bytes before the first frame.
+/// Returns the bytes before the first frame.
 #[must_use]
 pub fn encode_start() -> Bytes {
     let mut start = BytesMut::with_capacity(MAGIC.len() + 1);
@@ -114,12 +146,12 @@ pub fn encode_start() -> Bytes {
     start.freeze()
 }
 
-/// The header frame.
+/// Returns the header frame.
 pub fn encode_header(header: &StreamHeader) -> Result<Bytes, serde_json::Error> {
     Ok(encode(HEADER, 0, &serde_json::to_vec(header)?))
 }
 
-/// A frame of rows, compressed with zstd on demand; `before` is how many rows the stream's earlier frames have.
+/// Returns a frame of rows, compressed with zstd if asked; `before` is the number of rows in earlier frames.
 #[must_use]
 pub fn encode_rows(block: &RowBlock, before: u64, compress: bool) -> Bytes {
     let mut payload = BytesMut::with_capacity(block.data().len() + POSITION);
@@ -132,24 +164,24 @@ pub fn encode_rows(block: &RowBlock, before: u64, compress: bool) -> Bytes {
     encode(ROWS, 0, &payload)
 }
 
-/// A sign of life.
+/// Returns the frame that says that the sender works.
 #[must_use]
 pub fn encode_alive() -> Bytes {
     encode(ALIVE, 0, &[])
 }
 
-/// The digest frame.
+/// Returns the digest frame.
 #[must_use]
 pub fn encode_digest(digests: &[u8]) -> Bytes {
     encode(DIGEST, 0, digests)
 }
 
-/// The end frame.
+/// Returns the end frame.
 pub fn encode_end(end: &StreamEnd) -> Result<Bytes, serde_json::Error> {
     Ok(encode(END, 0, &serde_json::to_vec(end)?))
 }
 
-/// The frame that says why there will be no more.
+/// Returns the frame that says why the stream ends early.
 pub fn encode_error(failure: &Failure) -> Result<Bytes, serde_json::Error> {
     Ok(encode(ERROR, 0, &serde_json::to_vec(failure)?))
 }
@@ -164,12 +196,12 @@ fn encode(kind: u8, flags: u8, payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// The checksum covers the kind and the flags too, or a flipped bit could turn one frame into another.
+/// Returns the checksum, which covers the kind and the flags too: a flipped bit must not turn one frame into another.
 fn checksum(kind: u8, flags: u8, payload: &[u8]) -> u64 {
     xxh3_64(payload) ^ (u64::from(kind) << 8 | u64::from(flags)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Reads frames from a stream of byte pieces. Nothing is allocated before its size is checked.
+/// Reads frames from a stream of byte pieces. Sizes are checked before memory is allocated.
 #[derive(Debug)]
 pub struct FrameReader<S> {
     pieces: S,
@@ -215,7 +247,7 @@ where
         }
     }
 
-    /// The next frame. After [`Frame::End`] nothing more is read.
+    /// Returns the next frame; none follows [`Frame::End`].
     pub async fn next(&mut self) -> Result<Frame, FrameError> {
         let (kind, mut payload) = self.frame().await?;
         match kind {
@@ -250,7 +282,7 @@ where
         }
     }
 
-    /// Bytes received so far.
+    /// Returns the number of bytes received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
@@ -298,7 +330,7 @@ where
     }
 }
 
-/// Unpacks exactly as much as the payload announces.
+/// Decompresses exactly as much as the payload announces.
 fn decompress(payload: &[u8]) -> Result<Bytes, FrameError> {
     let malformed = FrameError::Corrupt("a frame cannot be decompressed");
     let announced = zstd::zstd_safe::get_frame_content_size(payload)

@@ -1,7 +1,4 @@
-//! Rows on their way: canonical cells, encoded blocks of rows, and the frames that carry them.
-//!
-//! A [`RowBlock`] is the unit of the data plane: readers build blocks, frames carry them, targets walk them. Nothing
-//! between a socket and a database owns single cells. `docs/row-format.md` specifies the bytes.
+//! Rows between databases: canonical cells, encoded blocks and frames, whose bytes `docs/row-format.md` specifies.
 
 mod block;
 mod buckets;
@@ -25,11 +22,11 @@ pub const MEDIA_TYPE: &str = "application/vnd.tombolo.rows";
 /// The media type of a stream of compressed frames.
 pub const MEDIA_TYPE_COMPRESSED: &str = "application/vnd.tombolo.rows+zstd";
 
-/// Frames hold at most this many rows.
+/// The most rows of a frame.
 pub const FRAME_ROWS: u32 = 5_000;
 
-/// A frame is closed when its rows reach this many bytes; one larger row makes a larger frame.
+/// A frame ends when its rows reach this many bytes; one larger row makes a larger frame.
 pub const FRAME_BYTES: usize = 1 << 20;
 
-/// The largest encoded row.
+/// The most bytes of one encoded row.
 pub const MAX_ROW_BYTES: usize = 32 << 20;

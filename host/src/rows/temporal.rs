@@ -1,8 +1,8 @@
-//! Dates and times between their canonical integers and the text PostgreSQL prints with `DateStyle = ISO`.
-//!
-//! The epoch is PostgreSQL's, 2000-01-01: microseconds since 1970 would end in the year 294247, PostgreSQL's end in
-//! 294276. Own code because that range (from 4713 BC on) is wider than any calendar library's.
-//! Calendar arithmetic: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+//! Dates and times between their canonical integers and the text that PostgreSQL prints with `DateStyle = ISO`.
+
+// The epoch is PostgreSQL's, 2000-01-01: microseconds since 1970 end in the year 294247, PostgreSQL's in 294276. No calendar
+// library has that range, which begins in 4713 BC.
+// Calendar arithmetic: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ pub fn format_date(days: i64) -> String {
     text
 }
 
-/// Reads what [`format_date`] prints; anything else, however reasonable, is `None`.
+/// Parses what [`format_date`] prints; returns none for any other text.
 #[must_use]
 pub fn parse_date(text: &str) -> Option<i64> {
     let days = match text {
@@ -54,14 +54,14 @@ pub fn format_time(microseconds: i64) -> String {
     text
 }
 
-/// Reads what [`format_time`] prints; anything else is `None`.
+/// Parses what [`format_time`] prints; returns none for any other text.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<i64> {
     let microseconds = microseconds_of(text)?;
     ((0..=DAY).contains(&microseconds) && format_time(microseconds) == text).then_some(microseconds)
 }
 
-/// Prints microseconds since 2000-01-01, with `+00` behind it when they are in UTC.
+/// Prints microseconds since 2000-01-01, with `+00` at the end if they are in UTC.
 #[must_use]
 pub fn format_timestamp(microseconds: i64, utc: bool) -> String {
     if let Some(infinity) = infinity(microseconds) {
@@ -81,7 +81,7 @@ pub fn format_timestamp(microseconds: i64, utc: bool) -> String {
     text
 }
 
-/// Reads what [`format_timestamp`] prints; anything else is `None`.
+/// Parses what [`format_timestamp`] prints; returns none for any other text.
 #[must_use]
 pub fn parse_timestamp(text: &str, utc: bool) -> Option<i64> {
     let microseconds = match text {

@@ -1,4 +1,4 @@
-//! When a chunk ends: a chunk is one transaction.
+//! Decides when a chunk ends; a chunk is one transaction.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -16,10 +16,10 @@ const BYTES: u64 = 32 << 20;
 /// … or after this long, so that no lock is held for long.
 const TIME: Duration = Duration::from_secs(5);
 
-/// The most rows that can be written at once.
+/// The most rows of a table that is written in one chunk.
 pub const MAX_ROWS: u64 = ROWS;
 
-/// Rows a chunk. `TOMBOLO_CHUNK_ROWS` makes chunks smaller, for tests that need many of them.
+/// The rows of a full chunk. `TOMBOLO_CHUNK_ROWS` makes chunks smaller for tests.
 static CHUNK_ROWS: LazyLock<u64> = LazyLock::new(|| {
     let smaller = std::env::var("TOMBOLO_CHUNK_ROWS").ok();
     let smaller = smaller.and_then(|rows| rows.parse().ok());
@@ -42,18 +42,18 @@ impl Chunk {
         self.began.get_or_insert_with(Instant::now);
     }
 
-    /// Rows so far.
+    /// Returns the number of rows so far.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Whether it has to end now.
+    /// Returns true if the chunk has to end now.
     pub fn is_full(&self) -> bool {
         let late = self.began.is_some_and(|began| began.elapsed() >= TIME);
         self.rows >= *CHUNK_ROWS || self.bytes >= BYTES || late
     }
 
-    /// When it has to end; none while it is empty.
+    /// Returns when the chunk has to end; none while it is empty.
     pub fn deadline(&self) -> Option<Instant> {
         self.began.map(|began| began + TIME)
     }

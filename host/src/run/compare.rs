@@ -1,4 +1,4 @@
-//! Comparing tables with what is local, row by row: digests first, then the rows of the buckets that differ.
+//! Compares a table with the local one row by row: digests first, then the rows of the buckets that differ.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,13 +15,13 @@ use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Read, Snapshot, buckets_of};
 use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
 
-/// Rows that are compared at a time; each takes some 50 bytes of memory.
+/// The most rows that are compared at a time; each takes about 50 bytes of memory.
 const PASS_ROWS: u64 = 500_000;
 
-/// The most rows that are named, a table.
+/// The most rows of a table that are reported by their keys.
 const MAX_NAMED: u64 = 10_000;
 
-/// Compares one table. `create`: it does not exist here, so that all rows are new.
+/// Compares one table. With `create`, the local table does not exist, and all rows are new.
 pub async fn table(
     run: RunContext<'_>,
     table: &TableSchema,
@@ -64,7 +64,7 @@ pub async fn table(
     Ok(comparison)
 }
 
-/// Buckets in groups that fit into memory.
+/// Groups the differing buckets so that the rows of each group fit into memory.
 fn passes(differing: &BucketSet, remote: &Buckets, local: &Buckets) -> Vec<BucketSet> {
     let mut passes = Vec::new();
     let mut pass = BucketSet::default();
@@ -85,12 +85,12 @@ fn passes(differing: &BucketSet, remote: &Buckets, local: &Buckets) -> Vec<Bucke
     passes
 }
 
-/// A row at the peer that was not met here yet.
+/// A row of the peer that was not found in the local table yet.
 struct Unmet {
     digest: u128,
-    /// How many rows are so; more than one only without a primary key.
+    /// How many rows have this digest; more than one only without a primary key.
     rows: u64,
-    /// Its key, while few enough rows are named.
+    /// Its key, unless too many rows are reported already.
     key: Option<Vec<u8>>,
 }
 

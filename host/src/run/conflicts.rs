@@ -7,10 +7,10 @@ use crate::database::{DatabaseError, Resolution, StagedConflict, TableWriter};
 use crate::failure::{ErrorCode, failure};
 use crate::sandbox::ConflictStrategies;
 
-/// The most conflicts a component is shown at once.
+/// The most conflicts of one call of a component.
 const PAGE: u32 = 500;
 
-/// A component that decides on conflicting rows of one table.
+/// Resolves conflicting rows of one table by the decisions of a component.
 pub struct Resolver {
     component: ConflictStrategies,
     strategy: String,
@@ -22,9 +22,9 @@ pub struct Resolver {
 
 /// Why the conflicts of a chunk could not be resolved.
 pub enum ResolveError {
-    /// The database did not do its part.
+    /// The database failed.
     Database(DatabaseError),
-    /// The component failed, or what it decided cannot be done.
+    /// The component failed, or its decision cannot be carried out.
     Component(Failure),
 }
 
@@ -38,7 +38,7 @@ impl From<ResolveError> for Failure {
 }
 
 impl Resolver {
-    /// A component that calls itself row by row for this table, whose rows it finds by this key.
+    /// Returns a resolver for the table of an instruction, whose rows the component finds by `key`.
     pub fn new(
         component: ConflictStrategies,
         instruction: &TableInstruction,
@@ -105,7 +105,7 @@ impl Resolver {
             .collect()
     }
 
-    /// A resolution that the target cannot carry out is the component's fault.
+    /// Blames the component for a resolution that the target cannot carry out.
     fn blame(&self, error: DatabaseError) -> ResolveError {
         match error {
             DatabaseError::Unsuitable { reason, .. } => {
@@ -125,7 +125,7 @@ impl Resolver {
                 plugin.digest().prefix(),
                 self.strategy
             ),
-            "the plugin's author has to mend it; nothing of this chunk was kept",
+            "report it to the plugin's author; nothing of this chunk was kept",
         )
     }
 }
@@ -140,7 +140,7 @@ fn checked(
         Decision::KeepLocal => Ok(Resolution::KeepLocal),
         Decision::TakeIncoming => Ok(Resolution::TakeIncoming),
         Decision::Write(row) if row.len() != incoming.len() => {
-            Err("it wrote a row of another width")
+            Err("it wrote a row with another number of cells")
         }
         Decision::Write(row) => {
             let same = |position: &usize| match (row.get(*position), incoming.get(*position)) {
@@ -149,14 +149,14 @@ fn checked(
             };
             match key.iter().all(same) {
                 true => Ok(Resolution::Write(row)),
-                false => Err("it wrote a row with another key than the incoming one"),
+                false => Err("it wrote a row with another key than the incoming row has"),
             }
         }
-        Decision::Other(_) => Err("its decision is of a newer version"),
+        Decision::Other(_) => Err("its decision needs a newer version of tombolo"),
     }
 }
 
-/// Cells of the same image; of doubles the bits count.
+/// Returns true for cells of the same image; doubles are compared by their bits.
 fn is_same(one: &Cell, other: &Cell) -> bool {
     match (one, other) {
         (Cell::Real(one), Cell::Real(other)) => one.to_bits() == other.to_bits(),
@@ -190,10 +190,10 @@ mod tests {
         let refused = checked(row(&other), &incoming, &key);
         assert_eq!(
             refused,
-            Err("it wrote a row with another key than the incoming one")
+            Err("it wrote a row with another key than the incoming row has")
         );
         let refused = checked(row(&incoming[..2]), &incoming, &[]);
-        assert_eq!(refused, Err("it wrote a row of another width"));
+        assert_eq!(refused, Err("it wrote a row with another number of cells"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What differs between the peer's table and the local one, found by digests of their rows.
+//! Finds what differs between the peer's table and the local one by digests of their rows.
 
 use std::collections::HashSet;
 
@@ -12,11 +12,11 @@ use crate::bindings::types::{Failure, LogicalType, TableSchema};
 use crate::database::{CheckedUpdate, ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
 use crate::rows::{BUCKETS, BucketDigest, BucketSet, Buckets, Frame, RowBlock};
 
-/// So many rows say whether a look for differences is worth while.
+/// The number of rows that tell whether looking for differences is worthwhile.
 const SAMPLE: u32 = 100;
 
-/// Differences that are worth moving alone: less than one row in two.
-const WORTHWHILE: u64 = 2;
+/// Only the differing rows are moved if they are at most one in so many.
+const MOVED_SHARE: u64 = 2;
 
 /// What differs.
 #[derive(Debug)]
@@ -31,30 +31,30 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// The buckets in which rows differ.
+    /// Returns the buckets in which rows differ.
     pub fn buckets(&self) -> &BucketSet {
         &self.buckets
     }
 
-    /// Bytes received to find them.
+    /// Returns the bytes received to find them.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Counts the rows that need not be moved. Rows of buckets that had to be moved twice count once.
+    /// Adds the rows that were not moved to the counts. Rows of buckets that were moved twice count once.
     pub fn count_unmoved(&self, counts: &mut ChunkCounts, update: Option<&CheckedUpdate>) {
         let written = counts.created + counts.updated + counts.failed;
         match update {
             Some(rule) if rule.only_if_newer.is_none() => {
                 counts.same = self.remote.saturating_sub(written + counts.skipped);
             }
-            // Rows that are equal do not pass the guard, or stay as they are anyway.
+            // Equal rows do not pass the guard, or stay as they are anyway.
             _ => counts.skipped = self.remote.saturating_sub(written + counts.same),
         }
     }
 }
 
-/// Looks for differences, unless a sample says that nearly all rows differ. None: all rows have to be moved.
+/// Looks for differences. Returns none if all rows should be moved, because a sample or the digests show that most differ.
 pub async fn find(
     run: RunContext<'_>,
     table: &PreparedTable,
@@ -74,10 +74,10 @@ pub async fn find(
     };
     let mut found = refine(run, incoming, totals).await?;
     found.bytes += bytes;
-    Ok((found.moved * WORTHWHILE <= found.remote).then_some(found))
+    Ok((found.moved * MOVED_SHARE <= found.remote).then_some(found))
 }
 
-/// Looks for differences in any case; rows that cannot be compared differ.
+/// Looks for differences whatever it costs; rows that cannot be compared differ.
 pub async fn find_all(run: RunContext<'_>, table: &PreparedTable) -> Result<Differences, Failure> {
     let incoming = &table.write.incoming;
     let local = run.target.snapshot().await?;
@@ -143,7 +143,7 @@ async fn refine(
     Ok(found)
 }
 
-/// Asks for digests, again if the line breaks.
+/// Asks for the digests of a table, again if the connection breaks, and returns them with the bytes received.
 pub async fn digest(
     run: RunContext<'_>,
     table: &str,
@@ -158,7 +158,7 @@ pub async fn digest(
     }
 }
 
-/// Whether both databases sort the table's keys alike: texts have collations.
+/// Returns true if both databases sort the table's keys alike; texts have collations.
 fn sorts_alike(table: &TableSchema) -> bool {
     table.columns.iter().all(|column| {
         !table.primary_key.contains(&column.name)
@@ -169,7 +169,7 @@ fn sorts_alike(table: &TableSchema) -> bool {
     })
 }
 
-/// Whether any of the first rows is equal on both sides, and the bytes received to know it.
+/// Returns whether any of the first rows is equal on both sides, and the bytes received to know it.
 async fn sample_is_alike(
     run: RunContext<'_>,
     table: &TableSchema,

@@ -19,7 +19,7 @@ use crate::database::{
 use crate::failure::{ErrorCode, failure};
 use crate::rows::{Frame, KeyColumns, RowBlock};
 
-/// How often progress is told.
+/// The interval between two reports of progress.
 const PROGRESS: Duration = Duration::from_millis(100);
 
 /// Why an attempt to transfer a table ended early.
@@ -81,7 +81,7 @@ impl<'a> TablePull<'a> {
         &self.table.write.incoming.table
     }
 
-    /// Whether its rows may be committed in several chunks, and read on after the last one.
+    /// Whether the rows may be committed in several chunks, and the next attempt may go on after the last one.
     fn is_divisible(&self) -> bool {
         !self.table.one_chunk && KeyColumns::primary(&self.table.write.incoming).is_some()
     }
@@ -218,7 +218,7 @@ impl<'a> TablePull<'a> {
             return Err(Stop::Failed(failure(
                 ErrorCode::ColumnsDiffer,
                 format!(
-                    "table {:?} changed at the other site after it was described",
+                    "the columns of table {:?} changed at the other site after the run was planned",
                     self.name()
                 ),
                 "pull again",
@@ -400,8 +400,8 @@ fn too_large(table: &str) -> Failure {
     failure(
         ErrorCode::TableTooLarge,
         format!(
-            "table {table:?} refers to itself, so all its rows have to be written at once, and it has more than {MAX_ROWS}"
+            "table {table:?} refers to itself, so that all its rows are written in one transaction, and it has more than {MAX_ROWS} rows"
         ),
-        "drop its foreign key to itself for the time of the transfer",
+        "drop its foreign key to itself, pull, and create the key again",
     )
 }

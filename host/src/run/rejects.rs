@@ -1,4 +1,4 @@
-//! Taking in rejected rows once more, without the peer.
+//! Retries rejected rows without the peer.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,21 @@ use crate::failure::{ErrorCode, failure};
 use crate::rows::RowBlock;
 use crate::sandbox::ConflictStrategies;
 
-/// The most rejected rows that are looked through.
-const MOST: u32 = 1_000_000;
+/// The most rejected rows that are read.
+const MAX_REJECTS: u32 = 1_000_000;
 
-/// Tries all rejected rows of a run again, by the strategy that it had. `run` may be the beginning of its name.
+/// Retries all rejected rows of a run by its own strategies, and returns one report a table. `run` may be the beginning of
+/// the run's id.
+///
+/// Fails with `not-found` if no such run has rejects, with `bad-request` if several runs begin so, and with `internal` if the
+/// ledger does not say how the rows were written.
 pub async fn retry(
     strategies: &[ConflictStrategies],
     database: &dyn Database,
     run: &str,
 ) -> Result<Vec<TableReport>, Failure> {
-    let rejects = database.rejects(MOST).await?;
-    let run = whole_name(&rejects, run)?;
+    let rejects = database.rejects(MAX_REJECTS).await?;
+    let run = full_id(&rejects, run)?;
     let mut tables: BTreeMap<String, Vec<Reject>> = BTreeMap::new();
     for reject in rejects.into_iter().filter(|reject| reject.run == run) {
         tables.entry(reject.table.clone()).or_default().push(reject);
@@ -49,7 +53,7 @@ pub async fn retry(
     Ok(reports)
 }
 
-fn whole_name(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
+fn full_id(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
     let mut names: Vec<&str> = rejects.iter().map(|reject| reject.run.as_str()).collect();
     names.retain(|name| name.starts_with(beginning) && !beginning.is_empty());
     names.sort_unstable();
@@ -58,13 +62,13 @@ fn whole_name(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
         [one] => Ok((*one).to_owned()),
         [] => Err(failure(
             ErrorCode::NotFound,
-            format!("no row of a run {beginning:?} was rejected"),
-            "`tombolo rejects DB` lists them",
+            format!("no run whose id begins with {beginning:?} has rejected rows"),
+            "`tombolo rejects DB` lists the rejected rows and their runs",
         )),
         _ => Err(failure(
             ErrorCode::BadRequest,
-            format!("several runs begin with {beginning:?}"),
-            "use more of its name",
+            format!("the ids of several runs begin with {beginning:?}"),
+            "give more digits of the id",
         )),
     }
 }
@@ -80,7 +84,7 @@ async fn retry_table(
     let lost = || {
         failure(
             ErrorCode::Internal,
-            format!("what the ledger says about table {table:?} cannot be used"),
+            format!("the ledger of run {run:?} does not say how table {table:?} was written"),
             "pull the table again",
         )
     };
@@ -151,13 +155,13 @@ async fn write(
         (Step::Done(()), Step::Done(counts)) => Ok(counts),
         _ => Err(failure(
             ErrorCode::Internal,
-            "a target asked for a staging that it had",
+            "the target refused to write rejected rows through a staging",
             "",
         )),
     }
 }
 
-/// The rows as they arrived.
+/// Returns the rows as they arrived; none if they do not fit the instruction's columns.
 fn block(instruction: &TableInstruction, rejects: &[Reject]) -> Option<RowBlock> {
     let mut data = BytesMut::new();
     for reject in rejects {

@@ -1,4 +1,4 @@
-//! What the ledger keeps of a table's order, so that its rejected rows can be tried again without the peer.
+//! What the ledger keeps of a table's instruction, so that its rejected rows can be retried without the peer.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Conversion, Failure, TableSchema};
 use crate::failure::{ErrorCode, failure};
 
-/// One table's order, as far as its rows are concerned.
+/// The parts of a table's instruction that decide what happens to its rows.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RetryContext {
     /// The table as its rows arrived.
@@ -15,12 +15,12 @@ pub struct RetryContext {
     pub strategy: String,
     /// The strategy's parameters.
     pub params: Vec<(String, String)>,
-    /// What becomes of values that do not fit, by column.
+    /// What happens to values that do not fit, by column.
     pub conversions: Vec<(String, Conversion)>,
 }
 
 impl RetryContext {
-    /// Of an order.
+    /// Returns the context of an instruction.
     pub fn of(instruction: &TableInstruction) -> Self {
         Self {
             incoming: instruction.incoming.clone(),
@@ -30,7 +30,7 @@ impl RetryContext {
         }
     }
 
-    /// As the ledger keeps it.
+    /// Returns the text that the ledger keeps.
     pub fn to_json(&self) -> Result<String, Failure> {
         serde_json::to_string(self)
             .map_err(|error| failure(ErrorCode::Internal, error.to_string(), ""))

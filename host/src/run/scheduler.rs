@@ -1,4 +1,4 @@
-//! In which order and how many at a time the tables of a run are loaded: a table's parents come before it.
+//! Schedules the tables of a run: how many at a time, and parents before their children.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +17,10 @@ use crate::database::Target;
 /// The most tables at a time.
 const MAX_JOBS: usize = 16;
 
-/// A table that was loaded, with the connection that is free again.
+/// A table's number and report, with the connection that is free again.
 type Done = (usize, Box<dyn Target>, Result<TableReport, Failure>);
 
-/// Loads all tables, then brings all of them to the state of one snapshot.
+/// Pulls all tables, then brings all of them to the state of one snapshot. Returns the reports in the tables' sequence.
 pub async fn all(
     run: RunContext<'_>,
     instruction: &CopyInstruction,
@@ -73,7 +73,8 @@ fn jobs(run: RunContext<'_>, instruction: &CopyInstruction) -> usize {
     }
 }
 
-/// Takes the first table whose parents are complete; the order's order is one in which there always is one.
+/// Takes the first waiting table whose parents are complete. The sequence of an instruction is such that there is one as
+/// soon as no table is under way.
 fn next(
     tables: &[PreparedTable],
     waiting: &mut Vec<usize>,
@@ -91,7 +92,7 @@ fn next(
                 .parents
                 .iter()
                 .filter(|parent| *parent != table.name());
-            // The first of all has nobody to wait for but those under way.
+            // When all tables before it are complete, the first one waits for nobody.
             waiting.first() == Some(number) && reports.len() == *number
                 || others.all(|parent| !incomplete.contains(parent.as_str()))
         })
@@ -100,9 +101,8 @@ fn next(
     Some(waiting.remove(position))
 }
 
-/// After a lost snapshot, tables come from different ones: a child could miss its parent. What changed between them is
-/// fetched from the last one. Rows that are added with new keys cannot be told from others; the report says that there
-/// were several snapshots.
+/// Brings all tables to the state of the last snapshot, if they come from several: otherwise a child could miss its parent.
+/// Rows that got new keys cannot be told from others; their report says that there were several snapshots.
 async fn close_gaps(
     run: RunContext<'_>,
     tables: &[PreparedTable],

@@ -4,14 +4,14 @@ use super::conflicts::Resolver;
 use crate::bindings::conflicts::StrategyPlan;
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{
-    ColumnRule, Error, Failure, SetPlan, TableSchema, UpdateRule, ValueSource,
+    ColumnRule, Error, Failure, Generation, SetPlan, TableSchema, UpdateRule, ValueSource,
 };
 use crate::database::CheckedPlan;
 use crate::failure::{ErrorCode, failure};
 use crate::printable::printable;
 use crate::sandbox::ConflictStrategies;
 
-/// How the rows of one table are taken in.
+/// What happens to the rows of one table.
 pub struct Strategy {
     /// What the database does.
     pub plan: CheckedPlan,
@@ -19,7 +19,10 @@ pub struct Strategy {
     pub resolver: Option<Resolver>,
 }
 
-/// Asks the components in their order for the table's strategy.
+/// Asks the components in their sequence for the table's strategy.
+///
+/// Fails with `no-such-strategy` if none of them knows it, with `unsuitable-table` if it cannot be used for the table, and with
+/// `plugin` if its plan cannot be carried out.
 pub async fn resolve(
     components: &[ConflictStrategies],
     instruction: &TableInstruction,
@@ -29,7 +32,7 @@ pub async fn resolve(
         && local.primary_key.is_empty()
         && is_known(components, instruction).await?
     {
-        // Nothing exists that a row could meet: without a key, every strategy means the same in a table of this run.
+        // Without a key, every strategy means the same for a table that the run creates.
         return Ok(Strategy {
             plan: CheckedPlan::insert(),
             resolver: None,
@@ -58,7 +61,10 @@ pub async fn resolve(
                 resolver: Some(Resolver::new(component.clone(), instruction, &key)),
                 plan: checked(&take_incoming(key, local), instruction, local)?,
             }),
-            StrategyPlan::Other(_) => Err(unusable(instruction, "its plan is of a newer version")),
+            StrategyPlan::Other(_) => Err(unusable(
+                instruction,
+                "its plan needs a newer version of tombolo",
+            )),
         };
     }
     let mut known = Vec::new();
@@ -94,13 +100,13 @@ async fn is_known(
     Ok(false)
 }
 
-/// What row by row means for the database: whatever still stands in the staging is taken.
+/// Returns what row by row means for the database: it takes each row that is still in the staging.
 fn take_incoming(key: Vec<String>, local: &TableSchema) -> SetPlan {
     let columns = local
         .columns
         .iter()
         .filter(|column| !key.contains(&column.name))
-        .filter(|column| column.generation != crate::bindings::types::Generation::Computed)
+        .filter(|column| column.generation != Generation::Computed)
         .map(|column| ColumnRule {
             column: column.name.clone(),
             source: ValueSource::TakeIncoming,
@@ -142,7 +148,7 @@ fn refused(instruction: &TableInstruction, error: Error) -> Failure {
     failure(
         ErrorCode::UnsuitableTable,
         format!(
-            "table {:?} cannot be taken in with strategy {:?}: {reason}",
+            "table {:?} cannot be pulled with strategy {:?}: {reason}",
             instruction.incoming.table, instruction.strategy
         ),
         "choose another strategy for this table with --strategy TABLE=NAME",

@@ -1,4 +1,8 @@
+//! Why components cannot be used, and why calls into them fail.
+
 use super::component::{CONTRACT, Digest, Plugin, Role};
+use crate::bindings::types::Failure;
+use crate::failure::{ErrorCode, failure};
 use crate::printable::printable;
 
 /// Why a component cannot be used at all.
@@ -163,5 +167,36 @@ fn last_words(stderr: &str) -> String {
         String::new()
     } else {
         format!("; its last words: {stderr}")
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        let (code, hint) = match &error {
+            SandboxError::Load(load) if load.is_wrong_digest() => (
+                ErrorCode::PluginDigest,
+                "check where the file comes from, then pin the digest it should have",
+            ),
+            SandboxError::Load(_) => (
+                ErrorCode::Plugin,
+                "use a component that was built for this role",
+            ),
+            SandboxError::Engine(_)
+            | SandboxError::Call {
+                cause: Cause::Host(_),
+                ..
+            } => (ErrorCode::Internal, ""),
+            SandboxError::Call { .. } => (
+                ErrorCode::Plugin,
+                "the plugin's author has to mend it; without --plugin the standard one is used",
+            ),
+        };
+        failure(code, error.to_string(), hint)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        SandboxError::from(error).into()
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::bindings::state::{Entry, Lifetime};
+use crate::bindings::types::Failure;
+use crate::failure::{ErrorCode, failure};
 use memory::MemoryStore;
 use sqlite::SqliteStore;
 
@@ -41,6 +43,16 @@ pub enum StateError {
     /// A key or a value is larger than allowed.
     #[error("{0}")]
     TooLarge(&'static str),
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        failure(
+            ErrorCode::Internal,
+            error.to_string(),
+            "check that the folder in TOMBOLO_DATA can be written",
+        )
+    }
 }
 
 /// A place for keys and values. Keys and values are within the limits of this module.

@@ -14,9 +14,3 @@ wit_bindgen::generate!({
 
 pub use exports::tombolo::sync::{client, events, peers, sharing};
 pub use tombolo::sync::{access, database, ddl, http, services, sessions, state, transfers, types};
-
-// A native build is for tests: it has no host to export to, and would not link.
-#[cfg(target_family = "wasm")]
-use crate::exports::Engine;
-#[cfg(target_family = "wasm")]
-export!(Engine);

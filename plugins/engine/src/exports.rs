@@ -7,6 +7,7 @@ use crate::bindings::peers::{PeerRequest, PeerResponse};
 use crate::bindings::sharing::{Session, ShareRequest};
 use crate::bindings::types::{Error, Failure};
 use crate::host::{Host, Imports};
+use crate::housekeeping;
 use crate::pull::run;
 use crate::serve::{routes, sessions};
 
@@ -40,6 +41,7 @@ impl exported::events::Guest for Engine {
 
 impl exported::sharing::Guest for Engine {
     fn create(request: ShareRequest) -> Result<Session, Failure> {
+        housekeeping::sweep(&Imports);
         sessions::create(&Imports, request)
     }
 
@@ -58,6 +60,7 @@ impl exported::sharing::Guest for Engine {
 
 impl exported::client::Guest for Engine {
     fn plan(request: PullRequest) -> Result<String, Failure> {
+        housekeeping::sweep(&Imports);
         run::plan(&Imports, request)
     }
 
@@ -72,4 +75,18 @@ impl exported::client::Guest for Engine {
     fn cancel(run: String) -> Result<(), Failure> {
         run::cancel(&Imports, &run)
     }
+}
+
+/// The entry points of the component. A native build is for tests: it has no host to export to, and would not link.
+#[cfg(target_family = "wasm")]
+mod entry_points {
+    #![allow(
+        unsafe_code,
+        missing_docs,
+        reason = "generated code lifts and lowers by pointer"
+    )]
+
+    use super::Engine;
+
+    crate::bindings::export!(Engine with_types_in crate::bindings);
 }

@@ -10,6 +10,7 @@ mod documents;
 mod error;
 mod exports;
 mod host;
+mod housekeeping;
 mod pull;
 mod retention;
 mod serve;

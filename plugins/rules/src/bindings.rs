@@ -14,9 +14,3 @@ wit_bindgen::generate!({
 
 pub use exports::tombolo::sync::conflicts;
 pub use tombolo::sync::types;
-
-// A native build is for tests: it has no host to export to, and would not link.
-#[cfg(target_family = "wasm")]
-use crate::exports::Rules;
-#[cfg(target_family = "wasm")]
-export!(Rules);

@@ -56,3 +56,17 @@ impl exported::ddl::Guest for Rules {
         ddl::create_table(&dialect, &incoming, &types, &widen)
     }
 }
+
+/// The entry points of the component. A native build is for tests: it has no host to export to, and would not link.
+#[cfg(target_family = "wasm")]
+mod entry_points {
+    #![allow(
+        unsafe_code,
+        missing_docs,
+        reason = "generated code lifts and lowers by pointer"
+    )]
+
+    use super::Rules;
+
+    crate::bindings::export!(Rules with_types_in crate::bindings);
+}

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod codec;
+mod connection;
 mod error;
 mod file;
 #[cfg(any(fuzzing, test))]

@@ -13,26 +13,26 @@ use crate::database::CheckedStatement;
 use crate::failure::{ErrorCode, failure};
 use crate::printable::printable;
 
-/// The longest statement: 2 000 columns with names of 63 bytes fit several times.
+/// The longest statement; 2 000 columns with names of 63 bytes need a quarter of it.
 const MAX_SQL_BYTES: usize = 1 << 20;
 
-/// Why a component's statement does not run.
+/// Why a statement of a component is not run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
-    /// The parser does not know it.
+    /// It cannot be parsed.
     #[error("a statement for table {table:?} cannot be parsed: {reason}")]
     Unparsed {
-        /// The table it is said to be about.
+        /// The table that it is for.
         table: String,
         /// What the parser said.
         reason: String,
     },
-    /// It is something else than it should be.
+    /// It is not allowed.
     #[error("a statement for table {table:?} is refused: {reason}")]
     Refused {
-        /// The table it is said to be about.
+        /// The table that it is for.
         table: String,
-        /// What is wrong with it.
+        /// Why.
         reason: &'static str,
     },
 }
@@ -42,12 +42,15 @@ impl From<StatementError> for Failure {
         failure(
             ErrorCode::Plugin,
             error.to_string(),
-            "create the table by hand, or use another plugin for the role `ddl`",
+            "create the table yourself, or use another plugin for the role `ddl`",
         )
     }
 }
 
-/// Checks one statement of a component for one table, which arrives like this.
+/// Checks one statement that a component made for an incoming table. What runs is the syntax tree printed again, never the
+/// component's text.
+///
+/// Fails with [`StatementError`] unless the statement creates exactly this table, or an enum that the table declares.
 pub fn check(
     dialect: &Dialect,
     incoming: &TableSchema,
@@ -67,7 +70,7 @@ pub fn check(
     let grammar: &dyn Grammar = match dialect {
         Dialect::Sqlite => &SQLiteDialect {},
         Dialect::Postgres => &PostgreSqlDialect {},
-        Dialect::Other(_) => return Err(refuse("the database's language is not known")),
+        Dialect::Other(_) => return Err(refuse("the dialect of the database is not supported")),
     };
     let tree = parse(grammar, &statement.sql, true).map_err(|reason| StatementError::Unparsed {
         table: table.to_owned(),
@@ -83,12 +86,12 @@ pub fn check(
         (StatementKind::CreateType, tree) => {
             return enums::check(dialect, grammar, &incoming.enums, tree).map_err(refuse);
         }
-        _ => return Err(refuse("statements of this kind are not carried out")),
+        _ => return Err(refuse("statements of this kind are not run")),
     }
     print(grammar, &statement.sql, &tree).map_err(refuse)
 }
 
-/// Exactly one statement. `unescape`: names and texts as they are meant, else as they are written.
+/// Parses exactly one statement. With `unescape`, names and texts are those that are meant, else those that are written.
 pub(super) fn parse(grammar: &dyn Grammar, sql: &str, unescape: bool) -> Result<Tree, String> {
     let options = ParserOptions::new().with_unescape(unescape);
     let trees = Parser::new(grammar)
@@ -99,7 +102,7 @@ pub(super) fn parse(grammar: &dyn Grammar, sql: &str, unescape: bool) -> Result<
     match <[Tree; 1]>::try_from(trees) {
         Ok([tree]) => Ok(tree),
         Err(trees) => Err(format!(
-            "it is {} statements, and one is expected",
+            "there are {} statements where one is expected",
             trees.len()
         )),
     }
@@ -112,11 +115,11 @@ fn print(
     sql: &str,
     checked: &Tree,
 ) -> Result<CheckedStatement, &'static str> {
-    let written = parse(grammar, sql, false).map_err(|_| "it is written ambiguously")?;
+    let written = parse(grammar, sql, false).map_err(|_| "it cannot be parsed with its escapes")?;
     let printed = written.to_string();
     match parse(grammar, &printed, true) {
         Ok(again) if again == *checked => Ok(CheckedStatement::new(printed)),
-        _ => Err("it would not be printed as it was checked"),
+        _ => Err("its printed form differs from what was checked"),
     }
 }
 
@@ -124,7 +127,7 @@ fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static 
     if !is_name(&create.name, table) {
         return Err("it creates another table");
     }
-    // The plainest form a table can be made in, and nothing beside it.
+    // Every clause beside columns and keys is absent.
     let plain = CreateTable {
         name: create.name.clone(),
         columns: create.columns.clone(),
@@ -132,7 +135,7 @@ fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static 
         ..plain_table(create)
     };
     if plain.to_string() != create.to_string() {
-        return Err("only columns and keys are allowed in it");
+        return Err("it has more than columns and keys");
     }
     if create.columns.is_empty() {
         return Err("it has no columns");
@@ -146,7 +149,7 @@ fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static 
     for constraint in &create.constraints {
         match constraint {
             TableConstraint::PrimaryKey(_) | TableConstraint::Unique(_) => {}
-            _ => return Err("only primary and unique keys are allowed in it"),
+            _ => return Err("it has constraints other than primary and unique keys"),
         }
     }
     Ok(())
@@ -168,7 +171,7 @@ fn is_name(name: &ObjectName, table: &str) -> bool {
     matches!(name.0.as_slice(), [ObjectNamePart::Identifier(part)] if part.value == table)
 }
 
-/// A type's name may come with numbers, never with expressions.
+/// Allows names of types with numbers, never expressions.
 fn check_type(data_type: &DataType) -> Result<(), &'static str> {
     let printed = data_type.to_string();
     let harmless = printed.chars().all(|character| {
@@ -195,11 +198,11 @@ fn check_option(option: &ColumnOption) -> Result<(), &'static str> {
             generation_expr: None,
             ..
         } if sequence_options.as_ref().is_none_or(Vec::is_empty) => Ok(()),
-        _ => Err("a column has more than nullability, a literal default and numbering"),
+        _ => Err("a column has more than a type, nullability, a literal default and an identity"),
     }
 }
 
-/// Defaults are literals: no function runs that a component chose.
+/// Allows literals as defaults: no function runs that a component chose.
 fn check_literal(value: &Expr) -> Result<(), &'static str> {
     match value {
         Expr::Value(value) => match value.value {
@@ -209,7 +212,7 @@ fn check_literal(value: &Expr) -> Result<(), &'static str> {
             | Value::HexStringLiteral(_)
             | Value::Boolean(_)
             | Value::Null => Ok(()),
-            _ => Err("a default is no plain literal"),
+            _ => Err("a default is not a literal"),
         },
         Expr::UnaryOp {
             op: UnaryOperator::Minus | UnaryOperator::Plus,
@@ -224,7 +227,7 @@ fn check_literal(value: &Expr) -> Result<(), &'static str> {
         {
             Ok(())
         }
-        _ => Err("a default is no plain literal"),
+        _ => Err("a default is not a literal"),
     }
 }
 

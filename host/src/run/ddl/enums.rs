@@ -1,4 +1,4 @@
-//! The one way in which a component makes types: `CREATE TYPE … AS ENUM`, exactly as the table that arrives declares it.
+//! Checks statements that create enums: exactly those that the incoming table declares.
 
 use sqlparser::ast::{
     Ident, ObjectName, ObjectNamePart, Statement as Tree, UserDefinedTypeRepresentation,
@@ -8,7 +8,7 @@ use sqlparser::dialect::Dialect as Grammar;
 use crate::bindings::types::{Dialect, EnumType};
 use crate::database::{CheckedStatement, quote};
 
-/// Checks a statement that is said to make one of these enums, and prints it again.
+/// Checks a statement that should create one of the declared enums, and prints it again. Fails with the reason.
 pub fn check(
     dialect: &Dialect,
     grammar: &dyn Grammar,
@@ -16,7 +16,7 @@ pub fn check(
     tree: &Tree,
 ) -> Result<CheckedStatement, &'static str> {
     if *dialect != Dialect::Postgres {
-        return Err("only PostgreSQL has types to be created");
+        return Err("only PostgreSQL has enums");
     }
     let Tree::CreateType {
         name,
@@ -27,7 +27,7 @@ pub fn check(
     };
     let name = own_name(name).ok_or("the type's name is not a quoted name without a schema")?;
     let labels: Option<Vec<String>> = labels.iter().map(text).collect();
-    let labels = labels.ok_or("a label is no string")?;
+    let labels = labels.ok_or("a label is not a string")?;
     let made = EnumType {
         name: name.to_owned(),
         labels,
@@ -35,13 +35,13 @@ pub fn check(
     let is_made =
         |one: &EnumType| bare(&one.name).as_deref() == Some(name) && one.labels == made.labels;
     if !declared.iter().any(is_made) {
-        return Err("the table that arrives declares no such enum");
+        return Err("the incoming table declares no such enum");
     }
     // The parser's own printing gets quotes behind backslashes wrong.
     let printed = print(&made);
     match super::check::parse(grammar, &printed, true) {
         Ok(again) if again == *tree => Ok(CheckedStatement::of_enum(printed, made)),
-        _ => Err("it would not be printed as it was checked"),
+        _ => Err("its printed form differs from what was checked"),
     }
 }
 
@@ -55,7 +55,7 @@ fn print(made: &EnumType) -> String {
     format!("CREATE TYPE {name} AS ENUM ({})", labels.join(", "))
 }
 
-/// A name in quotes and nothing before it: a type of the schema that tables are made in.
+/// Returns a quoted name without a schema: a type of the schema that tables are created in.
 fn own_name(name: &ObjectName) -> Option<&str> {
     match name.0.as_slice() {
         [ObjectNamePart::Identifier(part)] if part.quote_style == Some('"') => Some(&part.value),

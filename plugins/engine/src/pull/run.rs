@@ -13,13 +13,15 @@ use crate::pull::{conversion, discover, request, resume, table_plan};
 use crate::retention;
 use crate::wire::Done;
 
+/// The most keys of one run that are listed at once.
+const PAGE: u32 = 1_000;
+
 /// Begins to plan a run and returns its id. Sends nothing to the peer yet.
 ///
 /// Fails with `bad-request` if a part of the request is invalid, and `not-found` if there is no such database.
 pub fn plan(host: &dyn Host, mut request: PullRequest) -> Result<String, Failure> {
     request::check(&request)?;
     conversion::check_request(&request)?;
-    retention::sweep(host);
     let identity = host.info(&request.database)?.identity;
     let run = hex::encode(host.random(16)?);
     request.base_url = request.base_url.trim_end_matches('/').to_owned();
@@ -237,6 +239,25 @@ fn end(
     }
     host.publish(run, event)?;
     Ok(true)
+}
+
+/// Returns true if the run at a key is over, or does not exist.
+pub fn is_over(host: &dyn Host, key: &str) -> Result<bool, Failure> {
+    let run: Option<(RunDocument, u64)> = documents::get(host, key)?;
+    Ok(run.is_none_or(|(run, _)| run.stage == Stage::Ended))
+}
+
+/// Removes the run at a key with its tables, which have keys below its own.
+pub fn remove(host: &dyn Host, key: &str) -> Result<(), Failure> {
+    loop {
+        let page = host.list(key, None, PAGE)?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for entry in &page {
+            host.delete(&entry.key)?;
+        }
+    }
 }
 
 /// Returns the key of the secret for a code, a peer and a database. The code is taken in the form in which sessions are

@@ -36,7 +36,7 @@ pub enum SessionError {
     #[error("the session rules made {MAX_CODES} codes, and all of them are in use")]
     NoFreeCode,
     /// No session has this code.
-    #[error("no session at this site has this code")]
+    #[error("no session at the other site has this code")]
     UnknownCode,
     /// Another claimer was first, or the session is complete.
     #[error("the code has been used")]
@@ -51,7 +51,7 @@ pub enum SessionError {
     #[error("{}", printable(.0))]
     Refused(String),
     /// The peer is of another version.
-    #[error("this site uses protocol {PROTOCOL} and row format {ROW_FORMAT}")]
+    #[error("the other site uses protocol {PROTOCOL} and row format {ROW_FORMAT}")]
     OtherVersion,
     /// The claim breaks a limit.
     #[error(
@@ -108,7 +108,6 @@ pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure
     if !EXPIRY.contains(&request.expires_in) {
         return Err(SessionError::Expiry.into());
     }
-    retention::sweep(host);
     // An unknown label fails here, where the operator sees it, and not at the first claim.
     let identity = host.info(&request.database)?.identity;
     let source = documents::random_name(host, &source_key(&identity), 16)?;
@@ -165,8 +164,11 @@ pub fn remove(host: &dyn Host, code: &str) -> Result<bool, Failure> {
     Ok(existed)
 }
 
-/// Whether nobody can use a session any more.
-pub fn is_over(host: &dyn Host, session: &SessionDocument) -> Result<bool, Failure> {
+/// Returns true if nobody can use the session with exactly this code any more.
+pub fn is_over(host: &dyn Host, code: &str) -> Result<bool, Failure> {
+    let Some((session, _)) = documents::get::<SessionDocument>(host, &session_key(code))? else {
+        return Ok(true);
+    };
     let unclaimed = session.claimed_by.is_none();
     Ok(session.done
         || unclaimed && host.now() >= session.expires_at

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::host::Host as _;
+use crate::housekeeping;
 use crate::retention::RETENTION;
 use crate::serve::sessions;
 
@@ -34,14 +35,14 @@ fn an_ended_session_is_removed_an_hour_later_and_a_live_one_stays() {
         (60_000 + RETENTION, false),
     ] {
         site.clock.set(passed);
-        site.share(&["t"]);
+        housekeeping::sweep(&site);
         assert_eq!(sessions::get(&site, &ended).is_ok(), known, "{passed} ms");
     }
     assert!(sessions::get(&site, &claimed).is_ok(), "its owner is alive");
     site.dead_owners.borrow_mut().insert("owner".to_owned());
     for hours in 2..6 {
         site.clock.set(60_000 + hours * RETENTION);
-        crate::retention::sweep(&site);
+        housekeeping::sweep(&site);
     }
     for prefix in ["session/", "admission/", "removal/"] {
         assert_eq!(keys(&site, prefix), [""; 0], "{prefix}");
@@ -59,7 +60,7 @@ fn an_ended_run_is_removed_with_its_tables_and_a_planned_one_stays() {
     run::cancel(&receiver, &ended).unwrap();
     for hours in 1..4 {
         receiver.clock.set(hours * RETENTION);
-        crate::retention::sweep(&receiver);
+        housekeeping::sweep(&receiver);
     }
     assert_eq!(keys(&receiver, &format!("run/{ended}")), [""; 0]);
     assert!(keys(&receiver, &format!("run/{planned}")).len() > 1);

@@ -11,9 +11,9 @@ use super::table_plan::TablePlan;
 use crate::database::bookkeeping::{Bookkeeping, LedgerRow, Verification};
 use crate::database::sqlite::catalog::{self, Table, origins};
 use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
+use crate::database::sqlite::connection::{run_all, transaction};
 use crate::database::sqlite::meta::{ledger, rejects};
 use crate::database::sqlite::raw::RawConnection;
-use crate::database::sqlite::target::{run_all, transaction};
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Evidence, LoadMode, Resolution, StagedConflict,
     Step, TableWrite, WriteOutcome,

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 
 use super::table_state::TableState;
+use crate::database::sqlite::connection::TargetConnection;
 use crate::database::sqlite::meta::ledger;
 use crate::database::sqlite::raw::RawConnection;
-use crate::database::sqlite::target::SqliteTarget;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, LedgerEntry, Resolution, StagedConflict, Step,
     TableWriter, WriteOutcome,
@@ -21,7 +21,7 @@ use crate::rows::RowBlock;
 /// Each call runs to its end on a thread that may block, even if its caller drops it. The result of a dropped call is
 /// lost: the chunk has to be rolled back, as after an error.
 pub struct SqliteTableWriter<'t> {
-    target: &'t mut SqliteTarget,
+    connection: &'t mut TargetConnection,
     run: String,
     table: String,
     state: SharedState,
@@ -46,13 +46,13 @@ impl SharedState {
 impl<'t> SqliteTableWriter<'t> {
     /// Writes a table that was begun.
     pub fn new(
-        target: &'t mut SqliteTarget,
+        connection: &'t mut TargetConnection,
         run: String,
         table: String,
         state: TableState,
     ) -> Self {
         Self {
-            target,
+            connection,
             run,
             table,
             state: SharedState(Arc::new(Mutex::new(state))),
@@ -77,7 +77,7 @@ impl<'t> SqliteTableWriter<'t> {
         }
         let state = self.state.clone();
         let done = self
-            .target
+            .connection
             .continue_with(move |connection| {
                 let connection = RawConnection::lock_blocking(connection)?;
                 work(&connection, &mut state.lock())
@@ -108,7 +108,7 @@ impl TableWriter for SqliteTableWriter<'_> {
 
     async fn ledger_entry(&mut self) -> Result<Option<LedgerEntry>, DatabaseError> {
         let (run, table) = (self.run.clone(), self.table.clone());
-        self.target
+        self.connection
             .continue_with(move |connection| block_on(ledger::entry(connection, &run, &table)))
             .await
     }
@@ -144,7 +144,7 @@ impl TableWriter for SqliteTableWriter<'_> {
 
     async fn rollback(&mut self) -> Result<(), DatabaseError> {
         let state = self.state.clone();
-        self.target
+        self.connection
             .begin_with(move |_| {
                 state.lock().forget_chunk();
                 Ok(())
@@ -159,7 +159,7 @@ impl TableWriter for SqliteTableWriter<'_> {
         after: &[CheckedStatement],
     ) -> Result<WriteOutcome, DatabaseError> {
         let (state, after) = (self.state.clone(), after.to_vec());
-        self.target
+        self.connection
             .begin_with(move |connection| {
                 let mut state = state.lock();
                 state.forget_chunk();
