@@ -151,8 +151,8 @@ fn an_expired_code_is_refused() {
     let site = Site::new();
     let source = create_one_row(&site, "source.db");
     block_on(async {
-        let share = InProcessShare::new(&source, Duration::from_millis(500)).await;
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        let share = InProcessShare::new(&source, Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(share.claim("a secret").await.error(), "expired");
         assert_eq!(share.state().await, SessionState::Expired);
     });

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
 };
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::{StateError, StateStore};
 use crate::bindings::state::Entry;
@@ -82,6 +82,58 @@ async fn run_to_completion<T: Send + 'static>(
     }
 }
 
+/// Begins a transaction that writes. Not sqlx's own: SQLite ends a transaction itself after some errors, as a full disk, and
+/// sqlx would take it for open.
+async fn begin(connection: &mut SqliteConnection) -> Result<(), StateError> {
+    sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
+    Ok(())
+}
+
+/// Ends the transaction that `result` came from, with whatever is left of it.
+async fn end<T>(
+    connection: &mut SqliteConnection,
+    result: Result<T, StateError>,
+) -> Result<T, StateError> {
+    let done = match result {
+        Ok(value) => sqlx::query("COMMIT")
+            .execute(&mut *connection)
+            .await
+            .map(|_| value)
+            .map_err(StateError::from),
+        error => error,
+    };
+    if done.is_err() {
+        // The first error says more than this one would.
+        let _ = sqlx::query("ROLLBACK").execute(connection).await;
+    }
+    done
+}
+
+async fn put(
+    connection: &mut SqliteConnection,
+    key: String,
+    value: Vec<u8>,
+    if_version: Option<u64>,
+    condition: &str,
+) -> Result<Option<u64>, StateError> {
+    // One counter for all keys: a key that was deleted and created again never shows an old version.
+    let version: i64 =
+        sqlx::query_scalar("UPDATE counter SET version = version + 1 RETURNING version")
+            .fetch_one(&mut *connection)
+            .await?;
+    let written = sqlx::query(AssertSqlSafe(format!(
+        "INSERT OR REPLACE INTO state (key, value, version) SELECT ?1, ?2, ?4{condition}"
+    )))
+    .bind(key)
+    .bind(value)
+    .bind(if_version.and_then(|version| i64::try_from(version).ok()))
+    .bind(version)
+    .execute(connection)
+    .await?
+    .rows_affected();
+    Ok((written > 0).then_some(version.unsigned_abs()))
+}
+
 fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
     Ok(Entry {
         key: row.try_get("key")?,
@@ -117,24 +169,10 @@ impl StateStore for SqliteStore {
         };
         let (pool, key, value) = (self.0.clone(), key.to_owned(), value.to_owned());
         run_to_completion(async move {
-            // One counter for all keys: a key that was deleted and created again never shows an old version.
-            let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-            let version: i64 =
-                sqlx::query_scalar("UPDATE counter SET version = version + 1 RETURNING version")
-                    .fetch_one(&mut *transaction)
-                    .await?;
-            let written = sqlx::query(AssertSqlSafe(format!(
-                "INSERT OR REPLACE INTO state (key, value, version) SELECT ?1, ?2, ?4{condition}"
-            )))
-            .bind(key)
-            .bind(value)
-            .bind(if_version.and_then(|version| i64::try_from(version).ok()))
-            .bind(version)
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-            transaction.commit().await?;
-            Ok((written > 0).then_some(version.unsigned_abs()))
+            let mut connection = pool.acquire().await?;
+            begin(&mut connection).await?;
+            let written = put(&mut connection, key, value, if_version, condition).await;
+            end(&mut connection, written).await
         })
         .await
     }
@@ -172,5 +210,36 @@ impl StateStore for SqliteStore {
             Ok(rows.iter().map(entry).collect::<Result<_, _>>()?)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_file_harms_nothing_and_is_usable_again_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.sqlite"))
+            .await
+            .unwrap();
+        store.put("a", b"1", None).await.unwrap();
+        let bound = async |pages: u32| {
+            let pragma = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            sqlx::query(pragma).execute(&store.0).await.unwrap();
+        };
+        bound(8).await;
+        let large = vec![7; 1 << 20];
+        for _ in 0..3 {
+            assert!(matches!(
+                store.put("a", &large, None).await,
+                Err(StateError::Store(_))
+            ));
+        }
+        assert_eq!(store.get("a").await.unwrap().unwrap().value, b"1");
+        bound(10_000).await;
+        assert!(store.put("a", &large, None).await.unwrap().is_some());
     }
 }

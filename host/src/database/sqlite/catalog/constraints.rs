@@ -9,6 +9,7 @@ use crate::database::DatabaseError;
 /// Columns that no two rows have equal, each with the collation that decides what is equal; a rowid has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
+    /// The columns' names and collations.
     pub columns: Vec<(String, Option<String>)>,
 }
 

@@ -17,6 +17,7 @@ use crate::database::{DatabaseError, Origin, logical_of};
 /// A table, with what only SQLite needs to know about it.
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// The table, as for any database.
     pub schema: TableSchema,
     /// How values are stored, for each column of `schema`.
     pub storage: Vec<LocalColumn>,
@@ -24,6 +25,7 @@ pub struct Table {
     pub declared: Vec<String>,
     /// The primary key, then the unique keys.
     pub keys: Vec<Key>,
+    /// Whether the table was created WITHOUT ROWID.
     pub without_rowid: bool,
 }
 

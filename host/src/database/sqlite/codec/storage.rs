@@ -44,6 +44,7 @@ pub enum SqliteValue<'a> {
 }
 
 impl SqliteValue<'_> {
+    /// Returns the value, borrowed.
     pub fn borrow(&self) -> SqliteValueRef<'_> {
         match self {
             Self::Null => SqliteValueRef::Null,
@@ -59,7 +60,9 @@ impl SqliteValue<'_> {
 /// A column of a table, as values are stored in it.
 #[derive(Clone, Debug)]
 pub struct LocalColumn {
+    /// Its name.
     pub name: String,
+    /// Its affinity.
     pub affinity: Affinity,
     /// Whether the column is an alias of the rowid.
     pub rowid: bool,

@@ -15,9 +15,13 @@ const RANGE: i64 = 10_000;
 
 /// A chunk's staged rows on their way into the table, inside of the chunk's transaction.
 pub struct Application<'a> {
+    /// The connection that the transaction is open on.
     pub connection: &'a RawConnection<'a>,
+    /// The table's plan.
     pub plan: &'a TablePlan,
+    /// The chunk.
     pub chunk: &'a mut Chunk,
+    /// The table's books.
     pub books: &'a mut Bookkeeping,
 }
 

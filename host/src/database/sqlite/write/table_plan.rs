@@ -13,11 +13,15 @@ use crate::database::{DatabaseError, LoadMode, TableWrite};
 
 /// The table's layout, statements and checks, and how rows get into it.
 pub struct TablePlan {
+    /// Converts rows.
     pub layout: RowLayout,
+    /// The statements.
     pub merge: Merge,
+    /// The checks of foreign keys.
     pub foreign_keys: ForeignKeys,
     /// The names of the table's triggers.
     pub triggers: Vec<String>,
+    /// How rows get into the table.
     pub mode: LoadMode,
     /// Whether only this run put rows into the table.
     pub alone: bool,
