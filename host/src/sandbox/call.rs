@@ -1,3 +1,5 @@
+//! One call of a component in a fresh store, bounded by fuel, wall clock and memory.
+
 use tokio::sync::Semaphore;
 use wasmtime::{Store, Trap};
 

@@ -1,3 +1,5 @@
+//! Components: read once, pinned by their digest, checked against the contract, compiled.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! The wasmtime engine of a process, its settings, slots and standard components.
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,3 +1,5 @@
+//! What a component and one call of it may use.
+
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;

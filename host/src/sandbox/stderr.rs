@@ -1,3 +1,5 @@
+//! A component's standard error: the end of it is kept for messages.
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

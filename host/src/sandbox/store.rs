@@ -1,3 +1,5 @@
+//! What a store holds beside the component, and the WASI that the standard library needs.
+
 use wasmtime::component::Linker;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
