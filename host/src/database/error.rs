@@ -184,7 +184,7 @@ impl From<DatabaseError> for Failure {
             ),
             DatabaseError::TooManyRejects { .. } => (
                 ErrorCode::TooManyRejects,
-                "`tombolo rejects DB` lists them; raise --reject-limit, or fix the cause and pull again",
+                "`tombolo rejects DB` lists them; raise --reject-limit, or correct the cause and pull again",
             ),
             DatabaseError::NotStored { .. } => (
                 ErrorCode::NotStored,

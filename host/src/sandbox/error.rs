@@ -188,7 +188,7 @@ impl From<SandboxError> for Failure {
             } => (ErrorCode::Internal, ""),
             SandboxError::Call { .. } => (
                 ErrorCode::Plugin,
-                "the plugin's author has to fix it; without --plugin the standard one is used",
+                "report it to the plugin's author; without --plugin the standard one is used",
             ),
         };
         failure(code, error.to_string(), hint)
