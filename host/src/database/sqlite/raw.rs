@@ -141,6 +141,7 @@ impl<'c> RawConnection<'c> {
         Ok(Statement {
             statement,
             connection: self,
+            stepped: false,
         })
     }
 
@@ -234,6 +235,8 @@ impl Drop for RawConnection<'_> {
 pub(super) struct Statement<'c> {
     statement: NonNull<ffi::sqlite3_stmt>,
     connection: &'c RawConnection<'c>,
+    /// Whether it was stepped since its last reset, and takes no values before another one.
+    stepped: bool,
 }
 
 impl<'c> Statement<'c> {
@@ -288,8 +291,10 @@ impl<'c> Statement<'c> {
         &mut self,
         values: impl IntoIterator<Item = SqliteValueRef<'v>>,
     ) -> Result<(), RawError> {
-        // A statement whose rows were leaked takes no values.
-        self.reset();
+        // Only a statement whose rows were leaked.
+        if self.stepped {
+            self.reset();
+        }
         // SAFETY: the statement is prepared and its connection ours.
         let expected = unsafe { ffi::sqlite3_bind_parameter_count(self.statement.as_ptr()) };
         let mut bound = 0;
@@ -336,6 +341,7 @@ impl<'c> Statement<'c> {
 
     /// Steps to the next row. Returns false if there is none.
     fn step(&mut self) -> Result<bool, RawError> {
+        self.stepped = true;
         // SAFETY: the statement is prepared, its connection ours, and the bound values live (see `bind`).
         match unsafe { ffi::sqlite3_step(self.statement.as_ptr()) } {
             ffi::SQLITE_ROW => Ok(true),
@@ -351,6 +357,7 @@ impl<'c> Statement<'c> {
             ffi::sqlite3_reset(self.statement.as_ptr());
             ffi::sqlite3_clear_bindings(self.statement.as_ptr());
         }
+        self.stepped = false;
     }
 }
 
