@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::bindings::state::Lifetime;
 use crate::bindings::types::{Peer, Scope};
 use crate::digest::{random, random_id, sha256};
-use crate::state::{MAX_LIST, State, StateError};
+use crate::state::{State, StateError};
 
 /// Keys of admissions.
 const ADMISSIONS: &str = "admission/";
@@ -182,26 +182,12 @@ impl Access {
     }
 
     async fn admissions(&self) -> Result<Vec<(String, AdmissionRecord)>, StateError> {
-        let mut all = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self
-                .state
-                .list(ADMISSIONS, after.as_deref(), MAX_LIST)
-                .await?;
-            let Some(last) = page.last() else {
-                return Ok(all);
-            };
-            after = Some(last.key.clone());
-            for entry in page {
-                if let (Some(id), Ok(record)) = (
-                    entry.key.strip_prefix(ADMISSIONS),
-                    serde_json::from_slice(&entry.value),
-                ) {
-                    all.push((id.to_owned(), record));
-                }
-            }
-        }
+        let entries = self.state.list_all(ADMISSIONS).await?;
+        let admissions = entries.into_iter().filter_map(|entry| {
+            let id = entry.key.strip_prefix(ADMISSIONS)?.to_owned();
+            Some((id, serde_json::from_slice(&entry.value).ok()?))
+        });
+        Ok(admissions.collect())
     }
 
     /// An entry that cannot be read is none: it opens nothing.

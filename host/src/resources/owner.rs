@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use crate::bindings::state::Lifetime;
 use crate::digest::random_id;
-use crate::state::{MAX_LIST, State, StateError};
+use crate::state::{State, StateError};
 
 /// Keys of leases.
 const KEYS: &str = "owner/";
@@ -81,19 +81,12 @@ pub async fn alive(state: &State, owner: &str) -> Result<bool, StateError> {
 /// Removes the leases that ended. Returns how many.
 pub async fn remove_ended(state: &State) -> Result<usize, StateError> {
     let mut removed = 0;
-    let mut after = None;
-    loop {
-        let page = state.list(KEYS, after.as_deref(), MAX_LIST).await?;
-        let Some(last) = page.last() else {
-            return Ok(removed);
-        };
-        after = Some(last.key.clone());
-        for entry in page {
-            if until(Some(entry.value)) <= now() && state.delete(&entry.key).await? {
-                removed += 1;
-            }
+    for entry in state.list_all(KEYS).await? {
+        if until(Some(entry.value)) <= now() && state.delete(&entry.key).await? {
+            removed += 1;
         }
     }
+    Ok(removed)
 }
 
 async fn renew(state: &State, owner: &str) -> Result<(), StateError> {

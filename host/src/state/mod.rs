@@ -140,6 +140,19 @@ impl State {
         Ok(self.durable.delete(key).await? || process)
     }
 
+    /// Returns all entries whose keys begin with `prefix`, in byte order, read page by page.
+    pub async fn list_all(&self, prefix: &str) -> Result<Vec<Entry>, StateError> {
+        let mut all: Vec<Entry> = Vec::new();
+        loop {
+            let after = all.last().map(|entry| entry.key.as_str());
+            let page = self.list(prefix, after, MAX_LIST).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
     /// Lists keys, as [`StateStore::list`], at most [`MAX_LIST`].
     pub async fn list(
         &self,
