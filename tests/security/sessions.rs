@@ -1,5 +1,6 @@
 //! Session codes: claims, races between claimers, time limits and the end of a session.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -106,6 +107,18 @@ fn the_same_claimer_can_claim_again_for_a_new_token() {
         200,
         "the refused claim changed nothing"
     );
+}
+
+#[test]
+fn a_report_takes_effect_although_its_sender_disconnects() {
+    let site = Site::new();
+    let share = site.share(&[&create_one_row(&site, "source.db")]);
+    let token = token(&claim(&share.url, &share.code, "one claimer"));
+    let done = encode_request("POST", "/sync/v1/done?run=a", Some(&token), br#"{"tables":[]}"#);
+    let mut socket = http::connect(&share.url);
+    socket.write_all(&done).unwrap();
+    drop(socket);
+    share.running.wait().expect_exit(0);
 }
 
 #[test]

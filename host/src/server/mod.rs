@@ -101,10 +101,14 @@ async fn accept(
         let host = Arc::clone(&host);
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
-            let _permit = permit;
+            let permit = Arc::new(permit);
             let service = service_fn(move |request| {
-                let host = Arc::clone(&host);
-                async move { Ok::<_, std::convert::Infallible>(peers::answer(host, request).await) }
+                let (host, permit) = (Arc::clone(&host), Arc::clone(&permit));
+                // In a task, which runs to its end also if the client disconnects: a change of the state is published.
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    peers::answer(host, request).await
+                })
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
