@@ -280,6 +280,11 @@ impl Running {
         assert!(status.success(), "kill -s {name} of {self:?}");
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
