@@ -281,7 +281,7 @@ fn a_frame_of_millions_of_rows_of_nothing_is_refused() {
     .concat();
     let hostile = ScriptedSite::with_table(table, 2, move |_, _| Reply::Stream(stream.clone()));
     let (failure, memory, _) = refused(&hostile, &[]);
-    assert_eq!(failure.code, "limit", "{failure:?}");
+    assert_eq!(failure.code, "corrupt", "{failure:?}");
     assert!(failure.message.contains("6900000 rows"), "{failure:?}");
     assert!(memory < MEMORY, "{} MiB", memory >> 20);
 }

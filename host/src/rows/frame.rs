@@ -61,7 +61,7 @@ pub enum FrameError {
         limit: usize,
     },
     /// A frame announces more rows than allowed.
-    #[error("a frame of {rows} rows is larger than the limit of {FRAME_ROWS}")]
+    #[error("the row stream is corrupt: a frame of {rows} rows, where {FRAME_ROWS} are allowed")]
     TooManyRows {
         /// Rows announced.
         rows: u32,
@@ -100,11 +100,9 @@ impl From<FrameError> for Failure {
                 error.to_string(),
                 "use the same version of tombolo on both sides",
             ),
-            FrameError::TooLarge { .. } | FrameError::TooManyRows { .. } => {
-                failure(ErrorCode::Limit, error.to_string(), AGAIN)
-            }
+            FrameError::TooLarge { .. } => failure(ErrorCode::Limit, error.to_string(), AGAIN),
             FrameError::OnlyAlive => failure(ErrorCode::Timeout, error.to_string(), AGAIN),
-            FrameError::Corrupt(_) | FrameError::Cell => {
+            FrameError::Corrupt(_) | FrameError::Cell | FrameError::TooManyRows { .. } => {
                 failure(ErrorCode::Corrupt, error.to_string(), AGAIN)
             }
         }
