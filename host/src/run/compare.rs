@@ -9,6 +9,7 @@ use super::context::RunContext;
 use super::differences::{digest, not_asked_for};
 use super::observer::{Difference, DifferenceKind};
 use super::peer::{PeerError, Wanted};
+use super::pull::check_columns;
 use super::retry::Retries;
 use crate::bindings::transfers::TableComparison;
 use crate::bindings::types::{Failure, TableSchema};
@@ -133,6 +134,7 @@ impl Pass<'_> {
     async fn fetch(&self) -> Result<Rows, PeerError> {
         let wanted = Wanted::Buckets(&self.buckets);
         let mut incoming = self.run.rows(&self.table.table, wanted).await?;
+        check_columns(&incoming, self.table).map_err(PeerError::Refused)?;
         let mut rows = Rows::new();
         let (mut received, mut named_bytes) = (0u64, 0usize);
         loop {

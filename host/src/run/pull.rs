@@ -232,16 +232,7 @@ impl<'a> TablePull<'a> {
         };
         let opened = self.run.rows(self.name(), wanted).await;
         let incoming = opened.map_err(fetched)?;
-        if !same_columns(incoming.table(), &self.table.write.incoming) {
-            return Err(Stop::Failed(failure(
-                ErrorCode::ColumnsDiffer,
-                format!(
-                    "the columns of table {:?} changed at the other site after the run was planned",
-                    self.name()
-                ),
-                "pull again",
-            )));
-        }
+        check_columns(&incoming, &self.table.write.incoming)?;
         Ok(Some(incoming))
     }
 
@@ -424,6 +415,22 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     }
 }
 
+/// Fails with `columns-differ` unless a stream's rows have the columns of the table that was planned.
+pub(super) fn check_columns(incoming: &IncomingRows, planned: &TableSchema) -> Result<(), Failure> {
+    if same_columns(incoming.table(), planned) {
+        return Ok(());
+    }
+    Err(failure(
+        ErrorCode::ColumnsDiffer,
+        format!(
+            "the columns of table {:?} changed at the other site after the run was planned",
+            planned.table
+        ),
+        "pull again",
+    ))
+}
+
+/// Whether two descriptions are of the same table with the same columns in the same order.
 fn same_columns(one: &TableSchema, other: &TableSchema) -> bool {
     one.table == other.table
         && one.columns.len() == other.columns.len()
