@@ -36,9 +36,9 @@ const MAX_IDLE: usize = 16;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EgressError {
     /// The base address cannot be used.
-    #[error("{url:?} is not a usable address: {reason}")]
+    #[error("{url} is not a usable address: {reason}")]
     Address {
-        /// What was given.
+        /// What was given, without what may be a secret.
         url: String,
         /// Why.
         reason: &'static str,
@@ -160,17 +160,14 @@ struct Origin {
 
 impl Origin {
     fn parse(base_url: &str) -> Result<(Self, String), EgressError> {
+        let parsed = Url::parse(base_url);
         let refuse = |reason| EgressError::Address {
-            // The text may contain a password.
-            url: base_url
-                .split('@')
-                .next_back()
-                .unwrap_or_default()
-                .to_owned(),
+            url: shown(parsed.as_ref().ok()),
             reason,
         };
-        let url =
-            Url::parse(base_url).map_err(|_| refuse("it is no URL such as http://host:7432"))?;
+        let url = parsed
+            .as_ref()
+            .map_err(|_| refuse("it is no URL such as http://host:7432"))?;
         let secure = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -188,6 +185,7 @@ impl Origin {
             .to_owned();
         let port = url
             .port_or_known_default()
+            .filter(|port| *port != 0)
             .ok_or_else(|| refuse("it has no port"))?;
         let path = url.path().trim_end_matches('/').to_owned();
         Ok((Self { secure, host, port }, path))
@@ -233,6 +231,17 @@ impl Origin {
             }
         }
     }
+}
+
+/// A base address for messages: its scheme, host and port, because all else may be a secret.
+fn shown(url: Option<&Url>) -> String {
+    let Some((url, host)) = url.and_then(|url| Some((url, url.host_str()?))) else {
+        return "the URL of the other site".to_owned();
+    };
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{host}{port}", url.scheme())
 }
 
 impl std::fmt::Display for Origin {
@@ -297,13 +306,22 @@ mod tests {
     fn addresses_with_secrets_are_refused_without_showing_them() {
         for url in [
             "http://ana:secret@host",
-            "ftp://host",
-            "shop.db",
+            "http://secret@host",
+            "http://ana:secret",
+            "http://ana:secret@",
+            "ftp://host/secret",
+            "secret.db",
             "http://host/?token=secret",
+            "http://host/secret@host?x",
+            "http://host/#secret",
+            "http://host:0/secret",
+            "secret:7432",
         ] {
             let error = EgressGrant::typed(url, false).unwrap_err().to_string();
-            assert!(!error.contains("ana:secret"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
+        let error = EgressGrant::typed("ftp://ana:secret@host:2121/a", false).unwrap_err();
+        assert!(error.to_string().contains("ftp://host:2121 "), "{error}");
     }
 
     /// Answers every request with its path, and counts connections.
@@ -376,5 +394,99 @@ mod tests {
         let sent = egress.send(&url, None, Method::Get, "/", "*/*", Vec::new());
         // The peer speaks no TLS: the verifier was made, and the handshake fails.
         assert!(matches!(sent.await, Err(EgressError::Unreachable { .. })));
+    }
+
+    /// Accepts one connection, and sends what `answer` returns again and again until the peer has enough. Returns how many
+    /// bytes that were.
+    async fn sends(answer: impl Fn(usize) -> Option<Vec<u8>>) -> (String, usize) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let egress = Egress::new(vec![EgressGrant::typed(&url, false).unwrap()]);
+        let serve = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 1_024]).await;
+            let mut sent = 0;
+            for piece in (0..).map_while(answer) {
+                match socket.write_all(&piece).await {
+                    Ok(()) => sent += piece.len(),
+                    Err(_) => break,
+                }
+            }
+            sent
+        };
+        // The server ends when the client has dropped the connection.
+        let ask = async move {
+            let answer = egress.send(&url, None, Method::Get, "/", "*/*", Vec::new());
+            match answer.await {
+                Ok(answer) => match answer.collect(10_000).await {
+                    Ok(body) => format!("{} bytes", body.len()),
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            }
+        };
+        let both = async { tokio::join!(ask, serve) };
+        tokio::time::timeout(Duration::from_secs(20), both)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_endless_head_or_body_is_cut_off() {
+        let (told, sent) = sends(|piece| {
+            let header = format!("x-{piece}: {}\r\n", "a".repeat(1_000));
+            let first = if piece == 0 {
+                "HTTP/1.1 200 OK\r\n"
+            } else {
+                ""
+            };
+            Some([first.as_bytes(), header.as_bytes()].concat())
+        })
+        .await;
+        assert!(told.contains("no connection"), "{told}");
+        assert!(sent < 10 << 20, "{sent} bytes of a head were taken");
+
+        let (told, sent) = sends(|piece| {
+            let head: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            let chunk = [b"3e8\r\n", [b'a'; 1_000].as_slice(), b"\r\n"].concat();
+            Some(if piece == 0 { head.to_vec() } else { chunk })
+        })
+        .await;
+        assert!(told.contains("larger than allowed"), "{told}");
+        assert!(sent < 10 << 20, "{sent} bytes of a body were taken");
+    }
+
+    #[tokio::test]
+    async fn endless_interim_answers_are_cut_off() {
+        let interim = "HTTP/1.1 102 Wait\r\n\r\n".repeat(100);
+        let began = std::time::Instant::now();
+        let (told, sent) = sends(|_| Some(interim.clone().into_bytes())).await;
+        assert!(told.contains("larger than allowed"), "{told}");
+        assert!(sent < 32 << 20, "{sent} bytes were taken");
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
+
+        let few = "HTTP/1.1 102 Wait\r\n\r\n".repeat(3)
+            + "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let (told, _) = sends(|piece| (piece == 0).then(|| few.clone().into_bytes())).await;
+        assert_eq!(told, "2 bytes");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = other.local_addr().unwrap();
+        let head = format!(
+            "HTTP/1.1 307 Elsewhere\r\nlocation: http://{to}/\r\ncontent-length: 2\r\n\r\nno"
+        );
+        let (told, _) = sends(|piece| (piece == 0).then(|| head.clone().into_bytes())).await;
+        assert_eq!(told, "2 bytes");
+        let accepted = tokio::time::timeout(Duration::from_millis(200), other.accept());
+        assert!(accepted.await.is_err(), "nobody connects there");
     }
 }
