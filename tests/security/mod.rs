@@ -1,6 +1,7 @@
 //! Tests of session codes, tokens, plugins, private folders and the rights that a source needs.
 
 mod answers_of_peers;
+mod certificates;
 mod codes_in_processes;
 mod hostile_plugins;
 mod plugins;

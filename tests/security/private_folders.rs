@@ -267,6 +267,20 @@ fn an_unsafe_data_folder_is_refused_and_keeps_its_secrets() {
 }
 
 #[test]
+fn the_demo_works_whatever_the_umask_is_and_passes_its_code_in_private() {
+    let site = Site::new();
+    let demo = site.command("data", &["demo", "--json"]);
+    let outcome = Running::start(under_umask("002", &demo))
+        .wait()
+        .expect_exit(0);
+    let session = outcome.events_of("session").pop().unwrap();
+    let code = session["code"].as_str().unwrap();
+    let commands = outcome.events_of("command");
+    assert_eq!(commands.len(), 2, "{outcome:?}");
+    assert!(!format!("{commands:?}").contains(code), "{commands:?}");
+}
+
+#[test]
 fn folders_below_a_sticky_one_are_used() {
     let (site, source, target) = Site::with_files();
     crate::support::sample_tables::create_numbers(&source, 1);

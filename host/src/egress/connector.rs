@@ -1,4 +1,5 @@
-//! Connections to peers: the host is resolved, the address is checked, and the socket connects to exactly that address.
+//! Connections to peers: the host is resolved, its addresses are checked, and the socket connects to one of
+//! exactly these.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -42,13 +43,13 @@ impl Connector {
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<Socket>, EgressError> {
         let origin = origin_of(&uri)?;
-        let address = origin.address(origin.grant(&self.grants)?).await?;
+        let addresses = origin.addresses(origin.grant(&self.grants)?).await?;
         let peer = origin.to_string();
         let unreachable = |error: std::io::Error| EgressError::Unreachable {
             peer: peer.clone(),
             reason: error.to_string(),
         };
-        let socket = tokio::time::timeout(CONNECT, TcpStream::connect(address))
+        let socket = tokio::time::timeout(CONNECT, TcpStream::connect(addresses.as_slice()))
             .await
             .map_err(|_| EgressError::Timeout(peer.clone()))?
             .map_err(unreachable)?;

@@ -26,6 +26,9 @@ use crate::failure::{ErrorCode, failure};
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// The most addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 8;
+
 /// How long a connection waits for its next request: less than servers usually wait.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -199,16 +202,23 @@ impl Origin {
             .ok_or_else(|| EgressError::Denied(self.to_string()))
     }
 
-    /// Resolves the host and returns the first address that the grant allows.
-    async fn address(&self, grant: &EgressGrant) -> Result<SocketAddr, EgressError> {
-        let mut addresses = self.resolve().await?.into_iter();
-        let address = addresses
-            .find(|address| grant.internal || address::is_public(address.ip()))
-            .ok_or_else(|| EgressError::Denied(self.to_string()))?;
-        if !self.secure && !grant.plain && !address::is_loopback(address.ip()) {
+    /// Resolves the host and returns the first addresses that the grant allows.
+    async fn addresses(&self, grant: &EgressGrant) -> Result<Vec<SocketAddr>, EgressError> {
+        let resolved = self.resolve().await?.into_iter();
+        let addresses: Vec<SocketAddr> = resolved
+            .filter(|address| grant.internal || address::is_public(address.ip()))
+            .take(MAX_ADDRESSES)
+            .collect();
+        if addresses.is_empty() {
+            return Err(EgressError::Denied(self.to_string()));
+        }
+        let stays_here = addresses
+            .iter()
+            .all(|address| address::is_loopback(address.ip()));
+        if !self.secure && !grant.plain && !stays_here {
             return Err(EgressError::Plain(self.to_string()));
         }
-        Ok(address)
+        Ok(addresses)
     }
 
     async fn resolve(&self) -> Result<Vec<SocketAddr>, EgressError> {
@@ -257,10 +267,10 @@ mod tests {
 
     use super::*;
 
-    /// The address to which a request to `base_url` would connect.
-    async fn admit(egress: &Egress, base_url: &str) -> Result<SocketAddr, EgressError> {
+    /// The addresses to which a request to `base_url` would connect.
+    async fn admit(egress: &Egress, base_url: &str) -> Result<Vec<SocketAddr>, EgressError> {
         let (origin, _) = egress.granted(base_url)?;
-        origin.address(origin.grant(&egress.grants)?).await
+        origin.addresses(origin.grant(&egress.grants)?).await
     }
 
     #[tokio::test]
@@ -288,6 +298,36 @@ mod tests {
             spelled.is_ok(),
             "another spelling of the same address is the same address"
         );
+    }
+
+    #[tokio::test]
+    async fn a_grant_for_the_internet_reaches_nothing_inside() {
+        for url in [
+            "https://127.0.0.1",
+            "https://localhost",
+            "https://[::ffff:10.0.0.1]",
+            "https://[64:ff9b::a9fe:a9fe]",
+            "https://0xa9.254.43518",
+        ] {
+            let inside = EgressGrant {
+                internal: false,
+                ..EgressGrant::typed(url, false).unwrap()
+            };
+            let egress = Egress::new(vec![inside]);
+            let admitted = admit(&egress, url).await;
+            assert!(
+                matches!(admitted, Err(EgressError::Denied(_))),
+                "{url}: {admitted:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_tried_at_each_of_its_addresses() {
+        let address = echo(Arc::default()).await;
+        let url = format!("http://localhost:{}", address.port());
+        let egress = Egress::new(vec![EgressGrant::typed(&url, false).unwrap()]);
+        assert_eq!(get(&egress, &url, "/a").await, "/a");
     }
 
     #[tokio::test]
