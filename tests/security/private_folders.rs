@@ -1,7 +1,7 @@
 //! The folders for compiled components, which run natively, and for data, which holds secrets: other users can change
 //! neither, and an unsafe one is not used.
 
-use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,7 +48,8 @@ fn mode(path: impl AsRef<Path>) -> u32 {
 
 fn create_folder(site: &Site, name: &str, mode: u32) -> String {
     let path = site.path(name);
-    std::fs::create_dir_all(&path).unwrap();
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755).create(&path).unwrap();
     set_mode(&path, mode);
     path
 }
@@ -142,6 +143,7 @@ fn harms(root: bool) -> Vec<Harm> {
         ("a file inside that its group can write to", |folder| {
             let file = folder.join("deep/state.sqlite");
             std::fs::create_dir(folder.join("deep")).unwrap();
+            set_mode(folder.join("deep"), 0o755);
             std::fs::write(&file, "planted").unwrap();
             set_mode(&file, 0o664);
             file
