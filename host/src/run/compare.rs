@@ -24,7 +24,7 @@ const PASS_ROWS: u64 = 500_000;
 const MAX_PASS_ROWS: u64 = 1_000_000;
 
 /// The most rows of a table that are reported by their keys.
-const MAX_NAMED: u64 = 10_000;
+pub const MAX_NAMED: u64 = 10_000;
 
 /// The most bytes of keys that one pass keeps to report them.
 const MAX_NAMED_BYTES: usize = 8 << 20;

@@ -15,7 +15,7 @@ use crate::bindings::types::{Dialect, Failure, TableReport};
 use crate::database::{DatabaseError, Target};
 
 /// The most tables at a time.
-const MAX_JOBS: usize = 16;
+pub const MAX_JOBS: usize = 16;
 
 /// The most tables that a failure names.
 const MAX_NAMED: usize = 8;

@@ -16,6 +16,7 @@ use super::copy::{self, CopyError};
 use crate::database::DatabaseError;
 use crate::database::sqlite::error::opening;
 use crate::database::sqlite::raw::RawConnection;
+use crate::private_files::create_temporary_folder;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -234,17 +235,7 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 }
 
 fn private_folder() -> io::Result<(TempDir, PathBuf)> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("tombolo-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    let folder = builder.tempdir()?;
-    // Whatever the umask took away or left.
-    #[cfg(unix)]
-    std::fs::set_permissions(
-        folder.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o700),
-    )?;
+    let folder = create_temporary_folder("tombolo-")?;
     let copy = folder.path().join("snapshot.sqlite");
     Ok((folder, copy))
 }
