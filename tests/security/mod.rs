@@ -3,7 +3,9 @@
 mod answers_of_peers;
 mod certificates;
 mod codes_in_processes;
+mod hostile_files;
 mod hostile_plugins;
+mod hostile_sharers;
 mod plugins;
 mod private_folders;
 mod read_only_sources;

@@ -15,6 +15,7 @@ pub mod postgres_images;
 pub mod postgres_types;
 pub mod random;
 pub mod sample_tables;
+pub mod scripted_site;
 pub mod site;
 pub mod sqlite;
 pub mod table;

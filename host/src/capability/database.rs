@@ -102,6 +102,7 @@ impl From<DatabaseError> for Refusal {
             | DatabaseError::NotADatabase { .. }
             | DatabaseError::Unreachable { .. } => Error::Unavailable(message),
             DatabaseError::Unrepresentable(_)
+            | DatabaseError::NotAsMade { .. }
             | DatabaseError::TooManyRejects { .. }
             | DatabaseError::NotStored { .. }
             | DatabaseError::TypeTaken { .. }

@@ -248,7 +248,8 @@ impl Bookkeeping {
     /// Returns how many more rows may be rejected.
     #[must_use]
     pub fn rejects_left(&self) -> u64 {
-        let kept = self.row.counts.failed - self.retried + self.rejected;
+        let kept = self.row.counts.failed.saturating_sub(self.retried);
+        let kept = kept.saturating_add(self.rejected);
         self.reject_limit.saturating_sub(kept)
     }
 
@@ -258,7 +259,7 @@ impl Bookkeeping {
         if self.rejects_left() == 0 {
             return Err(self.too_many_rejects(reason));
         }
-        self.rejected += 1;
+        self.rejected = self.rejected.saturating_add(1);
         self.facts.digest = self.facts.digest.map(|sum| sum.wrapping_sub(digest));
         Ok(())
     }
@@ -296,7 +297,7 @@ impl Bookkeeping {
     #[must_use]
     pub fn advance(&self, counts: ChunkCounts, last_key: Option<Vec<u8>>) -> LedgerRow {
         let mut row = self.row.clone();
-        row.next_seq += 1;
+        row.next_seq = row.next_seq.saturating_add(1);
         row.counts += ChunkCounts {
             failed: self.rejected,
             ..counts
@@ -308,7 +309,7 @@ impl Bookkeeping {
         row.facts.clone_from(&self.facts);
         if let Some(snapshot) = &self.snapshot {
             row.snapshot = Some(snapshot.clone());
-            row.snapshots += 1;
+            row.snapshots = row.snapshots.saturating_add(1);
         }
         row
     }

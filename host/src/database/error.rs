@@ -51,6 +51,14 @@ pub enum DatabaseError {
     /// Tombolo's own tables cannot be created in the target.
     #[error("Tombolo's own tables cannot be created in the target: {}", describe(.0))]
     NoLedger(DbError),
+    /// Something has a name of Tombolo's own tables, or hangs on them, and is not what Tombolo makes.
+    #[error("{object} is in the place of Tombolo's own tables and cannot be used: {problem}")]
+    NotAsMade {
+        /// What it is, and its name.
+        object: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The database is busy, or the connection broke; a retry may succeed.
     #[error("{}", describe(.0))]
     Busy(DbError),
@@ -172,6 +180,10 @@ impl From<DatabaseError> for Failure {
             DatabaseError::NoLedger(_) => (
                 ErrorCode::NoLedger,
                 "pull as a login that may create them, or let the database's owner run once: CREATE SCHEMA tombolo AUTHORIZATION login",
+            ),
+            DatabaseError::NotAsMade { .. } => (
+                ErrorCode::NoLedger,
+                "find out who made it; remove or rename it, for example with the sqlite3 shell, and repeat the command",
             ),
             DatabaseError::Busy(_) => (ErrorCode::Busy, "try again when the database is less busy"),
             DatabaseError::Unrepresentable(_) => (

@@ -249,16 +249,24 @@ impl ChunkCounts {
     /// Returns the number of all rows that arrived.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.created + self.updated + self.same + self.skipped + self.failed
+        [
+            self.created,
+            self.updated,
+            self.same,
+            self.skipped,
+            self.failed,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 }
 
 impl std::ops::AddAssign for ChunkCounts {
     fn add_assign(&mut self, other: Self) {
-        self.created += other.created;
-        self.updated += other.updated;
-        self.same += other.same;
-        self.skipped += other.skipped;
-        self.failed += other.failed;
+        self.created = self.created.saturating_add(other.created);
+        self.updated = self.updated.saturating_add(other.updated);
+        self.same = self.same.saturating_add(other.same);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.failed = self.failed.saturating_add(other.failed);
     }
 }

@@ -25,6 +25,8 @@ pub struct RowBlock {
     rows: u32,
     columns: usize,
     digest: u128,
+    /// The offset of the last row.
+    last: usize,
 }
 
 impl RowBlock {
@@ -37,8 +39,10 @@ impl RowBlock {
         }
         let mut rest: &[u8] = &data;
         let mut digest = 0u128;
+        let mut last = 0;
         for _ in 0..rows {
             let start = rest;
+            last = data.len() - start.len();
             for _ in 0..columns {
                 let (cell, after) = split_encoded(rest).ok_or(FrameError::Cell)?;
                 if !cell.is_well_formed() {
@@ -57,6 +61,7 @@ impl RowBlock {
             rows,
             columns,
             digest,
+            last,
         })
     }
 
@@ -114,6 +119,20 @@ impl RowBlock {
                 data: start.get(..length).unwrap_or_default(),
             }
         })
+    }
+
+    /// Returns the first row.
+    #[must_use]
+    pub fn first_row(&self) -> RowRef<'_> {
+        self.rows().next().unwrap_or(RowRef { data: &[] })
+    }
+
+    /// Returns the last row.
+    #[must_use]
+    pub fn last_row(&self) -> RowRef<'_> {
+        RowRef {
+            data: self.data.get(self.last..).unwrap_or_default(),
+        }
     }
 
     /// Returns the sum of the rows' digests: the same whatever their sequence.
@@ -240,6 +259,8 @@ pub struct BlockBuilder {
     digest: u128,
     /// The offset at which the unfinished row begins.
     row: usize,
+    /// The offset at which the last finished row begins.
+    last: usize,
 }
 
 impl BlockBuilder {
@@ -252,6 +273,7 @@ impl BlockBuilder {
             columns,
             digest: 0,
             row: 0,
+            last: 0,
         }
     }
 
@@ -285,6 +307,7 @@ impl BlockBuilder {
     pub fn end_row(&mut self) {
         let row = self.data.get(self.row..).unwrap_or_default();
         self.digest = self.digest.wrapping_add(xxh3_128(row));
+        self.last = self.row;
         self.row = self.data.len();
         self.rows += 1;
     }
@@ -321,6 +344,7 @@ impl BlockBuilder {
             rows: std::mem::take(&mut self.rows),
             columns: self.columns,
             digest: std::mem::take(&mut self.digest),
+            last: std::mem::take(&mut self.last),
         }
     }
 }
@@ -364,6 +388,10 @@ mod tests {
             let again = block(&parsed.rows().map(|row| row.map(CellRef::to_cell).collect()).collect::<Vec<_>>(), 3);
             prop_assert_eq!(built.data(), again.data());
             prop_assert_eq!(built.digest(), again.digest());
+            for block in [&built, &parsed] {
+                let ends = (block.rows().next().unwrap().bytes(), block.rows().last().unwrap().bytes());
+                prop_assert_eq!((block.first_row().bytes(), block.last_row().bytes()), ends);
+            }
         }
 
         #[test]

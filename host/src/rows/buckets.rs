@@ -100,7 +100,7 @@ pub struct BucketDigest {
 impl BucketDigest {
     /// Adds the rows of another digest.
     pub fn add(&mut self, other: Self) {
-        self.rows += other.rows;
+        self.rows = self.rows.saturating_add(other.rows);
         self.digest = self.digest.wrapping_add(other.digest);
     }
 }
@@ -156,7 +156,8 @@ impl Buckets {
     pub fn rows_in(&self, set: &BucketSet) -> u64 {
         let numbered = (0u16..).zip(&self.0);
         let chosen = numbered.filter(|(number, _)| set.contains(*number));
-        chosen.map(|(_, bucket)| bucket.rows).sum()
+        let rows = chosen.map(|(_, bucket)| bucket.rows);
+        rows.fold(0, u64::saturating_add)
     }
 
     /// Returns the payload of a digest frame: `buckets` sums by ascending number. Neighbours are joined to get fewer buckets.
@@ -323,6 +324,15 @@ mod tests {
         assert!(Buckets::decode(&sent.encode(64)).is_err());
         assert!(Buckets::decode(&Bytes::from_static(&[0; 25])).is_err());
         assert!(Buckets::decode(&vec![0; ENCODED * (BUCKETS as usize + 1)].into()).is_err());
+    }
+
+    #[test]
+    fn a_peers_numbers_of_rows_do_not_overflow() {
+        let most = vec![0xff; ENCODED * BUCKETS as usize];
+        let sums = Buckets::decode(&most.into()).unwrap();
+        assert_eq!(sums.total().rows, u64::MAX);
+        assert_eq!(sums.rows_in(&BucketSet::all()), u64::MAX);
+        assert_eq!(sums.encode(1).len(), ENCODED);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{FRAME_BYTES, MAX_ROW_BYTES, RowBlock};
+use super::{FRAME_BYTES, FRAME_ROWS, MAX_ROW_BYTES, RowBlock};
 use crate::bindings::types::{Failure, TableSchema};
 use crate::failure::{ErrorCode, failure};
 use crate::printable::printable;
@@ -34,6 +34,12 @@ const MAX_PAYLOAD: usize = POSITION + FRAME_BYTES + MAX_ROW_BYTES;
 /// The largest JSON document; parsed, it takes a multiple of that. The header of 2 000 columns needs a quarter of it.
 const MAX_DOCUMENT: usize = 2 << 20;
 
+/// The longest id of a snapshot, in bytes.
+const MAX_SNAPSHOT: usize = 128;
+
+/// The most `alive` frames without rows between them. A sender that works sends one every 5 s: this is about 7 h.
+const MAX_ALIVE: u32 = 5_000;
+
 /// Why a stream of frames cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -54,6 +60,15 @@ pub enum FrameError {
         /// Bytes allowed in a frame of this kind.
         limit: usize,
     },
+    /// A frame announces more rows than allowed.
+    #[error("the row stream is corrupt: a frame of {rows} rows, where {FRAME_ROWS} are allowed")]
+    TooManyRows {
+        /// Rows announced.
+        rows: u32,
+    },
+    /// The sender only says that it works.
+    #[error("the peer sent {MAX_ALIVE} signs of life and no row")]
+    OnlyAlive,
     /// The rows of a frame are not well formed.
     #[error("the row stream is corrupt: a frame's rows are not well formed")]
     Cell,
@@ -86,7 +101,8 @@ impl From<FrameError> for Failure {
                 "use the same version of tombolo on both sides",
             ),
             FrameError::TooLarge { .. } => failure(ErrorCode::Limit, error.to_string(), AGAIN),
-            FrameError::Corrupt(_) | FrameError::Cell => {
+            FrameError::OnlyAlive => failure(ErrorCode::Timeout, error.to_string(), AGAIN),
+            FrameError::Corrupt(_) | FrameError::Cell | FrameError::TooManyRows { .. } => {
                 failure(ErrorCode::Corrupt, error.to_string(), AGAIN)
             }
         }
@@ -210,6 +226,8 @@ pub struct FrameReader<S> {
     rows: u64,
     digest: u128,
     received: u64,
+    /// `alive` frames since the last other frame.
+    alive: u32,
 }
 
 impl<S, E> FrameReader<S>
@@ -219,6 +237,16 @@ where
 {
     /// Reads the start and the header frame.
     pub async fn open(pieces: S) -> Result<(Self, StreamHeader), FrameError> {
+        let mut reader = Self::begin(pieces).await?;
+        loop {
+            if let Some(header) = reader.header().await? {
+                return Ok((reader, header));
+            }
+        }
+    }
+
+    /// Reads the start; [`Self::header`] comes next.
+    pub async fn begin(pieces: S) -> Result<Self, FrameError> {
         let mut reader = Self {
             pieces,
             buffer: BytesMut::new(),
@@ -226,24 +254,31 @@ where
             rows: 0,
             digest: 0,
             received: 0,
+            alive: 0,
         };
         reader.fill(MAGIC.len() + 1).await?;
         let start = reader.buffer.split_to(MAGIC.len() + 1);
         if start != encode_start() {
             return Err(FrameError::Magic);
         }
-        loop {
-            match reader.frame().await? {
-                (HEADER, payload) => {
-                    let header: StreamHeader = serde_json::from_slice(&payload)
-                        .map_err(|_| FrameError::Corrupt("its header cannot be read"))?;
-                    reader.columns = header.table.columns.len();
-                    return Ok((reader, header));
+        Ok(reader)
+    }
+
+    /// Reads the header frame; none if the sender works and has no header yet.
+    pub async fn header(&mut self) -> Result<Option<StreamHeader>, FrameError> {
+        match self.frame().await? {
+            (HEADER, payload) => {
+                let header: StreamHeader = serde_json::from_slice(&payload)
+                    .map_err(|_| FrameError::Corrupt("its header cannot be read"))?;
+                if header.snapshot.len() > MAX_SNAPSHOT {
+                    return Err(FrameError::Corrupt("the id of its snapshot is too long"));
                 }
-                (ALIVE, _) => {}
-                (ERROR, payload) => return Err(sender_error(&payload)),
-                _ => return Err(FrameError::Corrupt("it does not begin with a header")),
+                self.columns = header.table.columns.len();
+                Ok(Some(header))
             }
+            (ALIVE, _) => Ok(None),
+            (ERROR, payload) => Err(sender_error(&payload)),
+            _ => Err(FrameError::Corrupt("it does not begin with a header")),
         }
     }
 
@@ -260,8 +295,11 @@ where
                     return Err(FrameError::Corrupt("a frame of rows is not in its place"));
                 }
                 let rows = payload.get_u32();
+                if rows > FRAME_ROWS {
+                    return Err(FrameError::TooManyRows { rows });
+                }
                 let block = RowBlock::parse(payload, rows, self.columns)?;
-                self.rows += u64::from(rows);
+                self.rows = self.rows.saturating_add(u64::from(rows));
                 self.digest = self.digest.wrapping_add(block.digest());
                 Ok(Frame::Rows(block))
             }
@@ -295,10 +333,10 @@ where
         let flags = prefix.get_u8();
         let length = prefix.get_u32() as usize;
         let expected = prefix.get_u64();
-        let limit = if kind == ROWS {
-            MAX_PAYLOAD
-        } else {
-            MAX_DOCUMENT
+        let limit = match kind {
+            ROWS => MAX_PAYLOAD,
+            ALIVE => 0,
+            _ => MAX_DOCUMENT,
         };
         if length > limit {
             return Err(FrameError::TooLarge { length, limit });
@@ -307,6 +345,13 @@ where
         let payload = self.buffer.split_to(length).freeze();
         if checksum(kind, flags, &payload) != expected {
             return Err(FrameError::Corrupt("a checksum does not match"));
+        }
+        self.alive = match kind {
+            ALIVE => self.alive.saturating_add(1),
+            _ => 0,
+        };
+        if self.alive > MAX_ALIVE {
+            return Err(FrameError::OnlyAlive);
         }
         match flags {
             0 => Ok((kind, payload)),
@@ -323,7 +368,7 @@ where
                 .await
                 .ok_or(FrameError::Truncated)?
                 .map_err(|error| FrameError::Connection(error.to_string()))?;
-            self.received += piece.len() as u64;
+            self.received = self.received.saturating_add(piece.len() as u64);
             self.buffer.extend_from_slice(&piece);
         }
         Ok(())

@@ -6,20 +6,28 @@ use std::collections::hash_map::Entry;
 use tokio::sync::mpsc;
 
 use super::context::RunContext;
-use super::differences::digest;
+use super::differences::{digest, not_asked_for};
 use super::observer::{Difference, DifferenceKind};
 use super::peer::{PeerError, Wanted};
+use super::pull::check_columns;
 use super::retry::Retries;
 use crate::bindings::transfers::TableComparison;
 use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Read, Snapshot, buckets_of};
+use crate::failure::{ErrorCode, failure};
 use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
 
 /// The most rows that are compared at a time; each takes about 50 bytes of memory.
 const PASS_ROWS: u64 = 500_000;
 
+/// The most rows of one pass that are kept in memory: a bucket cannot be divided.
+const MAX_PASS_ROWS: u64 = 1_000_000;
+
 /// The most rows of a table that are reported by their keys.
 pub const MAX_NAMED: u64 = 10_000;
+
+/// The most bytes of keys that one pass keeps to report them.
+const MAX_NAMED_BYTES: usize = 8 << 20;
 
 /// Compares one table. With `create`, the local table does not exist, and all rows are new.
 pub async fn table(
@@ -46,7 +54,7 @@ pub async fn table(
     let local = buckets_of(database.as_ref(), table).await?;
     comparison.local = local.total().rows;
     let differing = local.differences(&remote);
-    comparison.same = comparison.remote - remote.rows_in(&differing);
+    comparison.same = comparison.remote.saturating_sub(remote.rows_in(&differing));
     let mut named = 0;
     for pass in passes(&differing, &remote, &local) {
         run.check_cancelled()?;
@@ -54,6 +62,7 @@ pub async fn table(
             run,
             table,
             key: KeyColumns::of(table),
+            announced: remote.rows_in(&pass),
             buckets: pass,
             comparison: &mut comparison,
             named: &mut named,
@@ -68,15 +77,16 @@ pub async fn table(
 fn passes(differing: &BucketSet, remote: &Buckets, local: &Buckets) -> Vec<BucketSet> {
     let mut passes = Vec::new();
     let mut pass = BucketSet::default();
-    let mut rows = 0;
+    let mut rows = 0u64;
     for bucket in differing.iter() {
         let single: BucketSet = [bucket].into_iter().collect();
-        let more = remote.rows_in(&single) + local.rows_in(&single);
-        if rows + more > PASS_ROWS && rows > 0 {
+        let more = remote.rows_in(&single);
+        let more = more.saturating_add(local.rows_in(&single));
+        if rows.saturating_add(more) > PASS_ROWS && rows > 0 {
             passes.push(std::mem::take(&mut pass));
             rows = 0;
         }
-        rows += more;
+        rows = rows.saturating_add(more);
         pass.insert(bucket);
     }
     if !pass.is_empty() {
@@ -102,6 +112,8 @@ struct Pass<'a> {
     table: &'a TableSchema,
     key: KeyColumns,
     buckets: BucketSet,
+    /// Rows of the peer in these buckets, as its digests say.
+    announced: u64,
     comparison: &'a mut TableComparison,
     named: &'a mut u64,
 }
@@ -121,26 +133,64 @@ impl Pass<'_> {
 
     async fn fetch(&self) -> Result<Rows, PeerError> {
         let wanted = Wanted::Buckets(&self.buckets);
-        let mut incoming = self.run.peer.rows(&self.table.table, wanted).await?;
+        let mut incoming = self.run.rows(&self.table.table, wanted).await?;
+        check_columns(&incoming, self.table).map_err(PeerError::Refused)?;
         let mut rows = Rows::new();
+        let (mut received, mut named_bytes) = (0u64, 0usize);
         loop {
             match incoming.next().await? {
                 Frame::Rows(block) => {
+                    received = received.saturating_add(block.row_count().into());
+                    self.check_number(received)?;
                     for row in block.rows() {
+                        if !self.buckets.contains(self.key.bucket(row)) {
+                            return Err(self.refused("rows that were not asked for"));
+                        }
                         let key = self.key.key(row);
-                        let name = *self.named + (rows.len() as u64) < MAX_NAMED;
+                        let with_key = named_bytes.saturating_add(key.len());
+                        let named = self.named.saturating_add(rows.len() as u64);
+                        let name = named < MAX_NAMED && with_key <= MAX_NAMED_BYTES;
                         let unmet = rows.entry(self.key.digest(row)).or_insert_with(|| Unmet {
                             digest: row.digest(),
                             rows: 0,
-                            key: name.then_some(key),
+                            key: name.then(|| {
+                                named_bytes = with_key;
+                                key
+                            }),
                         });
-                        unmet.rows += 1;
+                        unmet.rows = unmet.rows.saturating_add(1);
                     }
                 }
                 Frame::Alive => {}
-                Frame::End(_) | Frame::Digest(_) => return Ok(rows),
+                Frame::End(_) => return Ok(rows),
+                Frame::Digest(_) => return Err(self.refused("digests instead of rows")),
             }
         }
+    }
+
+    /// Fails if the peer sends more rows than its digests say, or than fit into memory.
+    fn check_number(&self, received: u64) -> Result<(), PeerError> {
+        if received > MAX_PASS_ROWS {
+            return Err(PeerError::Refused(failure(
+                ErrorCode::Limit,
+                format!(
+                    "more than {MAX_PASS_ROWS} rows of table {:?} would have to be compared at once",
+                    self.table.table
+                ),
+                "compare fewer rows",
+            )));
+        }
+        if received > self.announced {
+            return Err(self.refused(&format!(
+                "more rows than the {} of its digests",
+                self.announced
+            )));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, what: &str) -> PeerError {
+        PeerError::Refused(not_asked_for(what, &self.table.table))
     }
 
     async fn compare_local(&mut self, local: &dyn Snapshot, mut rows: Rows) -> Result<(), Failure> {
@@ -157,7 +207,7 @@ impl Pass<'_> {
         let (read, ()) = tokio::join!(local.read(read, sender), meet);
         read?;
         for unmet in rows.into_values() {
-            self.comparison.new += unmet.rows;
+            self.comparison.new = self.comparison.new.saturating_add(unmet.rows);
             if let Some(key) = unmet.key {
                 self.name(DifferenceKind::New, &key);
             }
@@ -171,14 +221,14 @@ impl Pass<'_> {
                 continue;
             }
             let Entry::Occupied(mut found) = rows.entry(self.key.digest(row)) else {
-                self.comparison.local_only += 1;
+                self.comparison.local_only = self.comparison.local_only.saturating_add(1);
                 self.name(DifferenceKind::LocalOnly, &self.key.key(row));
                 continue;
             };
             if found.get().digest == row.digest() {
-                self.comparison.same += 1;
+                self.comparison.same = self.comparison.same.saturating_add(1);
             } else {
-                self.comparison.changed += 1;
+                self.comparison.changed = self.comparison.changed.saturating_add(1);
                 self.name(DifferenceKind::Changed, &self.key.key(row));
             }
             found.get_mut().rows -= 1;

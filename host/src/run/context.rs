@@ -1,9 +1,13 @@
 //! What a run works with.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::observer::RunObserver;
-use super::peer::PeerRows;
+use super::peer::{IncomingRows, PeerError, PeerRows, Wanted};
+use super::quota::Quota;
 use crate::bindings::types::Failure;
 use crate::database::Database;
 use crate::failure::{ErrorCode, failure};
@@ -16,6 +20,8 @@ pub struct RunContext<'a> {
     pub target: &'a dyn Database,
     /// The other site.
     pub peer: &'a dyn PeerRows,
+    /// How much the run may receive.
+    pub quota: &'a Arc<Quota>,
     /// The components of the role `conflicts`, in the order in which they are asked.
     pub strategies: &'a [ConflictStrategies],
     /// Who follows the run.
@@ -25,6 +31,26 @@ pub struct RunContext<'a> {
 }
 
 impl RunContext<'_> {
+    /// Opens a stream of rows that counts to what the run may receive.
+    pub(super) async fn rows(
+        &self,
+        table: &str,
+        wanted: Wanted<'_>,
+    ) -> Result<IncomingRows, PeerError> {
+        Ok(self.peer.rows(table, wanted).await?.within(self.quota))
+    }
+
+    /// Returns digests as [`PeerRows::digest`] does, and counts their bytes to what the run may receive.
+    pub(super) async fn digest(
+        &self,
+        table: &str,
+        buckets: u32,
+    ) -> Result<(Bytes, u64), PeerError> {
+        let (digests, bytes) = self.peer.digest(table, buckets).await?;
+        self.quota.take(0, bytes).map_err(PeerError::Exceeded)?;
+        Ok((digests, bytes))
+    }
+
     /// Fails with `cancelled` if the run is cancelled.
     pub(super) fn check_cancelled(&self) -> Result<(), Failure> {
         if *self.cancelled.borrow() {

@@ -10,6 +10,7 @@ use super::retry::Retries;
 use super::table::PreparedTable;
 use crate::bindings::types::{Failure, LogicalType, TableSchema};
 use crate::database::{CheckedUpdate, ChunkCounts, DatabaseError, Read, Snapshot, buckets_of};
+use crate::failure::{ErrorCode, failure};
 use crate::rows::{BUCKETS, BucketDigest, BucketSet, Buckets, Frame, RowBlock};
 
 /// The number of rows that tell whether looking for differences is worthwhile.
@@ -43,13 +44,20 @@ impl Differences {
 
     /// Adds the rows that were not moved to the counts. Rows of buckets that were moved twice count once.
     pub fn count_unmoved(&self, counts: &mut ChunkCounts, update: Option<&CheckedUpdate>) {
-        let written = counts.created + counts.updated + counts.failed;
+        let written = counts.created.saturating_add(counts.updated);
+        let written = written.saturating_add(counts.failed);
         match update {
             Some(rule) if rule.only_if_newer.is_none() => {
-                counts.same = self.remote.saturating_sub(written + counts.skipped);
+                counts.same = self
+                    .remote
+                    .saturating_sub(written.saturating_add(counts.skipped));
             }
             // Equal rows do not pass the guard, or stay as they are anyway.
-            _ => counts.skipped = self.remote.saturating_sub(written + counts.same),
+            _ => {
+                counts.skipped = self
+                    .remote
+                    .saturating_sub(written.saturating_add(counts.same))
+            }
         }
     }
 }
@@ -73,8 +81,9 @@ pub async fn find(
         return Ok(None);
     };
     let mut found = refine(run, incoming, totals).await?;
-    found.bytes += bytes;
-    Ok((found.moved * MOVED_SHARE <= found.remote).then_some(found))
+    found.bytes = found.bytes.saturating_add(bytes);
+    let moved = found.moved.saturating_mul(MOVED_SHARE);
+    Ok((moved <= found.remote).then_some(found))
 }
 
 /// Looks for differences whatever it costs; rows that cannot be compared differ.
@@ -135,12 +144,21 @@ async fn refine(
     };
     if totals.local.total() != totals.remote {
         let (remote, bytes) = digest(run, &incoming.table, BUCKETS).await?;
-        found.bytes += bytes;
+        found.bytes = found.bytes.saturating_add(bytes);
         let remote = Buckets::decode(&remote)?;
         found.buckets = totals.local.differences(&remote);
         found.moved = remote.rows_in(&found.buckets);
     }
     Ok(found)
+}
+
+/// Returns the failure of a run whose peer sends something else than it was asked for.
+pub fn not_asked_for(what: &str, table: &str) -> Failure {
+    failure(
+        ErrorCode::Corrupt,
+        format!("the other site sent {what}, for table {table:?}"),
+        "use the same version of tombolo on both sides",
+    )
 }
 
 /// Asks for the digests of a table, again if the connection breaks, and returns them with the bytes received.
@@ -151,7 +169,7 @@ pub async fn digest(
 ) -> Result<(bytes::Bytes, u64), Failure> {
     let mut retries = Retries::default();
     loop {
-        match run.peer.digest(table, buckets).await {
+        match run.digest(table, buckets).await {
             Err(PeerError::Broken(failure)) => retries.wait(&run, table, failure).await?,
             result => return Ok(result?),
         }
@@ -196,15 +214,22 @@ async fn sample_is_alike(
     };
     let remote = async {
         let wanted = Wanted::First(SAMPLE);
-        let mut incoming = run.peer.rows(&table.table, wanted).await?;
+        let mut incoming = run.rows(&table.table, wanted).await?;
         let mut digests = Vec::new();
         loop {
             match incoming.next().await? {
                 Frame::Rows(block) => digests.extend(block.rows().map(|row| row.digest())),
                 Frame::Alive => {}
-                Frame::End(_) | Frame::Digest(_) => {
-                    return Ok::<_, Failure>((digests, incoming.received()));
+                Frame::End(_) => return Ok::<_, Failure>((digests, incoming.received())),
+                Frame::Digest(_) => {
+                    return Err(not_asked_for("digests instead of rows", &table.table));
                 }
+            }
+            if digests.len() > SAMPLE as usize {
+                return Err(not_asked_for(
+                    &format!("more than the {SAMPLE} rows that were asked for"),
+                    &table.table,
+                ));
             }
         }
     };

@@ -1,5 +1,6 @@
 //! Runs: pulls a peer's rows into a database, or compares them with it, as an instruction says.
 
+mod arrivals;
 mod chunk;
 mod compare;
 mod conflicts;
@@ -9,6 +10,7 @@ mod differences;
 mod observer;
 mod peer;
 mod pull;
+mod quota;
 mod rejects;
 mod retry;
 mod retry_context;
@@ -26,6 +28,7 @@ pub use compare::MAX_NAMED;
 pub use context::RunContext;
 pub use observer::{Difference, DifferenceKind, Interruption, RunObserver, TableProgress};
 pub use peer::{IncomingRows, PeerError, PeerRows, Wanted};
+pub use quota::Quota;
 pub use rejects::retry as retry_rejects;
 pub use scheduler::MAX_JOBS;
 

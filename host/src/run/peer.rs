@@ -1,7 +1,7 @@
 //! The other site of a run: the rows of its tables, and their digests.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::quota::Quota;
 use crate::bindings::types::{Failure, TableSchema};
 use crate::failure::{ErrorCode, failure};
 use crate::rows::{BucketSet, Frame, FrameError, FrameReader, StreamHeader};
@@ -16,6 +17,9 @@ use crate::rows::{BucketSet, Frame, FrameError, FrameReader, StreamHeader};
 /// The longest wait for the next frame. A sender that works says so every 5 s; whoever waits learns of a dead connection
 /// within 30 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// The longest wait for a row or a digest while the sender only says that it works.
+const LONGEST_WORK: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The most frames that were received and wait to be applied, …
 const WAITING_FRAMES: usize = 256;
@@ -55,12 +59,17 @@ pub enum PeerError {
     /// The answer is no, or cannot be used.
     #[error("{}", .0.message)]
     Refused(Failure),
+    /// The run has received as much as it may.
+    #[error("{}", .0.message)]
+    Exceeded(Failure),
 }
 
 impl From<PeerError> for Failure {
     fn from(error: PeerError) -> Self {
         match error {
-            PeerError::Broken(failure) | PeerError::Refused(failure) => failure,
+            PeerError::Broken(failure)
+            | PeerError::Refused(failure)
+            | PeerError::Exceeded(failure) => failure,
         }
     }
 }
@@ -85,6 +94,8 @@ pub struct IncomingRows {
     header: StreamHeader,
     frames: mpsc::Receiver<Result<Waiting, PeerError>>,
     received: u64,
+    /// What the run may receive.
+    quota: Option<Arc<Quota>>,
     /// Ends with this.
     _receiving: JoinSet<()>,
 }
@@ -96,13 +107,26 @@ impl IncomingRows {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
         E: std::fmt::Display + Send + 'static,
     {
-        let (mut frames, header) = with_idle_timeout(FrameReader::open(bytes)).await?;
+        let mut frames = with_idle_timeout(FrameReader::begin(bytes)).await?;
+        let header = loop {
+            if let Some(header) = with_idle_timeout(frames.header()).await? {
+                break header;
+            }
+        };
         let (sender, receiver) = mpsc::channel(WAITING_FRAMES);
         let room = Arc::new(Semaphore::new(WAITING_BYTES));
         let mut receiving = JoinSet::new();
         receiving.spawn(async move {
+            let mut worked_since = Instant::now();
             loop {
-                let frame = with_idle_timeout(frames.next()).await;
+                let mut frame = with_idle_timeout(frames.next()).await;
+                match frame {
+                    Ok(Frame::Alive) if worked_since.elapsed() >= LONGEST_WORK => {
+                        frame = Err(FrameError::OnlyAlive.into());
+                    }
+                    Ok(Frame::Alive) | Err(_) => {}
+                    Ok(_) => worked_since = Instant::now(),
+                }
                 let last = matches!(frame, Ok(Frame::End(_) | Frame::Digest(_)) | Err(_));
                 let waiting = match frame {
                     Ok(frame) => match Arc::clone(&room).acquire_many_owned(share(&frame)).await {
@@ -120,8 +144,16 @@ impl IncomingRows {
             header,
             frames: receiver,
             received: 0,
+            quota: None,
             _receiving: receiving,
         })
+    }
+
+    /// Counts what comes from now on to what a run may receive.
+    #[must_use]
+    pub(super) fn within(mut self, quota: &Arc<Quota>) -> Self {
+        self.quota = Some(Arc::clone(quota));
+        self
     }
 
     /// Returns the table as it is sent: exactly the columns of each row.
@@ -136,11 +168,23 @@ impl IncomingRows {
         &self.header.snapshot
     }
 
-    /// Returns the next frame; waits for it. Cancelling the wait loses nothing.
+    /// Returns the next frame; waits for it. Cancelling the wait loses nothing. Fails with [`PeerError::Exceeded`] if the run
+    /// may not receive it.
     pub async fn next(&mut self) -> Result<Frame, PeerError> {
         let next = self.frames.recv().await;
         let (frame, received, _) = next.unwrap_or_else(|| Err(FrameError::Truncated.into()))?;
+        let bytes = received.saturating_sub(self.received);
         self.received = received;
+        if let Some(quota) = &self.quota {
+            // Compressed rows take more than the bytes that arrived.
+            let (rows, unpacked) = match &frame {
+                Frame::Rows(block) => (block.row_count().into(), block.data().len() as u64),
+                _ => (0, 0),
+            };
+            quota
+                .take(rows, bytes.max(unpacked))
+                .map_err(PeerError::Exceeded)?;
+        }
         Ok(frame)
     }
 

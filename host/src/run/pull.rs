@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::arrivals::{Arrivals, Reached};
 use super::chunk::{Chunk, MAX_ROWS};
 use super::conflicts::ResolveError;
 use super::context::RunContext;
@@ -11,7 +12,7 @@ use super::peer::{IncomingRows, PeerError, Wanted};
 use super::retry::Retries;
 use super::table::PreparedTable;
 use super::verify;
-use crate::bindings::types::{Failure, TableReport, TableSchema};
+use crate::bindings::types::{Cell, Failure, TableReport, TableSchema};
 use crate::database::{
     CheckedStatement, DatabaseError, LedgerEntry, LoadMode, Step, TableWrite, TableWriter, Target,
     WriteOutcome,
@@ -38,7 +39,7 @@ impl<E: Into<Failure>> From<E> for Stop {
 fn fetched(error: PeerError) -> Stop {
     match error {
         PeerError::Broken(failure) => Stop::Broken(failure),
-        PeerError::Refused(failure) => Stop::Failed(failure),
+        PeerError::Refused(failure) | PeerError::Exceeded(failure) => Stop::Failed(failure),
     }
 }
 
@@ -63,6 +64,10 @@ pub struct TablePull<'a> {
     table: &'a PreparedTable,
     /// Bytes of earlier connections.
     bytes: u64,
+    /// How far the attempts came.
+    reached: Reached,
+    /// Rows that the present attempt committed.
+    committed: u64,
     told: Instant,
 }
 
@@ -73,6 +78,8 @@ impl<'a> TablePull<'a> {
             run,
             table,
             bytes: 0,
+            reached: Reached::default(),
+            committed: 0,
             told: Instant::now(),
         }
     }
@@ -168,9 +175,13 @@ impl<'a> TablePull<'a> {
         retries: &mut Retries,
     ) -> Result<Step<()>, Failure> {
         let mut opened = Ok(opened);
+        self.reached.begin(last_key(entry.as_ref()));
         loop {
             let attempt = match opened {
-                Ok(Some(opened)) => self.receive(writer, entry.as_ref(), opened).await,
+                Ok(Some(opened)) => {
+                    self.receive(writer, entry.as_ref(), opened, differences)
+                        .await
+                }
                 Ok(None) => Ok(Step::Done(())),
                 Err(stop) => Err(stop),
             };
@@ -184,7 +195,14 @@ impl<'a> TablePull<'a> {
                 Ok(step) => return Ok(step),
                 Err(Stop::Failed(failure)) => return Err(failure),
                 Err(Stop::Broken(failure)) => {
-                    if writer.ledger_entry().await? != entry {
+                    // Rows that came before do not count: a sender could repeat them for ever.
+                    let came_farther = if differences.is_some() {
+                        self.reached.is_farther(self.committed)
+                    } else {
+                        let reached = writer.ledger_entry().await?;
+                        self.reached.is_new_key(last_key(reached.as_ref()))
+                    };
+                    if came_farther {
                         *retries = Retries::default();
                     }
                     retries.wait(&self.run, self.name(), failure).await?;
@@ -212,18 +230,9 @@ impl<'a> TablePull<'a> {
             (None, Some(key)) => Wanted::After(key),
             (None, None) => Wanted::All,
         };
-        let opened = self.run.peer.rows(self.name(), wanted).await;
+        let opened = self.run.rows(self.name(), wanted).await;
         let incoming = opened.map_err(fetched)?;
-        if !same_columns(incoming.table(), &self.table.write.incoming) {
-            return Err(Stop::Failed(failure(
-                ErrorCode::ColumnsDiffer,
-                format!(
-                    "the columns of table {:?} changed at the other site after the run was planned",
-                    self.name()
-                ),
-                "pull again",
-            )));
-        }
+        check_columns(&incoming, &self.table.write.incoming)?;
         Ok(Some(incoming))
     }
 
@@ -232,11 +241,20 @@ impl<'a> TablePull<'a> {
         writer: &mut dyn TableWriter,
         entry: Option<&LedgerEntry>,
         mut incoming: IncomingRows,
+        differences: Option<&Differences>,
     ) -> Result<Step<()>, Stop> {
+        self.committed = 0;
         writer.read_from(incoming.snapshot());
         let received = entry.map_or(0, |entry| entry.counts.received());
-        let outcome = self.frames(writer, &mut incoming, received).await;
-        self.bytes += incoming.received();
+        let buckets = differences.map(Differences::buckets);
+        let after = match buckets {
+            None => last_key(entry).map(<[Cell]>::to_vec),
+            Some(_) => None,
+        };
+        let table = self.table;
+        let arrivals = Arrivals::new(&table.write.incoming, after, buckets);
+        let outcome = self.frames(writer, &mut incoming, arrivals, received).await;
+        self.bytes = self.bytes.saturating_add(incoming.received());
         outcome
     }
 
@@ -245,6 +263,7 @@ impl<'a> TablePull<'a> {
         &mut self,
         writer: &mut dyn TableWriter,
         incoming: &mut IncomingRows,
+        mut arrivals: Arrivals<'_>,
         mut received: u64,
     ) -> Result<Step<()>, Stop> {
         let divisible = self.is_divisible();
@@ -257,11 +276,12 @@ impl<'a> TablePull<'a> {
             };
             match frame {
                 Some(Ok(Frame::Rows(block))) => {
+                    arrivals.add(&block)?;
                     if let Step::NeedsStaging = writer.stage(&block).await.map_err(written)? {
                         return Ok(Step::NeedsStaging);
                     }
                     chunk.add(&block);
-                    received += u64::from(block.row_count());
+                    received = received.saturating_add(block.row_count().into());
                     self.progress(received, incoming.received());
                     if self.table.one_chunk && chunk.rows() > MAX_ROWS {
                         return Err(Stop::Failed(too_large(self.name())));
@@ -280,7 +300,7 @@ impl<'a> TablePull<'a> {
                     // What arrived is whole and in order: it need not come again.
                     if divisible
                         && chunk.rows() > 0
-                        && matches!(error, PeerError::Broken(_))
+                        && matches!(error, PeerError::Broken(_) | PeerError::Exceeded(_))
                         && self.commit(writer).await? == Step::NeedsStaging
                     {
                         return Ok(Step::NeedsStaging);
@@ -304,12 +324,15 @@ impl<'a> TablePull<'a> {
         Ok(Step::Done(()))
     }
 
-    async fn commit(&self, writer: &mut dyn TableWriter) -> Result<Step<()>, Stop> {
+    async fn commit(&mut self, writer: &mut dyn TableWriter) -> Result<Step<()>, Stop> {
         if let Some(resolver) = &self.table.resolver {
             resolver.resolve(writer).await.map_err(unresolved)?;
         }
         Ok(match writer.commit().await.map_err(written)? {
-            Step::Done(_) => Step::Done(()),
+            Step::Done(counts) => {
+                self.committed = self.committed.saturating_add(counts.received());
+                Step::Done(())
+            }
             Step::NeedsStaging => Step::NeedsStaging,
         })
     }
@@ -342,7 +365,7 @@ impl<'a> TablePull<'a> {
         self.run.events.progress(TableProgress {
             table: self.name().to_owned(),
             rows,
-            bytes: self.bytes + bytes,
+            bytes: self.bytes.saturating_add(bytes),
         });
     }
 
@@ -371,12 +394,18 @@ impl<'a> TablePull<'a> {
             same: counts.same,
             skipped: counts.skipped,
             failed: counts.failed,
-            bytes: self.bytes + differences.map_or(0, Differences::bytes),
+            bytes: self
+                .bytes
+                .saturating_add(differences.map_or(0, Differences::bytes)),
             snapshots: outcome.snapshots,
             stored,
             changed: outcome.changed,
         })
     }
+}
+
+fn last_key(entry: Option<&LedgerEntry>) -> Option<&[Cell]> {
+    entry?.last_key.as_deref()
 }
 
 async fn until(deadline: Option<tokio::time::Instant>) {
@@ -386,6 +415,22 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     }
 }
 
+/// Fails with `columns-differ` unless a stream's rows have the columns of the table that was planned.
+pub(super) fn check_columns(incoming: &IncomingRows, planned: &TableSchema) -> Result<(), Failure> {
+    if same_columns(incoming.table(), planned) {
+        return Ok(());
+    }
+    Err(failure(
+        ErrorCode::ColumnsDiffer,
+        format!(
+            "the columns of table {:?} changed at the other site after the run was planned",
+            planned.table
+        ),
+        "pull again",
+    ))
+}
+
+/// Whether two descriptions are of the same table with the same columns in the same order.
 fn same_columns(one: &TableSchema, other: &TableSchema) -> bool {
     one.table == other.table
         && one.columns.len() == other.columns.len()

@@ -12,10 +12,13 @@ use super::pull::TablePull;
 use super::table::PreparedTable;
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{Dialect, Failure, TableReport};
-use crate::database::Target;
+use crate::database::{DatabaseError, Target};
 
 /// The most tables at a time.
 pub const MAX_JOBS: usize = 16;
+
+/// The most tables that a failure names.
+const MAX_NAMED: usize = 8;
 
 /// A table's number and report, with the connection that is free again.
 type Done = (usize, Box<dyn Target>, Result<TableReport, Failure>);
@@ -33,8 +36,10 @@ pub async fn all(
     let mut reports = BTreeMap::new();
     let mut waiting: Vec<usize> = (0..tables.len()).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
+    let mut exceeded: Option<Failure> = None;
     loop {
         while under_way.len() < jobs
+            && exceeded.is_none()
             && let Some(next) = next(tables, &mut waiting, &reports)
             && let Some(table) = tables.get(next)
         {
@@ -52,15 +57,76 @@ pub async fn all(
         };
         idle.push(target);
         let name = tables.get(number).map_or("", PreparedTable::name);
-        let report = report.map_err(RunError::at(name))?;
-        run.events.table_complete(report.clone());
-        reports.insert(number, report);
+        match report {
+            Ok(report) => {
+                run.events.table_complete(report.clone());
+                reports.insert(number, report);
+            }
+            // The other tables under way end at their next frame, and commit what arrived.
+            Err(failure) if run.quota.is_exceeded() => {
+                exceeded.get_or_insert(failure);
+            }
+            Err(failure) => return Err(RunError::at(name)(failure)),
+        }
     }
     drop(under_way);
-    if let Some(mut target) = idle.pop() {
-        close_gaps(run, tables, target.as_mut(), &mut reports).await?;
+    let Some(mut target) = idle.pop() else {
+        return Ok(Vec::new());
+    };
+    if exceeded.is_none() {
+        let closed = close_gaps(run, tables, target.as_mut(), &mut reports).await;
+        match closed {
+            Err(error) if run.quota.is_exceeded() => exceeded = Some(error.into_failure()),
+            closed => closed?,
+        }
     }
-    Ok(reports.into_values().collect())
+    match exceeded {
+        None => Ok(reports.into_values().collect()),
+        Some(failure) => Err(incomplete(tables, target.as_mut(), &reports, failure)
+            .await?
+            .into()),
+    }
+}
+
+/// Adds to the failure of a run that received as much as it may what is in the target.
+async fn incomplete(
+    tables: &[PreparedTable],
+    target: &mut dyn Target,
+    reports: &BTreeMap<usize, TableReport>,
+    mut failure: Failure,
+) -> Result<Failure, DatabaseError> {
+    let complete = reports.len();
+    let mut parts = Vec::new();
+    for (number, table) in tables.iter().enumerate() {
+        if reports.contains_key(&number) {
+            continue;
+        }
+        let entry = target.ledger_entry(&table.write.run, table.name()).await?;
+        let rows = entry.map_or(0, |entry| entry.counts.received());
+        if rows > 0 {
+            parts.push(format!("{rows} rows of table {:?}", table.name()));
+        }
+    }
+    let untouched = tables
+        .len()
+        .saturating_sub(complete)
+        .saturating_sub(parts.len());
+    let more = parts.len().saturating_sub(MAX_NAMED);
+    parts.truncate(MAX_NAMED);
+    if more > 0 {
+        parts.push(format!("a part of {more} further tables"));
+    }
+    let begun = match parts.is_empty() {
+        true => String::new(),
+        false => format!(", the first {}", parts.join(", the first ")),
+    };
+    failure.message = format!(
+        "{}; in the target are {complete} of {} tables completely{begun}, and nothing of {untouched}",
+        failure.message,
+        tables.len()
+    );
+    failure.hint = "what is there is committed and whole; repeat the command with a higher limit, and the rest follows".to_owned();
+    Ok(failure)
 }
 
 fn jobs(run: RunContext<'_>, instruction: &CopyInstruction) -> usize {

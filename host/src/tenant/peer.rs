@@ -102,6 +102,13 @@ impl From<EgressError> for PeerError {
     }
 }
 
+/// The code that a peer sent, if peers may send it.
+fn code_from_peer(code: &str) -> ErrorCode {
+    let code = code.parse().ok();
+    code.filter(|code: &ErrorCode| code.is_from_peer())
+        .unwrap_or(ErrorCode::Sender)
+}
+
 /// What the peer answered instead of rows.
 fn peer_error(status: u16, body: &[u8]) -> Failure {
     #[derive(Deserialize)]
@@ -110,7 +117,7 @@ fn peer_error(status: u16, body: &[u8]) -> Failure {
     }
     match serde_json::from_slice::<Envelope>(body) {
         Ok(Envelope { error }) => failure(
-            error.code.parse().unwrap_or(ErrorCode::Sender),
+            code_from_peer(&error.code),
             printable(&error.message),
             printable(&error.hint),
         ),

@@ -16,7 +16,7 @@ use crate::database::Database;
 use crate::failure::{ErrorCode, failure};
 use crate::resources::{Resources, RunEvent, RunEvents};
 use crate::run::{
-    self, Difference, Interruption, RunContext, RunError, RunObserver, TableProgress,
+    self, Difference, Interruption, Quota, RunContext, RunError, RunObserver, TableProgress,
 };
 use crate::sandbox::ConflictStrategies;
 
@@ -133,6 +133,7 @@ impl StartRun for Runs {
 struct Work<'a> {
     target: &'a dyn Database,
     peer: HttpPeer<'a>,
+    quota: Arc<Quota>,
     strategies: &'a [ConflictStrategies],
     topic: RunTopic<'a>,
 }
@@ -148,6 +149,7 @@ impl<'a> Work<'a> {
         Ok(Self {
             target: granted.database().as_ref(),
             peer: HttpPeer::new(&runs.resources, instruction),
+            quota: Arc::new(Quota::of(instruction)),
             strategies: &runs.strategies,
             topic: RunTopic {
                 events: runs.resources.run_events(),
@@ -160,6 +162,7 @@ impl<'a> Work<'a> {
         RunContext {
             target: self.target,
             peer: &self.peer,
+            quota: &self.quota,
             strategies: self.strategies,
             events: &self.topic,
             cancelled,

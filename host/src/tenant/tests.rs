@@ -94,6 +94,8 @@ async fn pull_by(
         create_missing: true,
         jobs: 1,
         reject_limit: 1_000,
+        max_rows: None,
+        max_bytes: None,
         claimer: "test".to_owned(),
     };
     let run = tenant.engine().plan(&request).await?;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::bindings::client::PullRequest;
 use crate::bindings::state::Lifetime;
 use crate::bindings::transfers::TableInstruction;
-use crate::bindings::types::{Failure, ForeignKey, Peer, Scope};
+use crate::bindings::types::{Failure, ForeignKey, Peer, Scope, Statement};
+use crate::budget::Spent;
 use crate::error::{ErrorCode, failure, printable};
 use crate::host::Host;
 use crate::wire::{SharedTable, json_reason};
@@ -64,6 +65,10 @@ pub struct RunDocument {
     pub secret_key: String,
     /// How many tables have a [`TableDocument`].
     pub known: u32,
+    /// What planning has taken so far.
+    pub spent: Spent,
+    /// How many columns of the planned tables each name in `request.column_conversions` fits.
+    pub matches: Vec<usize>,
     /// The tables' numbers, parents first; set when planning is complete.
     pub sequence: Vec<u32>,
     /// The peer's name for the database that it shares; set by the claim.
@@ -109,6 +114,10 @@ pub enum Stage {
     FindUnfinished(u32, String),
     /// The next step plans the table with this number.
     PlanTable(u32),
+    /// The next step decides the sequence of the tables.
+    Sort,
+    /// The next step shows the plan to the operator.
+    Present,
     /// The plan is complete; the operator can start it.
     Planned,
     /// The host moves rows.
@@ -120,7 +129,7 @@ pub enum Stage {
 /// One table of a run, at [`table_key`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TableDocument {
-    /// The table as the peer described it.
+    /// The table as the peer described it; its schema moves to `planned` when that is set.
     pub shared: SharedTable,
     /// Set by planning.
     pub planned: Option<PlannedTable>,
@@ -134,6 +143,70 @@ pub struct PlannedTable {
     /// The foreign keys that the target's table has already.
     pub local_keys: Vec<ForeignKey>,
     pub not_carried: Vec<String>,
+}
+
+/// The part of a [`TableDocument`] that decides the sequence of the tables.
+#[derive(Debug, Deserialize)]
+pub struct TableKeys {
+    pub shared: TableName,
+    pub planned: Option<PlannedKeys>,
+}
+
+/// A table's name.
+#[derive(Debug, Deserialize)]
+pub struct TableName {
+    pub table: String,
+}
+
+/// The foreign keys of a planned table.
+#[derive(Debug, Deserialize)]
+pub struct PlannedKeys {
+    pub instruction: IncomingKeys,
+    pub local_keys: Vec<ForeignKey>,
+}
+
+/// The part of an instruction with the foreign keys.
+#[derive(Debug, Deserialize)]
+pub struct IncomingKeys {
+    pub incoming: ForeignKeys,
+}
+
+/// The foreign keys of an incoming table.
+#[derive(Debug, Deserialize)]
+pub struct ForeignKeys {
+    pub foreign_keys: Vec<ForeignKey>,
+}
+
+/// The part of a [`TableDocument`] that the operator sees.
+#[derive(Debug, Deserialize)]
+pub struct TablePreview {
+    pub shared: TableRows,
+    pub planned: Option<PlannedPreview>,
+}
+
+/// A table's name and its rows.
+#[derive(Debug, Deserialize)]
+pub struct TableRows {
+    pub table: String,
+    pub rows: u64,
+    pub exact: bool,
+}
+
+/// What the operator sees of a [`PlannedTable`].
+#[derive(Debug, Deserialize)]
+pub struct PlannedPreview {
+    pub instruction: InstructionPreview,
+    pub local_rows: u64,
+    pub not_carried: Vec<String>,
+}
+
+/// What the operator sees of an instruction.
+#[derive(Debug, Deserialize)]
+pub struct InstructionPreview {
+    pub strategy: String,
+    pub create: bool,
+    pub before: Vec<Statement>,
+    pub after: Vec<Statement>,
 }
 
 /// Why a stored document cannot be used.
@@ -257,8 +330,13 @@ pub fn put_durable<T: Serialize>(host: &dyn Host, key: &str, document: &T) -> Re
     Ok(())
 }
 
-/// Returns one table of a run. Fails with `internal` if it does not exist.
-pub fn get_table(host: &dyn Host, run: &str, number: u32) -> Result<TableDocument, Failure> {
+/// Returns one table of a run, or the part of it that is needed: skipping the rest costs much less than parsing it. Fails
+/// with `internal` if it does not exist.
+pub fn get_table<T: DeserializeOwned>(
+    host: &dyn Host,
+    run: &str,
+    number: u32,
+) -> Result<T, Failure> {
     let table = get(host, &table_key(run, number))?;
     table.map(|(table, _)| table).ok_or_else(|| {
         failure(
@@ -309,6 +387,10 @@ fn write<T: Serialize>(key: &str, document: &T) -> Result<Vec<u8>, DocumentError
 }
 
 fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, DocumentError> {
+    // The version comes first, so that most documents are parsed once.
+    if value.starts_with(format!("{{\"version\":{VERSION},").as_bytes()) {
+        return serde_json::from_slice(value).map_err(|error| damaged(key, &error));
+    }
     let header: Header = serde_json::from_slice(value).map_err(|error| damaged(key, &error))?;
     if header.version != VERSION {
         let written_by = header.written_by.as_deref();

@@ -6,6 +6,7 @@
 //! the tests run whole transfers without a host.
 
 pub mod bindings;
+mod budget;
 mod documents;
 mod error;
 mod exports;

@@ -6,4 +6,5 @@ pub mod duration;
 pub mod patterns;
 pub mod peer;
 pub mod plugins;
+pub mod size;
 pub mod strategy;

@@ -66,6 +66,8 @@ impl Arguments {
             create_missing: true,
             jobs: 1,
             reject_limit: 0,
+            max_rows: None,
+            max_bytes: None,
             claimer: local_tenant::who(),
         }
     }

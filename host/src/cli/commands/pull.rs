@@ -13,6 +13,7 @@ use crate::cli::args::conversion::{ConversionArgument, Conversions};
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::peer::PeerArguments;
 use crate::cli::args::plugins;
+use crate::cli::args::size;
 use crate::cli::args::strategy::{Strategies, StrategyArgument};
 use crate::cli::output::Output;
 use crate::cli::output::confirmation::confirmed;
@@ -72,6 +73,12 @@ pub struct Arguments {
     /// How many rows of a table may be rejected; one more ends the pull
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     reject_limit: u32,
+    /// How many rows may arrive, all tables together; more end the pull [default: any number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_rows: Option<u64>,
+    /// How many bytes may arrive, all tables together, such as 500MB or 2GiB; more end the pull [default: any number]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    max_bytes: Option<u64>,
     /// Do not ask before existing rows are changed
     #[arg(long)]
     yes: bool,
@@ -109,6 +116,8 @@ impl Arguments {
             create_missing: !self.no_create,
             jobs: self.jobs,
             reject_limit: self.reject_limit,
+            max_rows: self.max_rows,
+            max_bytes: self.max_bytes,
             claimer: local_tenant::who(),
         }
     }
@@ -133,7 +142,8 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             for note in report::notes(&reports) {
                 output.note(&note);
             }
-            let rows = reports.iter().map(report::rows).sum();
+            let rows = reports.iter().map(report::rows);
+            let rows = rows.fold(0, u64::saturating_add);
             output.note(&format!(
                 "{} in {}",
                 report::count(rows),
@@ -271,6 +281,16 @@ mod tests {
             [("b".to_owned(), "skip".to_owned())]
         );
         assert!(!request.create_missing);
+        assert_eq!((request.max_rows, request.max_bytes), (None, None));
+    }
+
+    #[test]
+    fn a_pull_can_be_bounded() {
+        let request = request("pull http://h:1 CODE --into a.db --max-rows 10 --max-bytes 2KiB");
+        assert_eq!(
+            (request.max_rows, request.max_bytes),
+            (Some(10), Some(2_048))
+        );
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn line(table: &TableComparison) -> String {
 pub fn differ(tables: &[TableComparison]) -> bool {
     tables
         .iter()
-        .any(|table| table.new + table.changed + table.local_only > 0)
+        .any(|table| table.new > 0 || table.changed > 0 || table.local_only > 0)
 }
 
 #[cfg(test)]

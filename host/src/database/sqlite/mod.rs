@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 use self::file::access::{self, Access, Reader};
 use self::meta::{maintenance, rejects};
@@ -62,6 +62,10 @@ impl SqliteDatabase {
             reason: reason.to_owned(),
         };
         if create && !path.exists() {
+            // SQLite would create the file that the link names.
+            if path.is_symlink() {
+                return Err(failed("it is a link to a file that does not exist"));
+            }
             create_file(path, &name).await?;
         }
         let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
@@ -112,12 +116,12 @@ async fn create_file(path: &Path, name: &str) -> Result<(), DatabaseError> {
         .file_name()
         .ok_or_else(|| failed("it is not the name of a file".to_owned()))?;
     // An absolute path, because names such as `:memory:` and `file:…` have a special meaning in SQLite.
-    access::options(&folder.join(file_name))
+    let file = folder.join(file_name);
+    let options = access::options(&file)
         .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .connect()
-        .await
-        .map_err(|error| error::opening(name, &error))?
+        .journal_mode(SqliteJournalMode::Wal);
+    access::connect_to_write(&file, &options, name)
+        .await?
         .close()
         .await
         .map_err(|error| error::opening(name, &error))
@@ -187,12 +191,10 @@ impl Database for SqliteDatabase {
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
         // A commit waits for the disk, which costs little because chunks are few.
-        let connection = access::options(&self.file)
+        let options = access::options(&self.file)
             .foreign_keys(true)
-            .synchronous(SqliteSynchronous::Full)
-            .connect()
-            .await
-            .map_err(|error| error::opening(&self.name, &error))?;
+            .synchronous(SqliteSynchronous::Full);
+        let connection = access::connect_to_write(&self.file, &options, &self.name).await?;
         let target = target::SqliteTarget::new(connection, self.name.clone());
         Ok(Box::new(target))
     }
@@ -209,10 +211,8 @@ impl Database for SqliteDatabase {
     }
 
     async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
-        let mut connection = access::options(&self.file)
-            .connect()
-            .await
-            .map_err(|error| error::opening(&self.name, &error))?;
+        let options = access::options(&self.file);
+        let mut connection = access::connect_to_write(&self.file, &options, &self.name).await?;
         let removed = maintenance::clean(&mut connection).await;
         // The removal is committed already.
         let _ = connection.close().await;

@@ -116,6 +116,32 @@ impl<'c> RawConnection<'c> {
         block_on(Self::lock(connection))
     }
 
+    /// Takes from the connection what a file of a stranger could misuse: no statement can damage the file's structure, and
+    /// its schema can neither load code nor call a function with side effects.
+    pub(super) fn defend(&self) -> Result<(), RawError> {
+        const OFF: c_int = 0;
+        const ON: c_int = 1;
+        for (option, value) in [
+            (ffi::SQLITE_DBCONFIG_DEFENSIVE, ON),
+            (ffi::SQLITE_DBCONFIG_TRUSTED_SCHEMA, OFF),
+            (ffi::SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, OFF),
+            (ffi::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, OFF),
+        ] {
+            // SAFETY: the handle is open, and only we use it while `self` lives. Each of these options takes an int and a
+            // pointer for the old value, which may be null.
+            let code = unsafe {
+                ffi::sqlite3_db_config(
+                    self.handle.as_ptr(),
+                    option,
+                    value,
+                    ptr::null_mut::<c_int>(),
+                )
+            };
+            self.check(code)?;
+        }
+        Ok(())
+    }
+
     /// Ends the running statement, with an error for which [`RawError::is_interrupt`] is true, as soon as `done` returns true.
     pub(super) fn interrupt_when(&mut self, mut done: impl FnMut() -> bool + Send + 'static) {
         self.locked.set_progress_handler(STEPS, move || !done());

@@ -194,6 +194,55 @@ fn compressed_rows_take_what_they_announce_and_no_more_than_allowed() {
     }
 }
 
+/// The start and the header of a stream of a table with one column.
+fn begun() -> Vec<u8> {
+    let whole = stream(10, false);
+    let frames = row_frames(&whole);
+    whole[..frames[0].start].to_vec()
+}
+
+#[test]
+fn the_rows_of_a_frame_have_a_limit() {
+    let frame = |rows: u32| {
+        let mut builder = BlockBuilder::new(1);
+        for _ in 0..rows {
+            builder.push(CellRef::Null);
+            builder.end_row();
+        }
+        encode_rows(&builder.take(), 0, true)
+    };
+    let outcome = |rows| read(&[begun(), frame(rows).to_vec()].concat(), 4096);
+    // The stream ends behind it.
+    assert!(matches!(outcome(FRAME_ROWS), Err(FrameError::Truncated)));
+    let outcome = outcome(FRAME_ROWS + 1);
+    assert!(
+        matches!(outcome, Err(FrameError::TooManyRows { rows }) if rows == FRAME_ROWS + 1),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn frames_of_no_rows_are_refused() {
+    let payload = [0; POSITION];
+    let bytes = [begun(), encode(ROWS, 0, &payload).to_vec()].concat();
+    assert!(matches!(read(&bytes, 64), Err(FrameError::Cell)));
+}
+
+#[test]
+fn a_sender_that_only_says_that_it_works_is_refused() {
+    let alive = encode_alive().repeat(MAX_ALIVE as usize + 1);
+    let outcome = read(&[begun(), alive.clone()].concat(), 4096);
+    assert!(matches!(outcome, Err(FrameError::OnlyAlive)), "{outcome:?}");
+    // Before the header as well.
+    let outcome = read(&[encode_start().to_vec(), alive].concat(), 4096);
+    assert!(matches!(outcome, Err(FrameError::OnlyAlive)), "{outcome:?}");
+    let outcome = read(&[begun(), encode(ALIVE, 0, &[0]).to_vec()].concat(), 64);
+    assert!(
+        matches!(outcome, Err(FrameError::TooLarge { .. })),
+        "{outcome:?}"
+    );
+}
+
 #[test]
 fn the_senders_reason_arrives() {
     let failure = Failure {

@@ -108,8 +108,7 @@ pub fn columns_to_widen(policies: &Policies) -> Vec<String> {
 }
 
 /// Adds to `matches` how many columns of a table each name of the request fits.
-pub fn count_matches(request: &PullRequest, table: Option<&TableSchema>, matches: &mut [usize]) {
-    let Some(table) = table else { return };
+pub fn count_matches(request: &PullRequest, table: &TableSchema, matches: &mut [usize]) {
     for ((name, _), count) in request.column_conversions.iter().zip(matches) {
         *count += sent_columns(table)
             .filter(|column| is_named(name, &table.table, &column.name))

@@ -8,8 +8,8 @@ use crate::error::{ErrorCode, SAME_VERSION, failure};
 use crate::host::Host;
 use crate::pull::peer;
 use crate::wire::{
-    Claim, Claimed, MAX_TABLES, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables,
-    check_described_table, is_source, segment,
+    Claim, Claimed, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables, check_described_table,
+    is_source, is_token, segment,
 };
 
 /// Claims the code and keeps the peer's token with the host.
@@ -24,7 +24,7 @@ pub fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failu
         protocol: PROTOCOL,
         row_format: ROW_FORMAT,
     };
-    let claimed: Claimed = match peer::post(host, &document.peer, "/sync/v1/claim", &claim) {
+    let claimed: Claimed = match peer::post(host, document, "/sync/v1/claim", &claim) {
         Err(refusal) if is_final(&refusal) => {
             host.delete(&document.secret_key)?;
             return Err(refusal);
@@ -45,6 +45,13 @@ pub fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failu
         return Err(failure(
             ErrorCode::IncompatiblePeer,
             "the other site's name for its database is not 8 to 64 hexadecimal digits",
+            SAME_VERSION,
+        ));
+    }
+    if !is_token(&claimed.token) {
+        return Err(failure(
+            ErrorCode::IncompatiblePeer,
+            "the other site's token is not 1 to 4096 printable ASCII characters",
             SAME_VERSION,
         ));
     }
@@ -77,7 +84,7 @@ pub fn fetch_table(
         return Ok(Stage::FindUnfinished(0, String::new()));
     };
     let path = format!("/sync/v1/tables/{}", segment(&name));
-    let shared: SharedTable = peer::get(host, &document.peer, path)?;
+    let shared: SharedTable = peer::get(host, document, path)?;
     if shared.table != name {
         return Err(failure(
             ErrorCode::IncompatiblePeer,
@@ -85,6 +92,7 @@ pub fn fetch_table(
             SAME_VERSION,
         ));
     }
+    count(document, &shared)?;
     if shared.kind != "table" {
         return Err(failure(
             ErrorCode::NotATable,
@@ -96,13 +104,13 @@ pub fn fetch_table(
     if earlier.all(|known| *known != name) {
         keep(host, run, document, shared)?;
     }
-    Ok(Stage::FetchTable(index + 1))
+    Ok(Stage::FetchTable(index.saturating_add(1)))
 }
 
 /// Requests the page of shared tables after a name.
 ///
-/// Fails with the peer's failure, `limit` if it shares too many tables, and `incompatible-peer` if the tables are not in
-/// order.
+/// Fails with the peer's failure, `limit` if it shares too much for one plan, and `incompatible-peer` if the tables are not
+/// in order, or if the pages do not come to an end.
 pub fn list_tables(
     host: &dyn Host,
     run: &str,
@@ -113,7 +121,8 @@ pub fn list_tables(
     if let Some(after) = &after {
         path.push_str(&format!("&after={}", segment(after)));
     }
-    let page: SharedTables = peer::get(host, &document.peer, path)?;
+    let page: SharedTables = peer::get(host, document, path)?;
+    let is_empty = page.tables.is_empty();
     let mut last = after;
     for shared in page.tables {
         // Ascending names also mean that no table occurs twice and that the listing ends.
@@ -125,11 +134,18 @@ pub fn list_tables(
             ));
         }
         last = Some(shared.table.clone());
+        count(document, &shared)?;
         if shared.kind == "table" {
             keep(host, run, document, shared)?;
         }
     }
     match page.next {
+        // Pages without end would keep the plan going for ever.
+        Some(_) if is_empty => Err(failure(
+            ErrorCode::IncompatiblePeer,
+            "the other site sent a page of its list that is empty and not the last one",
+            SAME_VERSION,
+        )),
         Some(next) if last.as_ref() == Some(&next) => Ok(Stage::ListTables(Some(next))),
         Some(_) => Err(failure(
             ErrorCode::IncompatiblePeer,
@@ -140,25 +156,23 @@ pub fn list_tables(
     }
 }
 
+/// Checks a table or a view and counts it, before anything of it is kept.
+fn count(document: &mut RunDocument, shared: &SharedTable) -> Result<(), Failure> {
+    check_described_table(shared)?;
+    document.spent.table(shared)
+}
+
 fn keep(
     host: &dyn Host,
     run: &str,
     document: &mut RunDocument,
     shared: SharedTable,
 ) -> Result<(), Failure> {
-    check_described_table(&shared)?;
-    if document.known >= MAX_TABLES {
-        return Err(failure(
-            ErrorCode::Limit,
-            format!("the other site shares more than {MAX_TABLES} tables"),
-            "name the tables to pull",
-        ));
-    }
     let table = TableDocument {
         shared,
         planned: None,
     };
     documents::put(host, &table_key(run, document.known), &table, None)?;
-    document.known += 1;
+    document.known = document.known.saturating_add(1);
     Ok(())
 }

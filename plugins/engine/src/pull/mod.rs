@@ -11,5 +11,8 @@ pub mod run;
 mod table_plan;
 mod toposort;
 
-/// A planning step ends after so many milliseconds; the next one continues.
+/// A planning step ends after so many milliseconds, …
 const STEP_TIME: u64 = 1_500;
+
+/// … or after so many bytes of the tables' descriptions, which take most of its CPU; the next one continues.
+const STEP_BYTES: usize = 1 << 20;

@@ -4,46 +4,55 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::http::{Method, Request, Response};
 use crate::bindings::types::{Error, Failure, Peer};
+use crate::documents::RunDocument;
 use crate::error::{ErrorCode, SAME_VERSION, failure, from_peer};
 use crate::host::Host;
-use crate::wire::{ErrorBody, json_reason};
+use crate::wire::{ErrorBody, check_json, json_reason};
 
 /// Sends a request with an empty body and returns the peer's document. Fails as [`post`] does.
-pub fn get<T: DeserializeOwned>(host: &dyn Host, peer: &Peer, path: String) -> Result<T, Failure> {
+pub fn get<T: DeserializeOwned>(
+    host: &dyn Host,
+    document: &mut RunDocument,
+    path: String,
+) -> Result<T, Failure> {
     let request = Request {
         method: Method::Get,
         path,
         body: Vec::new(),
     };
-    exchange(host, peer, &request)
+    exchange(host, document, &request)
 }
 
 /// Sends a document and returns the peer's answer.
 ///
-/// Fails with the peer's own failure if it sent one, `incompatible-peer` if the answer cannot be read, `unreachable`,
-/// `timeout` or `denied` if there is no answer.
+/// Fails with the peer's own failure if it sent one, `incompatible-peer` if the answer cannot be read, `limit` if the plan
+/// takes too many requests or bytes, `unreachable`, `timeout` or `denied` if there is no answer.
 pub fn post<T: DeserializeOwned>(
     host: &dyn Host,
-    peer: &Peer,
+    document: &mut RunDocument,
     path: &str,
-    document: &impl serde::Serialize,
+    sent: &impl serde::Serialize,
 ) -> Result<T, Failure> {
     let request = Request {
         method: Method::Post,
         path: path.to_owned(),
-        body: serde_json::to_vec(document).map_err(|error| unreadable(&error))?,
+        body: serde_json::to_vec(sent).map_err(|error| unreadable(&error))?,
     };
-    exchange(host, peer, &request)
+    exchange(host, document, &request)
 }
 
 fn exchange<T: DeserializeOwned>(
     host: &dyn Host,
-    peer: &Peer,
+    document: &mut RunDocument,
     request: &Request,
 ) -> Result<T, Failure> {
+    document.spent.request()?;
+    let peer = &document.peer;
     let Response { status, body } = host
         .send(peer, request)
         .map_err(|error| without_answer(peer, error))?;
+    document.spent.answer(&body)?;
+    check_json(&body)?;
     if (200..300).contains(&status) {
         return serde_json::from_slice(&body).map_err(|error| unreadable(&error));
     }

@@ -3,10 +3,12 @@
 
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::Failure;
-use crate::documents::{self, RunDocument, Stage, UnfinishedDocument, unfinished_key};
+use crate::documents::{
+    self, RunDocument, Stage, TableDocument, UnfinishedDocument, unfinished_key,
+};
 use crate::error::{ErrorCode, failure};
 use crate::host::Host;
-use crate::pull::{STEP_TIME, conversion};
+use crate::pull::{STEP_BYTES, STEP_TIME, conversion};
 
 /// Adds tables to the digest of the run until the step's time is over. With the last one, looks for an unfinished run of
 /// this digest, and continues it if there is one.
@@ -21,12 +23,14 @@ pub fn find_unfinished(
 ) -> Result<Stage, Failure> {
     let began = host.now();
     let mut digest = digest;
+    let mut bytes = 0;
     for number in first..document.known {
-        if number > first && host.now().saturating_sub(began) >= STEP_TIME {
+        if bytes >= STEP_BYTES || number > first && host.now().saturating_sub(began) >= STEP_TIME {
             return Ok(Stage::FindUnfinished(number, digest));
         }
-        let shared = documents::get_table(host, run, number)?.shared;
+        let shared = documents::get_table::<TableDocument>(host, run, number)?.shared;
         let schema = serde_json::to_string(&shared.schema).map_err(internal)?;
+        bytes += schema.len();
         let strategy = document.strategy_for(&shared.table);
         let policies = shared.schema.as_ref();
         let policies = policies.map(|schema| conversion::policies_for(&document.request, schema));

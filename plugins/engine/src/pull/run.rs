@@ -6,6 +6,7 @@ use crate::bindings::http::{Method, Request};
 use crate::bindings::services::Level;
 use crate::bindings::transfers::{CopyInstruction, RunEvent};
 use crate::bindings::types::{Error, Failure, Peer, TableReport};
+use crate::budget::Spent;
 use crate::documents::{self, MAX_RACES, RunDocument, Stage, run_key, secret_key};
 use crate::error::{ErrorCode, failure};
 use crate::host::Host;
@@ -35,6 +36,8 @@ pub fn plan(host: &dyn Host, mut request: PullRequest) -> Result<String, Failure
         },
         request,
         known: 0,
+        matches: Vec::new(),
+        spent: Spent::default(),
         sequence: Vec::new(),
         source: String::new(),
         ledger: run.clone(),
@@ -63,6 +66,8 @@ fn plan_step(host: &dyn Host, run: &str) -> Result<(), Failure> {
             resume::find_unfinished(host, run, &mut document, number, digest)?
         }
         Stage::PlanTable(number) => table_plan::plan_tables(host, run, &mut document, number)?,
+        Stage::Sort => table_plan::sort(host, run, &mut document)?,
+        Stage::Present => Stage::Planned,
         Stage::Planned | Stage::Running | Stage::Ended => return Ok(()),
     };
     // A cancel that came during the step wins.
@@ -117,6 +122,8 @@ fn begin(
         tables: table_plan::instructions(host, run, &document)?,
         jobs: document.request.jobs,
         reject_limit: document.request.reject_limit,
+        max_rows: document.request.max_rows,
+        max_bytes: document.request.max_bytes,
     };
     document.stage = Stage::Running;
     let key = run_key(run);

@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 
 use crate::bindings::transfers::{TableInstruction, TablePlan};
 use crate::bindings::types::{DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema};
-use crate::documents::{self, PlannedTable, RunDocument, Stage, table_key};
+use crate::documents::{
+    self, PlannedTable, RunDocument, Stage, TableDocument, TableKeys, TablePreview, table_key,
+};
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 use crate::host::Host;
 use crate::pull::origin::Origin;
 use crate::pull::toposort::{self, NameCase, Node};
-use crate::pull::{STEP_TIME, compatibility, conversion};
-use crate::wire::SharedTable;
+use crate::pull::{STEP_BYTES, STEP_TIME, compatibility, conversion};
+use crate::wire::weight;
 
-/// Plans tables until the step's time is over; with the last one, decides the sequence.
+/// Plans tables until the step's time is over.
 ///
-/// Fails with `columns-differ`, `missing-table`, `not-a-table`, `cycle` or `bad-request` if a table cannot be pulled as
-/// requested.
+/// Fails with `columns-differ`, `missing-table`, `not-a-table` or `bad-request` if a table cannot be pulled as requested,
+/// and with `limit` if the plan becomes too large.
 pub fn plan_tables(
     host: &dyn Host,
     run: &str,
@@ -25,16 +27,39 @@ pub fn plan_tables(
     let began = host.now();
     let dialect = host.info(&document.request.database)?.dialect;
     conversion::check_target(&document.request, &dialect)?;
+    document
+        .matches
+        .resize(document.request.column_conversions.len(), 0);
+    let mut bytes = 0;
     for number in first..document.known {
-        if number > first && host.now().saturating_sub(began) >= STEP_TIME {
+        if bytes >= STEP_BYTES || number > first && host.now().saturating_sub(began) >= STEP_TIME {
             return Ok(Stage::PlanTable(number));
         }
-        let mut table = documents::get_table(host, run, number)?;
-        table.planned = Some(plan_table(host, document, &dialect, &table.shared)?);
+        let mut table: TableDocument = documents::get_table(host, run, number)?;
+        // The step may come twice.
+        if table.planned.is_some() {
+            continue;
+        }
+        let incoming = table.shared.schema.take();
+        bytes += incoming.as_ref().map_or(0, weight);
+        let planned = plan_table(host, document, &dialect, &table.shared.table, incoming)?;
+        document
+            .spent
+            .planned(&planned.instruction, &planned.not_carried)?;
+        let incoming = &planned.instruction.incoming;
+        conversion::count_matches(&document.request, incoming, &mut document.matches);
+        table.planned = Some(planned);
         documents::put(host, &table_key(run, number), &table, None)?;
     }
+    Ok(Stage::Sort)
+}
+
+/// Decides the sequence of the planned tables. Fails with `cycle` or `bad-request` if the tables cannot be pulled together
+/// as requested.
+pub fn sort(host: &dyn Host, run: &str, document: &mut RunDocument) -> Result<Stage, Failure> {
+    let dialect = host.info(&document.request.database)?.dialect;
     document.sequence = sequence(host, run, document, &dialect)?;
-    Ok(Stage::Planned)
+    Ok(Stage::Present)
 }
 
 /// Returns the plan for people, in the sequence of the transfer.
@@ -45,7 +70,7 @@ pub fn present(
 ) -> Result<Vec<TablePlan>, Failure> {
     let mut plans = Vec::new();
     for number in &document.sequence {
-        let table = documents::get_table(host, run, *number)?;
+        let table: TablePreview = documents::get_table(host, run, *number)?;
         if let Some(planned) = table.planned {
             let instruction = planned.instruction;
             let statements = instruction.before.iter().chain(&instruction.after);
@@ -74,7 +99,8 @@ pub fn instructions(
 ) -> Result<Vec<TableInstruction>, Failure> {
     let mut instructions = Vec::new();
     for number in &document.sequence {
-        let planned = documents::get_table(host, run, *number)?.planned;
+        let table: TableDocument = documents::get_table(host, run, *number)?;
+        let planned = table.planned;
         let planned = planned.ok_or_else(|| {
             failure(
                 ErrorCode::Internal,
@@ -91,11 +117,11 @@ fn plan_table(
     host: &dyn Host,
     document: &RunDocument,
     dialect: &Dialect,
-    shared: &SharedTable,
+    name: &String,
+    incoming: Option<TableSchema>,
 ) -> Result<PlannedTable, Failure> {
-    let name = &shared.table;
     let database = &document.request.database;
-    let incoming = shared.schema.clone().ok_or_else(|| {
+    let incoming = incoming.ok_or_else(|| {
         failure(
             ErrorCode::IncompatiblePeer,
             format!("the other site did not describe table {name:?}"),
@@ -212,18 +238,13 @@ fn sequence(
 ) -> Result<Vec<u32>, Failure> {
     let request = &document.request;
     let mut tables: Vec<(String, Vec<ForeignKey>, Vec<ForeignKey>)> = Vec::new();
-    let mut matches = vec![0_usize; request.column_conversions.len()];
     for number in 0..document.known {
-        let table = documents::get_table(host, run, number)?;
-        let schema = table.shared.schema;
-        conversion::count_matches(request, schema.as_ref(), &mut matches);
-        let local_keys = table.planned.map(|planned| planned.local_keys);
-        let remote_keys = schema.map(|schema| schema.foreign_keys);
-        tables.push((
-            table.shared.table,
-            local_keys.unwrap_or_default(),
-            remote_keys.unwrap_or_default(),
-        ));
+        let table: TableKeys = documents::get_table(host, run, number)?;
+        let (local_keys, remote_keys) = table.planned.map_or_else(Default::default, |planned| {
+            let remote_keys = planned.instruction.incoming.foreign_keys;
+            (planned.local_keys, remote_keys)
+        });
+        tables.push((table.shared.table, local_keys, remote_keys));
     }
     let pulled: BTreeSet<&str> = tables.iter().map(|(table, ..)| table.as_str()).collect();
     let mut strategies = request.table_strategies.iter();
@@ -234,7 +255,7 @@ fn sequence(
             "check the name, or pull that table too",
         ));
     }
-    conversion::check_matches(request, &matches)?;
+    conversion::check_matches(request, &document.matches)?;
     let nodes: Vec<Node<'_>> = tables
         .iter()
         .map(|(table, local_keys, remote_keys)| Node {

@@ -73,6 +73,8 @@ fn request(code: &str) -> PullRequest {
         create_missing: true,
         jobs: 1,
         reject_limit: 1_000,
+        max_rows: None,
+        max_bytes: None,
         claimer: "ana@laptop".to_owned(),
     }
 }

@@ -381,3 +381,108 @@ fn too_many_tables_are_refused() {
     );
     assert_eq!(code_of(&receiver, request(&code)), "limit");
 }
+
+#[test]
+fn an_empty_page_that_is_not_the_last_one_is_refused() {
+    let (_, code, receiver) = two_sites();
+    let page = |tables: &[Value]| (200, json!({"tables": tables, "next": "a"}));
+    let first = page(&[shared(&table("a", &[]))]);
+    answers(&receiver, &[claimed(), first, page(&[])]);
+    let failure = plan(&receiver, request(&code)).1.unwrap_err();
+    assert_eq!(failure.code, "incompatible-peer");
+    assert!(failure.message.contains("empty"), "{failure:?}");
+}
+
+#[test]
+fn views_without_end_are_refused() {
+    let (_, code, receiver) = two_sites();
+    let pages = (0..150).map(|page| {
+        let name = |view: u32| format!("v{:06}", page * 100 + view);
+        let views: Vec<Value> = (0..100)
+            .map(|view| json!({"table": name(view), "kind": "view", "schema": null}))
+            .collect();
+        (200, json!({"tables": views, "next": name(99)}))
+    });
+    let all: Vec<(u16, Value)> = [claimed()].into_iter().chain(pages).collect();
+    answers(&receiver, &all);
+    let failure = plan(&receiver, request(&code)).1.unwrap_err();
+    assert_eq!(failure.code, "limit");
+    assert!(failure.message.contains("views"), "{failure:?}");
+}
+
+#[test]
+fn names_and_descriptions_of_views_are_checked_as_those_of_tables() {
+    let (_, code, receiver) = two_sites();
+    let long = "x".repeat(1_025);
+    for view in [
+        json!({"table": "", "kind": "view", "schema": null}),
+        json!({"table": long, "kind": "view", "schema": null}),
+        json!({"table": "v", "kind": "view", "schema": table("w", &[])}),
+    ] {
+        answers(
+            &receiver,
+            &[claimed(), (200, json!({"tables": [view], "next": null}))],
+        );
+        assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
+    }
+}
+
+#[test]
+fn a_plan_takes_at_most_64_mib() {
+    let (_, code, receiver) = two_sites();
+    // What is not kept counts too.
+    let ignored = "x".repeat(4 << 20);
+    let pages = (0..20).map(|page| {
+        let name = format!("v{page:02}");
+        let view = json!({"table": name, "kind": "view", "schema": null, "ignored": ignored});
+        (200, json!({"tables": [view], "next": name}))
+    });
+    let all: Vec<(u16, Value)> = [claimed()].into_iter().chain(pages).collect();
+    answers(&receiver, &all);
+    let failure = plan(&receiver, request(&code)).1.unwrap_err();
+    assert_eq!(failure.code, "limit");
+    assert!(failure.message.contains("64 MiB"), "{failure:?}");
+    assert_eq!(receiver.answers.borrow().len(), 4, "it stops at the limit");
+}
+
+#[test]
+fn an_answer_of_many_small_values_is_refused_before_it_is_parsed() {
+    let (_, code, receiver) = two_sites();
+    let mut many = shared(&table("t", &[]));
+    many["schema"]["unique_keys"] = json!(vec![["a"]; 300_000]);
+    let page = json!({"tables": [many], "next": null});
+    answers(&receiver, &[claimed(), (200, page)]);
+    assert_eq!(code_of(&receiver, request(&code)), "limit");
+}
+
+#[test]
+fn an_impossible_token_is_refused() {
+    let (_, code, receiver) = two_sites();
+    for token in ["", "a b", "a\r\nb", &"x".repeat(4_097)] {
+        let (status, mut body) = claimed();
+        body["token"] = json!(token);
+        answers(&receiver, &[(status, body)]);
+        assert_eq!(code_of(&receiver, request(&code)), "incompatible-peer");
+    }
+}
+
+#[test]
+fn tables_that_the_host_does_not_take_at_once_are_refused_while_they_are_planned() {
+    let (sender, code, receiver) = two_sites();
+    let tables: Vec<TableSchema> = (0..60)
+        .map(|number| {
+            let mut table = table(&format!("t{number:02}"), &[]);
+            let first = table.columns[0].clone();
+            table.columns.extend((0..1_000).map(|number| Column {
+                name: format!("column {number}"),
+                ..first.clone()
+            }));
+            table
+        })
+        .collect();
+    sender.add(&tables);
+    let failure = plan(&receiver, request(&code)).1.unwrap_err();
+    assert_eq!(failure.code, "limit");
+    assert!(failure.hint.contains("name some"), "{failure:?}");
+    assert!(receiver.jobs.borrow().is_empty());
+}

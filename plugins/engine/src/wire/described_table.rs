@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{MAX_NAME, SharedTable, enums, is_name};
-use crate::bindings::types::{Failure, ForeignKey, TableSchema};
+use crate::bindings::types::{Failure, ForeignKey, Generation, LogicalType, TableSchema};
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 
 /// The most columns of a table.
@@ -11,6 +11,50 @@ const MAX_COLUMNS: usize = 2_000;
 
 /// The most unique keys, and the most foreign keys, of a table.
 const MAX_KEYS: usize = 1_000;
+
+/// The most that one description takes in memory, in bytes. One of 2 000 columns with names of 63 bytes needs half of it.
+const MAX_DESCRIPTION: usize = 512 << 10;
+
+/// What a column takes in memory beside its texts, in bytes.
+const COLUMN: usize = 64;
+
+/// What a list or a text of a key or an enum takes in memory beside its bytes.
+const PART: usize = 32;
+
+/// Returns about how many bytes a description takes in memory.
+pub fn weight(schema: &TableSchema) -> usize {
+    let texts = |texts: &[String]| -> usize {
+        let lengths = texts.iter().map(|text| text.len().saturating_add(PART));
+        lengths.fold(PART, usize::saturating_add)
+    };
+    let columns = schema.columns.iter().map(|column| {
+        let logical = match &column.logical {
+            LogicalType::Other(name) => name.len(),
+            _ => 0,
+        };
+        let generation = match &column.generation {
+            Generation::Other(name) => name.len(),
+            _ => 0,
+        };
+        let default = column.default.as_ref().map_or(0, String::len);
+        let parts = [column.name.len(), column.origin.len(), logical, generation];
+        parts
+            .into_iter()
+            .fold(COLUMN + default, usize::saturating_add)
+    });
+    let keys = [&schema.primary_key].into_iter().chain(&schema.unique_keys);
+    let foreign_keys = schema.foreign_keys.iter().map(|key| {
+        let columns = texts(&key.columns).saturating_add(texts(&key.referenced_columns));
+        columns.saturating_add(key.referenced_table.len())
+    });
+    let enums = schema.enums.iter();
+    let enums = enums.map(|kind| texts(&kind.labels).saturating_add(kind.name.len()));
+    columns
+        .chain(keys.map(|key| texts(key)))
+        .chain(foreign_keys)
+        .chain(enums)
+        .fold(schema.table.len(), usize::saturating_add)
+}
 
 /// Checks a table that a peer described.
 ///
@@ -45,6 +89,7 @@ fn find_fault(shared: &SharedTable) -> Option<String> {
     column_fault(schema)
         .or_else(|| key_fault(schema))
         .or_else(|| enums::find_fault(&schema.enums))
+        .or_else(|| size_fault(schema))
 }
 
 fn column_fault(schema: &TableSchema) -> Option<String> {
@@ -104,12 +149,19 @@ fn key_fault(schema: &TableSchema) -> Option<String> {
     })
 }
 
+fn size_fault(schema: &TableSchema) -> Option<String> {
+    let weight = weight(schema);
+    (weight > MAX_DESCRIPTION).then(|| {
+        format!("its description takes {weight} bytes instead of at most {MAX_DESCRIPTION}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::bindings::types::{Column, EnumType, Generation, LogicalType};
+    use crate::bindings::types::{Column, EnumType};
 
     fn shared() -> SharedTable {
         let column = |name: &str| Column {
@@ -164,11 +216,19 @@ mod tests {
     #[test]
     fn impossible_schemas_are_refused() {
         type Change = fn(&mut TableSchema);
-        let all: [(&str, Change); 10] = [
+        let all: [(&str, Change); 12] = [
             ("no column", |schema| schema.columns.clear()),
             ("too many columns", |schema| {
                 let column = schema.columns.first().unwrap().clone();
                 schema.columns = vec![column; MAX_COLUMNS + 1];
+            }),
+            ("a long default", |schema| {
+                let column = schema.columns.first_mut().unwrap();
+                column.default = Some("x".repeat(MAX_DESCRIPTION));
+            }),
+            ("a type with a long name", |schema| {
+                let column = schema.columns.first_mut().unwrap();
+                column.logical = LogicalType::Other("x".repeat(MAX_DESCRIPTION));
             }),
             ("a column twice", |schema| {
                 let column = schema.columns.first().unwrap().clone();

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::bindings::types::{Column, Failure, Generation, Scope, TableReport, TableSchema};
 
-pub use described_table::check as check_described_table;
-pub use json::reason as json_reason;
-pub use names::{is_name, is_run, is_source, segment};
+pub use described_table::{check as check_described_table, weight};
+pub use json::{check as check_json, reason as json_reason};
+pub use names::{is_name, is_run, is_source, is_token, segment};
 pub use reports::check as check_reports;
 
 /// The version of the routes and documents.
@@ -21,7 +21,7 @@ pub const PROTOCOL: u32 = 1;
 /// The version of the row format that the host reads and writes.
 pub const ROW_FORMAT: u32 = 1;
 
-/// The most tables of one site.
+/// The most tables and views of one site.
 pub const MAX_TABLES: u32 = 10_000;
 
 /// The longest name of a table or column, in bytes.

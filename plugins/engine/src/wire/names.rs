@@ -18,6 +18,11 @@ pub fn is_source(source: &str) -> bool {
     (8..=64).contains(&source.len()) && source.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// Returns whether a text can be a bearer token: 1 to 4 096 printable ASCII characters.
+pub fn is_token(token: &str) -> bool {
+    (1..=4_096).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Returns a name as one segment of a path or one value of a query, percent-encoded.
 pub fn segment(name: &str) -> String {
     let mut text = String::with_capacity(name.len());

@@ -67,7 +67,7 @@ pub async fn foreign_keys(
         connection,
         "SELECT f.id, coalesce(l.name, f.\"table\"), f.\"from\", f.\"to\"
          FROM pragma_foreign_key_list(?, 'main') AS f
-         LEFT JOIN pragma_table_list AS l ON l.schema = 'main' AND l.name = f.\"table\" COLLATE NOCASE
+         LEFT JOIN main.sqlite_schema AS l ON l.type IN ('table', 'view') AND l.name = f.\"table\" COLLATE NOCASE
          ORDER BY f.id DESC, f.seq",
         table,
     )
@@ -99,8 +99,8 @@ pub async fn referring(
 ) -> Result<Vec<(String, ForeignKey)>, DatabaseError> {
     let tables = rows(
         connection,
-        "SELECT DISTINCT l.name FROM pragma_table_list AS l, pragma_foreign_key_list(l.name, 'main') AS f
-         WHERE l.schema = 'main' AND l.type = 'table' AND f.\"table\" = ? COLLATE NOCASE AND f.on_update = 'NO ACTION'",
+        "SELECT DISTINCT l.name FROM main.sqlite_schema AS l, pragma_foreign_key_list(l.name, 'main') AS f
+         WHERE l.type = 'table' AND l.rootpage > 0 AND f.\"table\" = ? COLLATE NOCASE AND f.on_update = 'NO ACTION'",
         table,
     )
     .await?;

@@ -3,6 +3,8 @@
 pub mod constraints;
 pub mod origins;
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
@@ -43,29 +45,60 @@ impl Table {
     }
 }
 
-/// Excludes SQLite's and Tombolo's own tables, and the tables behind virtual tables.
-const VISIBLE: &str = r"schema = 'main' AND type <> 'shadow'
+/// Excludes SQLite's and Tombolo's own tables.
+///
+/// `pragma_table_list` would tell more, but it opens every virtual table and resolves every view of the file, which a
+/// stranger may have made so that this takes for ever.
+const VISIBLE: &str = r"type IN ('table', 'view')
     AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'tombolo\_%' ESCAPE '\'";
+
+/// `table`, `view` or `virtual`; a virtual table has no page.
+const KIND: &str = "CASE WHEN type = 'table' AND rootpage = 0 THEN 'virtual' ELSE type END";
+
+/// The endings of the tables in which SQLite's virtual tables keep their data, behind their name and `_`.
+const SHADOWS: [&str; 11] = [
+    "config", "content", "data", "docsize", "idx", "node", "parent", "rowid", "segdir", "segments",
+    "stat",
+];
 
 /// Returns all tables and views, sorted by name.
 pub async fn tables(connection: &mut SqliteConnection) -> Result<Vec<TableSummary>, DatabaseError> {
-    let sql = format!("SELECT name, type FROM pragma_table_list WHERE {VISIBLE} ORDER BY name");
+    let sql = format!("SELECT name, {KIND} FROM main.sqlite_schema WHERE {VISIBLE} ORDER BY name");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .fetch_all(connection)
         .await
         .map_err(|error| refused(&error))?;
-    rows.iter()
-        .map(|row| {
-            Ok(TableSummary {
-                table: get(row, 0)?,
-                kind: match get::<String>(row, 1)?.as_str() {
-                    "table" => TableKind::Table,
-                    "view" => TableKind::View,
-                    kind => TableKind::Other(format!("{kind} table")),
-                },
-            })
+    let mut all: Vec<(String, String)> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        all.push((get(row, 0)?, get(row, 1)?));
+    }
+    let virtual_tables: HashSet<String> = all
+        .iter()
+        .filter(|(_, kind)| kind == "virtual")
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
+    let is_shadow =
+        |name: &str| owner_of_shadow(name).is_some_and(|owner| virtual_tables.contains(&owner));
+    let visible = all
+        .into_iter()
+        .filter(|(name, kind)| kind != "table" || !is_shadow(name));
+    Ok(visible
+        .map(|(table, kind)| TableSummary {
+            table,
+            kind: match kind.as_str() {
+                "table" => TableKind::Table,
+                "view" => TableKind::View,
+                kind => TableKind::Other(format!("{kind} table")),
+            },
         })
-        .collect()
+        .collect())
+}
+
+/// Returns the virtual table, in lower case, whose data a table of this name would keep; none if it is no such name.
+fn owner_of_shadow(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let (owner, ending) = name.rsplit_once('_')?;
+    SHADOWS.contains(&ending).then(|| owner.to_owned())
 }
 
 /// Returns one table; `database` is the name for messages. Fails with `NotFound`, `View`, or `Unsuitable` for a virtual
@@ -75,8 +108,7 @@ pub async fn table(
     database: &str,
     name: &str,
 ) -> Result<Table, DatabaseError> {
-    let sql =
-        format!("SELECT type, wr, strict FROM pragma_table_list WHERE {VISIBLE} AND name = ?");
+    let sql = format!("SELECT {KIND}, sql FROM main.sqlite_schema WHERE {VISIBLE} AND name = ?");
     let found = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(name.to_owned())
         .fetch_optional(&mut *connection)
@@ -87,6 +119,9 @@ pub async fn table(
         return Err(DatabaseError::NotFound { database, table });
     };
     match get::<String>(&found, 0)?.as_str() {
+        "table" if is_shadow(connection, name).await? => {
+            return Err(DatabaseError::NotFound { database, table });
+        }
         "table" => {}
         "view" => return Err(DatabaseError::View { database, table }),
         kind => {
@@ -95,8 +130,14 @@ pub async fn table(
             return Err(DatabaseError::Unsuitable { table, reason });
         }
     }
-    let without_rowid: bool = get(&found, 1)?;
-    let strict: bool = get(&found, 2)?;
+    let strict = is_strict(&get::<String>(&found, 1)?);
+    // Only a table without rowids is an index of its own name.
+    let key = rows(
+        connection,
+        "SELECT 1 FROM pragma_index_info(?, 'main') LIMIT 1",
+        name,
+    );
+    let without_rowid = !key.await?.is_empty();
 
     let indexes = constraints::indexes(connection, name).await?;
     let origins = origins::of_table(connection, name).await?;
@@ -207,6 +248,57 @@ pub async fn table(
     })
 }
 
+/// Returns whether a table keeps the data of a virtual table.
+async fn is_shadow(connection: &mut SqliteConnection, name: &str) -> Result<bool, DatabaseError> {
+    let Some(owner) = owner_of_shadow(name) else {
+        return Ok(false);
+    };
+    let sql = "SELECT 1 FROM main.sqlite_schema
+         WHERE type = 'table' AND rootpage = 0 AND name = ? COLLATE NOCASE";
+    Ok(!rows(connection, sql, &owner).await?.is_empty())
+}
+
+/// Returns whether a statement creates a table as STRICT: the word stands behind the last parenthesis.
+fn is_strict(sql: &str) -> bool {
+    let mut behind = String::new();
+    let mut rest = sql.chars().peekable();
+    while let Some(character) = rest.next() {
+        let end = match (character, rest.peek()) {
+            ('-', Some('-')) => "\n",
+            ('/', Some('*')) => "*/",
+            ('\'', _) => "'",
+            ('"', _) => "\"",
+            ('`', _) => "`",
+            ('[', _) => "]",
+            (')', _) => {
+                behind.clear();
+                continue;
+            }
+            _ => {
+                behind.push(character);
+                continue;
+            }
+        };
+        behind.push(' ');
+        if end == "*/" {
+            rest.next();
+        }
+        let mut last = ' ';
+        for skipped in rest.by_ref() {
+            let ends = match end {
+                "*/" => (last, skipped) == ('*', '/'),
+                end => end.starts_with(skipped),
+            };
+            if ends {
+                break;
+            }
+            last = skipped;
+        }
+    }
+    let mut words = behind.split(|character: char| !character.is_ascii_alphanumeric());
+    words.any(|word| word.eq_ignore_ascii_case("strict"))
+}
+
 /// Returns the names of a table's triggers, sorted.
 pub async fn triggers(
     connection: &mut SqliteConnection,
@@ -237,4 +329,40 @@ where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
     row.try_get(index).map_err(|error| refused(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strict_table_says_so_at_its_end() {
+        for sql in [
+            "CREATE TABLE t (a) STRICT",
+            "CREATE TABLE t (a CHECK (a <> ')')) without rowid,strict",
+            "CREATE TABLE t (a) /* ) */ STRICT",
+            "CREATE TABLE t (a) -- )\nSTRICT",
+        ] {
+            assert!(is_strict(sql), "{sql}");
+        }
+        for sql in [
+            "CREATE TABLE strict (a)",
+            "CREATE TABLE t (strict, \") STRICT\")",
+            "CREATE TABLE t (a DEFAULT ') strict')",
+            "CREATE TABLE t (a) /* strict */ WITHOUT ROWID",
+            "CREATE TABLE [) strict](a)",
+            "",
+            "CREATE TABLE t(a) /*",
+            "'",
+        ] {
+            assert!(!is_strict(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn data_of_virtual_tables_is_known_by_its_name() {
+        assert_eq!(owner_of_shadow("Words_Content").as_deref(), Some("words"));
+        assert_eq!(owner_of_shadow("content"), None);
+        assert_eq!(owner_of_shadow("order_line"), None);
+    }
 }

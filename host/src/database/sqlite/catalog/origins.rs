@@ -7,6 +7,7 @@ use sqlx::SqliteConnection;
 use crate::bindings::types::{Generation, TableSchema};
 use crate::database::sqlite::catalog::{Table, get, rows};
 use crate::database::sqlite::error::refused;
+use crate::database::sqlite::meta::tables::{COLUMNS, existing};
 use crate::database::{DatabaseError, Origin};
 
 /// Stores the origin of each column of a new table that differs from its declared type, and whether the column was
@@ -61,13 +62,7 @@ pub async fn of_table(
     connection: &mut SqliteConnection,
     table: &str,
 ) -> Result<HashMap<String, StoredOrigin>, DatabaseError> {
-    let exists = rows(
-        connection,
-        "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ?",
-        "tombolo_columns",
-    )
-    .await?;
-    if exists.is_empty() {
+    if existing(connection, &[COLUMNS]).await?.is_empty() {
         return Ok(HashMap::new());
     }
     rows(

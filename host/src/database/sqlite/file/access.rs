@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::copy::{self, CopyError};
 use crate::database::DatabaseError;
 use crate::database::sqlite::error::opening;
+use crate::database::sqlite::raw::RawConnection;
 use crate::private_files::create_temporary_folder;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,6 +60,7 @@ impl Reader {
         #[cfg(unix)]
         let opened = (file.to_owned(), handle(file).map_err(failed)?);
         let stamp = Stamp::of(file).map_err(failed)?;
+        check_beside(file).map_err(failed)?;
         let access = access(file).map_err(failed)?;
         let (path, folder, stamp) = match access {
             Access::Journal | Access::Live => (file.to_owned(), None, None),
@@ -66,19 +68,16 @@ impl Reader {
             Access::WalWithoutShm => {
                 // No process has a lock on this file, so that closing our handles drops none.
                 let (folder, copy) = private_folder().map_err(failed)?;
-                tokio::fs::copy(file, &copy).await.map_err(failed)?;
+                copy::whole(file, &copy).await.map_err(failed)?;
                 let log = beside(file, "-wal");
-                tokio::fs::copy(log, beside(&copy, "-wal"))
+                copy::whole(&log, &beside(&copy, "-wal"))
                     .await
                     .map_err(failed)?;
                 (copy, Some(folder), Some((file.to_owned(), stamp)))
             }
         };
-        let connection = reading(&path)
-            .immutable(access == Access::WalIdle)
-            .connect()
-            .await
-            .map_err(|error| opening(database, &error))?;
+        let options = reading(&path).immutable(access == Access::WalIdle);
+        let connection = connect(&options, database).await?;
         let mut reader = Self {
             connection,
             access,
@@ -110,10 +109,7 @@ impl Reader {
             CopyError::Database(DatabaseError::Refused(error)) => failed(error.message),
             CopyError::Database(other) => other,
         })?;
-        let connection = reading(&copy)
-            .connect()
-            .await
-            .map_err(|error| opening(database, &error))?;
+        let connection = connect(&reading(&copy), database).await?;
         let original = std::mem::replace(&mut self.connection, connection);
         self._folder = Some(folder);
         // Its locks are released now; the outcome does not matter.
@@ -150,12 +146,39 @@ impl Reader {
     }
 }
 
-/// Returns the options that all connections have in common.
+/// Returns the options that all connections have in common. No file is trusted: its schema may call no function with side
+/// effects, and its pages are checked.
 pub fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging()
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+}
+
+/// Opens a connection; `database` is the name for messages. Fails with `Open`, `NotADatabase` or `Busy`.
+pub async fn connect(
+    options: &SqliteConnectOptions,
+    database: &str,
+) -> Result<SqliteConnection, DatabaseError> {
+    let opened = options.connect().await;
+    let mut connection = opened.map_err(|error| opening(database, &error))?;
+    RawConnection::lock(&mut connection).await?.defend()?;
+    Ok(connection)
+}
+
+/// Opens a connection that may write, as [`connect`] does.
+pub async fn connect_to_write(
+    file: &Path,
+    options: &SqliteConnectOptions,
+    database: &str,
+) -> Result<SqliteConnection, DatabaseError> {
+    check_beside(file).map_err(|error| DatabaseError::Open {
+        database: database.to_owned(),
+        reason: error.to_string(),
+    })?;
+    connect(options, database).await
 }
 
 /// Rolls back the journal that an interrupted writer left, which only a connection that writes can do.
@@ -164,7 +187,7 @@ pub async fn recover(file: &Path) {
         return;
     }
     // The next reader reports what is wrong with the file.
-    if let Ok(mut connection) = options(file).connect().await {
+    if let Ok(mut connection) = connect_to_write(file, &options(file), "").await {
         let _ = sqlx::query("SELECT count(*) FROM sqlite_schema")
             .execute(&mut connection)
             .await;
@@ -172,13 +195,27 @@ pub async fn recover(file: &Path) {
     }
 }
 
-/// Returns the options for reading a file that is not trusted: its schema may call no function with side effects, and its
-/// pages are checked.
+/// Fails if a name that SQLite uses beside a file is that of a link, a pipe or a device, which somebody else put there.
+fn check_beside(file: &Path) -> io::Result<()> {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let name = beside(file, suffix);
+        match std::fs::symlink_metadata(&name) {
+            Ok(found) if !found.is_file() => {
+                return Err(io::Error::other(format!(
+                    "{} beside it is not a file; remove it",
+                    name.display()
+                )));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Returns the options for reading.
 fn reading(file: &Path) -> SqliteConnectOptions {
-    options(file)
-        .read_only(true)
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
+    options(file).read_only(true)
 }
 
 fn access(file: &Path) -> io::Result<Access> {

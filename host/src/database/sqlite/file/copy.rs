@@ -1,5 +1,6 @@
 //! Copies one state of a database to another file.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -30,11 +31,35 @@ pub async fn at_once(connection: &mut SqliteConnection, to: &Path) -> Result<(),
     let path = to
         .to_str()
         .ok_or_else(|| io::Error::other("its name is not valid UTF-8"))?;
+    // SQLite writes into an empty file, and would make one that others can read.
+    private_file(to)?;
     let copied = sqlx::query("VACUUM INTO ?").bind(path.to_owned());
     let copied = copied.execute(connection).await;
     copied
         .map(|_| ())
         .map_err(|error| CopyError::Database(refused(&error)))
+}
+
+/// Copies a file that nobody writes.
+pub async fn whole(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    let copying = tokio::task::spawn_blocking(move || {
+        let mut copy = private_file(&to)?;
+        io::copy(&mut File::open(from)?, &mut copy)
+    });
+    copying.await.map_err(io::Error::other)?.map(|_| ())
+}
+
+/// Makes an empty file that only its owner can read and write, whatever the umask.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(file)
 }
 
 #[cfg(unix)]
@@ -48,7 +73,7 @@ mod steps {
 
     use sqlx::SqliteConnection;
 
-    use super::CopyError;
+    use super::{CopyError, private_file};
     use crate::database::sqlite::error::refused;
 
     /// How long the shared lock is held at a time: a writer waits for one step, not for the whole copy. A write between two
@@ -96,7 +121,7 @@ mod steps {
         to: &Path,
     ) -> Result<(), CopyError> {
         for step in STEPS {
-            let copy = Arc::new(File::create(to)?);
+            let copy = Arc::new(private_file(to)?);
             let (mut done, mut state) = (0, None);
             loop {
                 // What is read under this lock is committed and complete.

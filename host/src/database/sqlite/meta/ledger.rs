@@ -4,12 +4,15 @@ use futures::executor::block_on;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::tables::NOW;
+use super::tables::{LEDGER, NOW};
 use crate::database::bookkeeping::{Bookkeeping, Changed, LedgerRow, RowFacts, Verification};
 use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::error::refused;
 use crate::database::sqlite::raw::RawConnection;
 use crate::database::{ChunkCounts, DatabaseError, LedgerEntry, TableWrite};
+
+/// The greatest number of chunks, and of rows, of a table: there is room above it to count on.
+const MAX_NUMBER: i64 = 1 << 62;
 
 /// Returns how far a run is with a table; none if it never began the table.
 pub async fn entry(
@@ -33,8 +36,17 @@ async fn find(
     .fetch_optional(connection)
     .await
     .map_err(|error| refused(&error))?;
-    row.map(|row| read(&row).map_err(|error| refused(&error)))
-        .transpose()
+    let Some(row) = row else { return Ok(None) };
+    let row = read(&row).map_err(|error| refused(&error))?;
+    let possible = 0..=MAX_NUMBER;
+    let rows = i64::try_from(row.counts.received()).unwrap_or(i64::MAX);
+    if possible.contains(&row.next_seq) && possible.contains(&rows) {
+        return Ok(Some(row));
+    }
+    Err(DatabaseError::NotAsMade {
+        object: format!("the row of table {table:?} in {LEDGER}"),
+        problem: "its numbers are impossible".to_owned(),
+    })
 }
 
 fn read(row: &SqliteRow) -> Result<LedgerRow, sqlx::Error> {

@@ -2,12 +2,12 @@
 
 use sqlx::SqliteConnection;
 
-use super::tables::{execute, own_tables};
+use super::tables::{check_all, execute};
 use crate::database::DatabaseError;
 
-/// Drops all of Tombolo's own tables. Returns their names.
+/// Drops all of Tombolo's own tables. Returns their names. Fails with `NotAsMade` if one of them is something else.
 pub async fn clean(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
-    let tables = own_tables(connection).await?;
+    let tables = check_all(connection).await?;
     if tables.is_empty() {
         return Ok(tables);
     }

@@ -3,7 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::tables::{NOW, own_tables};
+use super::tables::{NOW, REJECTS, existing};
 use crate::database::bookkeeping::Bookkeeping;
 use crate::database::sqlite::codec::encode::RowLayout;
 use crate::database::sqlite::codec::storage::SqliteValueRef;
@@ -64,8 +64,7 @@ pub async fn list(
     connection: &mut SqliteConnection,
     limit: u32,
 ) -> Result<Vec<Reject>, DatabaseError> {
-    let own = own_tables(connection).await?;
-    if !own.iter().any(|table| table == "tombolo_rejects") {
+    if existing(connection, &[REJECTS]).await?.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sqlx::query(

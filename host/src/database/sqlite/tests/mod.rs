@@ -10,6 +10,7 @@
 mod cancelled;
 mod deferred;
 mod direct;
+mod hostile;
 mod merge;
 mod raw;
 mod reading;

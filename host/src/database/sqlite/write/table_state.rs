@@ -329,7 +329,8 @@ impl TableState {
     /// Returns what is known of how the rows are stored.
     fn evidence(&self) -> Evidence {
         let row = self.books.row();
-        let only_created = row.counts.created == row.counts.received() - row.counts.failed;
+        let only_created =
+            row.counts.created == row.counts.received().saturating_sub(row.counts.failed);
         let is_only_writer = row.made
             && self.plan.alone
             && only_created
