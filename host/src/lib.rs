@@ -56,3 +56,4 @@ pub mod sandbox;
 pub mod server;
 pub mod state;
 pub mod tenant;
+mod weight;

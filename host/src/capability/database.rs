@@ -1,11 +1,15 @@
 //! Interface `database`: what is in the granted databases, within grants and scope.
 
+use super::limits::{MAX_LABEL, MAX_NAME, check, check_length};
 use super::{Caller, Capabilities};
 use crate::bindings::Refusal;
 use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
 use crate::bindings::types::{DbError, Error, TableSchema};
 use crate::database::DatabaseError;
 use crate::resources::{GrantedDatabase, ReadableTables};
+
+/// The most types that one question names.
+const MAX_TYPES: usize = 10_000;
 
 impl Host for Capabilities {
     async fn info(&mut self, database: String) -> Result<DatabaseInfo, Refusal> {
@@ -37,6 +41,10 @@ impl Host for Capabilities {
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer needs no types of this database".to_owned()).into());
         }
+        check_length("a list of types", types.len(), MAX_TYPES, "elements")?;
+        for name in &types {
+            check("a type", name, MAX_NAME)?;
+        }
         Ok(self
             .granted(&database)?
             .database()
@@ -67,6 +75,7 @@ impl Capabilities {
     }
 
     fn labelled(&self, label: &str) -> Result<&GrantedDatabase, Refusal> {
+        check("a label", label, MAX_LABEL)?;
         self.resources
             .database(label)
             .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")).into())
@@ -82,6 +91,7 @@ impl Capabilities {
     }
 
     fn check(&self, label: &str, table: &str) -> Result<(), Refusal> {
+        check("the name of a table", table, MAX_NAME)?;
         Ok(self.readable(label)?.check(table)?)
     }
 }

@@ -13,7 +13,7 @@ pub struct Limits {
     pub compile_time: Duration,
     /// All linear memories and tables of a call together, in bytes.
     pub memory_bytes: usize,
-    /// CPU of a call in units of fuel, about one instruction each.
+    /// CPU of a call in units of fuel, about one instruction each; the host's work for the call has as much again.
     pub fuel: u64,
     /// A call from the moment it has its slot, host waits and nested calls included.
     pub wall_clock: Duration,
