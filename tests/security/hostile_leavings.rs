@@ -8,7 +8,7 @@ use crate::support::sample_tables::create_one_row;
 use crate::support::site::{Share, Site};
 
 /// What the component leaves, and a part of the limit that it is told.
-const LEFT: [(&str, &str); 16] = [
+const LEFT: [(&str, &str); 15] = [
     ("large-credentials", "a token has 7340032 bytes"),
     ("credentials", "credentials have 8388608 bytes"),
     ("large-admissions", "a scope has 7340032 bytes"),
@@ -16,7 +16,6 @@ const LEFT: [(&str, &str); 16] = [
     ("large-state", "1048576 bytes"),
     ("long-keys", "a key has 7340032 bytes"),
     ("state", "until the process ends have 134217728 bytes"),
-    ("keys", "30000 were taken"),
     ("keys", "until the process ends have 134217728 bytes"),
     (
         "durable-state",
@@ -55,14 +54,26 @@ fn post(share: &Share, path: &str) -> String {
     String::from_utf8_lossy(&answer.body).into_owned()
 }
 
+/// Lets the component leave things of a kind until it is told the limit: it may take several calls on a busy machine.
+fn leave_until(share: &Share, what: &str, limit: &str) {
+    for _ in 0..30 {
+        let answer = post(share, &format!("leave/{what}"));
+        println!("{what}: {answer}");
+        if answer.contains(limit) {
+            return;
+        }
+        let not_done = answer.contains("were taken") || answer.contains("it took longer");
+        assert!(not_done, "{what}: {answer}");
+    }
+    panic!("{what} has no limit");
+}
+
 #[test]
 fn whatever_a_component_leaves_is_bounded_and_it_is_told_the_limit() {
     let site = Site::new();
     let share = share(&site);
     for (what, limit) in LEFT {
-        let answer = post(&share, &format!("leave/{what}"));
-        println!("{what}: {answer}");
-        assert!(answer.contains(limit), "{what}: {answer}");
+        leave_until(&share, what, limit);
     }
     let memory = share.running.most_memory();
     println!("most memory: {} MiB", memory >> 10);
@@ -87,9 +98,7 @@ fn whatever_a_component_leaves_is_bounded_and_it_is_told_the_limit() {
 fn steps_without_end_delay_nobody_and_are_bounded() {
     let site = Site::new();
     let share = share(&site);
-    let answer = post(&share, "leave/steps");
-    println!("{answer}");
-    assert!(answer.contains("events of 2000 runs"), "{answer}");
+    leave_until(&share, "steps", "events of 2000 runs");
     for _ in 0..20 {
         let asked = Instant::now();
         assert!(post(&share, "ping").contains("pong"));
