@@ -1,5 +1,7 @@
 //! Interface `database`: what is in the granted databases, within grants and scope.
 
+use std::sync::Arc;
+
 use super::limits::{MAX_LABEL, MAX_NAME, check, check_length};
 use super::{Caller, Capabilities};
 use crate::bindings::Refusal;
@@ -82,15 +84,21 @@ impl Capabilities {
     }
 
     /// The tables that the caller may read.
-    fn readable(&self, label: &str) -> Result<ReadableTables, Refusal> {
+    fn readable(&mut self, label: &str) -> Result<Arc<ReadableTables>, Refusal> {
+        if let Some(known) = self.readable.get(label) {
+            return Ok(Arc::clone(known));
+        }
         let scope = match &self.caller {
             Caller::Operator => None,
             Caller::Peer(admission) => admission.as_ref().map(|admission| &*admission.scope),
         };
-        Ok(self.granted(label)?.readable(scope)?)
+        let readable = Arc::new(self.granted(label)?.readable(scope)?);
+        self.readable
+            .insert(label.to_owned(), Arc::clone(&readable));
+        Ok(readable)
     }
 
-    fn check(&self, label: &str, table: &str) -> Result<(), Refusal> {
+    fn check(&mut self, label: &str, table: &str) -> Result<(), Refusal> {
         check("the name of a table", table, MAX_NAME)?;
         Ok(self.readable(label)?.check(table)?)
     }

@@ -9,12 +9,13 @@ mod services;
 mod state;
 mod transfers;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{self, Error, Peer};
 use crate::bindings::{EngineHost, Refusal};
-use crate::resources::{Admission, Resources};
+use crate::resources::{Admission, ReadableTables, Resources};
 use crate::sandbox::{HostFault, SchemaDdl, SessionRules};
 use crate::state::StateError;
 use limits::{MAX_ADDRESS, check};
@@ -91,6 +92,8 @@ pub struct Capabilities {
     owed: u64,
     /// Log messages of this call.
     logged: u32,
+    /// By label: what the caller may read there. Patterns are slow to read.
+    readable: HashMap<String, Arc<ReadableTables>>,
 }
 
 impl Capabilities {
@@ -109,6 +112,7 @@ impl Capabilities {
             caller,
             owed: 0,
             logged: 0,
+            readable: HashMap::new(),
         }
     }
 

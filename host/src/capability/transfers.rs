@@ -43,7 +43,8 @@ impl Capabilities {
         Ok(())
     }
 
-    /// Checks whether the caller may act on a run or a session: a peer may not on a run that the operator planned.
+    /// Checks whether the caller may act on a run or a session: a peer may not on a run that the operator's calls
+    /// planned, stepped or started.
     fn check_topic(&self, topic: &str) -> Result<(), Refusal> {
         check("the id of a run or a session", topic, MAX_ID)?;
         match self.caller {
@@ -85,6 +86,12 @@ impl Host for Capabilities {
 
     async fn request_step(&mut self, run: String) -> Result<(), Refusal> {
         self.check_topic(&run)?;
+        if matches!(self.caller, Caller::Operator) {
+            let topics = self.resources.run_events();
+            topics
+                .give_to_operator(&run)
+                .map_err(|full| Error::Limit(full.to_string()))?;
+        }
         Ok(self.runs.request_step(&run, &self.caller)?)
     }
 

@@ -1,6 +1,6 @@
 //! One call of a component in a fresh store, bounded by fuel, wall clock and memory.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -9,7 +9,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use super::component::Plugin;
 use super::engine::{Inner, Sandbox};
 use super::error::{Cause, HostFault, SandboxError};
-use super::limits::Limits;
+use super::limits::{Limits, Refused};
 use super::meter::{Ended, too_long};
 use super::store::StoreState;
 use crate::printable::printable;
@@ -35,6 +35,8 @@ pub(super) struct Calls<'a> {
     pub slots: fn(&Inner) -> &Semaphore,
     pub function: &'static str,
     pub longest: Longest,
+    /// How long a call waits for its slot; none: as long as it takes.
+    pub patience: Option<Duration>,
 }
 
 /// What became of a call.
@@ -62,12 +64,27 @@ impl Calls<'_> {
             outcome: Err(self.failed(Cause::Host(reason), "")),
             fuel: 0,
         };
-        let Ok(_slot) = (self.slots)(inner).acquire().await else {
+        let slot = (self.slots)(inner).acquire();
+        let slot = match self.patience {
+            None => slot.await,
+            Some(patience) => match tokio::time::timeout(patience, slot).await {
+                Ok(slot) => slot,
+                Err(_) => {
+                    return Answer {
+                        outcome: Err(SandboxError::Busy {
+                            calls: limits.concurrent_calls,
+                        }),
+                        fuel: 0,
+                    };
+                }
+            },
+        };
+        let Ok(_slot) = slot else {
             return not_begun("the host is stopping".to_owned());
         };
         let _ticking = inner.ticker.run();
         let deadline = Instant::now() + limits.wall_clock;
-        let mut store = Store::new(&inner.engine, StoreState::new(host, limits, deadline));
+        let mut store = Store::new(&inner.engine, StoreState::new(host, inner, deadline));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.host_call_bytes);
         store.set_epoch_deadline(1);
@@ -131,7 +148,7 @@ fn late(limits: &Limits) -> Cause {
     }
 }
 
-fn cause(error: &wasmtime::Error, refused: Option<usize>, limits: &Limits) -> Cause {
+fn cause(error: &wasmtime::Error, refused: Option<Refused>, limits: &Limits) -> Cause {
     match Ended::of(error) {
         Some(Ended::Late) => return late(limits),
         Some(Ended::Overdrawn) => return Cause::OutOfHostFuel { fuel: limits.fuel },
@@ -140,11 +157,19 @@ fn cause(error: &wasmtime::Error, refused: Option<usize>, limits: &Limits) -> Ca
     if error.is::<HostFault>() {
         return Cause::Host(printable(&error.root_cause().to_string()));
     }
-    if let Some(wanted) = refused {
-        return Cause::OutOfMemory {
-            wanted,
-            limit: limits.memory_bytes,
-        };
+    match refused {
+        Some(Refused::Call(wanted)) => {
+            return Cause::OutOfMemory {
+                wanted,
+                limit: limits.memory_bytes,
+            };
+        }
+        Some(Refused::All) => {
+            return Cause::NoMemoryLeft {
+                limit: limits.memory_bytes_in_all,
+            };
+        }
+        None => {}
     }
     if error.is::<wasmtime_wasi::I32Exit>() {
         return Cause::Exit;

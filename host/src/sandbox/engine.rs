@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use tokio::sync::{Semaphore, oneshot};
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     compiler: Arc<Semaphore>,
     compiled: Mutex<HashMap<Digest, Component>>,
     pub ticker: Ticker,
+    /// Bytes of memories and tables of all calls.
+    pub memory: Arc<AtomicUsize>,
 }
 
 impl Sandbox {
@@ -87,6 +90,7 @@ impl Sandbox {
                 compiler: Arc::new(Semaphore::new(1)),
                 compiled: Mutex::new(HashMap::new()),
                 ticker,
+                memory: Arc::default(),
                 limits,
             }),
         })

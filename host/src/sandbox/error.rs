@@ -142,6 +142,12 @@ pub enum Cause {
         /// The limit.
         limit: usize,
     },
+    /// It wanted memory when all calls together had as much as they may.
+    #[error("it wanted memory, and all calls at the same time may have {limit} bytes together")]
+    NoMemoryLeft {
+        /// The limit.
+        limit: usize,
+    },
     /// Its calls are nested too deeply.
     #[error("its stack overflowed")]
     StackOverflow,
@@ -174,6 +180,12 @@ pub enum SandboxError {
     /// The component cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The call has not begun: others took all slots for too long.
+    #[error("{calls} calls of plugins are under way, and no more are allowed")]
+    Busy {
+        /// The limit.
+        calls: u32,
+    },
     /// The call was ended.
     #[error("plugin {plugin:?} (sha256:{digest}) failed in {function}: {cause}{}", last_words(.stderr))]
     Call {
@@ -213,6 +225,7 @@ impl From<SandboxError> for Failure {
                 ErrorCode::Plugin,
                 "use a component that was built for this role",
             ),
+            SandboxError::Busy { .. } => (ErrorCode::Limit, "try again"),
             SandboxError::Engine(_)
             | SandboxError::Call {
                 cause: Cause::Host(_),

@@ -1,5 +1,7 @@
 //! The roles as typed calls: what the host asks components, and the one component that asks back.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, Linker};
@@ -264,10 +266,11 @@ impl<H: EngineHost> EngineComponent<H> {
         })
     }
 
-    /// Runs one call of the engine on somebody's behalf.
+    /// Runs one call of the engine on somebody's behalf, who waits for a slot no longer than `patience`.
     pub async fn call<T: Serialize>(
         &self,
         function: &'static str,
+        patience: Option<Duration>,
         host: H,
         call: impl AsyncFnOnce(&Engine, &mut Store<StoreState<H>>) -> wasmtime::Result<T>,
     ) -> Result<T, SandboxError> {
@@ -277,6 +280,7 @@ impl<H: EngineHost> EngineComponent<H> {
             slots: |inner: &Inner| &inner.engine_calls,
             function,
             longest: ENGINE,
+            patience,
         };
         calls
             .run(host, async |store| {
@@ -312,6 +316,7 @@ fn rules_calls<'a>(
         slots: |inner: &Inner| &inner.rules_calls,
         function,
         longest,
+        patience: None,
     }
 }
 

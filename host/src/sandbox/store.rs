@@ -1,11 +1,13 @@
 //! What a store holds beside the component.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-use super::limits::{Limits, MemoryLimiter};
+use super::engine::Inner;
+use super::limits::MemoryLimiter;
 use super::meter::{CALL, Meter};
 use super::metered::Metered;
 use super::output::Output;
@@ -24,7 +26,8 @@ pub struct StoreState<H> {
 }
 
 impl<H> StoreState<H> {
-    pub(super) fn new(host: H, limits: &Limits, deadline: Instant) -> Self {
+    pub(super) fn new(host: H, inner: &Inner, deadline: Instant) -> Self {
+        let limits = &inner.limits;
         let stderr = Output::keeping(limits.stderr_bytes);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -36,7 +39,7 @@ impl<H> StoreState<H> {
                 .build(),
             table,
             stderr,
-            limiter: MemoryLimiter::new(limits.memory_bytes),
+            limiter: MemoryLimiter::new(limits, Arc::clone(&inner.memory)),
             meter: Meter::new(limits.fuel, deadline),
         }
     }

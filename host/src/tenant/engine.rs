@@ -1,6 +1,7 @@
 //! The engine as typed calls, each in a fresh store: what operators, peers and events ask of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use wasmtime::Store;
@@ -14,8 +15,12 @@ use crate::bindings::sharing::{Session, ShareRequest};
 use crate::bindings::types::Failure;
 use crate::capability::{Caller, Capabilities, MAX_ID, Rules};
 use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 use crate::resources::Resources;
 use crate::sandbox::{EngineComponent, SandboxError, StoreState};
+
+/// How long a peer's request waits for a slot. Operators and events wait as long as it takes: there are few of them.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whatever fills the role `engine` of a tenant, with all that it may reach.
 pub struct Engine {
@@ -133,14 +138,18 @@ impl Engine {
 
     /// Checks an id that the engine made: it becomes a topic, and is printed.
     fn checked_id<T>(&self, made: T, id: impl Fn(&T) -> &String) -> Result<T, Failure> {
-        match id(&made).len() {
-            0..=MAX_ID => Ok(made),
-            length => Err(failure(
-                ErrorCode::Plugin,
-                format!("the engine made an id of {length} bytes, and {MAX_ID} are allowed"),
-                "report it to the plugin's author; without --plugin the standard one is used",
-            )),
+        let text = id(&made);
+        if (1..=MAX_ID).contains(&text.len()) && printable(text) == *text {
+            return Ok(made);
         }
+        Err(failure(
+            ErrorCode::Plugin,
+            format!(
+                "the engine made an id of {} bytes; an id has 1 to {MAX_ID}, and all of them can be printed",
+                text.len()
+            ),
+            "report it to the plugin's author; without --plugin the standard one is used",
+        ))
     }
 
     async fn call<T: Serialize>(
@@ -149,8 +158,11 @@ impl Engine {
         caller: Caller,
         call: impl AsyncFnOnce(&Exports, &mut Store<StoreState<Capabilities>>) -> wasmtime::Result<T>,
     ) -> Result<T, SandboxError> {
+        let patience = matches!(caller, Caller::Peer(_)).then_some(PATIENCE);
         let capabilities = self.capabilities(caller);
-        self.component.call(function, capabilities, call).await
+        self.component
+            .call(function, patience, capabilities, call)
+            .await
     }
 
     /// The host's side of a call on somebody's behalf.

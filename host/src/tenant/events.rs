@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 use crate::bindings::events::Event;
 use crate::capability::Caller;
 
-/// The most events of one topic that wait.
+/// The most events of one topic that wait, if the engine or a peer can bring about more of them.
 const MAX_WAITING: usize = 1_000;
 
-/// The most topics with events that wait.
+/// The most topics with events that wait, for a step of another one.
 const MAX_TOPICS: usize = 2_000;
 
-/// The most events that wait in all.
+/// The most events that wait in all, for one more step.
 const MAX_IN_ALL: usize = 20_000;
 
 /// The most events of a tenant that the engine handles at the same time: the other calls are for operators and peers.
@@ -90,19 +90,23 @@ impl EventQueues {
         (Arc::new(queues), topics)
     }
 
-    /// Queues an event behind those of its topic. A step is not queued twice in a row.
+    /// Queues an event behind those of its topic. A step is not queued twice in a row. The ends of runs and owners always
+    /// have a place: as many as there are runs and owners.
     pub fn push(&self, event: Waiting) -> Result<(), QueueFull> {
         let topic = topic_of(&event.event).to_owned();
         let mut queues = self.waiting();
-        let (topics, in_all) = (queues.by_topic.len(), queues.in_all);
+        let is_step = matches!(event.event, Event::Step(_));
+        let is_bounded = is_step || matches!(event.event, Event::Sent(_));
+        let is_full = is_step && queues.in_all >= MAX_IN_ALL;
+        let has_topics = is_step && queues.by_topic.len() >= MAX_TOPICS;
         match queues.by_topic.get_mut(&topic) {
             Some(queue) if queue.back().is_some_and(|last| last.is_same_step(&event)) => {
                 return Ok(());
             }
-            _ if in_all >= MAX_IN_ALL => return Err(QueueFull),
-            Some(queue) if queue.len() >= MAX_WAITING => return Err(QueueFull),
+            _ if is_full => return Err(QueueFull),
+            Some(queue) if is_bounded && queue.len() >= MAX_WAITING => return Err(QueueFull),
             Some(queue) => queue.push_back(event),
-            None if topics >= MAX_TOPICS => return Err(QueueFull),
+            None if has_topics => return Err(QueueFull),
             None => {
                 queues
                     .by_topic
@@ -193,6 +197,25 @@ mod tests {
         Waiting::of_host(Event::OwnerGone(owner.to_owned()))
     }
 
+    fn sent(admission: &str) -> Event {
+        Event::Sent(crate::bindings::events::Sent {
+            admission: admission.to_owned(),
+            run: "r".to_owned(),
+            report: crate::bindings::types::TableReport {
+                table: "t".to_owned(),
+                created: 0,
+                updated: 0,
+                same: 0,
+                skipped: 0,
+                failed: 0,
+                bytes: 0,
+                snapshots: 1,
+                stored: crate::bindings::types::Stored::Verified,
+                changed: Vec::new(),
+            },
+        })
+    }
+
     fn step(run: &str, caller: Caller) -> Waiting {
         let event = Event::Step(run.to_owned());
         Waiting { event, caller }
@@ -234,9 +257,11 @@ mod tests {
     async fn a_queue_is_bounded_and_usable_again_when_it_is_empty() {
         let (queues, mut ready) = EventQueues::new();
         for _ in 0..MAX_WAITING {
-            queues.push(owner_gone("a")).unwrap();
+            queues.push(Waiting::of_host(sent("a"))).unwrap();
         }
-        assert_eq!(queues.push(owner_gone("a")), Err(QueueFull));
+        assert_eq!(queues.push(Waiting::of_host(sent("a"))), Err(QueueFull));
+        assert_eq!(queues.push(step("a", Caller::Operator)), Err(QueueFull));
+        queues.push(owner_gone("a")).unwrap();
         queues.push(owner_gone("b")).unwrap();
         while queues.take("a").is_some() {}
         queues.push(owner_gone("a")).unwrap();
@@ -251,28 +276,40 @@ mod tests {
     async fn topics_are_bounded() {
         let (queues, _ready) = EventQueues::new();
         for topic in 0..MAX_TOPICS {
-            queues.push(owner_gone(&topic.to_string())).unwrap();
+            let step = step(&topic.to_string(), Caller::Operator);
+            queues.push(step).unwrap();
         }
-        assert_eq!(queues.push(owner_gone("one more")), Err(QueueFull));
+        let step = step("one more", Caller::Operator);
+        assert_eq!(queues.push(step), Err(QueueFull));
+        queues.push(owner_gone("one more")).unwrap();
     }
 
     #[tokio::test]
-    async fn events_are_bounded_in_all_and_steps_wait_once() {
+    async fn steps_are_bounded_in_all_and_wait_once() {
         let (queues, _ready) = EventQueues::new();
+        let peer = || Caller::Peer(None);
         for number in 0..MAX_IN_ALL {
-            queues
-                .push(owner_gone(&(number % 100).to_string()))
-                .unwrap();
+            // Of two callers in turn: the same step in a row waits once.
+            let caller = if number / 100 % 2 == 0 {
+                peer()
+            } else {
+                Caller::Operator
+            };
+            let step = step(&(number % 100).to_string(), caller);
+            queues.push(step).unwrap();
         }
-        assert_eq!(queues.push(owner_gone("1")), Err(QueueFull));
-        assert_eq!(queues.push(owner_gone("one more")), Err(QueueFull));
-        queues.take("1").unwrap();
+        assert_eq!(queues.push(step("1", peer())), Err(QueueFull));
+        assert_eq!(queues.push(step("one more", peer())), Err(QueueFull));
+        queues.push(owner_gone("one more")).unwrap();
+        for _ in 0..2 {
+            queues.take("1").unwrap();
+        }
         for _ in 0..MAX_IN_ALL {
             queues.push(step("run", Caller::Operator)).unwrap();
         }
-        assert_eq!(queues.push(step("run", Caller::Peer(None))), Err(QueueFull));
+        assert_eq!(queues.push(step("run", peer())), Err(QueueFull));
         queues.take("1").unwrap();
-        queues.push(step("run", Caller::Peer(None))).unwrap();
+        queues.push(step("run", peer())).unwrap();
         let callers: Vec<Caller> = std::iter::from_fn(|| queues.take("run"))
             .map(|waiting| waiting.caller)
             .collect();
@@ -285,23 +322,10 @@ mod tests {
     /// A stranger's request must not get the rights of the operator by way of an event.
     #[test]
     fn what_a_peers_reading_brings_about_has_no_rights() {
-        let sent = Event::Sent(crate::bindings::events::Sent {
-            admission: "a".to_owned(),
-            run: "r".to_owned(),
-            report: crate::bindings::types::TableReport {
-                table: "t".to_owned(),
-                created: 0,
-                updated: 0,
-                same: 0,
-                skipped: 0,
-                failed: 0,
-                bytes: 0,
-                snapshots: 1,
-                stored: crate::bindings::types::Stored::Verified,
-                changed: Vec::new(),
-            },
-        });
-        assert!(matches!(Waiting::of_host(sent).caller, Caller::Peer(None)));
+        assert!(matches!(
+            Waiting::of_host(sent("a")).caller,
+            Caller::Peer(None)
+        ));
     }
 
     #[tokio::test]

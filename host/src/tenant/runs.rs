@@ -69,6 +69,11 @@ impl Runs {
         F: Future<Output = Result<Event, RunError>> + Send + 'static,
     {
         let run = instruction.run.clone();
+        // Only the operator's calls start anything.
+        let topics = self.resources.run_events();
+        topics
+            .give_to_operator(&run)
+            .map_err(|full| Error::Limit(full.to_string()))?;
         let (cancel, cancelled) = watch::channel(false);
         let mut under_way = self.under_way();
         let runs = under_way.len();

@@ -222,6 +222,7 @@ async fn rules_inside_of_engine_calls_never_wait_for_engine_calls() {
             slots: |inner: &Inner| &inner.engine_calls,
             function: "outer",
             longest: ANY,
+            patience: None,
         };
         let answer = calls.run((), async |_| {
             all_slots_are_taken.wait().await;
@@ -246,6 +247,7 @@ async fn a_fault_of_the_host_is_not_blamed_on_the_plugin() {
         slots: |inner: &Inner| &inner.engine_calls,
         function: "outer",
         longest: ANY,
+        patience: None,
     };
     let answer = calls.run((), async |_| {
         Err::<(), _>(wasmtime::Error::msg("the disk is full").context(HostFault))
@@ -336,4 +338,49 @@ async fn a_call_says_how_much_fuel_it_used() {
     assert!(little < more && more > 4_096, "{little} {more}");
     let all = rules(&sandbox, LOOP).normalize("code").await.fuel;
     assert!(all >= 1_000_000, "{all}");
+}
+
+#[tokio::test]
+async fn all_calls_together_have_so_much_memory() {
+    let sandbox = sandbox(Limits {
+        memory_bytes_in_all: 4 << 20,
+        ..Limits::default()
+    });
+    let grows = rules(
+        &sandbox,
+        "(drop (memory.grow (i32.const 32))) i32.const 128",
+    );
+    let too_much = rules(
+        &sandbox,
+        "(drop (memory.grow (i32.const 64))) i32.const 128",
+    );
+    for _ in 0..20 {
+        grows.normalize("code").await.outcome.unwrap().unwrap();
+        let (cause, _) = failed(too_much.normalize("code").await.outcome);
+        assert_eq!(cause, Cause::NoMemoryLeft { limit: 4 << 20 });
+    }
+}
+
+#[tokio::test]
+async fn an_impatient_call_does_not_wait_for_ever() {
+    let sandbox = sandbox(Limits {
+        concurrent_calls: 1,
+        ..Limits::default()
+    });
+    let plugin = plugin(&sandbox, "(component)");
+    let calls = Calls {
+        sandbox: &sandbox,
+        plugin: &plugin,
+        slots: |inner: &Inner| &inner.engine_calls,
+        function: "outer",
+        longest: ANY,
+        patience: Some(Duration::from_millis(50)),
+    };
+    let answer = calls.run((), async |_| {
+        let other = calls.run((), async |_| Ok(())).await.outcome;
+        let busy = matches!(other, Err(SandboxError::Busy { calls: 1 }));
+        Ok(busy)
+    });
+    assert!(answer.await.outcome.unwrap());
+    calls.run((), async |_| Ok(())).await.outcome.unwrap();
 }
