@@ -122,3 +122,15 @@ fn a_step_that_a_peers_request_asked_for_has_the_peers_rights() {
     }
     assert!(answer.contains("no database without a session"), "{answer}");
 }
+
+#[test]
+fn an_id_that_is_too_long_is_a_fault_of_the_engine() {
+    let site = Site::new();
+    let plugin = hostile_engine().pinned("engine");
+    let target = site.path("target.db");
+    let arguments = ["--into", &target, "--plugin", &plugin];
+    let failure = site
+        .pull_from("http://127.0.0.1:1", "ABCDEFGH", &arguments)
+        .error("plugin");
+    failure.names(&["an id of 1048576 bytes"]);
+}

@@ -18,6 +18,7 @@ use super::*;
 use crate::bindings::Refusal;
 use crate::bindings::client::PullRequest;
 use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
+use crate::bindings::state::Lifetime;
 use crate::bindings::transfers::{CopyInstruction, Host as _};
 use crate::bindings::types::{Conversion, Error, Peer, Scope};
 use crate::database::{Location, open};
@@ -255,4 +256,25 @@ async fn an_instruction_is_checked_before_it_starts_anything() {
     let mut far = instruction("r");
     far.peer.base_url = format!("http://{}", "x".repeat(3_000));
     assert!(operator.start(far).await.is_err());
+}
+
+/// A step is handled later than it was requested.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_revoked_admission_has_no_rights() {
+    let folder = tempfile::tempdir().unwrap();
+    let sender = tenant(&folder.path().join("shop.db"), true, None).await;
+    let owner = sender.open_owner().await.unwrap();
+    let scope = Scope {
+        tables: vec!["*".to_owned()],
+    };
+    let access = sender.resources().access();
+    let admitted = access.admit(scope, owner.id().to_owned(), Lifetime::Process);
+    let (id, token) = admitted.await.unwrap();
+    let admission = sender.resources().admission(&token).await.unwrap().unwrap();
+    let caller = Caller::Peer(Some(admission));
+    let now = caller.clone().as_of_now();
+    assert!(matches!(now, Caller::Peer(Some(_))), "{now:?}");
+    sender.resources().revoke(&id).await.unwrap();
+    let now = caller.as_of_now();
+    assert!(matches!(now, Caller::Peer(None)), "{now:?}");
 }
