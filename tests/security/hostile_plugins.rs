@@ -189,7 +189,7 @@ fn rules_that_write_without_end_delay_no_other_request() {
     let plugin = hostile().pinned("sessions");
     let share = site.share(&[&source, "--plugin", &plugin]);
     let began = Instant::now();
-    let claims: Vec<_> = (0..8)
+    let claims: Vec<_> = (0..16)
         .map(|claimer| {
             let url = share.url.clone();
             std::thread::spawn(move || http::claim(&url, "STDERR", &format!("claimer {claimer}")))
