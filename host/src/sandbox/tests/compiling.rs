@@ -46,18 +46,26 @@ async fn a_component_that_was_composed_of_two_is_compiled() {
 
 #[tokio::test]
 async fn features_that_are_switched_off_are_refused() {
-    for refused in [
-        "(core module (memory 1) (memory 1))",
-        "(core module (memory i64 1))",
-        "(core module (memory 1 1 shared))",
-        "(core module (func (result i32) (return_call 0)))",
-        "(core module (type (struct (field i32))))",
-        "(core module (tag))",
+    for (refused, why) in [
+        // Not by the limits of the slots: by the validation.
+        ("(core module (memory 1) (memory 1))", "multiple memories"),
+        (
+            "(core module (import \"a\" \"m\" (memory 1)) (memory 1))",
+            "multiple memories",
+        ),
+        ("(core module (memory i64 1))", "memory64"),
+        ("(core module (memory 1 1 shared))", "threads"),
+        (
+            "(core module (func (result i32) (return_call 0)))",
+            "tail calls",
+        ),
+        ("(core module (type (struct (field i32))))", "gc"),
+        ("(core module (tag))", "exceptions"),
     ] {
         let error = load(&format!("(component {refused})")).await.err().unwrap();
         let error = error.to_string();
         assert!(
-            error.contains("it is no valid component"),
+            error.contains("it is no valid component") && error.contains(why),
             "{refused}: {error}"
         );
     }
