@@ -57,3 +57,4 @@ pub mod sandbox;
 pub mod server;
 pub mod state;
 pub mod tenant;
+mod weight;

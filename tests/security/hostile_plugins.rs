@@ -181,6 +181,52 @@ fn an_endless_decision_on_a_claim_delays_no_other_request() {
     assert!(share.running.is_running(), "{:?}", share.running);
 }
 
+#[test]
+fn rules_that_write_without_end_delay_no_other_request() {
+    let site = Site::new();
+    let source = site.path("source.db");
+    Sqlite::script(&source, TABLE);
+    let plugin = hostile().pinned("sessions");
+    let share = site.share(&[&source, "--plugin", &plugin]);
+    let began = Instant::now();
+    let claims: Vec<_> = (0..16)
+        .map(|claimer| {
+            let url = share.url.clone();
+            std::thread::spawn(move || http::claim(&url, "STDERR", &format!("claimer {claimer}")))
+        })
+        .collect();
+    let mut longest = Duration::ZERO;
+    while claims.iter().any(|claim| !claim.is_finished()) {
+        let asked = Instant::now();
+        let answer = http::tables(&share.url, "an unknown token");
+        assert_eq!(answer.error(), "unauthorized");
+        longest = longest.max(asked.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    println!(
+        "the longest request: {longest:?}; all claims: {:?}",
+        began.elapsed()
+    );
+    for claim in claims {
+        assert_eq!(claim.join().unwrap().error(), "plugin");
+    }
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_code_that_is_too_long_is_a_fault_of_the_rules() {
+    let site = Site::new();
+    let source = site.path("source.db");
+    Sqlite::script(&source, TABLE);
+    let plugin = hostile().pinned("sessions");
+    let share = site.share(&[&source, "--plugin", &plugin]);
+    let answer = http::claim(&share.url, "LONG", "claimer");
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(text.contains("its answer has"), "{text}");
+    assert!(text.contains(&hostile().digest[..8]), "{text}");
+}
+
 /// Pulls a table with the DDL of the hostile plugin, which is refused.
 fn check_ddl_is_refused(table: &str) {
     let (site, source, target) = Site::with_files();

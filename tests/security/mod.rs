@@ -4,6 +4,8 @@ mod answers_of_peers;
 mod certificates;
 mod codes_in_processes;
 mod hostile_files;
+mod hostile_host_calls;
+mod hostile_leavings;
 mod hostile_plugins;
 mod hostile_sharers;
 mod plugins;

@@ -40,7 +40,17 @@ pub fn hostile() -> Guest {
     guest("hostile_guest")
 }
 
-const PACKAGES: [&str; 3] = ["digit-codes", "newest-wins", "hostile-guest"];
+/// An engine that misbehaves on request.
+pub fn hostile_engine() -> Guest {
+    guest("hostile_engine")
+}
+
+const PACKAGES: [&str; 4] = [
+    "digit-codes",
+    "newest-wins",
+    "hostile-guest",
+    "hostile-engine",
+];
 
 fn guest(name: &str) -> Guest {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

@@ -27,6 +27,7 @@ mod generated {
             exports: { default: async },
             with: { "tombolo:sync/types": super::engine::tombolo::sync::types },
             require_store_data_send: true,
+            additional_derives: [serde::Serialize],
         });
     }
 
@@ -38,6 +39,7 @@ mod generated {
             exports: { default: async },
             with: { "tombolo:sync/types": super::engine::tombolo::sync::types },
             require_store_data_send: true,
+            additional_derives: [serde::Serialize],
         });
     }
 
@@ -49,6 +51,7 @@ mod generated {
             exports: { default: async },
             with: { "tombolo:sync/types": super::engine::tombolo::sync::types },
             require_store_data_send: true,
+            additional_derives: [serde::Serialize],
         });
     }
 }
@@ -78,19 +81,6 @@ pub trait EngineHost:
     + Send
     + 'static
 {
-}
-
-impl<T> EngineHost for T where
-    T: access::Host
-        + database::Host
-        + ddl::Host
-        + http::Host
-        + services::Host
-        + sessions::Host
-        + state::Host
-        + transfers::Host
-        + types::Host
-        + Send
-        + 'static
-{
+    /// Takes what the calls since the last time cost beside what crossed the border, in units of fuel.
+    fn take_owed(&mut self) -> u64;
 }

@@ -1,6 +1,7 @@
 //! Interface `access`: lets peers in and keeps the tokens of other sites.
 
 use super::Capabilities;
+use super::limits::{MAX_ADDRESS, MAX_ID, MAX_SECRET, check, check_length};
 use crate::bindings::Refusal;
 use crate::bindings::access::{Admission, Host, Scope};
 use crate::bindings::state::Lifetime;
@@ -9,8 +10,14 @@ use crate::resources::Patterns;
 /// Sessions end with the process, and so do the tokens that belong to them.
 const SESSION: Lifetime = Lifetime::Process;
 
+/// The patterns of a scope together, in bytes.
+const MAX_SCOPE: usize = 64 << 10;
+
 impl Host for Capabilities {
     async fn admit(&mut self, scope: Scope, owner: String) -> Result<Admission, Refusal> {
+        check("an owner", &owner, MAX_ID)?;
+        let length = scope.tables.iter().map(String::len).sum();
+        check_length("a scope", length, MAX_SCOPE, "bytes")?;
         // A scope that cannot be read must fail now, not when the peer asks for rows.
         Patterns::new(&scope.tables)?;
         let access = self.resources.access();
@@ -19,6 +26,7 @@ impl Host for Capabilities {
     }
 
     async fn revoke(&mut self, admission: String) -> Result<(), Refusal> {
+        check("an admission", &admission, MAX_ID)?;
         Ok(self.resources.revoke(&admission).await?)
     }
 
@@ -27,6 +35,8 @@ impl Host for Capabilities {
         base_url: String,
         secret: String,
     ) -> Result<String, Refusal> {
+        check("a base address", &base_url, MAX_ADDRESS)?;
+        check("a token", &secret, MAX_SECRET)?;
         let access = self.resources.access();
         Ok(access.keep_credential(base_url, secret, SESSION).await?)
     }

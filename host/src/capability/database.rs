@@ -1,11 +1,17 @@
 //! Interface `database`: what is in the granted databases, within grants and scope.
 
+use std::sync::Arc;
+
+use super::limits::{MAX_LABEL, MAX_NAME, check, check_length};
 use super::{Caller, Capabilities};
 use crate::bindings::Refusal;
 use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
 use crate::bindings::types::{DbError, Error, TableSchema};
 use crate::database::DatabaseError;
 use crate::resources::{GrantedDatabase, ReadableTables};
+
+/// The most types that one question names.
+const MAX_TYPES: usize = 10_000;
 
 impl Host for Capabilities {
     async fn info(&mut self, database: String) -> Result<DatabaseInfo, Refusal> {
@@ -37,6 +43,10 @@ impl Host for Capabilities {
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer needs no types of this database".to_owned()).into());
         }
+        check_length("a list of types", types.len(), MAX_TYPES, "elements")?;
+        for name in &types {
+            check("a type", name, MAX_NAME)?;
+        }
         Ok(self
             .granted(&database)?
             .database()
@@ -67,21 +77,29 @@ impl Capabilities {
     }
 
     fn labelled(&self, label: &str) -> Result<&GrantedDatabase, Refusal> {
+        check("a label", label, MAX_LABEL)?;
         self.resources
             .database(label)
             .ok_or_else(|| Error::NotFound(format!("no database is called {label:?}")).into())
     }
 
     /// The tables that the caller may read.
-    fn readable(&self, label: &str) -> Result<ReadableTables, Refusal> {
+    fn readable(&mut self, label: &str) -> Result<Arc<ReadableTables>, Refusal> {
+        if let Some(known) = self.readable.get(label) {
+            return Ok(Arc::clone(known));
+        }
         let scope = match &self.caller {
             Caller::Operator => None,
             Caller::Peer(admission) => admission.as_ref().map(|admission| &*admission.scope),
         };
-        Ok(self.granted(label)?.readable(scope)?)
+        let readable = Arc::new(self.granted(label)?.readable(scope)?);
+        self.readable
+            .insert(label.to_owned(), Arc::clone(&readable));
+        Ok(readable)
     }
 
-    fn check(&self, label: &str, table: &str) -> Result<(), Refusal> {
+    fn check(&mut self, label: &str, table: &str) -> Result<(), Refusal> {
+        check("the name of a table", table, MAX_NAME)?;
         Ok(self.readable(label)?.check(table)?)
     }
 }

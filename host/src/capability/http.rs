@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Caller, Capabilities};
+use super::limits::{MAX_PATH, check};
+use super::{Caller, Capabilities, check_peer};
 use crate::bindings::Refusal;
 use crate::bindings::http::{Host, Method, Request, Response};
 use crate::bindings::types::{Error, Peer};
@@ -23,6 +24,8 @@ impl Host for Capabilities {
         if matches!(self.caller, Caller::Peer(_)) {
             return Err(Error::Denied("a peer's request sends no requests".to_owned()).into());
         }
+        check_peer(&peer)?;
+        check("a path", &request.path, MAX_PATH)?;
         if request.body.len() > MAX_REQUEST {
             return Err(Error::Limit("a request has at most 1 MiB".to_owned()).into());
         }

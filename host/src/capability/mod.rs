@@ -3,19 +3,24 @@
 mod access;
 mod database;
 mod http;
+mod limits;
 mod rules;
 mod services;
 mod state;
 mod transfers;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::bindings::Refusal;
 use crate::bindings::transfers::CopyInstruction;
-use crate::bindings::types::{self, Error};
-use crate::resources::{Admission, Resources};
+use crate::bindings::types::{self, Error, Peer};
+use crate::bindings::{EngineHost, Refusal};
+use crate::resources::{Admission, ReadableTables, Resources};
 use crate::sandbox::{HostFault, SchemaDdl, SessionRules};
 use crate::state::StateError;
+use limits::{MAX_ADDRESS, check};
+
+pub use limits::MAX_ID;
 
 /// On whose behalf the engine is called; it bounds what the capabilities do during that call.
 #[derive(Clone, Debug)]
@@ -47,17 +52,48 @@ pub trait StartRun: Send + Sync {
     /// Ends a run at the next chunk. An unknown run is fine.
     fn cancel(&self, run: &str);
 
-    /// Queues a `step` event of a run. Fails with `limit` if too many events wait already.
-    fn request_step(&self, run: &str) -> Result<(), Error>;
+    /// Queues a `step` event of a run, which is handled with the rights of `caller`. Fails with `limit` if too many events
+    /// wait already.
+    fn request_step(&self, run: &str, caller: &Caller) -> Result<(), Error>;
+}
+
+impl Caller {
+    /// The same caller with what is left of its rights: nothing, if its admission was revoked in between.
+    #[must_use]
+    pub fn as_of_now(self) -> Self {
+        match self {
+            Self::Peer(Some(admission)) if admission.is_revoked() => Self::Peer(None),
+            caller => caller,
+        }
+    }
+
+    /// Whether both have the same rights.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Operator, Self::Operator) => true,
+            (Self::Peer(one), Self::Peer(other)) => {
+                let id =
+                    |admission: &Option<Admission>| admission.as_ref().map(|one| one.id.clone());
+                id(one) == id(other)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The host's side of one call of the engine.
-#[derive(Clone)]
 pub struct Capabilities {
     resources: Arc<Resources>,
     rules: Arc<Rules>,
     runs: Arc<dyn StartRun>,
     caller: Caller,
+    /// What was done and is not paid for yet, in units of fuel.
+    owed: u64,
+    /// Log messages of this call.
+    logged: u32,
+    /// By label: what the caller may read there. Patterns are slow to read.
+    readable: HashMap<String, Arc<ReadableTables>>,
 }
 
 impl Capabilities {
@@ -74,14 +110,35 @@ impl Capabilities {
             rules,
             runs,
             caller,
+            owed: 0,
+            logged: 0,
+            readable: HashMap::new(),
         }
+    }
+
+    /// Adds work to what the call pays for.
+    fn owe(&mut self, fuel: u64) {
+        self.owed = self.owed.saturating_add(fuel);
+    }
+}
+
+/// Checks how long the parts of a peer's address are.
+fn check_peer(peer: &Peer) -> Result<(), Refusal> {
+    check("a base address", &peer.base_url, MAX_ADDRESS)?;
+    let credential = peer.credential.as_deref().unwrap_or_default();
+    check("a credential", credential, MAX_ID)
+}
+
+impl EngineHost for Capabilities {
+    fn take_owed(&mut self) -> u64 {
+        std::mem::take(&mut self.owed)
     }
 }
 
 impl From<StateError> for Refusal {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::TooLarge(reason) => Error::Limit(reason.to_owned()).into(),
+            StateError::Limit(reason) => Error::Limit(reason).into(),
             StateError::Store(_) | StateError::File { .. } | StateError::Random(_) => {
                 Error::Unavailable(error.to_string()).into()
             }

@@ -1,22 +1,42 @@
 //! Interfaces `sessions` and `ddl`: answered by the components that fill these roles.
 
+use std::sync::Arc;
+
 use super::Capabilities;
+use super::limits::{MAX_CODE_INPUT, MAX_NAME, check, check_length};
 use crate::bindings::Refusal;
 use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
 use crate::bindings::{ddl, sessions};
-use crate::sandbox::SandboxError;
+use crate::sandbox::{Answer, SandboxError};
+
+/// The most types or columns that a question names.
+const MAX_NAMES: usize = 10_000;
+
+impl Capabilities {
+    /// Lets the caller pay for the inner call: half of its fuel, so that the caller can still say which component has used
+    /// up all of it.
+    fn paid<T>(&mut self, answer: Answer<Result<T, Error>>) -> Result<T, Refusal> {
+        self.owe(answer.fuel / 2);
+        Ok(answer.outcome??)
+    }
+}
 
 impl sessions::Host for Capabilities {
     async fn new_code(&mut self, entropy: Vec<u8>) -> Result<String, Refusal> {
-        Ok(self.rules.sessions.new_code(&entropy).await??)
+        check_length("the entropy", entropy.len(), MAX_CODE_INPUT, "bytes")?;
+        let rules = Arc::clone(&self.rules);
+        self.paid(rules.sessions.new_code(&entropy).await)
     }
 
     async fn normalize(&mut self, code: String) -> Result<String, Refusal> {
-        Ok(self.rules.sessions.normalize(&code).await??)
+        check("a code", &code, MAX_CODE_INPUT)?;
+        let rules = Arc::clone(&self.rules);
+        self.paid(rules.sessions.normalize(&code).await)
     }
 
     async fn decide(&mut self, facts: SessionFacts) -> Result<Verdict, Refusal> {
-        Ok(self.rules.sessions.decide(facts).await??)
+        let rules = Arc::clone(&self.rules);
+        self.paid(rules.sessions.decide(facts).await)
     }
 }
 
@@ -28,11 +48,18 @@ impl ddl::Host for Capabilities {
         types: Vec<String>,
         widen: Vec<String>,
     ) -> Result<DdlPlan, Refusal> {
-        Ok(self
-            .rules
+        for names in [&types, &widen] {
+            check_length("a list of names", names.len(), MAX_NAMES, "elements")?;
+            for name in names {
+                check("a name", name, MAX_NAME)?;
+            }
+        }
+        let rules = Arc::clone(&self.rules);
+        let planned = rules
             .ddl
             .create_table(&dialect, &incoming, &types, &widen)
-            .await??)
+            .await;
+        self.paid(planned)
     }
 }
 

@@ -1,18 +1,25 @@
 //! Interface `services`: time, random numbers, digests, owners and the log.
 
 use super::Capabilities;
+use super::limits::{MAX_ID, check};
 use crate::bindings::Refusal;
 use crate::bindings::services::{Host, Level};
 use crate::bindings::types::Error;
 use crate::digest::{random, sha256};
 use crate::printable::printable;
-use crate::resources;
+use crate::resources::{self, LogLimit};
 
 /// The most random bytes of one call.
 const MAX_RANDOM: u32 = 1_024;
 
 /// The most bytes that are hashed in one call.
 const MAX_HASHED: usize = 1 << 20;
+
+/// What it costs to hash a byte, in units of fuel.
+const HASH: u64 = 8;
+
+/// The most log messages of one call.
+const MAX_MESSAGES: u32 = 50;
 
 impl Host for Capabilities {
     async fn now(&mut self) -> wasmtime::Result<u64> {
@@ -30,14 +37,22 @@ impl Host for Capabilities {
         if data.len() > MAX_HASHED {
             return Err(wasmtime::Error::msg("at most 1 MiB is hashed in one call"));
         }
+        self.owe(HASH.saturating_mul(data.len() as u64));
         Ok(sha256(&data).to_vec())
     }
 
     async fn owner_alive(&mut self, owner: String) -> Result<bool, Refusal> {
+        check("an owner", &owner, MAX_ID)?;
         Ok(self.resources.owner_alive(&owner).await?)
     }
 
     async fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.logged = self.logged.saturating_add(1);
+        let log: &LogLimit = self.resources.log();
+        if self.logged > MAX_MESSAGES || !log.admits() {
+            log.drop_one();
+            return Ok(());
+        }
         let message = printable(&message);
         match level {
             Level::Debug => tracing::debug!(target: "tombolo::engine", "{message}"),

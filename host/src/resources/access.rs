@@ -10,13 +10,29 @@ use tokio::sync::watch;
 use crate::bindings::state::Lifetime;
 use crate::bindings::types::{Peer, Scope};
 use crate::digest::{random, random_id, sha256};
-use crate::state::{State, StateError};
+use crate::state::{Quota, State, StateError};
 
 /// Keys of admissions.
 const ADMISSIONS: &str = "admission/";
 
+/// How many admissions a tenant has at once.
+const ADMISSION_QUOTA: Quota = Quota {
+    class: "admission",
+    entries: "admissions",
+    keys: 1_000,
+    bytes: 8 << 20,
+};
+
 /// Keys of credentials.
 const CREDENTIALS: &str = "credential/";
+
+/// How many credentials a tenant keeps; they stay as long as the process.
+const CREDENTIAL_QUOTA: Quota = Quota {
+    class: "credential",
+    entries: "credentials",
+    keys: 10_000,
+    bytes: 8 << 20,
+};
 
 /// Bytes of a token's digest that name its admission: enough that no two tokens share them.
 const ID_BYTES: usize = 16;
@@ -34,6 +50,12 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// Whether the admission is revoked.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        *self.revoked.borrow()
+    }
+
     /// Waits until the admission is revoked.
     pub fn revoked(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut revoked = self.revoked.clone();
@@ -91,8 +113,8 @@ impl Access {
             scope,
             owner,
         };
-        self.put(&format!("{ADMISSIONS}{id}"), &record, lifetime)
-            .await?;
+        let key = format!("{ADMISSIONS}{id}");
+        self.put(&key, &record, lifetime, &ADMISSION_QUOTA).await?;
         Ok((id, token))
     }
 
@@ -165,8 +187,8 @@ impl Access {
     ) -> Result<String, StateError> {
         let id = random_id().map_err(StateError::Random)?;
         let record = CredentialRecord { base_url, secret };
-        self.put(&format!("{CREDENTIALS}{id}"), &record, lifetime)
-            .await?;
+        let key = format!("{CREDENTIALS}{id}");
+        self.put(&key, &record, lifetime, &CREDENTIAL_QUOTA).await?;
         Ok(id)
     }
 
@@ -201,10 +223,11 @@ impl Access {
         key: &str,
         record: &T,
         lifetime: Lifetime,
+        quota: &Quota,
     ) -> Result<(), StateError> {
         let value = serde_json::to_vec(record)
-            .map_err(|_| StateError::TooLarge("an access record cannot be encoded"))?;
-        self.state.put(key, &value, None, lifetime).await?;
+            .map_err(|_| StateError::Limit("an access record cannot be encoded".to_owned()))?;
+        self.state.put(key, &value, None, lifetime, quota).await?;
         Ok(())
     }
 
@@ -316,5 +339,37 @@ mod tests {
                 .any(|window| window == token.as_bytes());
             assert!(!found);
         }
+    }
+
+    #[tokio::test]
+    async fn admissions_and_credentials_are_counted() {
+        let access = access().await;
+        let admit = async || {
+            access
+                .admit(everything(), "owner".to_owned(), Lifetime::Process)
+                .await
+        };
+        let (first, _) = admit().await.unwrap();
+        for _ in 1..ADMISSION_QUOTA.keys {
+            admit().await.unwrap();
+        }
+        let refused = admit().await.unwrap_err().to_string();
+        assert!(refused.contains("1000 admissions"), "{refused}");
+        access.revoke(&first).await.unwrap();
+        admit().await.unwrap();
+
+        let keep = async || {
+            let (url, secret) = ("http://a".to_owned(), "x".repeat(4_096));
+            access.keep_credential(url, secret, Lifetime::Process).await
+        };
+        let mut kept = 0;
+        let refused = loop {
+            match keep().await {
+                Ok(_) => kept += 1,
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(kept > 1_000 && kept < 2_048, "{kept}");
+        assert!(refused.contains("8388608 bytes"), "{refused}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod grants;
+mod log;
 mod owner;
 mod run_events;
 mod snapshots;
@@ -11,8 +12,9 @@ use std::collections::BTreeMap;
 pub use access::{Access, Admission};
 pub(crate) use grants::ReadableTables;
 pub use grants::{GrantedDatabase, Patterns};
+pub use log::LogLimit;
 pub use owner::{LEASE, Owner, now};
-pub use run_events::{Followed, Follower, RunEvent, RunEvents, TooManyTopics};
+pub use run_events::{EventsFull, Followed, Follower, RunEvent, RunEvents};
 pub use snapshots::{HeldSnapshot, MAX_AGE, RunSnapshot, Snapshots};
 
 use crate::egress::Egress;
@@ -26,6 +28,7 @@ pub struct Resources {
     egress: Egress,
     run_events: RunEvents,
     snapshots: Snapshots,
+    log: LogLimit,
 }
 
 impl Resources {
@@ -44,6 +47,7 @@ impl Resources {
             egress,
             run_events: RunEvents::default(),
             snapshots,
+            log: LogLimit::default(),
         }
     }
 
@@ -81,6 +85,12 @@ impl Resources {
     #[must_use]
     pub fn snapshots(&self) -> &Snapshots {
         &self.snapshots
+    }
+
+    /// Returns what lets the engine's messages into the log.
+    #[must_use]
+    pub fn log(&self) -> &LogLimit {
+        &self.log
     }
 
     /// Opens a new owner, whose lease keeps sessions alive.

@@ -6,10 +6,18 @@ use tokio::task::JoinHandle;
 
 use crate::bindings::state::Lifetime;
 use crate::digest::random_id;
-use crate::state::{State, StateError};
+use crate::state::{Quota, State, StateError};
 
 /// Keys of leases.
 const KEYS: &str = "owner/";
+
+/// How many leases a tenant has.
+const QUOTA: Quota = Quota {
+    class: "owner",
+    entries: "owners",
+    keys: 1_000,
+    bytes: 1 << 20,
+};
 
 /// An owner that has not renewed its lease for this long is gone.
 pub const LEASE: Duration = Duration::from_secs(5);
@@ -92,7 +100,13 @@ pub async fn remove_ended(state: &State) -> Result<usize, StateError> {
 async fn renew(state: &State, owner: &str) -> Result<(), StateError> {
     let until = now().saturating_add(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX));
     state
-        .put(&key(owner), &until.to_be_bytes(), None, Lifetime::Process)
+        .put(
+            &key(owner),
+            &until.to_be_bytes(),
+            None,
+            Lifetime::Process,
+            &QUOTA,
+        )
         .await?;
     Ok(())
 }
@@ -120,7 +134,7 @@ mod tests {
         let owner = Owner::open(state.clone()).await.unwrap();
         let ended = (now() - 1).to_be_bytes();
         let gone = key("gone");
-        let put = state.put(&gone, &ended, None, Lifetime::Process);
+        let put = state.put(&gone, &ended, None, Lifetime::Process, &QUOTA);
         put.await.unwrap();
         assert_eq!(remove_ended(&state).await.unwrap(), 1);
         assert!(alive(&state, owner.id()).await.unwrap());

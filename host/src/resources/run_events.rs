@@ -1,14 +1,17 @@
 //! What happens to runs and sessions, for the clients that follow them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::bindings::transfers::RunEvent as EngineEvent;
-use crate::bindings::types::{Cell, TableReport};
+use crate::bindings::types::{Failure, TableReport};
+use crate::failure::{ErrorCode, failure};
 use crate::run::{Difference, Interruption, TableProgress};
+use crate::weight::weigh;
 
 /// The most events that are kept of one topic, …
 const MAX_EVENTS: usize = 100_000;
@@ -16,11 +19,14 @@ const MAX_EVENTS: usize = 100_000;
 /// … and their bytes, roughly.
 const MAX_BYTES: usize = 16 << 20;
 
-/// The most topics.
+/// The most topics, …
 const MAX_TOPICS: usize = 10_000;
 
+/// … and the bytes of their events together, roughly.
+const MAX_BYTES_IN_ALL: usize = 64 << 20;
+
 /// What is assumed of an event's size beside its texts.
-const EVENT_BYTES: usize = 128;
+const EVENT_BYTES: usize = 96;
 
 /// One thing that happened to a run or a session.
 #[derive(Clone, Debug)]
@@ -49,20 +55,14 @@ impl RunEvent {
     }
 
     fn bytes(&self) -> usize {
-        let texts = match self {
-            Self::Difference(difference) => difference.key.iter().map(cell_bytes).sum(),
-            Self::Engine(EngineEvent::Planned(plans)) => plans.len() * EVENT_BYTES,
-            _ => 0,
+        let parts = match self {
+            Self::Engine(event) => weigh(event).units,
+            Self::Progress(progress) => weigh(&progress.table).units,
+            Self::TableDone(report) => weigh(report).units,
+            Self::Interrupted(interruption) => weigh(&interruption.failure).units,
+            Self::Difference(difference) => weigh(&difference.key).units,
         };
-        EVENT_BYTES + texts
-    }
-}
-
-fn cell_bytes(cell: &Cell) -> usize {
-    match cell {
-        Cell::Text(text) => text.len(),
-        Cell::Bytes(bytes) => bytes.len(),
-        _ => size_of::<Cell>(),
+        EVENT_BYTES.saturating_add(usize::try_from(parts).unwrap_or(usize::MAX))
     }
 }
 
@@ -75,10 +75,25 @@ pub enum Followed {
     Missed(u64),
 }
 
-/// Too many topics have events that somebody may still read.
+/// Too much is kept that somebody may still read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("events of {MAX_TOPICS} runs and sessions are kept, and none of them has ended")]
-pub struct TooManyTopics;
+pub enum EventsFull {
+    /// Too many topics.
+    #[error("events of {MAX_TOPICS} runs and sessions are kept, and none of them has ended")]
+    Topics,
+    /// Too large events.
+    #[error(
+        "events of runs and sessions with {MAX_BYTES_IN_ALL} bytes are kept, and none of them has ended"
+    )]
+    Bytes,
+}
+
+impl From<EventsFull> for Failure {
+    fn from(error: EventsFull) -> Self {
+        let hint = "wait until runs or sessions have ended";
+        failure(ErrorCode::Limit, error.to_string(), hint)
+    }
+}
 
 /// The last events of one topic, in a ring of bounded size.
 #[derive(Debug)]
@@ -125,11 +140,18 @@ impl Ring {
         self.bytes += event.bytes();
         self.events.insert(number, event);
         while (self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES) && self.events.len() > 1 {
-            if let Some((number, event)) = self.events.pop_first() {
-                self.bytes -= event.bytes();
-                self.dropped_below = number + 1;
-            }
+            self.drop_oldest();
         }
+    }
+
+    /// Drops the oldest event. False: there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let Some((number, event)) = self.events.pop_first() else {
+            return false;
+        };
+        self.bytes -= event.bytes();
+        self.dropped_below = number + 1;
+        true
     }
 
     /// What a follower reads that has read all before `next`, and where it goes on.
@@ -143,16 +165,60 @@ impl Ring {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Topic {
     ring: Mutex<Ring>,
     more: Notify,
+    /// The operator planned this run: no peer's request may act on it.
+    of_operator: AtomicBool,
+    /// Of all topics of the tenant.
+    bytes_in_all: Arc<AtomicUsize>,
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        let bytes = self.ring().bytes;
+        self.bytes_in_all.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Topic {
+    fn new(bytes_in_all: Arc<AtomicUsize>) -> Self {
+        Self {
+            ring: Mutex::default(),
+            more: Notify::default(),
+            of_operator: AtomicBool::new(false),
+            bytes_in_all,
+        }
+    }
+
     /// A ring is changed by single calls, so a poisoned lock still guards a whole ring.
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody follows the topic, or may still want to.
+    fn is_wanted(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1 || !self.ring().ended
+    }
+
+    /// Keeps an event, in place of older ones of this topic if the tenant has too much. False: even so it has.
+    fn push(&self, event: RunEvent) -> bool {
+        let mut ring = self.ring();
+        let (before, new) = (ring.bytes, event.bytes());
+        let others = self
+            .bytes_in_all
+            .load(Ordering::Relaxed)
+            .saturating_sub(before);
+        let fits = |ring: &Ring| others.saturating_add(ring.bytes + new) <= MAX_BYTES_IN_ALL;
+        while !fits(&ring) && ring.drop_oldest() {}
+        let pushed = fits(&ring);
+        if pushed {
+            ring.push(event);
+        }
+        self.bytes_in_all.fetch_add(ring.bytes, Ordering::Relaxed);
+        self.bytes_in_all.fetch_sub(before, Ordering::Relaxed);
+        pushed
     }
 }
 
@@ -160,19 +226,43 @@ impl Topic {
 #[derive(Debug, Default)]
 pub struct RunEvents {
     topics: Mutex<HashMap<String, Arc<Topic>>>,
+    bytes_in_all: Arc<AtomicUsize>,
 }
 
 impl RunEvents {
     /// Tells the followers of a topic. What is said before anybody follows is kept for them.
-    pub fn publish(&self, topic: &str, event: RunEvent) -> Result<(), TooManyTopics> {
+    pub fn publish(&self, topic: &str, event: RunEvent) -> Result<(), EventsFull> {
+        let bytes = self.bytes_in_all.load(Ordering::Relaxed);
+        if bytes.saturating_add(event.bytes()) > MAX_BYTES_IN_ALL {
+            self.remove_ended();
+        }
         let topic = self.topic(topic)?;
-        topic.ring().push(event);
+        let pushed = topic.push(event);
         topic.more.notify_waiters();
+        if pushed {
+            Ok(())
+        } else {
+            Err(EventsFull::Bytes)
+        }
+    }
+
+    /// Keeps peers' requests away from a run that the operator planned.
+    pub fn give_to_operator(&self, run: &str) -> Result<(), EventsFull> {
+        self.topic(run)?.of_operator.store(true, Ordering::Relaxed);
         Ok(())
     }
 
+    /// Whether the operator planned this run.
+    #[must_use]
+    pub fn is_of_operator(&self, run: &str) -> bool {
+        let topics = self.topics();
+        topics
+            .get(run)
+            .is_some_and(|topic| topic.of_operator.load(Ordering::Relaxed))
+    }
+
     /// Follows a topic from the oldest event that is kept.
-    pub fn follow(&self, topic: &str) -> Result<Follower, TooManyTopics> {
+    pub fn follow(&self, topic: &str) -> Result<Follower, EventsFull> {
         Ok(Follower {
             topic: self.topic(topic)?,
             next: 0,
@@ -186,18 +276,23 @@ impl RunEvents {
         });
     }
 
-    fn topic(&self, name: &str) -> Result<Arc<Topic>, TooManyTopics> {
+    /// Removes topics that have ended and that nobody follows.
+    fn remove_ended(&self) {
+        self.topics().retain(|_, topic| topic.is_wanted());
+    }
+
+    fn topic(&self, name: &str) -> Result<Arc<Topic>, EventsFull> {
         let mut topics = self.topics();
         if let Some(topic) = topics.get(name) {
             return Ok(Arc::clone(topic));
         }
         if topics.len() >= MAX_TOPICS {
-            topics.retain(|_, topic| Arc::strong_count(topic) > 1 || !topic.ring().ended);
+            topics.retain(|_, topic| topic.is_wanted());
         }
         if topics.len() >= MAX_TOPICS {
-            return Err(TooManyTopics);
+            return Err(EventsFull::Topics);
         }
-        let topic = Arc::<Topic>::default();
+        let topic = Arc::new(Topic::new(Arc::clone(&self.bytes_in_all)));
         topics.insert(name.to_owned(), Arc::clone(&topic));
         Ok(topic)
     }
@@ -236,6 +331,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use super::*;
+    use crate::bindings::types::Cell;
     use crate::run::DifferenceKind;
 
     fn progress(table: &str, rows: u64) -> RunEvent {
@@ -346,5 +442,30 @@ mod tests {
         events.remove_old(Duration::ZERO);
         let left: Vec<String> = events.topics().keys().cloned().collect();
         assert_eq!(left, ["followed"]);
+    }
+
+    #[tokio::test]
+    async fn all_topics_together_are_bounded_by_their_bytes() {
+        let events = RunEvents::default();
+        let large = |who: &str| RunEvent::Engine(EngineEvent::Claimed(who.repeat(8 << 20)));
+        for topic in 0..7 {
+            events.publish(&topic.to_string(), large("x")).unwrap();
+        }
+        // Instead of the older one.
+        events.publish("0", large("y")).unwrap();
+        assert_eq!(
+            events.publish("one more", large("z")),
+            Err(EventsFull::Bytes)
+        );
+        let used = |events: &RunEvents| events.bytes_in_all.load(Ordering::Relaxed);
+        assert!(used(&events) <= MAX_BYTES_IN_ALL);
+        let failed = crate::failure::failure(ErrorCode::Internal, "x".repeat(1 << 20), "");
+        let failed = || RunEvent::Engine(EngineEvent::Failed(failed.clone()));
+        for topic in 0..7 {
+            events.publish(&topic.to_string(), failed()).unwrap();
+        }
+        events.publish("one more", large("z")).unwrap();
+        events.remove_old(Duration::ZERO);
+        assert_eq!(used(&events), 0);
     }
 }

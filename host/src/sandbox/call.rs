@@ -1,18 +1,32 @@
 //! One call of a component in a fresh store, bounded by fuel, wall clock and memory.
 
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
 use tokio::sync::Semaphore;
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::component::Plugin;
 use super::engine::{Inner, Sandbox};
 use super::error::{Cause, HostFault, SandboxError};
-use super::limits::Limits;
+use super::limits::{Limits, Refused};
+use super::meter::{Ended, too_long};
 use super::store::StoreState;
 use crate::printable::printable;
+use crate::weight::weigh;
 
-/// After so much fuel, about 0.1 ms, the executor looks after others and at the wall clock. Not more: fuel counts what a
-/// component does, and it may do little but ask WASI for something that takes longer.
+/// After so much fuel, about 0.1 ms, the executor looks after others. Epochs do the same for a component that does
+/// little but ask the host for something that takes longer.
 const YIELD_INTERVAL: u64 = 100_000;
+
+/// The longest parts of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Longest {
+    /// Of a text or a list of bytes, in bytes.
+    pub text: u64,
+    /// Of any other list, in elements.
+    pub list: u64,
+}
 
 /// One kind of call: whose, where its slots are, and how its failures are named.
 pub(super) struct Calls<'a> {
@@ -20,6 +34,17 @@ pub(super) struct Calls<'a> {
     pub plugin: &'a Plugin,
     pub slots: fn(&Inner) -> &Semaphore,
     pub function: &'static str,
+    pub longest: Longest,
+    /// How long a call waits for its slot; none: as long as it takes.
+    pub patience: Option<Duration>,
+}
+
+/// What became of a call.
+pub struct Answer<T> {
+    /// What the component returned.
+    pub outcome: Result<T, SandboxError>,
+    /// The fuel that was used for it, what the host did for it included.
+    pub fuel: u64,
 }
 
 impl Calls<'_> {
@@ -28,39 +53,85 @@ impl Calls<'_> {
         &self,
         host: H,
         call: impl AsyncFnOnce(&mut Store<StoreState<H>>) -> wasmtime::Result<T>,
-    ) -> Result<T, SandboxError>
+    ) -> Answer<T>
     where
         H: Send + 'static,
+        T: Serialize,
     {
         let inner = self.sandbox.inner();
         let limits = &inner.limits;
-        let _slot = (self.slots)(inner)
-            .acquire()
-            .await
-            .map_err(|_| self.failed(Cause::Host("the host is stopping".to_owned()), ""))?;
-        let mut store = Store::new(&inner.engine, StoreState::new(host, limits));
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(limits.host_call_bytes);
-        // Instantiation itself uses fuel.
-        store
-            .set_fuel(limits.fuel)
-            .and_then(|()| store.fuel_async_yield_interval(Some(YIELD_INTERVAL)))
-            .map_err(|error| self.failed(Cause::Host(error.to_string()), ""))?;
-        let outcome = tokio::time::timeout(limits.wall_clock, call(&mut store)).await;
-        let cause = match outcome {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => {
-                let refused = store.data().limiter.refused();
-                cause(&error, refused, limits)
-            }
-            Err(_) => Cause::WallClock {
-                milliseconds: limits.wall_clock.as_millis(),
+        let not_begun = |reason: String| Answer {
+            outcome: Err(self.failed(Cause::Host(reason), "")),
+            fuel: 0,
+        };
+        let slot = (self.slots)(inner).acquire();
+        let slot = match self.patience {
+            None => slot.await,
+            Some(patience) => match tokio::time::timeout(patience, slot).await {
+                Ok(slot) => slot,
+                Err(_) => {
+                    return Answer {
+                        outcome: Err(SandboxError::Busy {
+                            calls: limits.concurrent_calls,
+                        }),
+                        fuel: 0,
+                    };
+                }
             },
         };
-        Err(self.failed(cause, &store.data().stderr.last_words()))
+        let Ok(_slot) = slot else {
+            return not_begun("the host is stopping".to_owned());
+        };
+        let _ticking = inner.ticker.run();
+        let deadline = Instant::now() + limits.wall_clock;
+        let mut store = Store::new(&inner.engine, StoreState::new(host, inner, deadline));
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.host_call_bytes);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            store.data().meter.check()?;
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(tokio::task::yield_now()),
+            ))
+        });
+        // Instantiation itself uses fuel.
+        let fuelled = store
+            .set_fuel(limits.fuel)
+            .and_then(|()| store.fuel_async_yield_interval(Some(YIELD_INTERVAL)));
+        if let Err(error) = fuelled {
+            return not_begun(error.to_string());
+        }
+        let outcome = tokio::time::timeout(limits.wall_clock, call(&mut store)).await;
+        let left = store.get_fuel().unwrap_or(0);
+        let state = store.data();
+        let fuel = limits
+            .fuel
+            .saturating_sub(left)
+            .saturating_add(state.meter.spent());
+        let cause = match outcome {
+            // Found here where the component returned before it was looked at again.
+            Ok(Ok(_)) if state.meter.overdrawn() => Cause::OutOfHostFuel { fuel: limits.fuel },
+            Ok(Ok(value)) => match too_long(&weigh(&value), self.longest.text, self.longest.list) {
+                None => {
+                    return Answer {
+                        outcome: Ok(value),
+                        fuel,
+                    };
+                }
+                Some(reason) => Cause::TooLong(reason),
+            },
+            Ok(Err(error)) => cause(&error, state.limiter.refused(), limits),
+            Err(_) => late(limits),
+        };
+        Answer {
+            outcome: Err(self.failed(cause, &state.stderr.last_words())),
+            fuel,
+        }
     }
 
-    fn failed(&self, cause: Cause, stderr: &str) -> SandboxError {
+    /// The failure of this call.
+    pub fn failed(&self, cause: Cause, stderr: &str) -> SandboxError {
         SandboxError::Call {
             plugin: self.plugin.name().to_owned(),
             digest: self.plugin.digest().prefix(),
@@ -71,15 +142,34 @@ impl Calls<'_> {
     }
 }
 
-fn cause(error: &wasmtime::Error, refused: Option<usize>, limits: &Limits) -> Cause {
+fn late(limits: &Limits) -> Cause {
+    Cause::WallClock {
+        milliseconds: limits.wall_clock.as_millis(),
+    }
+}
+
+fn cause(error: &wasmtime::Error, refused: Option<Refused>, limits: &Limits) -> Cause {
+    match Ended::of(error) {
+        Some(Ended::Late) => return late(limits),
+        Some(Ended::Overdrawn) => return Cause::OutOfHostFuel { fuel: limits.fuel },
+        None => {}
+    }
     if error.is::<HostFault>() {
         return Cause::Host(printable(&error.root_cause().to_string()));
     }
-    if let Some(wanted) = refused {
-        return Cause::OutOfMemory {
-            wanted,
-            limit: limits.memory_bytes,
-        };
+    match refused {
+        Some(Refused::Call(wanted)) => {
+            return Cause::OutOfMemory {
+                wanted,
+                limit: limits.memory_bytes,
+            };
+        }
+        Some(Refused::All) => {
+            return Cause::NoMemoryLeft {
+                limit: limits.memory_bytes_in_all,
+            };
+        }
+        None => {}
     }
     if error.is::<wasmtime_wasi::I32Exit>() {
         return Cause::Exit;

@@ -1,13 +1,16 @@
 //! Components: read once, pinned by their digest, checked against the contract, compiled.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
 
+use wasmparser::{Parser, Validator, WasmFeatures};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::error::LoadError;
 use crate::digest::sha256;
+use crate::printable::printable;
 
 /// The version of the package in `wit/`.
 pub(super) const CONTRACT: &str = "0.1.0";
@@ -218,8 +221,25 @@ pub(super) fn too_large(size: usize, limit: usize) -> String {
     format!("it has {size} bytes, and {limit} are allowed")
 }
 
-pub(super) fn uncompiled(error: &wasmtime::Error) -> String {
-    let reason = crate::printable::printable(&format!("{error:#}"));
+/// What components may use of WebAssembly: the second version of the core specification, and components.
+const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::COMPONENT_MODEL);
+
+/// Checks a component before it is compiled. The compiler is allowed one feature more, several memories in one module:
+/// its own adapters between composed components need it, and components cannot reach it any more.
+pub(super) fn validate(bytes: &[u8]) -> Result<(), String> {
+    if !Parser::is_component(bytes) {
+        return Err(invalid("its first bytes are not those of a component"));
+    }
+    let checked = Validator::new_with_features(FEATURES).validate_all(bytes);
+    checked
+        .map(|_| ())
+        .map_err(|error| invalid(&error.to_string()))
+}
+
+fn invalid(reason: &str) -> String {
+    let reason = printable(reason);
     if reason.contains("async") {
         format!(
             "this host runs synchronous components only; build it without async functions ({reason})"
@@ -227,4 +247,37 @@ pub(super) fn uncompiled(error: &wasmtime::Error) -> String {
     } else {
         format!("it is no valid component: {reason}")
     }
+}
+
+/// Why a valid component cannot be compiled.
+pub(super) fn uncompiled(error: &wasmtime::Error) -> Uncompiled {
+    let reason = format!("{error:#}");
+    // wasmtime has no type for this error.
+    if reason.contains("memory executable") {
+        Uncompiled::NotExecutable(printable(&reason))
+    } else {
+        Uncompiled::Component(invalid(&reason))
+    }
+}
+
+/// Why the compiler returned nothing: the text of its panic.
+pub(super) fn compiler_failed(panic: &(dyn Any + Send)) -> Uncompiled {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it does not say why");
+    Uncompiled::Component(format!(
+        "the compiler failed on this component: {}",
+        printable(text)
+    ))
+}
+
+/// Why there is no compiled component.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Uncompiled {
+    /// The component's fault, or the compiler's.
+    Component(String),
+    /// This system keeps the host from making memory executable.
+    NotExecutable(String),
 }

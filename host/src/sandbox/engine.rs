@@ -1,8 +1,10 @@
 //! The wasmtime engine of a process, its settings, slots and standard components.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Component;
@@ -10,15 +12,19 @@ use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-use super::component::{self, Digest, Plugin};
+use super::component::{self, Digest, Plugin, Uncompiled};
 use super::error::{LoadError, SandboxError};
 use super::limits::{Limits, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES};
+use super::ticker::Ticker;
 
 /// Kept mapped in a pooled slot between calls; measured as the fastest size.
 const KEEP_RESIDENT: usize = 64 << 10;
 
 /// Room for one memory in a pooled slot; the limiter bounds what a call really gets.
 const SLOT_BYTES: usize = 64 << 20;
+
+/// The name of the thread that compiles.
+const COMPILER: &str = "compiler";
 
 /// All that components share: the wasmtime engine, the limits, the slots, and what was compiled already.
 #[derive(Clone)]
@@ -36,6 +42,9 @@ pub(super) struct Inner {
     /// One component is compiled at a time: the compiler uses all cores, and who waits may find its result.
     compiler: Arc<Semaphore>,
     compiled: Mutex<HashMap<Digest, Component>>,
+    pub ticker: Ticker,
+    /// Bytes of memories and tables of all calls.
+    pub memory: Arc<AtomicUsize>,
 }
 
 impl Sandbox {
@@ -70,6 +79,8 @@ impl Sandbox {
                 Engine::new(config(None).cache(cache)).map_err(SandboxError::Engine)?
             }
         };
+        let ticker = Ticker::start(&engine)
+            .map_err(|error| SandboxError::Engine(wasmtime::Error::new(error)))?;
         let slots = limits.concurrent_calls as usize;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -78,6 +89,8 @@ impl Sandbox {
                 rules_calls: Semaphore::new(slots),
                 compiler: Arc::new(Semaphore::new(1)),
                 compiled: Mutex::new(HashMap::new()),
+                ticker,
+                memory: Arc::default(),
                 limits,
             }),
         })
@@ -110,11 +123,16 @@ impl Sandbox {
         let compiled = tokio::time::timeout(limits.compile_time, self.compile(digest, bytes))
             .await
             .map_err(|_| refuse("compiling it takes too long".to_owned()))?
-            .map_err(refuse)?;
+            .map_err(|error| match error {
+                Uncompiled::Component(reason) => refuse(reason),
+                Uncompiled::NotExecutable(reason) => {
+                    LoadError::not_executable(name, digest, &reason)
+                }
+            })?;
         Ok(Plugin::new(name, digest, compiled))
     }
 
-    async fn compile(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, String> {
+    async fn compile(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, Uncompiled> {
         if let Some(known) = self.known(digest) {
             return Ok(known);
         }
@@ -125,19 +143,26 @@ impl Sandbox {
         }
         let engine = self.inner.engine.clone();
         let (sender, receiver) = oneshot::channel();
+        keep_compiler_quiet();
         // Not tokio's blocking thread: a process that ends would wait for a compilation that nobody waits for any more.
         std::thread::Builder::new()
-            .name("compiler".to_owned())
+            .name(COMPILER.to_owned())
             .spawn(move || {
                 // An error: the time was up.
-                let _ = sender.send(Component::from_binary(&engine, &bytes));
+                let _ = sender.send(compile(|| {
+                    component::validate(&bytes).map_err(Uncompiled::Component)?;
+                    Component::from_binary(&engine, &bytes)
+                        .map_err(|error| component::uncompiled(&error))
+                }));
                 drop(turn);
             })
-            .map_err(|error| format!("the host cannot start a thread to compile it: {error}"))?;
+            .map_err(|error| {
+                let reason = format!("the host cannot start a thread to compile it: {error}");
+                Uncompiled::Component(reason)
+            })?;
         let compiled = receiver
             .await
-            .map_err(|_| "the compiler failed".to_owned())?
-            .map_err(|error| component::uncompiled(&error))?;
+            .map_err(|_| Uncompiled::Component("the compiler's thread ended".to_owned()))??;
         self.compiled().insert(digest, compiled.clone());
         Ok(compiled)
     }
@@ -166,6 +191,29 @@ impl Sandbox {
     }
 }
 
+/// Compiles, and turns a panic of the compiler into an error of this component.
+pub(super) fn compile(
+    work: impl FnOnce() -> Result<Component, Uncompiled>,
+) -> Result<Component, Uncompiled> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(component::compiler_failed(&*panic)))
+}
+
+/// A panic of the compiler is told in an error; it is not printed.
+fn keep_compiler_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() == Some(COMPILER) {
+                tracing::debug!("the compiler panicked: {panic}");
+            } else {
+                print(panic);
+            }
+        }));
+    });
+}
+
 /// Most of a year's advisories lie in proposals that are switched off here: nothing of the contract needs them.
 fn config(pooled: Option<&Limits>) -> Config {
     let mut config = Config::new();
@@ -178,12 +226,14 @@ fn config(pooled: Option<&Limits>) -> Config {
         .wasm_function_references(false)
         .wasm_gc(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // Only for the compiler's own adapters: `component::validate` has refused it in components.
+        .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
         .wasm_threads(false)
         .wasm_wide_arithmetic(false)
         .consume_fuel(true)
+        .epoch_interruption(true)
         // The same input gives the same decision on every machine.
         .cranelift_nan_canonicalization(true);
     if let Some(limits) = pooled {

@@ -13,7 +13,18 @@ pub struct LoadError {
     /// None: the file is not even worth hashing.
     digest: Option<Digest>,
     reason: String,
-    wrong_digest: bool,
+    fault: Fault,
+}
+
+/// What is wrong where a component cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// The component.
+    Component,
+    /// Its digest.
+    Digest,
+    /// This system: it has no executable memory for compiled code.
+    NotExecutable,
 }
 
 impl LoadError {
@@ -22,7 +33,7 @@ impl LoadError {
             name: name.to_owned(),
             digest,
             reason,
-            wrong_digest: false,
+            fault: Fault::Component,
         }
     }
 
@@ -32,7 +43,7 @@ impl LoadError {
 
     pub(super) fn digest(name: &str, expected: Digest, found: Digest) -> Self {
         Self {
-            wrong_digest: true,
+            fault: Fault::Digest,
             ..Self::new(
                 name,
                 Some(found),
@@ -40,6 +51,14 @@ impl LoadError {
                     "its bytes have the digest sha256:{found}, and sha256:{expected} was asked for"
                 ),
             )
+        }
+    }
+
+    pub(super) fn not_executable(name: &str, digest: Digest, reason: &str) -> Self {
+        let reason = format!("this system does not let the host make memory executable ({reason})");
+        Self {
+            fault: Fault::NotExecutable,
+            ..Self::new(name, Some(digest), reason)
         }
     }
 
@@ -76,7 +95,7 @@ impl LoadError {
     /// Whether the pinned digest was another.
     #[must_use]
     pub fn is_wrong_digest(&self) -> bool {
-        self.wrong_digest
+        self.fault == Fault::Digest
     }
 }
 
@@ -103,6 +122,12 @@ pub enum Cause {
         /// The budget.
         fuel: u64,
     },
+    /// It asked the host for too much work.
+    #[error("it asked the host for more work than {fuel} units of fuel pay for")]
+    OutOfHostFuel {
+        /// The budget.
+        fuel: u64,
+    },
     /// It took too long, waiting included.
     #[error("it took longer than {milliseconds} ms")]
     WallClock {
@@ -117,12 +142,21 @@ pub enum Cause {
         /// The limit.
         limit: usize,
     },
+    /// It wanted memory when all calls together had as much as they may.
+    #[error("it wanted memory, and all calls at the same time may have {limit} bytes together")]
+    NoMemoryLeft {
+        /// The limit.
+        limit: usize,
+    },
     /// Its calls are nested too deeply.
     #[error("its stack overflowed")]
     StackOverflow,
     /// It passed too much data at once.
     #[error("it passed more data at once than is allowed")]
     HostCallData,
+    /// Its answer has a part that is too long.
+    #[error("its answer has {0}")]
+    TooLong(String),
     /// It ended itself.
     #[error("it called exit")]
     Exit,
@@ -146,6 +180,12 @@ pub enum SandboxError {
     /// The component cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The call has not begun: others took all slots for too long.
+    #[error("{calls} calls of plugins are under way, and no more are allowed")]
+    Busy {
+        /// The limit.
+        calls: u32,
+    },
     /// The call was ended.
     #[error("plugin {plugin:?} (sha256:{digest}) failed in {function}: {cause}{}", last_words(.stderr))]
     Call {
@@ -177,10 +217,15 @@ impl From<SandboxError> for Failure {
                 ErrorCode::PluginDigest,
                 "check where the file comes from, then pin the digest it should have",
             ),
+            SandboxError::Load(load) if load.fault == Fault::NotExecutable => (
+                ErrorCode::Internal,
+                "allow it for this program: plugins become machine code; in a systemd unit, remove MemoryDenyWriteExecute=yes",
+            ),
             SandboxError::Load(_) => (
                 ErrorCode::Plugin,
                 "use a component that was built for this role",
             ),
+            SandboxError::Busy { .. } => (ErrorCode::Limit, "try again"),
             SandboxError::Engine(_)
             | SandboxError::Call {
                 cause: Cause::Host(_),

@@ -1,5 +1,7 @@
 //! What a component and one call of it may use.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -13,7 +15,9 @@ pub struct Limits {
     pub compile_time: Duration,
     /// All linear memories and tables of a call together, in bytes.
     pub memory_bytes: usize,
-    /// CPU of a call in units of fuel, about one instruction each.
+    /// All linear memories and tables of all calls at the same time, in bytes.
+    pub memory_bytes_in_all: usize,
+    /// CPU of a call in units of fuel, about one instruction each; the host's work for the call has as much again.
     pub fuel: u64,
     /// A call from the moment it has its slot, host waits and nested calls included.
     pub wall_clock: Duration,
@@ -31,6 +35,7 @@ impl Default for Limits {
             component_bytes: 8 << 20,
             compile_time: Duration::from_secs(30),
             memory_bytes: 64 << 20,
+            memory_bytes_in_all: 1 << 30,
             // Measured: 0.3 to 1.5 s of CPU, by how far apart in memory the component works. Planning hundreds of tables
             // takes a hundredth of it.
             fuel: 1_000_000_000,
@@ -54,25 +59,39 @@ pub(super) const MAX_TABLES: u32 = 4;
 /// Bytes that a table's element is counted as.
 const ELEMENT_BYTES: usize = 16;
 
+/// Why a call gets no more memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It would have so many bytes, which is too many for one call.
+    Call(usize),
+    /// All calls together have as much as they may.
+    All,
+}
+
 /// Counts all memories and tables of a store together; `StoreLimits` would bound each alone.
 #[derive(Debug)]
 pub struct MemoryLimiter {
     used: usize,
     limit: usize,
-    refused: Option<usize>,
+    /// What all calls use together.
+    used_in_all: Arc<AtomicUsize>,
+    limit_in_all: usize,
+    refused: Option<Refused>,
 }
 
 impl MemoryLimiter {
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limits: &Limits, used_in_all: Arc<AtomicUsize>) -> Self {
         Self {
             used: 0,
-            limit,
+            limit: limits.memory_bytes,
+            used_in_all,
+            limit_in_all: limits.memory_bytes_in_all,
             refused: None,
         }
     }
 
-    /// How many bytes in all were wanted when the limiter refused, if it did.
-    pub fn refused(&self) -> Option<usize> {
+    /// Why the limiter refused, if it did.
+    pub fn refused(&self) -> Option<Refused> {
         self.refused
     }
 
@@ -80,12 +99,26 @@ impl MemoryLimiter {
         let more = desired.saturating_sub(current).saturating_mul(unit);
         let wanted = self.used.saturating_add(more);
         if wanted > self.limit {
-            self.refused = Some(wanted);
-            // An error, not `false`: many guests meet a refused growth with an abort that says nothing.
-            return Err(wasmtime::Error::msg("the memory limit is reached"));
+            return self.refuse(Refused::Call(wanted));
         }
+        let others = self.used_in_all.fetch_add(more, Ordering::Relaxed);
         self.used = wanted;
+        if others.saturating_add(more) > self.limit_in_all {
+            return self.refuse(Refused::All);
+        }
         Ok(true)
+    }
+
+    /// An error, not `false`: many guests meet a refused growth with an abort that says nothing.
+    fn refuse(&mut self, reason: Refused) -> wasmtime::Result<bool> {
+        self.refused = Some(reason);
+        Err(wasmtime::Error::msg("the memory limit is reached"))
+    }
+}
+
+impl Drop for MemoryLimiter {
+    fn drop(&mut self) {
+        self.used_in_all.fetch_sub(self.used, Ordering::Relaxed);
     }
 }
 

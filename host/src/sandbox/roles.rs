@@ -1,13 +1,17 @@
 //! The roles as typed calls: what the host asks components, and the one component that asks back.
 
+use std::time::Duration;
+
+use serde::Serialize;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, Linker};
 
-use super::call::Calls;
+use super::call::{Answer, Calls, Longest};
 use super::component::{Plugin, Role};
 use super::engine::{Inner, Sandbox};
-use super::error::{LoadError, SandboxError};
-use super::store::{HostOf, StoreState, link_std};
+use super::error::{Cause, LoadError, SandboxError};
+use super::store::{HostOf, StoreState};
+use super::wasi::link_std;
 use crate::bindings::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
 use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
 use crate::bindings::{
@@ -16,6 +20,45 @@ use crate::bindings::{
 
 /// Rules have no host side: no authority at all.
 type NoHost = ();
+
+/// The longest code, in bytes.
+const MAX_CODE: usize = 128;
+
+/// The longest text of session rules, in bytes: a reason.
+const SESSIONS: Longest = Longest {
+    text: 1 << 10,
+    list: 0,
+};
+
+/// The longest name or description of a strategy, in bytes, and the most strategies of a component.
+const STRATEGIES: Longest = Longest {
+    text: 1 << 10,
+    list: 100,
+};
+
+/// The longest name of a column or reason in a plan, in bytes, and the most columns.
+const PLAN: Longest = Longest {
+    text: 1 << 10,
+    list: 2_000,
+};
+
+/// The longest value of a row, in bytes: all that one call may pass. The most columns of a row, and decisions of a page.
+const DECISIONS: Longest = Longest {
+    text: 8 << 20,
+    list: 2_000,
+};
+
+/// The longest statement, in bytes, and the most statements or phrases of a plan.
+const DDL: Longest = Longest {
+    text: 1 << 20,
+    list: 10_000,
+};
+
+/// The longest document or text of the engine, in bytes, and the most elements of a list.
+const ENGINE: Longest = Longest {
+    text: 8 << 20,
+    list: 100_000,
+};
 
 /// Whatever fills the role `sessions`.
 #[derive(Clone)]
@@ -37,36 +80,33 @@ impl SessionRules {
     }
 
     /// Makes a code from random bytes.
-    pub async fn new_code(&self, entropy: &[u8]) -> Result<Result<String, Error>, SandboxError> {
-        self.calls("sessions.new-code")
-            .run((), async |store| {
-                let rules = self.pre.instantiate_async(&mut *store).await?;
-                rules
-                    .tombolo_sync_sessions()
-                    .call_new_code(store, entropy)
-                    .await
-            })
-            .await
+    pub async fn new_code(&self, entropy: &[u8]) -> Answer<Result<String, Error>> {
+        let calls = self.calls("sessions.new-code");
+        let answer = calls.run((), async |store| {
+            let rules = self.pre.instantiate_async(&mut *store).await?;
+            rules
+                .tombolo_sync_sessions()
+                .call_new_code(store, entropy)
+                .await
+        });
+        short_code(&calls, answer.await)
     }
 
     /// The form in which a typed code is looked up.
-    pub async fn normalize(&self, code: &str) -> Result<Result<String, Error>, SandboxError> {
-        self.calls("sessions.normalize")
-            .run((), async |store| {
-                let rules = self.pre.instantiate_async(&mut *store).await?;
-                rules
-                    .tombolo_sync_sessions()
-                    .call_normalize(store, code)
-                    .await
-            })
-            .await
+    pub async fn normalize(&self, code: &str) -> Answer<Result<String, Error>> {
+        let calls = self.calls("sessions.normalize");
+        let answer = calls.run((), async |store| {
+            let rules = self.pre.instantiate_async(&mut *store).await?;
+            rules
+                .tombolo_sync_sessions()
+                .call_normalize(store, code)
+                .await
+        });
+        short_code(&calls, answer.await)
     }
 
     /// Decides on one claim.
-    pub async fn decide(
-        &self,
-        facts: SessionFacts,
-    ) -> Result<Result<Verdict, Error>, SandboxError> {
+    pub async fn decide(&self, facts: SessionFacts) -> Answer<Result<Verdict, Error>> {
         self.calls("sessions.decide")
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
@@ -79,7 +119,7 @@ impl SessionRules {
     }
 
     fn calls(&self, function: &'static str) -> Calls<'_> {
-        rules_calls(&self.sandbox, &self.plugin, function)
+        rules_calls(&self.sandbox, &self.plugin, function, SESSIONS)
     }
 }
 
@@ -110,12 +150,13 @@ impl ConflictStrategies {
 
     /// All strategies of the component.
     pub async fn strategies(&self) -> Result<Vec<StrategyInfo>, SandboxError> {
-        self.calls("conflicts.strategies")
+        self.calls("conflicts.strategies", STRATEGIES)
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
                 rules.tombolo_sync_conflicts().call_strategies(store).await
             })
             .await
+            .outcome
     }
 
     /// How a strategy takes rows into one table.
@@ -126,7 +167,7 @@ impl ConflictStrategies {
         incoming: &TableSchema,
         local: &TableSchema,
     ) -> Result<Result<StrategyPlan, Error>, SandboxError> {
-        self.calls("conflicts.plan")
+        self.calls("conflicts.plan", PLAN)
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
                 rules
@@ -135,6 +176,7 @@ impl ConflictStrategies {
                     .await
             })
             .await
+            .outcome
     }
 
     /// Decides on a page of conflicting rows.
@@ -145,7 +187,7 @@ impl ConflictStrategies {
         incoming: &TableSchema,
         conflicts: &[Conflict],
     ) -> Result<Result<Vec<Decision>, Error>, SandboxError> {
-        self.calls("conflicts.decide")
+        self.calls("conflicts.decide", DECISIONS)
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
                 rules
@@ -154,10 +196,11 @@ impl ConflictStrategies {
                     .await
             })
             .await
+            .outcome
     }
 
-    fn calls(&self, function: &'static str) -> Calls<'_> {
-        rules_calls(&self.sandbox, &self.plugin, function)
+    fn calls(&self, function: &'static str, longest: Longest) -> Calls<'_> {
+        rules_calls(&self.sandbox, &self.plugin, function, longest)
     }
 }
 
@@ -187,8 +230,8 @@ impl SchemaDdl {
         incoming: &TableSchema,
         types: &[String],
         widen: &[String],
-    ) -> Result<Result<DdlPlan, Error>, SandboxError> {
-        rules_calls(&self.sandbox, &self.plugin, "ddl.create-table")
+    ) -> Answer<Result<DdlPlan, Error>> {
+        rules_calls(&self.sandbox, &self.plugin, "ddl.create-table", DDL)
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
                 rules
@@ -213,9 +256,7 @@ impl<H: EngineHost> EngineComponent<H> {
         plugin.check(Role::Engine)?;
         let mut linker = Linker::new(&sandbox.inner().engine);
         let linked = link_std(&mut linker)
-            .and_then(|()| {
-                Engine::add_to_linker::<_, HostOf<H>>(&mut linker, |state| &mut state.host)
-            })
+            .and_then(|()| Engine::add_to_linker::<_, HostOf<H>>(&mut linker, StoreState::host))
             .and_then(|()| linker.instantiate_pre(plugin.component()))
             .and_then(EnginePre::new);
         Ok(Self {
@@ -225,10 +266,11 @@ impl<H: EngineHost> EngineComponent<H> {
         })
     }
 
-    /// Runs one call of the engine on somebody's behalf.
-    pub async fn call<T>(
+    /// Runs one call of the engine on somebody's behalf, who waits for a slot no longer than `patience`.
+    pub async fn call<T: Serialize>(
         &self,
         function: &'static str,
+        patience: Option<Duration>,
         host: H,
         call: impl AsyncFnOnce(&Engine, &mut Store<StoreState<H>>) -> wasmtime::Result<T>,
     ) -> Result<T, SandboxError> {
@@ -237,6 +279,8 @@ impl<H: EngineHost> EngineComponent<H> {
             plugin: &self.plugin,
             slots: |inner: &Inner| &inner.engine_calls,
             function,
+            longest: ENGINE,
+            patience,
         };
         calls
             .run(host, async |store| {
@@ -244,6 +288,7 @@ impl<H: EngineHost> EngineComponent<H> {
                 call(&engine, store).await
             })
             .await
+            .outcome
     }
 }
 
@@ -259,13 +304,35 @@ fn link_rules(
         .map_err(|error| unlinked(plugin, &error).into())
 }
 
-fn rules_calls<'a>(sandbox: &'a Sandbox, plugin: &'a Plugin, function: &'static str) -> Calls<'a> {
+fn rules_calls<'a>(
+    sandbox: &'a Sandbox,
+    plugin: &'a Plugin,
+    function: &'static str,
+    longest: Longest,
+) -> Calls<'a> {
     Calls {
         sandbox,
         plugin,
         slots: |inner: &Inner| &inner.rules_calls,
         function,
+        longest,
+        patience: None,
     }
+}
+
+/// A code is shorter than a reason: it is a key of the state.
+fn short_code(
+    calls: &Calls<'_>,
+    answer: Answer<Result<String, Error>>,
+) -> Answer<Result<String, Error>> {
+    let outcome = answer.outcome.and_then(|code| match &code {
+        Ok(text) if text.len() > MAX_CODE => {
+            let reason = format!("a code of {} bytes, and {MAX_CODE} are allowed", text.len());
+            Err(calls.failed(Cause::TooLong(reason), ""))
+        }
+        _ => Ok(code),
+    });
+    Answer { outcome, ..answer }
 }
 
 fn unlinked(plugin: &Plugin, error: &wasmtime::Error) -> LoadError {

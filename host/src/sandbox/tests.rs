@@ -9,6 +9,7 @@ use super::component::CONTRACT;
 use super::*;
 
 mod causes;
+mod compiling;
 
 fn sandbox(limits: Limits) -> Sandbox {
     Sandbox::new(limits).unwrap()
@@ -23,7 +24,7 @@ async fn new_code(limits: Limits) -> Result<String, Cause> {
     let sandbox = sandbox(limits);
     let rules = sandbox.standard_rules().await.unwrap();
     let rules = SessionRules::new(&sandbox, &rules).unwrap();
-    match rules.new_code(&[7; 256]).await {
+    match rules.new_code(&[7; 256]).await.outcome {
         Ok(code) => Ok(code.unwrap()),
         Err(SandboxError::Call {
             cause,

@@ -1,12 +1,12 @@
 //! A state store in memory, for what ends with the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{StateError, StateStore};
+use super::{Quota, StateError, StateStore, Usage, class, fits};
 use crate::bindings::state::Entry;
 
 /// Keys and values of one process.
@@ -16,8 +16,22 @@ pub struct MemoryStore(Mutex<Contents>);
 #[derive(Debug, Default)]
 struct Contents {
     entries: BTreeMap<String, (Vec<u8>, u64)>,
+    /// By class.
+    usage: HashMap<String, Usage>,
     /// Of the last put, whatever its key: a key that is created again never has an old version.
     version: u64,
+}
+
+impl Contents {
+    /// What the entries of a key's class take without this key.
+    fn usage_without(&self, key: &str) -> Usage {
+        let mut usage = self.usage.get(class(key)).copied().unwrap_or_default();
+        if let Some((value, _)) = self.entries.get(key) {
+            usage.keys -= 1;
+            usage.bytes -= (key.len() + value.len()) as u64;
+        }
+        usage
+    }
 }
 
 impl MemoryStore {
@@ -46,12 +60,18 @@ impl StateStore for MemoryStore {
         key: &str,
         value: &[u8],
         if_version: Option<u64>,
+        quota: &Quota,
     ) -> Result<Option<u64>, StateError> {
         let mut contents = self.contents();
         let stored = contents.entries.get(key).map_or(0, |(_, version)| *version);
         if if_version.is_some_and(|wanted| wanted != stored) {
             return Ok(None);
         }
+        let mut usage = contents.usage_without(key);
+        usage.keys += 1;
+        usage.bytes += (key.len() + value.len()) as u64;
+        quota.check(usage)?;
+        contents.usage.insert(class(key).to_owned(), usage);
         contents.version += 1;
         let version = contents.version;
         contents
@@ -61,7 +81,13 @@ impl StateStore for MemoryStore {
     }
 
     async fn delete(&self, key: &str) -> Result<bool, StateError> {
-        Ok(self.contents().entries.remove(key).is_some())
+        let mut contents = self.contents();
+        let usage = contents.usage_without(key);
+        match usage.keys {
+            0 => contents.usage.remove(class(key)),
+            _ => contents.usage.insert(class(key).to_owned(), usage),
+        };
+        Ok(contents.entries.remove(key).is_some())
     }
 
     async fn list(
@@ -76,9 +102,11 @@ impl StateStore for MemoryStore {
         };
         let contents = self.contents();
         let entries = contents.entries.range::<str, _>((start, Bound::Unbounded));
+        let mut bytes = 0;
         Ok(entries
             .take_while(|(key, _)| key.starts_with(prefix))
             .take(limit as usize)
+            .take_while(|(key, (value, _))| fits(&mut bytes, key.len() + value.len()))
             .map(entry)
             .collect())
     }

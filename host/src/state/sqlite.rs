@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::TryStreamExt as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
 };
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-use super::{StateError, StateStore};
+use super::{Quota, StateError, StateStore, Usage, fits};
 use crate::bindings::state::Entry;
 use crate::private_files::make_database_private;
 
@@ -99,6 +100,7 @@ async fn put(
     value: Vec<u8>,
     if_version: Option<u64>,
     condition: &str,
+    quota: Quota,
 ) -> Result<Option<u64>, StateError> {
     // One counter for all keys: a key that was deleted and created again never shows an old version.
     let version: i64 =
@@ -112,10 +114,29 @@ async fn put(
     .bind(value)
     .bind(if_version.and_then(|version| i64::try_from(version).ok()))
     .bind(version)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?
     .rows_affected();
+    // Counted and not kept: other processes write to the same file.
+    quota.check(usage(connection, quota.class).await?)?;
     Ok((written > 0).then_some(version.unsigned_abs()))
+}
+
+/// What the entries of a class take. SQLite knows a value's length without reading the value.
+async fn usage(connection: &mut SqliteConnection, class: &str) -> Result<Usage, StateError> {
+    let row = sqlx::query(
+        "SELECT count(*) AS keys, coalesce(sum(length(CAST(key AS BLOB)) + length(value)), 0) AS bytes \
+         FROM state WHERE key >= ?1 AND key < ?2",
+    )
+    .bind(format!("{class}/"))
+    // The character after the slash.
+    .bind(format!("{class}0"))
+    .fetch_one(connection)
+    .await?;
+    Ok(Usage {
+        keys: row.try_get::<i64, _>("keys")?.unsigned_abs(),
+        bytes: row.try_get::<i64, _>("bytes")?.unsigned_abs(),
+    })
 }
 
 fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
@@ -145,6 +166,7 @@ impl StateStore for SqliteStore {
         key: &str,
         value: &[u8],
         if_version: Option<u64>,
+        quota: &Quota,
     ) -> Result<Option<u64>, StateError> {
         let condition = match if_version {
             None => "",
@@ -152,10 +174,11 @@ impl StateStore for SqliteStore {
             Some(_) => " WHERE EXISTS (SELECT 1 FROM state WHERE key = ?1 AND version = ?3)",
         };
         let (pool, key, value) = (self.0.clone(), key.to_owned(), value.to_owned());
+        let quota = *quota;
         run_to_completion(async move {
             let mut connection = pool.acquire().await?;
             begin(&mut connection).await?;
-            let written = put(&mut connection, key, value, if_version, condition).await;
+            let written = put(&mut connection, key, value, if_version, condition, quota).await;
             end(&mut connection, written).await
         })
         .await
@@ -182,16 +205,23 @@ impl StateStore for SqliteStore {
         let (pool, prefix) = (self.0.clone(), prefix.to_owned());
         let after = after.unwrap_or_default().to_owned();
         run_to_completion(async move {
-            let rows = sqlx::query(
+            let mut rows = sqlx::query(
                 "SELECT key, value, version FROM state \
                  WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
             )
             .bind(prefix)
             .bind(after)
             .bind(limit)
-            .fetch_all(&pool)
-            .await?;
-            Ok(rows.iter().map(entry).collect::<Result<_, _>>()?)
+            .fetch(&pool);
+            let (mut entries, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.try_next().await? {
+                let entry = entry(&row)?;
+                if !fits(&mut bytes, entry.key.len() + entry.value.len()) {
+                    break;
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
         })
         .await
     }
@@ -203,13 +233,20 @@ mod tests {
 
     use super::*;
 
+    const ANY: Quota = Quota {
+        class: "",
+        entries: "entries",
+        keys: 10,
+        bytes: 64 << 20,
+    };
+
     #[tokio::test]
     async fn a_full_file_harms_nothing_and_is_usable_again_when_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.sqlite"))
             .await
             .unwrap();
-        store.put("a", b"1", None).await.unwrap();
+        store.put("a", b"1", None, &ANY).await.unwrap();
         let bound = async |pages: u32| {
             let pragma = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
             sqlx::query(pragma).execute(&store.0).await.unwrap();
@@ -218,12 +255,12 @@ mod tests {
         let large = vec![7; 1 << 20];
         for _ in 0..3 {
             assert!(matches!(
-                store.put("a", &large, None).await,
+                store.put("a", &large, None, &ANY).await,
                 Err(StateError::Store(_))
             ));
         }
         assert_eq!(store.get("a").await.unwrap().unwrap().value, b"1");
         bound(10_000).await;
-        assert!(store.put("a", &large, None).await.unwrap().is_some());
+        assert!(store.put("a", &large, None, &ANY).await.unwrap().is_some());
     }
 }

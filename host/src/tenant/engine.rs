@@ -1,7 +1,9 @@
 //! The engine as typed calls, each in a fresh store: what operators, peers and events ask of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::Serialize;
 use wasmtime::Store;
 
 use super::runs::Runs;
@@ -11,9 +13,14 @@ use crate::bindings::events::Event;
 use crate::bindings::peers::{PeerRequest, PeerResponse};
 use crate::bindings::sharing::{Session, ShareRequest};
 use crate::bindings::types::Failure;
-use crate::capability::{Caller, Capabilities, Rules};
+use crate::capability::{Caller, Capabilities, MAX_ID, Rules};
+use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
 use crate::resources::Resources;
 use crate::sandbox::{EngineComponent, SandboxError, StoreState};
+
+/// How long a peer's request waits for a slot. Operators and events wait as long as it takes: there are few of them.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whatever fills the role `engine` of a tenant, with all that it may reach.
 pub struct Engine {
@@ -41,11 +48,11 @@ impl Engine {
 
     /// Creates a session; its code is the topic of its events.
     pub async fn create_session(&self, request: &ShareRequest) -> Result<Session, Failure> {
-        self.call("sharing.create", Caller::Operator, async |engine, store| {
+        let created = self.call("sharing.create", Caller::Operator, async |engine, store| {
             let sharing = engine.tombolo_sync_sharing();
             sharing.call_create(store, request).await
-        })
-        .await?
+        });
+        self.checked_id(created.await??, |session| &session.code)
     }
 
     /// Returns one session by its code. Fails with `no-such-code` if there is none.
@@ -74,10 +81,12 @@ impl Engine {
 
     /// Begins to plan a pull and returns the run's id, the topic of its events. Nothing is written in the target.
     pub async fn plan(&self, request: &PullRequest) -> Result<String, Failure> {
-        self.call("client.plan", Caller::Operator, async |engine, store| {
+        let planned = self.call("client.plan", Caller::Operator, async |engine, store| {
             engine.tombolo_sync_client().call_plan(store, request).await
-        })
-        .await?
+        });
+        let run = self.checked_id(planned.await??, |run| run)?;
+        self.resources.run_events().give_to_operator(&run)?;
+        Ok(run)
     }
 
     /// Starts a planned run.
@@ -117,9 +126,9 @@ impl Engine {
         Ok(answered.await?)
     }
 
-    /// Delivers one event.
-    pub(super) async fn deliver(&self, event: &Event) -> Result<(), Failure> {
-        let caller = Caller::Operator;
+    /// Delivers one event, with the rights of who it happened for.
+    pub(super) async fn deliver(&self, event: &Event, caller: Caller) -> Result<(), Failure> {
+        let caller = caller.as_of_now();
         let taken = self.call("events.on-event", caller, async |engine, store| {
             let events = engine.tombolo_sync_events();
             events.call_on_event(store, event).await
@@ -127,18 +136,42 @@ impl Engine {
         Ok(taken.await??)
     }
 
-    async fn call<T>(
+    /// Checks an id that the engine made: it becomes a topic, and is printed.
+    fn checked_id<T>(&self, made: T, id: impl Fn(&T) -> &String) -> Result<T, Failure> {
+        let text = id(&made);
+        if (1..=MAX_ID).contains(&text.len()) && printable(text) == *text {
+            return Ok(made);
+        }
+        Err(failure(
+            ErrorCode::Plugin,
+            format!(
+                "the engine made an id of {} bytes; an id has 1 to {MAX_ID}, and all of them can be printed",
+                text.len()
+            ),
+            "report it to the plugin's author; without --plugin the standard one is used",
+        ))
+    }
+
+    async fn call<T: Serialize>(
         &self,
         function: &'static str,
         caller: Caller,
         call: impl AsyncFnOnce(&Exports, &mut Store<StoreState<Capabilities>>) -> wasmtime::Result<T>,
     ) -> Result<T, SandboxError> {
-        let capabilities = Capabilities::new(
+        let patience = matches!(caller, Caller::Peer(_)).then_some(PATIENCE);
+        let capabilities = self.capabilities(caller);
+        self.component
+            .call(function, patience, capabilities, call)
+            .await
+    }
+
+    /// The host's side of a call on somebody's behalf.
+    pub(super) fn capabilities(&self, caller: Caller) -> Capabilities {
+        Capabilities::new(
             Arc::clone(&self.resources),
             Arc::clone(&self.rules),
             Arc::clone(&self.runs) as _,
             caller,
-        );
-        self.component.call(function, capabilities, call).await
+        )
     }
 }

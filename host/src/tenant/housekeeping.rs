@@ -21,6 +21,10 @@ pub async fn keep_house(resources: Arc<Resources>, events: Arc<EventQueues>) {
         tokio::time::sleep(INTERVAL).await;
         resources.snapshots().sweep();
         resources.run_events().remove_old(RETENTION);
+        let dropped = resources.log().take_dropped();
+        if dropped > 0 {
+            tracing::warn!("{dropped} messages of the engine were dropped: it logs too much");
+        }
         if let Err(error) = end_owners(&resources, &events).await {
             tracing::warn!(%error, "the leases of owners could not be read");
         }

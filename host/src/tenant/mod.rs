@@ -19,13 +19,13 @@ use crate::bindings::conflicts::StrategyInfo;
 use crate::bindings::events::Event;
 use crate::bindings::transfers::RunEvent as EngineEvent;
 use crate::bindings::types::{Failure, TableReport};
-use crate::capability::StartRun as _;
+use crate::capability::{Caller, StartRun as _};
 use crate::failure::{ErrorCode, failure};
 use crate::resources::{Follower, Owner, Resources, RunEvent};
 use crate::run;
 use crate::sandbox::Sandbox;
 use crate::state::StateError;
-use events::{EventQueues, topic_of};
+use events::{EventQueues, Waiting, topic_of};
 use runs::Runs;
 
 /// One site on this host. Dropped, it cancels its runs, which end at the next chunk.
@@ -65,11 +65,7 @@ impl Tenant {
 
     /// Follows a run or a session from the oldest event that is kept. Fails with `limit` if too many are followed.
     pub fn follow(&self, topic: &str) -> Result<Follower, Failure> {
-        let follower = self.resources.run_events().follow(topic);
-        follower.map_err(|error| {
-            let hint = "wait until runs or sessions have ended";
-            failure(ErrorCode::Limit, error.to_string(), hint)
-        })
+        Ok(self.resources.run_events().follow(topic)?)
     }
 
     /// Returns all conflict strategies, those of a replaced role first.
@@ -117,11 +113,21 @@ impl Drop for Tenant {
 }
 
 /// Delivers one event. A run whose engine cannot take its events is over.
-async fn deliver(engine: Arc<Engine>, resources: Arc<Resources>, runs: Arc<Runs>, event: Event) {
-    let Err(failure) = engine.deliver(&event).await else {
+async fn deliver(
+    engine: Arc<Engine>,
+    resources: Arc<Resources>,
+    runs: Arc<Runs>,
+    Waiting { event, caller }: Waiting,
+) {
+    let by_peer = matches!(caller, Caller::Peer(_));
+    let Err(failure) = engine.deliver(&event, caller).await else {
         return;
     };
-    tracing::error!(code = failure.code, "{}", failure.message);
+    if resources.log().admits() {
+        tracing::error!(code = failure.code, "{}", failure.message);
+    } else {
+        resources.log().drop_one();
+    }
     if matches!(
         event,
         Event::Sent(_) | Event::OwnerGone(_) | Event::Other(_)
@@ -129,6 +135,10 @@ async fn deliver(engine: Arc<Engine>, resources: Arc<Resources>, runs: Arc<Runs>
         return;
     }
     let run = topic_of(&event);
+    // What a peer asked for ends no run of the operator.
+    if by_peer && resources.run_events().is_of_operator(run) {
+        return;
+    }
     runs.cancel(run);
     let failed = RunEvent::Engine(EngineEvent::Failed(failure));
     if let Err(error) = resources.run_events().publish(run, failed) {

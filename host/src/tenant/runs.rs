@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::events::EventQueues;
+use super::events::{EventQueues, Waiting};
 use super::peer::HttpPeer;
 use crate::bindings::events::{Compared, Event, Finished, Trouble};
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{Error, TableReport};
-use crate::capability::StartRun;
+use crate::capability::{Caller, StartRun};
 use crate::database::Database;
 use crate::failure::{ErrorCode, failure};
 use crate::resources::{Resources, RunEvent, RunEvents};
@@ -19,6 +19,9 @@ use crate::run::{
     self, Difference, Interruption, Quota, RunContext, RunError, RunObserver, TableProgress,
 };
 use crate::sandbox::ConflictStrategies;
+
+/// The most runs of a tenant that are under way.
+const MAX_RUNS: usize = 64;
 
 /// The runs of one tenant.
 pub struct Runs {
@@ -66,13 +69,26 @@ impl Runs {
         F: Future<Output = Result<Event, RunError>> + Send + 'static,
     {
         let run = instruction.run.clone();
+        // Only the operator's calls start anything.
+        let topics = self.resources.run_events();
+        topics
+            .give_to_operator(&run)
+            .map_err(|full| Error::Limit(full.to_string()))?;
         let (cancel, cancelled) = watch::channel(false);
-        match self.under_way().entry(run.clone()) {
+        let mut under_way = self.under_way();
+        let runs = under_way.len();
+        match under_way.entry(run.clone()) {
             Entry::Occupied(_) => {
                 return Err(Error::Invalid(format!("run {run} is under way already")));
             }
+            Entry::Vacant(_) if runs >= MAX_RUNS => {
+                return Err(Error::Limit(format!(
+                    "{MAX_RUNS} runs are under way, and no more are allowed"
+                )));
+            }
             Entry::Vacant(place) => place.insert(cancel),
         };
+        drop(under_way);
         let work = work(Arc::clone(&self), instruction, cancelled);
         let started = run.clone();
         tokio::spawn(async move {
@@ -123,8 +139,11 @@ impl StartRun for Runs {
         }
     }
 
-    fn request_step(&self, run: &str) -> Result<(), Error> {
-        let pushed = self.events.push(Event::Step(run.to_owned()));
+    fn request_step(&self, run: &str, caller: &Caller) -> Result<(), Error> {
+        let pushed = self.events.push(Waiting {
+            event: Event::Step(run.to_owned()),
+            caller: caller.clone(),
+        });
         pushed.map_err(|full| Error::Limit(full.to_string()))
     }
 }

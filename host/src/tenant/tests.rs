@@ -15,9 +15,12 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::*;
+use crate::bindings::Refusal;
 use crate::bindings::client::PullRequest;
 use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
-use crate::bindings::types::{Conversion, Scope};
+use crate::bindings::state::Lifetime;
+use crate::bindings::transfers::{CopyInstruction, Host as _};
+use crate::bindings::types::{Conversion, Error, Peer, Scope};
 use crate::database::{Location, open};
 use crate::egress::EgressGrant;
 use crate::host::Host;
@@ -82,7 +85,24 @@ async fn pull_by(
     url: &str,
     code: &str,
 ) -> Result<Vec<TableReport>, Failure> {
-    let request = PullRequest {
+    let request = pull_request(strategy, url, code);
+    let run = tenant.engine().plan(&request).await?;
+    let mut follower = tenant.follow(&run)?;
+    loop {
+        let Followed::Event(RunEvent::Engine(event)) = follower.next().await else {
+            continue;
+        };
+        match event {
+            EngineEvent::Planned(_) => tenant.engine().start(&run).await?,
+            EngineEvent::Finished(reports) => return Ok(reports),
+            EngineEvent::Failed(failure) => return Err(failure),
+            _ => {}
+        }
+    }
+}
+
+fn pull_request(strategy: &str, url: &str, code: &str) -> PullRequest {
+    PullRequest {
         base_url: url.to_owned(),
         code: code.to_owned(),
         database: "main".to_owned(),
@@ -97,19 +117,6 @@ async fn pull_by(
         max_rows: None,
         max_bytes: None,
         claimer: "test".to_owned(),
-    };
-    let run = tenant.engine().plan(&request).await?;
-    let mut follower = tenant.follow(&run)?;
-    loop {
-        let Followed::Event(RunEvent::Engine(event)) = follower.next().await else {
-            continue;
-        };
-        match event {
-            EngineEvent::Planned(_) => tenant.engine().start(&run).await?,
-            EngineEvent::Finished(reports) => return Ok(reports),
-            EngineEvent::Failed(failure) => return Err(failure),
-            _ => {}
-        }
     }
 }
 
@@ -192,4 +199,86 @@ async fn a_session_dies_with_its_owners_lease() {
         assert!(began.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// A peer's request may be answered by an engine that obeys it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_can_do_nothing_to_a_run_that_the_operator_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = tenant(&folder.path().join("copy.db"), true, None).await;
+    let request = pull_request("skip", "http://127.0.0.1:1", "AAAAAAAA");
+    let run = receiver.engine().plan(&request).await.unwrap();
+    let done = || EngineEvent::Finished(Vec::new());
+    let mut peer = receiver.engine().capabilities(Caller::Peer(None));
+    for refused in [
+        peer.cancel(run.clone()).await,
+        peer.request_step(run.clone()).await,
+        peer.publish(run.clone(), done()).await,
+    ] {
+        let Err(Refusal::Guest(error)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(matches!(*error, Error::Denied(_)), "{error:?}");
+    }
+    peer.publish("a session".to_owned(), done()).await.unwrap();
+    let mut operator = receiver.engine().capabilities(Caller::Operator);
+    operator.cancel(run.clone()).await.unwrap();
+    operator.request_step(run).await.unwrap();
+}
+
+/// Run ids stand in addresses and in the target's own tables.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instruction_is_checked_before_it_starts_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = tenant(&folder.path().join("copy.db"), true, None).await;
+    let mut operator = receiver.engine().capabilities(Caller::Operator);
+    let instruction = |run: &str| CopyInstruction {
+        run: run.to_owned(),
+        ledger: "r".to_owned(),
+        peer: Peer {
+            base_url: "http://127.0.0.1:1".to_owned(),
+            credential: None,
+        },
+        database: "main".to_owned(),
+        tables: Vec::new(),
+        jobs: 1,
+        reject_limit: 0,
+        max_rows: None,
+        max_bytes: None,
+    };
+    for run in ["", "a&after=00", "a b", &"x".repeat(65)] {
+        for refused in [
+            operator.start(instruction(run)).await,
+            operator.compare(instruction(run)).await,
+        ] {
+            let Err(Refusal::Guest(error)) = refused else {
+                panic!("{run}: {refused:?}");
+            };
+            assert!(matches!(*error, Error::Invalid(_)), "{error:?}");
+        }
+    }
+    let mut far = instruction("r");
+    far.peer.base_url = format!("http://{}", "x".repeat(3_000));
+    assert!(operator.start(far).await.is_err());
+}
+
+/// A step is handled later than it was requested.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_revoked_admission_has_no_rights() {
+    let folder = tempfile::tempdir().unwrap();
+    let sender = tenant(&folder.path().join("shop.db"), true, None).await;
+    let owner = sender.open_owner().await.unwrap();
+    let scope = Scope {
+        tables: vec!["*".to_owned()],
+    };
+    let access = sender.resources().access();
+    let admitted = access.admit(scope, owner.id().to_owned(), Lifetime::Process);
+    let (id, token) = admitted.await.unwrap();
+    let admission = sender.resources().admission(&token).await.unwrap().unwrap();
+    let caller = Caller::Peer(Some(admission));
+    let now = caller.clone().as_of_now();
+    assert!(matches!(now, Caller::Peer(Some(_))), "{now:?}");
+    sender.resources().revoke(&id).await.unwrap();
+    let now = caller.as_of_now();
+    assert!(matches!(now, Caller::Peer(None)), "{now:?}");
 }

@@ -2,9 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::call::Calls;
+use super::super::call::{Calls, Longest};
 use super::super::engine::Inner;
 use super::*;
+
+/// No limit that a test would reach.
+const ANY: Longest = Longest {
+    text: u64::MAX,
+    list: u64::MAX,
+};
 
 /// Session rules whose `normalize` is this.
 fn rules(sandbox: &Sandbox, normalize: &str) -> SessionRules {
@@ -21,7 +27,7 @@ fn failed(outcome: Result<impl std::fmt::Debug, SandboxError>) -> (Cause, String
 
 async fn normalize(limits: Limits, body: &str) -> (Cause, String) {
     let rules = rules(&sandbox(limits), body);
-    failed(rules.normalize("code").await)
+    failed(rules.normalize("code").await.outcome)
 }
 
 const LOOP: &str = "(loop $again (br $again)) unreachable";
@@ -29,7 +35,7 @@ const LOOP: &str = "(loop $again (br $again)) unreachable";
 #[tokio::test]
 async fn a_component_that_behaves() {
     let rules = rules(&sandbox(Limits::default()), "i32.const 128");
-    assert_eq!(rules.normalize("code").await.unwrap().unwrap(), "");
+    assert_eq!(rules.normalize("code").await.outcome.unwrap().unwrap(), "");
 }
 
 #[tokio::test]
@@ -167,7 +173,12 @@ async fn wrong_answers_are_traps_that_say_why() {
 async fn an_error_names_plugin_digest_and_function() {
     let sandbox = sandbox(Limits::default());
     let rules = rules(&sandbox, "unreachable");
-    let error = rules.normalize("code").await.unwrap_err().to_string();
+    let error = rules
+        .normalize("code")
+        .await
+        .outcome
+        .unwrap_err()
+        .to_string();
     assert!(
         error.starts_with(r#"plugin "test" (sha256:"#) && error.contains("sessions.normalize"),
         "{error}"
@@ -188,9 +199,9 @@ async fn slots_come_back_whatever_ends_a_call() {
     ]
     .map(|body| rules(&sandbox, body));
     for _ in 0..50 {
-        failed(loops.normalize("code").await);
-        failed(grows.normalize("code").await);
-        behaves.normalize("code").await.unwrap().unwrap();
+        failed(loops.normalize("code").await.outcome);
+        failed(grows.normalize("code").await.outcome);
+        behaves.normalize("code").await.outcome.unwrap().unwrap();
     }
 }
 
@@ -210,17 +221,18 @@ async fn rules_inside_of_engine_calls_never_wait_for_engine_calls() {
             plugin: &plugin,
             slots: |inner: &Inner| &inner.engine_calls,
             function: "outer",
+            longest: ANY,
+            patience: None,
         };
-        calls
-            .run((), async |_| {
-                all_slots_are_taken.wait().await;
-                Ok(rules.normalize("code").await)
-            })
-            .await
+        let answer = calls.run((), async |_| {
+            all_slots_are_taken.wait().await;
+            Ok(rules.normalize("code").await.outcome.unwrap())
+        });
+        answer.await.outcome
     };
     let all = futures::future::join_all((0..8).map(|_| outer())).await;
     for outcome in all {
-        outcome.unwrap().unwrap().unwrap();
+        outcome.unwrap().unwrap();
     }
 }
 
@@ -234,12 +246,141 @@ async fn a_fault_of_the_host_is_not_blamed_on_the_plugin() {
         plugin: &plugin,
         slots: |inner: &Inner| &inner.engine_calls,
         function: "outer",
+        longest: ANY,
+        patience: None,
     };
-    let outcome = calls
-        .run((), async |_| {
-            Err::<(), _>(wasmtime::Error::msg("the disk is full").context(HostFault))
-        })
-        .await;
-    let (cause, _) = failed(outcome);
+    let answer = calls.run((), async |_| {
+        Err::<(), _>(wasmtime::Error::msg("the disk is full").context(HostFault))
+    });
+    let (cause, _) = failed(answer.await.outcome);
     assert_eq!(cause, Cause::Host("the disk is full".to_owned()));
+}
+
+#[tokio::test]
+async fn host_calls_without_end_are_paid_for() {
+    // On a busy machine the budget may outlast the usual time.
+    let limits = Limits {
+        fuel: 100_000_000,
+        wall_clock: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let fuel = limits.fuel;
+    let writes =
+        "(loop $again (call $say (i32.const 4096) (i32.const 4096)) (br $again)) unreachable";
+    let began = Instant::now();
+    let (outcome, others) = tokio::join!(normalize(limits, writes), async {
+        let mut turns = 0;
+        while turns < 5 {
+            tokio::task::yield_now().await;
+            turns += 1;
+        }
+        began.elapsed()
+    });
+    assert_eq!(outcome.0, Cause::OutOfHostFuel { fuel });
+    // Its turns come between those of the component, and not after it.
+    assert!(others * 2 < began.elapsed(), "{others:?}");
+}
+
+/// Nothing is counted but the time: the deadline is looked at in the midst of the loop.
+#[tokio::test]
+async fn a_call_that_is_late_ends_also_where_nobody_polls_its_clock() {
+    let sandbox = sandbox(Limits {
+        fuel: u64::MAX,
+        wall_clock: Duration::from_millis(100),
+        ..Limits::default()
+    });
+    let rules = rules(&sandbox, LOOP);
+    let began = Instant::now();
+    let (cause, _) = failed(rules.normalize("code").await.outcome);
+    assert_eq!(cause, Cause::WallClock { milliseconds: 100 });
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_code_is_short_and_a_reason_not_too_long() {
+    for (length, expected) in [
+        (128, None),
+        (
+            129,
+            Some("its answer has a code of 129 bytes, and 128 are allowed"),
+        ),
+        (
+            5_000,
+            Some("its answer has a text of 5000 bytes, and 1024 are allowed"),
+        ),
+    ] {
+        let body = format!(
+            "(i32.store (i32.const 132) (i32.const 4096)) (i32.store (i32.const 136) (i32.const {length})) i32.const 128"
+        );
+        let rules = rules(&sandbox(Limits::default()), &body);
+        let outcome = rules.normalize("code").await.outcome;
+        match expected {
+            None => assert_eq!(outcome.unwrap().unwrap().len(), length),
+            Some(expected) => assert_eq!(failed(outcome).0.to_string(), expected),
+        }
+    }
+}
+
+/// The caller pays for what it asked for.
+#[tokio::test]
+async fn a_call_says_how_much_fuel_it_used() {
+    let sandbox = sandbox(Limits::default());
+    let little = rules(&sandbox, "i32.const 128")
+        .normalize("code")
+        .await
+        .fuel;
+    let said = "(call $say (i32.const 4096) (i32.const 4096)) i32.const 128";
+    let more = rules(&sandbox, said).normalize("code").await.fuel;
+    assert!(little < more && more > 4_096, "{little} {more}");
+    let all = rules(&sandbox, LOOP).normalize("code").await.fuel;
+    assert!(all >= 1_000_000, "{all}");
+}
+
+#[tokio::test]
+async fn all_calls_together_have_so_much_memory() {
+    let sandbox = sandbox(Limits {
+        memory_bytes_in_all: 4 << 20,
+        ..Limits::default()
+    });
+    let grows = rules(
+        &sandbox,
+        "(drop (memory.grow (i32.const 32))) i32.const 128",
+    );
+    let too_much = rules(
+        &sandbox,
+        "(drop (memory.grow (i32.const 64))) i32.const 128",
+    );
+    for _ in 0..20 {
+        grows.normalize("code").await.outcome.unwrap().unwrap();
+        let (cause, _) = failed(too_much.normalize("code").await.outcome);
+        assert_eq!(cause, Cause::NoMemoryLeft { limit: 4 << 20 });
+    }
+}
+
+#[tokio::test]
+async fn an_impatient_call_does_not_wait_for_ever() {
+    let sandbox = sandbox(Limits {
+        concurrent_calls: 1,
+        ..Limits::default()
+    });
+    let plugin = plugin(&sandbox, "(component)");
+    let calls = Calls {
+        sandbox: &sandbox,
+        plugin: &plugin,
+        slots: |inner: &Inner| &inner.engine_calls,
+        function: "outer",
+        longest: ANY,
+        patience: Some(Duration::from_millis(50)),
+    };
+    let answer = calls.run((), async |_| {
+        let other = calls.run((), async |_| Ok(())).await.outcome;
+        let busy = matches!(other, Err(SandboxError::Busy { calls: 1 }));
+        Ok(busy)
+    });
+    assert!(answer.await.outcome.unwrap());
+    calls.run((), async |_| Ok(())).await.outcome.unwrap();
 }

@@ -11,6 +11,8 @@
 //! | `conflicts.decide` of `change-key` | rows with another key |
 //! | `conflicts.decide` of `well-behaved` | always the incoming row |
 //! | `sessions.decide` | does not return |
+//! | `sessions.normalize` of `STDERR` | writes 8 MB to standard error at a time, without end |
+//! | `sessions.normalize` of `LONG` | a code of 1 MiB |
 //! | `sessions.new-code` | 8 letters from `A` to `H`, as it should |
 //! | `ddl.create-table` for a table `two-statements` | a second statement in the same text |
 //! | `ddl.create-table` for a table `other-object` | creates another table than it says |
@@ -65,7 +67,11 @@ impl sessions::Guest for Hostile {
     }
 
     fn normalize(code: String) -> Result<String, Error> {
-        Ok(code.trim().to_ascii_uppercase())
+        match code.as_str() {
+            "STDERR" => write_to_stderr(),
+            "LONG" => Ok("X".repeat(1 << 20)),
+            _ => Ok(code.trim().to_ascii_uppercase()),
+        }
     }
 
     fn decide(_facts: SessionFacts) -> Result<Verdict, Error> {
@@ -198,6 +204,13 @@ fn spin() -> ! {
     let mut turns = 0_u64;
     loop {
         turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+fn write_to_stderr() -> ! {
+    let text = "x".repeat(8_000_000);
+    loop {
+        eprint!("{text}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A component's standard error: the end of it is kept for messages.
+//! What a component writes to standard output and standard error: the end of the latter is kept for messages.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi_io::poll::Pollable;
-use wasmtime_wasi_io::streams::{OutputStream, StreamResult};
+use wasmtime_wasi_io::streams::{OutputStream, StreamError, StreamResult};
 
 use crate::printable::printable;
 
@@ -16,15 +16,16 @@ const LAST_WORDS: usize = 300;
 /// The most that is taken in one write; writers come again with the rest.
 const WRITE_BYTES: usize = 4 << 10;
 
-/// A component's standard error: the end of it is kept. It is never full: a component that says much must not fail by it.
+/// Where a component writes to: the end of it is kept. It is never full: a component that says much must not fail by it.
 #[derive(Clone, Debug)]
-pub(super) struct Stderr {
+pub(super) struct Output {
     limit: usize,
     end: Arc<Mutex<VecDeque<u8>>>,
 }
 
-impl Stderr {
-    pub fn new(limit: usize) -> Self {
+impl Output {
+    /// Keeps so many bytes.
+    pub fn keeping(limit: usize) -> Self {
         Self {
             limit,
             end: Arc::default(),
@@ -60,16 +61,21 @@ fn last_words(text: &str) -> String {
 }
 
 #[async_trait::async_trait]
-impl Pollable for Stderr {
+impl Pollable for Output {
     async fn ready(&mut self) {}
 }
 
 #[async_trait::async_trait]
-impl OutputStream for Stderr {
+impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE_BYTES {
+            return Err(StreamError::trap(
+                "more was written at once than was permitted",
+            ));
+        }
         let kept = bytes.len().saturating_sub(self.limit);
         let mut end = self.end();
-        end.extend(bytes.iter().skip(kept));
+        end.extend(bytes.get(kept..).unwrap_or_default());
         let excess = end.len().saturating_sub(self.limit);
         end.drain(..excess);
         Ok(())
@@ -84,13 +90,13 @@ impl OutputStream for Stderr {
     }
 }
 
-impl IsTerminal for Stderr {
+impl IsTerminal for Output {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Stderr {
+impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
         // Asked for by WASI 0.3 only, which is not linked.
         Box::new(tokio::io::empty())
@@ -109,13 +115,15 @@ mod tests {
 
     #[test]
     fn the_end_is_kept_and_nothing_is_ever_too_much() {
-        let mut stderr = Stderr::new(10);
+        let mut stderr = Output::keeping(10);
         for chunk in ["first", "second", &"x".repeat(50), "the end"] {
             assert_eq!(stderr.check_write().unwrap(), WRITE_BYTES);
             stderr.write(Bytes::from(chunk.to_owned())).unwrap();
         }
         assert_eq!(stderr.last_words(), "xxxthe end");
         assert!(stderr.end().len() <= 10);
+        let more = Bytes::from(vec![0; WRITE_BYTES + 1]);
+        assert!(matches!(stderr.write(more), Err(StreamError::Trap(_))));
     }
 
     #[test]
