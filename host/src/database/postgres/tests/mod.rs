@@ -9,10 +9,12 @@
 
 mod catalog;
 mod conflicts;
+mod connections;
 mod conversions;
 mod direct;
 mod enums;
 mod ledger;
+mod operators;
 mod plans;
 mod races;
 mod rejects;
