@@ -15,6 +15,7 @@ mod direct;
 mod enums;
 mod ledger;
 mod operators;
+mod own_tables;
 mod plans;
 mod races;
 mod rejects;
