@@ -198,7 +198,7 @@ fn nothing_on_the_own_tables_of_postgres_runs_as_who_pulls_or_shares() {
     };
     transfer(&url("target"), &[]).expect_exit(0);
 
-    for case in ATTACHED {
+    for (number, case) in ATTACHED.into_iter().enumerate() {
         server.run(
             "postgres",
             "postgres",
@@ -214,21 +214,14 @@ fn nothing_on_the_own_tables_of_postgres_runs_as_who_pulls_or_shares() {
             case.sql
         );
         failure.names(&case.names).has_hint();
-        refused(
-            site.run(&["rejects", "--json", &at]),
-            "no-ledger",
-            &case.names,
-        );
-        refused(
-            site.run(&["clean", "--json", &at]),
-            "no-ledger",
-            &case.names,
-        );
-        refused(
-            site.run(&["schema", "--json", &at, "t"]),
-            "no-ledger",
-            &case.names,
-        );
+        let verbs = [
+            &["rejects", "--json", &at][..],
+            &["clean", "--json", &at],
+            &["schema", "--json", &at, "t"],
+        ];
+        // All of them find the same; each case tries one.
+        let outcome = site.run(verbs[number % verbs.len()]);
+        refused(outcome, "no-ledger", &case.names);
         nothing_ran(&server, case.sql);
         assert_eq!(
             server.texts("attached", "SELECT count(*)::text FROM tombolo.ledger"),
