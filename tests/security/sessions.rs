@@ -114,7 +114,12 @@ fn a_report_takes_effect_although_its_sender_disconnects() {
     let site = Site::new();
     let share = site.share(&[&create_one_row(&site, "source.db")]);
     let token = token(&claim(&share.url, &share.code, "one claimer"));
-    let done = encode_request("POST", "/sync/v1/done?run=a", Some(&token), br#"{"tables":[]}"#);
+    let done = encode_request(
+        "POST",
+        "/sync/v1/done?run=a",
+        Some(&token),
+        br#"{"tables":[]}"#,
+    );
     let mut socket = http::connect(&share.url);
     socket.write_all(&done).unwrap();
     drop(socket);

@@ -4,6 +4,8 @@ pub mod announcement;
 pub mod comparison;
 pub mod confirmation;
 pub mod event;
+mod json;
+pub mod log;
 pub mod plan;
 pub mod progress;
 pub mod report;
@@ -13,7 +15,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tombolo::bindings::types::Failure;
-use tombolo::printable::printable;
+use tombolo::printable::{printable, printable_lines};
 
 use event::Event;
 
@@ -60,7 +62,7 @@ impl Output {
     /// Prints an event for programs.
     pub fn event(&self, event: &Event<'_>) {
         if self.json
-            && let Ok(line) = serde_json::to_string(event)
+            && let Ok(line) = json::line(event)
         {
             self.write(&line);
         }
@@ -76,7 +78,7 @@ impl Output {
     /// Prints a result for people.
     pub fn result(&self, text: &str) {
         if !self.json {
-            self.write(text);
+            self.write(&printable_lines(text));
         }
     }
 
@@ -98,7 +100,7 @@ impl Output {
     pub fn note(&self, text: &str) {
         if !self.json {
             // A closed standard error is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", printable_lines(text));
         }
     }
 
