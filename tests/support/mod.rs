@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod postgres;
 pub mod postgres_images;
 pub mod postgres_types;
+pub mod private_server;
 pub mod random;
 pub mod sample_tables;
 pub mod scripted_site;

@@ -119,8 +119,10 @@ impl From<DatabaseError> for Refusal {
             DatabaseError::Open { .. }
             | DatabaseError::NotADatabase { .. }
             | DatabaseError::Unreachable { .. } => Error::Unavailable(message),
+            DatabaseError::TooManyConnections { .. } => Error::Limit(message),
             DatabaseError::Unrepresentable(_)
             | DatabaseError::NotAsMade { .. }
+            | DatabaseError::Unqualified(_)
             | DatabaseError::TooManyRejects { .. }
             | DatabaseError::NotStored { .. }
             | DatabaseError::TypeTaken { .. }

@@ -48,6 +48,9 @@ pub enum DatabaseError {
     /// The database refused a statement; a retry would fail the same way.
     #[error("{}", describe(.0))]
     Refused(DbError),
+    /// A function of the database names something without its schema.
+    #[error("a trigger or function of the database failed: {}", describe(.0))]
+    Unqualified(DbError),
     /// Tombolo's own tables cannot be created in the target.
     #[error("Tombolo's own tables cannot be created in the target: {}", describe(.0))]
     NoLedger(DbError),
@@ -58,6 +61,14 @@ pub enum DatabaseError {
         object: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// All connections to the database that may be open are in use.
+    #[error("all {limit} connections to {database} that may be open at a time are in use")]
+    TooManyConnections {
+        /// The database.
+        database: String,
+        /// How many may be open.
+        limit: usize,
     },
     /// The database is busy, or the connection broke; a retry may succeed.
     #[error("{}", describe(.0))]
@@ -177,13 +188,21 @@ impl From<DatabaseError> for Failure {
                 ErrorCode::Database,
                 "the database refused the statement; what was committed before is complete",
             ),
+            DatabaseError::Unqualified(_) => (
+                ErrorCode::Database,
+                "its search_path has only schemas in which nobody else may create; let its owner qualify the names, or run: ALTER FUNCTION … SET search_path = …",
+            ),
             DatabaseError::NoLedger(_) => (
                 ErrorCode::NoLedger,
                 "pull as a login that may create them, or let the database's owner run once: CREATE SCHEMA tombolo AUTHORIZATION login",
             ),
             DatabaseError::NotAsMade { .. } => (
                 ErrorCode::NoLedger,
-                "find out who made it; remove or rename it, for example with the sqlite3 shell, and repeat the command",
+                "find out who made it; let its owner or a superuser remove it, for example with psql or the sqlite3 shell, and repeat the command",
+            ),
+            DatabaseError::TooManyConnections { .. } => (
+                ErrorCode::Limit,
+                "try again when other transfers of this database are done",
             ),
             DatabaseError::Busy(_) => (ErrorCode::Busy, "try again when the database is less busy"),
             DatabaseError::Unrepresentable(_) => (

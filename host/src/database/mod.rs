@@ -67,6 +67,9 @@ pub trait Database: Send + Sync {
     /// Opens one consistent view of all tables. Nothing is written in the database.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, DatabaseError>;
 
+    /// Returns how many connections may write at a time.
+    fn writers(&self) -> usize;
+
     /// Opens a connection that writes.
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError>;
 

@@ -11,7 +11,7 @@ use super::context::RunContext;
 use super::pull::TablePull;
 use super::table::PreparedTable;
 use crate::bindings::transfers::CopyInstruction;
-use crate::bindings::types::{Dialect, Failure, TableReport};
+use crate::bindings::types::{Failure, TableReport};
 use crate::database::{DatabaseError, Target};
 
 /// The most tables at a time.
@@ -130,13 +130,8 @@ async fn incomplete(
 }
 
 fn jobs(run: RunContext<'_>, instruction: &CopyInstruction) -> usize {
-    match run.target.dialect() {
-        // Only one connection can write.
-        Dialect::Sqlite => 1,
-        _ => usize::try_from(instruction.jobs)
-            .unwrap_or(MAX_JOBS)
-            .clamp(1, MAX_JOBS),
-    }
+    let wanted = usize::try_from(instruction.jobs).unwrap_or(MAX_JOBS);
+    wanted.clamp(1, MAX_JOBS).min(run.target.writers())
 }
 
 /// Takes the first waiting table whose parents are complete. The sequence of an instruction is such that there is one as

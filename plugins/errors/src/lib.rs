@@ -70,7 +70,7 @@ error_codes! {
     MissingTable = "missing-table",
         "A table does not exist in the target, and `--no-create` is set.";
     NoLedger = "no-ledger",
-        "Tombolo's own tables cannot be created in the target; the hint names the statement that its owner has to run.";
+        "Tombolo's own tables cannot be created in the database, or somebody else may have written them; the message and the hint say what its owner has to do.";
     NoSuchCode = "no-such-code",
         "No session has this code.";
     NoSuchStrategy = "no-such-strategy",

@@ -100,6 +100,16 @@ impl Instance {
             .map_err(|_| format!("no process id in {}", file.display()))
     }
 
+    /// Returns what the server has logged.
+    ///
+    /// Fails with the reason if it never started.
+    pub fn log(&self) -> Result<String, String> {
+        let file = self.directory.join("log");
+        std::fs::read(&file)
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .map_err(|error| format!("cannot read {}: {error}", file.display()))
+    }
+
     /// Stops the server without a checkpoint and removes the files.
     pub fn remove(&self) {
         let mut stop = self.program("pg_ctl");

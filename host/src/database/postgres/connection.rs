@@ -1,111 +1,90 @@
-//! Connects to a server, sets a session up, and runs statements on it.
+//! One session on a server, and the statements that run on it.
 
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions, Postgres, Row};
+use sqlx::{AssertSqlSafe, ColumnIndex, Postgres, Row};
 
 use super::error;
-use crate::database::DatabaseError;
-use crate::digest::sha256;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The first version with `attgenerated`, stored generated columns and today's partitioned tables.
-const OLDEST_VERSION: u32 = 120_000;
-
-/// Sets everything that changes how values are printed or how long a statement may take, whatever the defaults are.
-/// Notices are for people at a prompt, and those of triggers can quote values.
-const SETTINGS: &str = "\
-    SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
-    SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
-    SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-    SET client_min_messages = 'error'; SET jit = off; SET application_name = 'tombolo'; \
-    SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings \
-    WHERE name IN ('transaction_timeout', 'idle_session_timeout')";
-
-/// Where a database is and how to get in.
-pub(super) struct Server {
-    options: PgConnectOptions,
-    place: Arc<str>,
-}
-
-impl Server {
-    pub(super) fn parse(url: &str) -> Result<Self, DatabaseError> {
-        let options =
-            PgConnectOptions::from_str(url).map_err(|error| DatabaseError::Unreachable {
-                database: "postgres://…".to_owned(),
-                reason: format!("its address cannot be read: {error}"),
-            })?;
-        // Without a cache no statement outlives the staging it was prepared for.
-        let options = options
-            .statement_cache_capacity(0)
-            .disable_statement_logging();
-        let place = format!("postgres://{}", address(&options)).into();
-        Ok(Self { options, place })
-    }
-
-    /// Returns a digest of where the database is; the login is no part of it.
-    pub(super) fn identity(&self) -> String {
-        hex::encode(sha256(address(&self.options).as_bytes()))
-    }
-
-    pub(super) async fn connect(&self) -> Result<Session, DatabaseError> {
-        tokio::time::timeout(CONNECT_TIMEOUT, self.set_up())
-            .await
-            .map_err(|_| self.unreachable("no answer within 5 s"))?
-    }
-
-    async fn set_up(&self) -> Result<Session, DatabaseError> {
-        let connected = self.options.connect().await;
-        let connection = connected.map_err(|error| error::at_connect(&self.place, &error))?;
-        if connection
-            .server_version_num()
-            .is_some_and(|version| version < OLDEST_VERSION)
-        {
-            return Err(self.unreachable("the server is older than PostgreSQL 12"));
-        }
-        let mut session = Session { connection };
-        session.run(SETTINGS).await?;
-        Ok(session)
-    }
-
-    fn unreachable(&self, reason: &str) -> DatabaseError {
-        DatabaseError::Unreachable {
-            database: self.place.to_string(),
-            reason: reason.to_owned(),
-        }
-    }
-
-    /// Returns what errors call the database: host, port and name, never the login.
-    pub(super) fn place(&self) -> &str {
-        &self.place
-    }
-}
-
-fn address(options: &PgConnectOptions) -> String {
-    let name = options
-        .get_database()
-        .unwrap_or_else(|| options.get_username());
-    match options.get_socket() {
-        Some(socket) => format!("{}:{}/{name}", socket.display(), options.get_port()),
-        None => format!(
-            "{}:{}/{name}",
-            options.get_host().to_lowercase(),
-            options.get_port()
-        ),
-    }
-}
+use super::server::{Login, OLDEST_VERSION, Places, SEARCH_PATH};
+use crate::database::{DatabaseError, quote};
 
 /// One connection with its settings pinned.
 pub(super) struct Session {
     connection: PgConnection,
+    login: Arc<Login>,
+    /// Free again when the connection is closed.
+    _places: Places,
 }
 
 impl Session {
+    /// Takes over a connection; the caller pins its settings.
+    pub(super) fn new(connection: PgConnection, login: Arc<Login>, places: Places) -> Self {
+        Self {
+            connection,
+            login,
+            _places: places,
+        }
+    }
+
+    /// Returns the schema in which tables are found and created. None: the login has none.
+    pub(super) fn home(&self) -> Option<&str> {
+        self.login.schema.as_deref()
+    }
+
+    /// Returns the schemas of the login's own path.
+    pub(super) fn schemas(&self) -> &[String] {
+        &self.login.schemas
+    }
+
+    /// Makes names of types and new objects mean what the login's own settings make them mean, until the transaction's
+    /// end or [`Self::pin_path`]. Names of PostgreSQL itself keep their meaning.
+    pub(super) async fn open_path(&mut self) -> Result<(), DatabaseError> {
+        let schemas = self.login.schemas.iter();
+        let schemas: Vec<String> = schemas
+            .filter(|schema| *schema != "pg_catalog")
+            .map(|schema| format!("{}, ", quote(schema)))
+            .collect();
+        // PostgreSQL's own schema comes first without being named; named, it would be where objects are created.
+        self.run(format!(
+            "SET LOCAL search_path = {}pg_temp",
+            schemas.concat()
+        ))
+        .await
+        .map(|_| ())
+    }
+
+    /// Pins the path again.
+    pub(super) async fn pin_path(&mut self) -> Result<(), DatabaseError> {
+        self.run(format!("SET LOCAL search_path = {SEARCH_PATH}"))
+            .await
+            .map(|_| ())
+    }
+
+    /// Returns the rows of a query that prints names and expressions as the login sees them. Every function, operator,
+    /// type and table in the query must be qualified: it runs with the login's own path.
+    pub(super) async fn rows_as_login(
+        &mut self,
+        qualified: String,
+    ) -> Result<Vec<PgRow>, DatabaseError> {
+        let own = self.login.search_path.replace('\'', "''");
+        let sql = format!(
+            "SELECT pg_catalog.set_config('search_path', '{own}', false); {qualified}; \
+             SELECT pg_catalog.set_config('search_path', '{SEARCH_PATH}', false)"
+        );
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql))
+            .fetch_all(&mut self.connection)
+            .await;
+        let mut rows = rows.map_err(|error| error::at_work(&error))?;
+        // The first and the last row are those of the settings.
+        rows.pop();
+        if !rows.is_empty() {
+            rows.remove(0);
+        }
+        Ok(rows)
+    }
+
     /// Runs statements without parameters. Returns the number of rows they changed.
     pub(super) async fn run(&mut self, sql: impl Into<String>) -> Result<u64, DatabaseError> {
         let done = sqlx::raw_sql(AssertSqlSafe(sql.into()))
@@ -198,23 +177,4 @@ where
     I: ColumnIndex<PgRow>,
 {
     row.try_get(index).map_err(|error| error::at_work(&error))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    #[test]
-    fn identity_is_the_place_and_nothing_else() {
-        let identity = |url| Server::parse(url).unwrap().identity();
-        let shop = identity("postgres://ana:secret@DB.example:5432/shop");
-        assert_eq!(shop, identity("postgres://ben@db.example/shop"));
-        assert_ne!(shop, identity("postgres://ben@db.example/other"));
-        assert_ne!(shop, identity("postgres://ben@db.example:5433/shop"));
-        assert_eq!(shop.len(), 64);
-        let place = Server::parse("postgres://ana:secret@db.example/shop").unwrap();
-        assert_eq!(place.place(), "postgres://db.example:5432/shop");
-    }
 }

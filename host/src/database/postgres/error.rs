@@ -12,6 +12,7 @@ pub(super) const DENIED: &str = "42501";
 pub(super) fn at_work(error: &sqlx::Error) -> DatabaseError {
     match server_error(error) {
         Some(server) if is_transient(server.code()) => DatabaseError::Busy(describe(server)),
+        Some(server) if is_unqualified(server) => DatabaseError::Unqualified(describe(server)),
         Some(server) => DatabaseError::Refused(describe(server)),
         None => match error {
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => {
@@ -46,7 +47,9 @@ pub(super) fn at_connect(place: &str, error: &sqlx::Error) -> DatabaseError {
 /// Returns the SQLSTATE of an error, if the database gave one.
 pub(super) fn code(error: &DatabaseError) -> Option<&str> {
     match error {
-        DatabaseError::Refused(error) | DatabaseError::Busy(error) => error.code.as_deref(),
+        DatabaseError::Refused(error)
+        | DatabaseError::Unqualified(error)
+        | DatabaseError::Busy(error) => error.code.as_deref(),
         _ => None,
     }
 }
@@ -78,10 +81,16 @@ fn describe(error: &PgDatabaseError) -> DbError {
     }
 }
 
-/// Returns true for serialization failures and deadlocks, a lock that is held, a server that stops or starts, and a broken
-/// connection.
+/// Returns true for serialization failures and deadlocks, a lock that is held, a server that stops or starts, and a
+/// broken connection.
 fn is_transient(code: &str) -> bool {
     code.starts_with("40") || code.starts_with("08") || code.starts_with("57P") || code == "55P03"
+}
+
+/// Returns true if a function did not find a schema, table, function, operator or type by its name: the path is pinned.
+fn is_unqualified(error: &PgDatabaseError) -> bool {
+    let in_function = error.r#where().is_some_and(|place| !place.is_empty());
+    in_function && matches!(error.code(), "3F000" | "42P01" | "42883" | "42704")
 }
 
 fn message(error: &PgDatabaseError) -> String {

@@ -29,7 +29,9 @@ impl Column {
             oid,
             element: 0,
             modifier,
+            shown: "declared".to_owned(),
             declared: "declared".to_owned(),
+            foreign_cast: None,
             base: "base".to_owned(),
             bare: "bare".to_owned(),
             domain: false,
@@ -74,8 +76,8 @@ impl Column {
     }
 }
 
-/// Reads the rows in pieces of a COPY stream into blocks, as a snapshot does. Returns whether the stream is complete; none if
-/// it is malformed.
+/// Reads the rows in pieces of a COPY stream into blocks, as a snapshot does. Returns whether the stream is complete;
+/// none if it is malformed.
 pub fn read_copy<'a>(
     columns: &[Column],
     pieces: impl Iterator<Item = &'a [u8]>,

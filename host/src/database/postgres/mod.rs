@@ -8,6 +8,7 @@ mod error;
 pub mod fuzzing;
 mod meta;
 mod read;
+mod server;
 mod snapshot;
 mod target;
 #[cfg(test)]
@@ -19,11 +20,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tokio::sync::Mutex;
 
-use self::catalog::Relation;
-use self::connection::{Server, Session, column, query};
-use self::meta::maintenance;
+use self::catalog::{Description, Relation};
+use self::connection::{Session, column, query};
+use self::meta::tables::OwnTable;
+use self::meta::{maintenance, trust};
+use self::server::{Purpose, Server};
 use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
 use super::{Database, DatabaseError, Reject, Snapshot, Target};
@@ -33,35 +35,31 @@ use crate::bindings::types::{Dialect, TableSchema};
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
 
+/// Begins a transaction in which each statement sees what is committed.
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+
 /// A PostgreSQL database: the tables of the login's current schema.
 pub struct PostgresDatabase {
     server: Arc<Server>,
-    /// A connection for short queries. Taken out while it is used: one that an error or a cancelled call left in an
-    /// unknown state never comes back.
-    idle: Mutex<Option<Session>>,
 }
 
 impl PostgresDatabase {
-    /// Connects to the database that a `postgres://` URL names. Fails with [`DatabaseError::Unreachable`] if it does not
-    /// exist or does not answer.
+    /// Connects to the database that a `postgres://` URL names. Fails with [`DatabaseError::Unreachable`] if it does
+    /// not exist or does not answer.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
-        let server = Arc::new(Server::parse(url)?);
-        let idle = Mutex::new(Some(server.connect().await?));
-        Ok(Self { server, idle })
+        let server = Arc::new(Server::open(url).await?);
+        Ok(Self { server })
     }
 
-    async fn take_session(&self) -> Result<Session, DatabaseError> {
-        // A server may have closed an idle connection; one round trip tells.
-        if let Some(mut session) = self.idle.lock().await.take()
-            && session.run("SELECT 1").await.is_ok()
-        {
-            return Ok(session);
-        }
-        self.server.connect().await
-    }
-
-    async fn keep_session(&self, session: Session) {
-        *self.idle.lock().await = Some(session);
+    /// Describes a table, with what Tombolo's own tables say of it.
+    async fn described(&self, table: &str) -> Result<Description, DatabaseError> {
+        let mut session = self.server.take_session().await?;
+        let origins = trust::begin_to_read(&mut session, BEGIN_READING, OwnTable::Columns).await?;
+        let place = self.server.place();
+        let described = catalog::describe(&mut session, place, table, origins).await?;
+        session.run("COMMIT").await?;
+        self.server.keep_session(session);
+        Ok(described)
     }
 }
 
@@ -76,39 +74,37 @@ impl Database for PostgresDatabase {
     }
 
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
-        let mut session = self.take_session().await?;
+        let mut session = self.server.take_session().await?;
         let tables = catalog::list(&mut session).await?;
-        self.keep_session(session).await;
+        self.server.keep_session(session);
         Ok(tables)
     }
 
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
-        let mut session = self.take_session().await?;
-        let described = catalog::describe(&mut session, self.server.place(), table).await?;
-        self.keep_session(session).await;
-        Ok(described.schema)
+        Ok(self.described(table).await?.schema)
     }
 
     async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {
-        let mut session = self.take_session().await?;
+        let mut session = self.server.take_session().await?;
         let known = catalog::known_types(&mut session, types).await?;
-        self.keep_session(session).await;
+        self.server.keep_session(session);
         Ok(known)
     }
 
     async fn widened(&self, table: &str) -> Result<Vec<String>, DatabaseError> {
-        let mut session = self.take_session().await?;
-        let described = catalog::describe(&mut session, self.server.place(), table).await?;
-        self.keep_session(session).await;
-        Ok(described.widened())
+        Ok(self.described(table).await?.widened())
     }
 
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
-        let mut session = self.take_session().await?;
+        let mut session = self.server.take_session().await?;
         let relation = catalog::find(&mut session, self.server.place(), table).await?;
         let counted = count(&mut session, &relation).await?;
-        self.keep_session(session).await;
+        self.server.keep_session(session);
         Ok(counted)
+    }
+
+    fn writers(&self) -> usize {
+        self.server.writers()
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, DatabaseError> {
@@ -122,18 +118,21 @@ impl Database for PostgresDatabase {
     }
 
     async fn rejects(&self, limit: u32) -> Result<Vec<Reject>, DatabaseError> {
-        let mut session = self.server.connect().await?;
+        let mut session = self.server.connect(Purpose::Read).await?;
         maintenance::rejects(&mut session, limit).await
     }
 
     async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
-        let mut session = self.server.connect().await?;
+        let mut session = self.server.connect(Purpose::Write).await?;
         maintenance::clean(&mut session).await
     }
 }
 
 async fn count(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
     let only = relation.only();
+    if relation.filtered {
+        return statistics(session, relation).await;
+    }
     match in_time(session, format!("SELECT count(*) FROM {only}")).await? {
         Some(row) => Ok(RowCount {
             rows: number(column(&row, 0)?),
@@ -148,15 +147,16 @@ async fn estimate(session: &mut Session, relation: &Relation) -> Result<RowCount
     let only = relation.only();
     let explained = in_time(session, format!("EXPLAIN (FORMAT JSON) SELECT FROM {only}")).await?;
     let planned = explained.as_ref().and_then(planned_rows);
-    let rows = match planned {
-        Some(rows) => rows,
-        None => {
-            let statistics = "SELECT greatest(reltuples, 0)::float8::int8 FROM pg_catalog.pg_class \
-                              WHERE oid = $1::int8::oid";
-            let row = session.row(query(statistics).bind(relation.oid)).await?;
-            number(row.map_or(Ok(0), |row| column(&row, 0))?)
-        }
-    };
+    match planned {
+        Some(rows) => Ok(RowCount { rows, exact: false }),
+        None => statistics(session, relation).await,
+    }
+}
+
+async fn statistics(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
+    let sql = "SELECT greatest(reltuples, 0)::float8::int8 FROM pg_catalog.pg_class WHERE oid = $1::int8::oid";
+    let row = session.row(query(sql).bind(relation.oid)).await?;
+    let rows = number(row.map_or(Ok(0), |row| column(&row, 0))?);
     Ok(RowCount { rows, exact: false })
 }
 

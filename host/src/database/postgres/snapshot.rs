@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::{Notify, mpsc};
 
 use super::catalog::{self, Description};
-use super::connection::{Server, Session, column, query};
+use super::connection::{Session, column, query};
+use super::meta::tables::OwnTable;
+use super::meta::trust;
 use super::read::{copy_out, query as read_query};
+use super::server::{Purpose, Server};
 use crate::bindings::types::TableSchema;
 use crate::database::{DatabaseError, Read, Snapshot, without_computed};
 use crate::rows::RowBlock;
@@ -17,22 +20,34 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A read-only transaction that keeps the view, and others that read in it.
 ///
-/// A COPY that is not read to its end can only be ended by closing its connection; the view outlives that.
+/// A COPY that is not read to its end can only be ended by closing its connection. The view outlives that, except where
+/// the connection that keeps it had to read, because no other one was free.
 pub(super) struct PostgresSnapshot {
     server: Arc<Server>,
-    keeper: AsyncMutex<Session>,
     token: String,
-    /// Connections in the view that no read uses now.
+    /// Whether the origins of columns are read.
+    origins: bool,
+    /// The connection that keeps the view, while it is not used.
+    keeper: Mutex<Option<Session>>,
+    /// Others in the view that no read uses now.
     idle: Mutex<Vec<Session>>,
+    /// Says that a connection is not used any more.
+    returned: Notify,
     /// The tables that were described, by name: they do not change in the view.
     described: Mutex<HashMap<String, Arc<Description>>>,
+}
+
+/// A connection in the view, and where it belongs.
+struct Reader {
+    session: Session,
+    keeps: bool,
 }
 
 impl PostgresSnapshot {
     /// Connects and begins the view.
     pub(super) async fn open(server: Arc<Server>) -> Result<Self, DatabaseError> {
-        let mut keeper = server.connect().await?;
-        keeper.run(BEGIN).await?;
+        let mut keeper = server.connect(Purpose::Read).await?;
+        let origins = trust::begin_to_read(&mut keeper, BEGIN, OwnTable::Columns).await?;
         let row = keeper
             .row(query("SELECT pg_catalog.pg_export_snapshot()"))
             .await?;
@@ -42,34 +57,90 @@ impl PostgresSnapshot {
         };
         Ok(Self {
             server,
-            keeper: AsyncMutex::new(keeper),
             token,
+            origins,
+            keeper: Mutex::new(Some(keeper)),
             idle: Mutex::default(),
+            returned: Notify::new(),
             described: Mutex::default(),
         })
     }
 
-    /// Returns a connection in the view.
-    async fn reader(&self) -> Result<Session, DatabaseError> {
-        let idle = lock(&self.idle).pop();
-        if let Some(reader) = idle {
-            return Ok(reader);
+    /// Returns a connection in the view: one that is not used, a new one if there is one to spare, or the one that
+    /// keeps the view. Fails with [`DatabaseError::TooManyConnections`] if there is none in time.
+    async fn reader(&self) -> Result<Reader, DatabaseError> {
+        if let Some(session) = lock(&self.idle).pop() {
+            return Ok(self.other(session));
         }
-        let mut reader = self.server.connect().await?;
+        if let Some(session) = self.server.connect_if_free().await? {
+            return self.join(session).await;
+        }
+        let mut connecting = std::pin::pin!(self.server.connect(Purpose::Read));
+        loop {
+            let returned = self.returned.notified();
+            if let Some(reader) = self.free() {
+                return Ok(reader);
+            }
+            tokio::select! {
+                () = returned => {}
+                session = &mut connecting => return self.join(session?).await,
+            }
+        }
+    }
+
+    fn free(&self) -> Option<Reader> {
+        if let Some(session) = lock(&self.idle).pop() {
+            return Some(self.other(session));
+        }
+        let session = lock(&self.keeper).take()?;
+        Some(Reader {
+            session,
+            keeps: true,
+        })
+    }
+
+    fn other(&self, session: Session) -> Reader {
+        Reader {
+            session,
+            keeps: false,
+        }
+    }
+
+    /// Brings a new connection into the view.
+    async fn join(&self, mut session: Session) -> Result<Reader, DatabaseError> {
         let token = self.token.replace('\'', "''");
-        reader
+        session
             .run(format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{token}'"))
             .await?;
-        Ok(reader)
+        Ok(self.other(session))
+    }
+
+    fn give_back(&self, reader: Reader) {
+        match reader.keeps {
+            true => *lock(&self.keeper) = Some(reader.session),
+            false => lock(&self.idle).push(reader.session),
+        }
+        self.returned.notify_one();
     }
 
     async fn description(&self, table: &str) -> Result<Arc<Description>, DatabaseError> {
         if let Some(known) = lock(&self.described).get(table) {
             return Ok(Arc::clone(known));
         }
-        let mut keeper = self.keeper.lock().await;
-        let described = catalog::describe(&mut keeper, self.server.place(), table).await?;
-        let described = Arc::new(described);
+        let mut reader = match self.free() {
+            Some(reader) => reader,
+            None => self.reader().await?,
+        };
+        let place = self.server.place();
+        let described = catalog::describe(&mut reader.session, place, table, self.origins).await;
+        // A table that is not there, or not as it should be, leaves the view as it is; what the server refuses ends it.
+        if !matches!(
+            described,
+            Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_) | DatabaseError::Busy(_))
+        ) {
+            self.give_back(reader);
+        }
+        let described = Arc::new(described?);
         lock(&self.described).insert(table.to_owned(), Arc::clone(&described));
         Ok(described)
     }
@@ -96,8 +167,8 @@ impl Snapshot for PostgresSnapshot {
         // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
         let table = &read.table.table;
-        if copy_out::send_rows(&mut reader, &statement, &types, table, blocks).await? {
-            lock(&self.idle).push(reader);
+        if copy_out::send_rows(&mut reader.session, &statement, &types, table, blocks).await? {
+            self.give_back(reader);
         }
         Ok(())
     }

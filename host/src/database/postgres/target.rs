@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::connection::Server;
-use super::meta::{ledger, tables};
+use super::meta::{ledger, tables, trust};
+use super::server::{Purpose, Server};
 use super::write::table_writer::PostgresTableWriter;
 use super::write::transaction::WriteConnection;
 use crate::database::{DatabaseError, LedgerEntry, TableWrite, TableWriter, Target};
@@ -14,13 +14,20 @@ use crate::database::{DatabaseError, LedgerEntry, TableWrite, TableWriter, Targe
 pub(super) struct PostgresTarget {
     server: Arc<Server>,
     connection: WriteConnection,
+    /// The path for functions that run when rows are written.
+    functions: String,
 }
 
 impl PostgresTarget {
     /// Connects.
     pub(super) async fn open(server: Arc<Server>) -> Result<Self, DatabaseError> {
-        let connection = WriteConnection::new(server.connect().await?);
-        Ok(Self { server, connection })
+        let mut session = server.connect(Purpose::Write).await?;
+        let functions = trust::path_of_functions(&mut session).await?;
+        Ok(Self {
+            server,
+            connection: WriteConnection::new(session),
+            functions,
+        })
     }
 }
 
@@ -35,7 +42,14 @@ impl Target for PostgresTarget {
         run: &str,
         table: &str,
     ) -> Result<Option<LedgerEntry>, DatabaseError> {
-        let row = ledger::find(self.connection.outside_chunk().await?, run, table).await?;
+        let session = self.connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let found = async {
+            trust::lock_to_write(session).await?;
+            ledger::find(session, run, table).await
+        };
+        let found = found.await;
+        let row = session.end_transaction(found).await?;
         Ok(row.map(LedgerEntry::from))
     }
 
@@ -43,12 +57,23 @@ impl Target for PostgresTarget {
         &'a mut self,
         write: TableWrite,
     ) -> Result<Box<dyn TableWriter + 'a>, DatabaseError> {
-        let connection = &mut self.connection;
-        let writer = PostgresTableWriter::begin(&self.server, connection, write).await?;
+        let Self {
+            server,
+            connection,
+            functions,
+        } = self;
+        let writer = PostgresTableWriter::begin(server, connection, functions, write).await?;
         Ok(Box::new(writer))
     }
 
     async fn mark_read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError> {
-        ledger::mark_read_back(self.connection.outside_chunk().await?, run, table).await
+        let session = self.connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let marked = async {
+            trust::lock_to_write(session).await?;
+            ledger::mark_read_back(session, run, table).await
+        };
+        let marked = marked.await;
+        session.end_transaction(marked).await
     }
 }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use futures::executor::block_on;
 use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
-use super::meta::tables;
 use super::raw::{self, RawConnection};
 use crate::database::{CheckedStatement, DatabaseError};
 
@@ -71,8 +69,10 @@ pub(super) fn run_all(
     connection: &mut SqliteConnection,
     statements: &[CheckedStatement],
 ) -> Result<(), DatabaseError> {
+    let locked = RawConnection::lock_blocking(connection)?;
     for statement in statements {
-        block_on(tables::execute(connection, statement.sql().to_owned()))?;
+        // Prepared: no text can hold a second statement that runs.
+        locked.execute(statement.sql(), &[])?;
     }
     Ok(())
 }

@@ -189,6 +189,10 @@ impl Database for SqliteDatabase {
         Err(self.concurrently_modified())
     }
 
+    fn writers(&self) -> usize {
+        1
+    }
+
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
         // A commit waits for the disk, which costs little because chunks are few.
         let options = access::options(&self.file)

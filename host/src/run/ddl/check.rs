@@ -1,8 +1,10 @@
 //! Checks one DDL statement of a component and prints it again from its syntax tree.
 
 use sqlparser::ast::{
-    ColumnOption, CreateTable, DataType, Expr, GeneratedAs, ObjectName, ObjectNamePart,
-    Statement as Tree, TableConstraint, UnaryOperator, Value,
+    ColumnDef, ColumnOption, CreateTable, DataType, Expr, GeneratedAs, Ident, IndexColumn,
+    KeyOrIndexDisplay, NullsDistinctOption, ObjectName, ObjectNamePart, OrderByExpr,
+    OrderByOptions, PrimaryKeyConstraint, Statement as Tree, TableConstraint, UnaryOperator,
+    UniqueConstraint, Value,
 };
 use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};
@@ -141,18 +143,86 @@ fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static 
         return Err("it has no columns");
     }
     for column in &create.columns {
-        check_type(&column.data_type)?;
-        for option in &column.options {
-            check_option(&option.option)?;
-        }
+        check_column(column)?;
     }
+    let is_column = |name: &Ident| {
+        let mut columns = create.columns.iter();
+        is_quoted(name) && columns.any(|column| column.name.value == name.value)
+    };
     for constraint in &create.constraints {
-        match constraint {
-            TableConstraint::PrimaryKey(_) | TableConstraint::Unique(_) => {}
-            _ => return Err("it has constraints other than primary and unique keys"),
+        let keys = key_columns(constraint)
+            .ok_or("it has constraints other than plain primary and unique keys")?;
+        if keys.is_empty() || !keys.into_iter().all(is_column) {
+            return Err("a key is of something else than its columns");
         }
     }
     Ok(())
+}
+
+/// Without quotes a name may be a keyword to the database, and a column something else: `LIKE other`.
+fn check_column(column: &ColumnDef) -> Result<(), &'static str> {
+    if !is_quoted(&column.name) {
+        return Err("the name of a column is not quoted");
+    }
+    check_type(&column.data_type)?;
+    for option in &column.options {
+        if option.name.is_some() {
+            return Err("a constraint of a column has a name");
+        }
+        check_option(&option.option)?;
+    }
+    Ok(())
+}
+
+fn is_quoted(name: &Ident) -> bool {
+    name.quote_style == Some('"')
+}
+
+/// Returns the columns of a primary or unique key that has nothing else; none for every other constraint.
+fn key_columns(constraint: &TableConstraint) -> Option<Vec<&Ident>> {
+    let columns = match constraint {
+        TableConstraint::PrimaryKey(PrimaryKeyConstraint {
+            name: None,
+            index_name: None,
+            index_type: None,
+            columns,
+            include,
+            index_options,
+            characteristics: None,
+        }) if include.is_empty() && index_options.is_empty() => columns,
+        TableConstraint::Unique(UniqueConstraint {
+            name: None,
+            index_name: None,
+            index_type_display: KeyOrIndexDisplay::None,
+            index_type: None,
+            columns,
+            include,
+            index_options,
+            characteristics: None,
+            nulls_distinct: NullsDistinctOption::None,
+        }) if include.is_empty() && index_options.is_empty() => columns,
+        _ => return None,
+    };
+    columns.iter().map(plain_column).collect()
+}
+
+fn plain_column(column: &IndexColumn) -> Option<&Ident> {
+    match column {
+        IndexColumn {
+            column:
+                OrderByExpr {
+                    expr: Expr::Identifier(name),
+                    options:
+                        OrderByOptions {
+                            sort: None,
+                            nulls_first: None,
+                        },
+                    with_fill: None,
+                },
+            operator_class: None,
+        } => Some(name),
+        _ => None,
+    }
 }
 
 /// `CREATE TABLE x (...)` parsed from a constant: what every other clause looks like when it is absent.
@@ -168,11 +238,52 @@ fn plain_table(fallback: &CreateTable) -> CreateTable {
 }
 
 fn is_name(name: &ObjectName, table: &str) -> bool {
-    matches!(name.0.as_slice(), [ObjectNamePart::Identifier(part)] if part.value == table)
+    matches!(
+        name.0.as_slice(),
+        [ObjectNamePart::Identifier(part)] if part.value == table && is_quoted(part)
+    )
 }
+
+/// What begins something else than a type where a database expects one, or nothing: SQLite's columns need no type.
+const NO_TYPES: [&str; 22] = [
+    "AS",
+    "ALL",
+    "AUTOINCREMENT",
+    "CHECK",
+    "COLLATE",
+    "CONSTRAINT",
+    "DEFAULT",
+    "DEFERRABLE",
+    "EXCLUDE",
+    "FOREIGN",
+    "GENERATED",
+    "INCLUDING",
+    "INHERITS",
+    "LIKE",
+    "NOT",
+    "NULL",
+    "ON",
+    "OPTIONS",
+    "PRIMARY",
+    "REFERENCES",
+    "UNIQUE",
+    "WITH",
+];
 
 /// Allows names of types with numbers, never expressions.
 fn check_type(data_type: &DataType) -> Result<(), &'static str> {
+    let keyword = |part: &ObjectNamePart| match part {
+        ObjectNamePart::Identifier(part) => {
+            let word = part.value.to_ascii_uppercase();
+            part.quote_style.is_none() && NO_TYPES.contains(&word.as_str())
+        }
+        ObjectNamePart::Function(_) => true,
+    };
+    if let DataType::Custom(name, _) = data_type
+        && name.0.iter().any(keyword)
+    {
+        return Err("a column's type is a keyword");
+    }
     let printed = data_type.to_string();
     let harmless = printed.chars().all(|character| {
         character.is_alphanumeric()
@@ -217,7 +328,7 @@ fn check_literal(value: &Expr) -> Result<(), &'static str> {
         Expr::UnaryOp {
             op: UnaryOperator::Minus | UnaryOperator::Plus,
             expr,
-        } if matches!(expr.as_ref(), Expr::Value(_)) => check_literal(expr),
+        } if is_number(expr) => Ok(()),
         Expr::Nested(inner) => check_literal(inner),
         Expr::Function(function)
             if matches!(
@@ -229,6 +340,11 @@ fn check_literal(value: &Expr) -> Result<(), &'static str> {
         }
         _ => Err("a default is not a literal"),
     }
+}
+
+/// Before anything else than a number, a sign is an operator that is looked up by its name.
+fn is_number(value: &Expr) -> bool {
+    matches!(value, Expr::Value(value) if matches!(value.value, Value::Number(..)))
 }
 
 #[cfg(test)]
@@ -311,8 +427,61 @@ pub(super) mod tests {
             r#"CREATE TABLE "t" ("a" int) WITH (fillfactor = 10)"#,
             r#"CREATE TABLE "t" ()"#,
             "not sql at all",
+            r#"CREATE TABLE t ("a" int)"#,
+            r#"CREATE TABLE "t" (a int)"#,
+            r#"CREATE TABLE "t" ("a" int, LIKE secrets)"#,
+            r#"CREATE TABLE "t" ("a" int, LIKE "secrets")"#,
+            r#"CREATE TABLE "t" ("a" int, like secrets INCLUDING ALL)"#,
+            r#"CREATE TABLE "t" (LIKE secrets)"#,
+            r#"CREATE TABLE "t" (LIKE secrets INCLUDING DEFAULTS)"#,
+            r#"CREATE TABLE "t" LIKE "secrets""#,
+            r#"CREATE TABLE "t" OF "type""#,
+            r#"CREATE TABLE "t" PARTITION OF "u" DEFAULT"#,
+            r#"CREATE TABLE "t" ("a" int) PARTITION BY LIST ("a")"#,
+            r#"CREATE UNLOGGED TABLE "t" ("a" int)"#,
+            r#"CREATE TABLE "t" ("a" int) USING heap2"#,
+            r#"CREATE TABLE "t" ("a" int) ON COMMIT DROP"#,
+            r#"CREATE TABLE "t" ("a" int COLLATE "evil")"#,
+            r#"CREATE TABLE "t" ("a" int CONSTRAINT "c" NOT NULL)"#,
+            r#"CREATE TABLE "t" ("a" int PRIMARY KEY)"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT -'5')"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT - - 5)"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT 1 + 1)"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT 'x'::evil)"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT CAST('x' AS evil))"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT ARRAY[1])"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT nextval('s'))"#,
+            r#"CREATE TABLE "t" ("a" int GENERATED ALWAYS AS IDENTITY (START WITH 5))"#,
+            r#"CREATE TABLE "t" ("a" int, PRIMARY KEY (a))"#,
+            r#"CREATE TABLE "t" ("a" int, PRIMARY KEY ("b"))"#,
+            r#"CREATE TABLE "t" ("a" int, PRIMARY KEY (evil("a")))"#,
+            r#"CREATE TABLE "t" ("a" int, PRIMARY KEY ("a" DESC))"#,
+            r#"CREATE TABLE "t" ("a" int, UNIQUE ("a" evil_ops))"#,
+            r#"CREATE TABLE "t" ("a" int, UNIQUE (("a" + 1)))"#,
+            r#"CREATE TABLE "t" ("a" int, UNIQUE NULLS NOT DISTINCT ("a"))"#,
+            r#"CREATE TABLE "t" ("a" int, UNIQUE ("a") INCLUDE ("a"))"#,
+            r#"CREATE TABLE "t" ("a" int, UNIQUE ("a") DEFERRABLE)"#,
+            r#"CREATE TABLE "t" ("a" int, CONSTRAINT "c" UNIQUE ("a"))"#,
+            r#"CREATE TABLE "t" ("a" int, EXCLUDE USING gist ("a" WITH =))"#,
+            r#"CREATE TABLE "t" ("a" int, FOREIGN KEY ("a") REFERENCES "u")"#,
+            r#"CREATE TABLE "t" ("a" int, CHECK (evil()))"#,
         ] {
             assert!(run(&Dialect::Postgres, sql).is_err(), "{sql}");
+        }
+        for sql in [
+            r#"CREATE TABLE "t" (a int)"#,
+            r#"CREATE TABLE "t" ("a" CHECK (b))"#,
+            r#"CREATE TABLE "t" ("a" AS (b))"#,
+            r#"CREATE TABLE "t" ("a" DEFAULT (b))"#,
+            r#"CREATE TABLE "t" ("a" COLLATE nocase)"#,
+            r#"CREATE TABLE "t" ("a" REFERENCES u)"#,
+            r#"CREATE TABLE "t" ("a" int) WITHOUT ROWID"#,
+            r#"CREATE TABLE "t" ("a" int) STRICT"#,
+            r#"CREATE TABLE "t" ("a" int, PRIMARY KEY ("a" COLLATE nocase))"#,
+            r#"CREATE TABLE "t" ("a" int, UNIQUE ("a") ON CONFLICT REPLACE)"#,
+            r#"CREATE TABLE "temp"."t" ("a" int)"#,
+        ] {
+            assert!(run(&Dialect::Sqlite, sql).is_err(), "{sql}");
         }
         assert!(
             run(

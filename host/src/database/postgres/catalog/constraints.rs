@@ -1,6 +1,7 @@
 //! Finds what decides how the rows of a table are written: its triggers and constraints.
 
 use super::Description;
+use super::operators::{self, Strategy};
 use crate::database::DatabaseError;
 use crate::database::postgres::connection::{Session, column, query};
 
@@ -21,6 +22,8 @@ pub(in crate::database::postgres) struct Reference {
     /// The table referred to, quoted.
     pub parent: String,
     pub parent_columns: Vec<String>,
+    /// The operators that compare the parent's columns, on the left, with these.
+    pub equals: Vec<String>,
     /// Whether rows refer to rows of their own table.
     pub own_table: bool,
 }
@@ -30,8 +33,17 @@ pub(in crate::database::postgres) struct Reference {
 pub(in crate::database::postgres) struct Unique {
     pub name: String,
     pub columns: Vec<String>,
+    /// The operators by which it compares its columns.
+    pub equals: Vec<String>,
     /// Whether it is checked at once, so that `ON CONFLICT` may name it.
     pub immediate: bool,
+}
+
+impl Unique {
+    fn is_of(&self, key: &[&str]) -> bool {
+        let mut columns = self.columns.iter();
+        self.columns.len() == key.len() && columns.all(|name| key.contains(&name.as_str()))
+    }
 }
 
 /// An enabled trigger that a user created.
@@ -88,14 +100,16 @@ impl Constraints {
 
     /// Returns true if `ON CONFLICT` may name exactly these columns.
     pub fn arbitrates(&self, key: &[&str]) -> bool {
-        self.unique.iter().any(|unique| {
-            unique.immediate
-                && unique.columns.len() == key.len()
-                && unique
-                    .columns
-                    .iter()
-                    .all(|name| key.contains(&name.as_str()))
-        })
+        self.unique
+            .iter()
+            .any(|unique| unique.immediate && unique.is_of(key))
+    }
+
+    /// Returns the operator by which the unique index of exactly these columns compares one of them.
+    pub fn equals(&self, key: &[&str], column: &str) -> Option<&str> {
+        let unique = self.unique.iter().find(|unique| unique.is_of(key))?;
+        let position = unique.columns.iter().position(|name| name == column)?;
+        unique.equals.get(position).map(String::as_str)
     }
 }
 
@@ -144,12 +158,13 @@ async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, D
     let sql = format!(
         "SELECT c.conname::text AS name, {} AS columns, \
          pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.relname) AS parent, {} AS parent_columns, \
-         c.confrelid = c.conrelid AS own_table FROM pg_catalog.pg_constraint c \
+         {} AS equals, c.confrelid = c.conrelid AS own_table FROM pg_catalog.pg_constraint c \
          JOIN pg_catalog.pg_class p ON p.oid = c.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
          WHERE c.contype = 'f' AND c.conrelid = $1::int8::oid AND NOT p.relrowsecurity \
          AND (c.confmatchtype = 's' OR pg_catalog.cardinality(c.conkey) = 1) ORDER BY c.conname",
         names("c.conrelid", "c.conkey"),
-        names("c.confrelid", "c.confkey")
+        names("c.confrelid", "c.confkey"),
+        operators::of_numbers("c.conpfeqop")
     );
     let rows = session.rows(query(sql).bind(oid)).await?;
     let references = rows.iter().map(|row| {
@@ -158,6 +173,7 @@ async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, D
             columns: column(row, "columns")?,
             parent: column(row, "parent")?,
             parent_columns: column(row, "parent_columns")?,
+            equals: column(row, "equals")?,
             own_table: column(row, "own_table")?,
         })
     });
@@ -167,17 +183,19 @@ async fn references(session: &mut Session, oid: i64) -> Result<Vec<Reference>, D
 async fn unique(session: &mut Session, oid: i64) -> Result<Vec<Unique>, DatabaseError> {
     // `indnullsnotdistinct` came with PostgreSQL 15.
     let sql = format!(
-        "SELECT c.relname::text AS name, {} AS columns, i.indimmediate AS immediate FROM pg_catalog.pg_index i \
+        "SELECT c.relname::text AS name, {} AS columns, {} AS equals, i.indimmediate AS immediate FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
          AND NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) ORDER BY c.relname",
-        names("i.indrelid", "(i.indkey::int2[])[0:i.indnkeyatts - 1]")
+        names("i.indrelid", "(i.indkey::int2[])[0:i.indnkeyatts - 1]"),
+        operators::of_index(Strategy::Equal)
     );
     let rows = session.rows(query(sql).bind(oid)).await?;
     let unique = rows.iter().map(|row| {
         Ok(Unique {
             name: column(row, "name")?,
             columns: column(row, "columns")?,
+            equals: column(row, "equals")?,
             immediate: column(row, "immediate")?,
         })
     });

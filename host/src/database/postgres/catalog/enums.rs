@@ -1,6 +1,6 @@
 //! Describes the enums of a table's columns, and creates those that a new table needs.
 
-use super::Relation;
+use super::{Relation, names};
 use crate::bindings::types::EnumType;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::postgres::connection::{Session, column, query};
@@ -19,8 +19,8 @@ const MAX_LABEL_BYTES: usize = 63;
 /// An expression for the labels of an enum, in order.
 const LABELS: &str = "ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder)";
 
-/// Returns the enums that a table's columns have, or have arrays of, sorted by name. Leaves out those beyond [`MAX_ENUMS`]
-/// and [`MAX_LABELS`].
+/// Returns the enums that a table's columns have, or have arrays of, sorted by name. Leaves out those beyond
+/// [`MAX_ENUMS`] and [`MAX_LABELS`].
 pub(in crate::database::postgres) async fn of_table(
     session: &mut Session,
     relation: &Relation,
@@ -35,23 +35,29 @@ pub(in crate::database::postgres) async fn of_table(
     let rows = session
         .rows(
             query(format!(
-                "SELECT pg_catalog.format_type(t.oid, NULL) AS name, {LABELS} AS labels \
+                "SELECT t.oid::int8 AS oid, {LABELS} AS labels \
                  FROM pg_catalog.pg_type t WHERE t.typtype = 'e' AND t.oid IN ( \
                    SELECT CASE WHEN c.typcategory = 'A' THEN c.typelem ELSE c.oid END \
                    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type c ON c.oid = a.atttypid \
-                   WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped) \
-                 ORDER BY pg_catalog.format_type(t.oid, NULL) COLLATE \"C\""
+                   WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped)"
             ))
             .bind(relation.oid),
         )
         .await?;
+    let oids = rows
+        .iter()
+        .map(|row| column(row, "oid"))
+        .collect::<Result<Vec<i64>, _>>()?;
+    let mut names = names::of_types(session, &oids).await?;
     let mut enums = Vec::new();
-    for row in rows.iter().take(MAX_ENUMS) {
+    for (row, oid) in rows.iter().zip(&oids) {
         enums.push(EnumType {
-            name: column(row, "name")?,
+            name: names.remove(oid).unwrap_or_default(),
             labels: column(row, "labels")?,
         });
     }
+    enums.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    enums.truncate(MAX_ENUMS);
     let mut left = MAX_LABELS;
     enums.retain(|kind| {
         let short = kind
@@ -65,8 +71,19 @@ pub(in crate::database::postgres) async fn of_table(
     Ok(enums)
 }
 
-/// Creates an enum in the current schema, inside of a transaction, unless it exists. Tables that need the same one may be
-/// created at the same time. Fails with [`DatabaseError::TypeTaken`] if another type has its name.
+/// Runs a statement that was checked. By the extended protocol, no text can hold a second one.
+pub(in crate::database::postgres) async fn run_checked(
+    session: &mut Session,
+    statement: &CheckedStatement,
+) -> Result<(), DatabaseError> {
+    // What it creates goes where the login's tables are, and its types are those that the login sees.
+    session.open_path().await?;
+    session.execute(query(statement.sql())).await?;
+    session.pin_path().await
+}
+
+/// Creates an enum in the current schema, inside of a transaction, unless it exists. Tables that need the same one may
+/// be created at the same time. Fails with [`DatabaseError::TypeTaken`] if another type has its name.
 pub(in crate::database::postgres) async fn create(
     session: &mut Session,
     statement: &CheckedStatement,
@@ -74,18 +91,20 @@ pub(in crate::database::postgres) async fn create(
     table: &str,
 ) -> Result<(), DatabaseError> {
     tables::lock(session).await?;
+    let home = session.home().map(str::to_owned);
     let found = session
         .row(
             query(format!(
                 "SELECT t.typtype = 'e' AS is_enum, {LABELS} AS labels FROM pg_catalog.pg_type t \
                  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
-                 WHERE n.nspname = current_schema() AND t.typname = $1"
+                 WHERE n.nspname = $1 AND t.typname = $2"
             ))
+            .bind(home)
             .bind(wanted.name.clone()),
         )
         .await?;
     let Some(found) = found else {
-        return session.run(statement.sql()).await.map(|_| ());
+        return run_checked(session, statement).await;
     };
     let (is_enum, labels): (bool, Vec<String>) =
         (column(&found, "is_enum")?, column(&found, "labels")?);

@@ -1,14 +1,20 @@
 //! Describes tables as PostgreSQL's catalog knows them.
 
+mod casts;
 pub(super) mod constraints;
 pub(super) mod enums;
+mod names;
+pub(super) mod operators;
 pub(super) mod origins;
 pub(super) mod sequences;
+
+use self::operators::{KeyOperators, Strategy};
 
 use crate::bindings::database::{TableKind, TableSummary};
 use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
 use crate::database::postgres::codec::types::{CatalogType, ColumnType, PhysicalType};
 use crate::database::postgres::connection::{Session, column, query};
+use crate::database::postgres::meta::trust::is_trusted;
 use crate::database::{DatabaseError, quote};
 
 /// Tombolo's own schema in a target.
@@ -25,6 +31,8 @@ pub(in crate::database::postgres) struct Relation {
     pub table: String,
     /// Whether its rows are in partitions.
     pub partitioned: bool,
+    /// Whether policies may hide rows from the login.
+    pub filtered: bool,
 }
 
 impl Relation {
@@ -50,6 +58,8 @@ pub(in crate::database::postgres) struct Description {
     pub schema: TableSchema,
     /// The types, in the order of the schema's columns.
     pub types: Vec<ColumnType>,
+    /// Those of the primary key's columns, in its order.
+    pub key_operators: Vec<KeyOperators>,
 }
 
 impl Description {
@@ -73,15 +83,17 @@ impl Description {
 pub(in crate::database::postgres) async fn list(
     session: &mut Session,
 ) -> Result<Vec<TableSummary>, DatabaseError> {
+    let home = session.home().map(str::to_owned);
     let rows = session
         .rows(
             query(
                 "SELECT c.relname::text AS name, c.relkind::text AS kind FROM pg_catalog.pg_class c \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = current_schema() AND n.nspname <> $1 \
+                 WHERE n.nspname = $1 AND n.nspname <> $2 \
                  AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
-                 ORDER BY c.relname::text COLLATE \"C\"",
+                 ORDER BY c.relname::text COLLATE pg_catalog.\"C\"",
             )
+            .bind(home)
             .bind(OWN_SCHEMA),
         )
         .await?;
@@ -114,14 +126,16 @@ pub(in crate::database::postgres) async fn find(
     if table.contains('\0') {
         return Err(missing());
     }
+    let home = session.home().map(str::to_owned);
     let row = session
         .row(
             query(
-                "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relkind::text AS kind, c.relispartition AS partition \
-                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = current_schema() AND n.nspname <> $1 AND c.relname = $2 \
+                "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relkind::text AS kind, c.relispartition AS partition, \
+                 pg_catalog.row_security_active(c.oid) AS filtered FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = $1 AND n.nspname <> $2 AND c.relname = $3 \
                  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
             )
+            .bind(home)
             .bind(OWN_SCHEMA)
             .bind(table.to_owned()),
         )
@@ -148,20 +162,28 @@ pub(in crate::database::postgres) async fn find(
             schema: column(&row, "schema")?,
             table: table.to_owned(),
             partitioned: kind == "p",
+            filtered: column(&row, "filtered")?,
         }),
     }
 }
 
-/// Describes a table; fails as [`find`] does.
+/// Describes a table; fails as [`find`] does. `with_origins`: the table of origins may be read, and is locked.
 pub(in crate::database::postgres) async fn describe(
     session: &mut Session,
     place: &str,
     table: &str,
+    with_origins: bool,
 ) -> Result<Description, DatabaseError> {
     let relation = find(session, place, table).await?;
     let (mut columns, mut types) = columns(session, &relation).await?;
-    origins::apply(session, &relation, &mut columns, &mut types).await?;
-    let (primary_key, unique_keys) = keys(session, &relation).await?;
+    if with_origins {
+        origins::apply(session, &relation, &mut columns, &mut types).await?;
+    }
+    let Keys {
+        primary_key,
+        operators,
+        unique_keys,
+    } = keys(session, &relation).await?;
     let foreign_keys = foreign_keys(session, &relation).await?;
     let enums = enums::of_table(session, &relation, &types).await?;
     Ok(Description {
@@ -175,36 +197,41 @@ pub(in crate::database::postgres) async fn describe(
         },
         relation,
         types,
+        key_operators: operators,
     })
 }
 
-/// Returns those of `types`, named as `format_type` prints them, that are user-defined in this database and that columns can
-/// have.
+/// Returns those of `types`, named as the login sees them, that are user-defined in this database and that columns can
+/// have. Their owners may be trusted: a value that is stored runs the checks and casts of its type.
 pub(in crate::database::postgres) async fn known_types(
     session: &mut Session,
     types: &[String],
 ) -> Result<Vec<String>, DatabaseError> {
     let bare: Vec<String> = types.iter().map(|name| without_modifier(name)).collect();
-    let askable = bare.iter().filter(|name| !name.contains('\0')).cloned();
+    // Few types have a name that is part of one of these.
+    let asked = bare.join(" ").replace('\0', "").replace("\"\"", "\"");
+    let trusted = is_trusted("t.typowner");
     let rows = session
         .rows(
-            query(
-                "SELECT pg_catalog.format_type(t.oid, NULL) AS name FROM pg_catalog.pg_type t \
+            query(format!(
+                "SELECT t.oid::int8 AS oid FROM pg_catalog.pg_type t \
                  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+                 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' \
                  WHERE t.typtype <> 'p' AND t.typisdefined AND n.nspname NOT IN ($1, 'pg_catalog', 'information_schema') \
-                 AND pg_catalog.has_type_privilege(t.oid, 'USAGE') \
-                 AND pg_catalog.format_type(t.oid, NULL) = ANY($2)",
-            )
+                 AND pg_catalog.strpos($2, coalesce(e.typname, t.typname)::text) > 0 \
+                 AND pg_catalog.has_type_privilege(t.oid, 'USAGE') AND {trusted}"
+            ))
             .bind(OWN_SCHEMA)
-            .bind(askable.collect::<Vec<_>>()),
+            .bind(asked),
         )
         .await?;
-    let found = rows
+    let possible = rows
         .iter()
-        .map(|row| column(row, "name"))
-        .collect::<Result<Vec<String>, _>>()?;
+        .map(|row| column(row, "oid"))
+        .collect::<Result<Vec<i64>, _>>()?;
+    let found = names::of_types(session, &possible).await?;
     let asked = types.iter().zip(&bare);
-    let known = asked.filter(|(_, bare)| found.contains(bare));
+    let known = asked.filter(|(_, bare)| found.values().any(|name| name == *bare));
     Ok(known.map(|(name, _)| name.clone()).collect())
 }
 
@@ -232,7 +259,7 @@ const COLUMNS: &str = "\
       FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd' \
     ) \
     SELECT DISTINCT ON (a.attnum) a.attname::text AS name, b.required AS required, a.attidentity::text AS identity, \
-      a.attgenerated::text AS generated, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default_value, b.oid::int8 AS oid, \
+      a.attgenerated::text AS generated, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression, b.oid::int8 AS oid, a.attnum::int8 AS number, \
       CASE WHEN t.typcategory = 'A' THEN t.typelem::int8 ELSE 0 END AS element, b.modifier AS modifier, \
       pg_catalog.format_type(a.atttypid, a.atttypmod) AS declared, pg_catalog.format_type(b.oid, b.modifier) AS base, \
       pg_catalog.format_type(b.oid, -1) AS bare, b.depth > 0 AS is_domain \
@@ -246,13 +273,20 @@ async fn columns(
     relation: &Relation,
 ) -> Result<(Vec<Column>, Vec<ColumnType>), DatabaseError> {
     let rows = session.rows(query(COLUMNS).bind(relation.oid)).await?;
+    let mut seen = names::of_columns(session, relation.oid).await?;
+    let casts = casts::foreign(session, relation.oid).await?;
     let mut columns = Vec::with_capacity(rows.len());
     let mut types = Vec::with_capacity(rows.len());
     for row in &rows {
+        let number: i64 = column(row, "number")?;
+        let (shown, default) = seen.remove(&number).unwrap_or_default();
+        let oid = column(row, "oid")?;
         let kind = ColumnType::new(CatalogType {
-            oid: column(row, "oid")?,
+            oid,
             element: column(row, "element")?,
             modifier: column(row, "modifier")?,
+            shown,
+            foreign_cast: casts.get(&oid).cloned(),
             declared: column(row, "declared")?,
             base: column(row, "base")?,
             bare: column(row, "bare")?,
@@ -261,8 +295,9 @@ async fn columns(
         let required: bool = column(row, "required")?;
         let identity: String = column(row, "identity")?;
         let generated: String = column(row, "generated")?;
-        let (generation, default) =
-            generation(&identity, &generated, column(row, "default_value")?);
+        let expression: Option<String> = column(row, "expression")?;
+        let is_serial = expression.as_deref().is_some_and(is_serial);
+        let (generation, default) = generation(&identity, &generated, is_serial, default);
         columns.push(Column {
             name: column(row, "name")?,
             logical: kind.logical.clone(),
@@ -279,49 +314,64 @@ async fn columns(
 fn generation(
     identity: &str,
     generated: &str,
+    is_serial: bool,
     default: Option<String>,
 ) -> (Generation, Option<String>) {
     match (identity, generated) {
         (_, generated) if !generated.is_empty() => (Generation::Computed, None),
         ("a", _) => (Generation::IdentityAlways, None),
         ("d", _) => (Generation::IdentityDefault, None),
-        _ if default.as_deref().is_some_and(is_serial) => (Generation::IdentityDefault, None),
+        _ if is_serial => (Generation::IdentityDefault, None),
         _ => (Generation::None, default),
     }
 }
 
+/// Of an expression as it is printed with the pinned path.
 fn is_serial(default: &str) -> bool {
     default.starts_with("nextval('") && default.ends_with("'::regclass)")
 }
 
-/// The primary key, and the other unique keys.
-type Keys = (Vec<String>, Vec<Vec<String>>);
+/// The keys of a table.
+#[derive(Default)]
+struct Keys {
+    primary_key: Vec<String>,
+    /// Of the primary key's columns.
+    operators: Vec<KeyOperators>,
+    /// All others.
+    unique_keys: Vec<Vec<String>>,
+}
 
 async fn keys(session: &mut Session, relation: &Relation) -> Result<Keys, DatabaseError> {
-    let rows = session
-        .rows(
-            query(
-                "SELECT i.indisprimary AS is_primary, ARRAY(SELECT a.attname::text \
-                   FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position) \
-                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-                   WHERE k.position <= i.indnkeyatts ORDER BY k.position) AS columns \
-                 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
-                 WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid \
-                 AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY c.relname",
-            )
-            .bind(relation.oid),
-        )
-        .await?;
-    let mut primary_key = Vec::new();
-    let mut unique_keys = Vec::new();
+    let sql = format!(
+        "SELECT i.indisprimary AS is_primary, ARRAY(SELECT a.attname::text \
+           FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position) \
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+           WHERE k.position <= i.indnkeyatts ORDER BY k.position) AS columns, \
+         {} AS equals, {} AS greater \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid \
+         AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY c.relname",
+        operators::of_index(Strategy::Equal),
+        operators::of_index(Strategy::Greater)
+    );
+    let rows = session.rows(query(sql).bind(relation.oid)).await?;
+    let mut keys = Keys::default();
     for row in &rows {
-        if column(row, "is_primary")? {
-            primary_key = column(row, "columns")?;
-        } else {
-            unique_keys.push(column(row, "columns")?);
+        let columns: Vec<String> = column(row, "columns")?;
+        if !column(row, "is_primary")? {
+            keys.unique_keys.push(columns);
+            continue;
         }
+        let (equals, greater): (Vec<String>, Vec<String>) =
+            (column(row, "equals")?, column(row, "greater")?);
+        keys.primary_key = columns;
+        keys.operators = equals
+            .into_iter()
+            .zip(greater)
+            .map(|(equals, greater)| KeyOperators { equals, greater })
+            .collect();
     }
-    Ok((primary_key, unique_keys))
+    Ok(keys)
 }
 
 async fn foreign_keys(

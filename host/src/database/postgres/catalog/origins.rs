@@ -1,16 +1,16 @@
 //! Stores where the columns of tables that a run created come from, in `tombolo.columns`.
 
-use super::{Description, OWN_SCHEMA, Relation};
+use super::{Description, Relation};
 use crate::bindings::types::{Column, Conversion};
 use crate::database::postgres::codec::types::ColumnType;
-use crate::database::postgres::connection::{Session, column, query};
+use crate::database::postgres::connection::{Session, column};
 use crate::database::postgres::meta::statement::Statement;
 use crate::database::{DatabaseError, Origin, TableWrite};
 
 const TABLE: &str = "tombolo.columns";
 
-/// Stores the origins of a new table's columns, where they are not simply the types that they have now, and which of them
-/// hold every value of their source.
+/// Stores the origins of a new table's columns, where they are not simply the types that they have now, and which of
+/// them hold every value of their source.
 pub(in crate::database::postgres) async fn store(
     session: &mut Session,
     created: &Description,
@@ -37,7 +37,7 @@ pub(in crate::database::postgres) async fn store(
             .set("table_name", table.clone())
             .set("column_name", wanted.name.clone())
             .set("origin", wanted.origin.clone())
-            .set("stored_as", kind.declared.clone())
+            .set("stored_as", kind.shown.clone())
             .set("widened", widened);
         session.execute(row.insert("")?).await?;
     }
@@ -51,9 +51,6 @@ pub(in crate::database::postgres) async fn apply(
     columns: &mut [Column],
     types: &mut [ColumnType],
 ) -> Result<(), DatabaseError> {
-    if !are_stored(session).await? {
-        return Ok(());
-    }
     let of_table = Statement::on(TABLE)
         .matching("table_schema", relation.schema.clone())
         .matching("table_name", relation.table.clone());
@@ -65,7 +62,7 @@ pub(in crate::database::postgres) async fn apply(
         let stored_as: String = column(row, "stored_as")?;
         for (described, kind) in columns.iter_mut().zip(types.iter_mut()) {
             // A column whose type was changed since is what it is now.
-            if described.name == name && kind.declared == stored_as {
+            if described.name == name && kind.shown == stored_as {
                 described.origin = column(row, "origin")?;
                 if column(row, "widened")? && kind.can_be_wide() {
                     kind.widen(&described.origin);
@@ -75,20 +72,4 @@ pub(in crate::database::postgres) async fn apply(
         }
     }
     Ok(())
-}
-
-/// Returns true if the table of origins exists and may be read. The catalog tells: an error would end a snapshot.
-async fn are_stored(session: &mut Session) -> Result<bool, DatabaseError> {
-    let row = session
-        .row(
-            query(
-                "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = $1 AND c.relname = 'columns' AND c.relkind = 'r' \
-                 AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
-                 AND pg_catalog.has_table_privilege(c.oid, 'SELECT')",
-            )
-            .bind(OWN_SCHEMA),
-        )
-        .await?;
-    Ok(row.is_some())
 }

@@ -107,7 +107,9 @@ pub(in crate::database::postgres) struct CatalogType {
     pub element: i64,
     /// The base type's modifier, or -1.
     pub modifier: i32,
-    /// The column's own type as PostgreSQL prints it.
+    /// The column's own type as the login sees it.
+    pub shown: String,
+    /// The column's own type as statements name it.
     pub declared: String,
     /// The base type with its modifier.
     pub base: String,
@@ -115,6 +117,8 @@ pub(in crate::database::postgres) struct CatalogType {
     pub bare: String,
     /// Whether the column's own type is a domain.
     pub domain: bool,
+    /// The function of a cast from text to the base type, if the login does not trust it.
+    pub foreign_cast: Option<String>,
 }
 
 /// A column's type, as far as reading and writing need it.
@@ -122,7 +126,9 @@ pub(in crate::database::postgres) struct CatalogType {
 pub(in crate::database::postgres) struct ColumnType {
     pub physical: PhysicalType,
     pub logical: LogicalType,
-    /// The column's own type as PostgreSQL prints it.
+    /// The column's own type as the login sees it.
+    pub shown: String,
+    /// The column's own type as statements name it.
     pub declared: String,
     /// The base type with its modifier.
     pub base: String,
@@ -130,6 +136,8 @@ pub(in crate::database::postgres) struct ColumnType {
     pub bare: String,
     /// Whether the column's own type is a domain.
     pub domain: bool,
+    /// The function of a cast from text to the base type, if the login does not trust it.
+    pub foreign_cast: Option<String>,
     /// Whether the modifier can round or cut a value silently in a cast from text.
     pub lossy_modifier: bool,
     /// The type whose text form is used, where that of the type itself leaves something out.
@@ -146,7 +154,9 @@ impl ColumnType {
             && (has_lossy_modifier(catalog.oid) || has_lossy_modifier(catalog.element));
         Self {
             physical,
-            logical: logical(catalog.oid, &catalog.declared),
+            logical: logical(catalog.oid, &catalog.shown),
+            shown: catalog.shown,
+            foreign_cast: catalog.foreign_cast,
             declared: catalog.declared,
             base: catalog.base,
             bare: catalog.bare,
@@ -226,7 +236,7 @@ impl ColumnType {
 
     /// Returns the origin of a column for which none is stored.
     pub fn origin(&self) -> Origin {
-        Origin::Postgres(self.declared.clone())
+        Origin::Postgres(self.shown.clone())
     }
 }
 
@@ -261,7 +271,7 @@ fn physical_type(base: i64, modifier: i32) -> PhysicalType {
     }
 }
 
-fn logical(base: i64, declared: &str) -> LogicalType {
+fn logical(base: i64, shown: &str) -> LogicalType {
     match base {
         oid::BOOL => LogicalType::Boolean,
         oid::INT2 | oid::INT4 | oid::INT8 => LogicalType::Integer,
@@ -277,7 +287,7 @@ fn logical(base: i64, declared: &str) -> LogicalType {
         oid::INTERVAL => LogicalType::Interval,
         oid::UUID => LogicalType::Uuid,
         oid::JSON | oid::JSONB => LogicalType::Json,
-        _ => LogicalType::Other(declared.to_owned()),
+        _ => LogicalType::Other(shown.to_owned()),
     }
 }
 

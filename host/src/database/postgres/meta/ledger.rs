@@ -78,7 +78,7 @@ pub(in crate::database::postgres) async fn advance(
             i32::try_from(row.snapshots).unwrap_or(i32::MAX),
         );
     let changed = session
-        .execute(update.update("updated_at = now()")?)
+        .execute(update.update("updated_at = pg_catalog.now()")?)
         .await?;
     books.check_advanced(changed)
 }
@@ -90,7 +90,7 @@ pub(in crate::database::postgres) async fn finish(
 ) -> Result<(), DatabaseError> {
     let update = committed(books).set("done", true);
     let changed = session
-        .execute(update.update("updated_at = now()")?)
+        .execute(update.update("updated_at = pg_catalog.now()")?)
         .await?;
     books.check_advanced(changed)
 }

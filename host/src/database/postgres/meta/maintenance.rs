@@ -1,6 +1,7 @@
 //! Lists rejected rows, and removes all that Tombolo keeps in a target.
 
-use super::tables;
+use super::tables::OwnTable;
+use super::trust;
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::{DatabaseError, Reject};
 
@@ -9,9 +10,11 @@ pub(in crate::database::postgres) async fn rejects(
     session: &mut Session,
     limit: u32,
 ) -> Result<Vec<Reject>, DatabaseError> {
-    if tables::existing(session).await?.is_empty() {
+    if !trust::verify(session).await?.has(OwnTable::Rejects) {
         return Ok(Vec::new());
     }
+    session.run("BEGIN READ ONLY").await?;
+    trust::lock_to_read(session, OwnTable::Rejects).await?;
     let rows = session
         .rows(
             query(
@@ -21,6 +24,7 @@ pub(in crate::database::postgres) async fn rejects(
             .bind(i64::from(limit)),
         )
         .await?;
+    session.run("COMMIT").await?;
     rows.iter()
         .map(|row| {
             let number: i64 = column(row, "row")?;
@@ -37,20 +41,26 @@ pub(in crate::database::postgres) async fn rejects(
 }
 
 /// Removes Tombolo's own tables and their schema. Returns the tables' names. Fails with [`DatabaseError::Refused`] if
-/// the schema holds anything else.
+/// the schema holds anything else, and with [`DatabaseError::NotAsMade`] if somebody else may have written the tables.
 pub(in crate::database::postgres) async fn clean(
     session: &mut Session,
 ) -> Result<Vec<String>, DatabaseError> {
-    let tables = tables::existing(session).await?;
-    if tables.is_empty() {
-        return Ok(tables);
+    if trust::verify(session).await?.tables.is_empty() {
+        return Ok(Vec::new());
     }
-    let drops: String = tables
-        .iter()
-        .map(|table| format!("DROP TABLE {table}; "))
-        .collect();
-    session
-        .run(format!("BEGIN; {drops} DROP SCHEMA tombolo; COMMIT"))
-        .await?;
-    Ok(tables)
+    session.run("BEGIN").await?;
+    let removed = remove(session).await;
+    session.end_transaction(removed).await
+}
+
+async fn remove(session: &mut Session) -> Result<Vec<String>, DatabaseError> {
+    let tables = trust::verify(session).await?.tables;
+    trust::lock(session, &tables, "ACCESS EXCLUSIVE").await?;
+    let tables = trust::verify(session).await?.tables;
+    for table in &tables {
+        session.run(format!("DROP TABLE tombolo.{table}")).await?;
+    }
+    session.run("DROP SCHEMA tombolo").await?;
+    let names = tables.iter().map(|table| format!("tombolo.{table}"));
+    Ok(names.collect())
 }

@@ -5,3 +5,4 @@ pub(super) mod maintenance;
 pub(super) mod rejects;
 pub(super) mod statement;
 pub(super) mod tables;
+pub(super) mod trust;

@@ -1,39 +1,151 @@
-//! Creates Tombolo's own tables in a target, one session at a time.
+//! Tombolo's own tables in a target: what they are, and how they are created, one session at a time.
 
+use super::trust;
 use crate::database::DatabaseError;
-use crate::database::postgres::connection::{Session, column, query};
+use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
 
-/// `CREATE … IF NOT EXISTS` fails when two sessions run it at once; this lock, named in ASCII, lets only one of them run.
+/// `CREATE … IF NOT EXISTS` fails when two sessions run it at once; this lock, named in ASCII, lets only one of them
+/// run.
 const PREPARE_LOCK: i64 = i64::from_be_bytes(*b"tombolo\0");
 
-const CREATE_SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS tombolo; ";
+/// One of Tombolo's own tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::database::postgres) enum OwnTable {
+    Columns,
+    Ledger,
+    Rejects,
+}
 
-const CREATE_TABLES: &str = "\
-    CREATE TABLE IF NOT EXISTS tombolo.ledger ( \
-      run text NOT NULL, table_name text NOT NULL, next_seq bigint NOT NULL DEFAULT 0, last_key bytea, \
-      created bigint NOT NULL DEFAULT 0, updated bigint NOT NULL DEFAULT 0, same bigint NOT NULL DEFAULT 0, \
-      skipped bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0, digest bytea NOT NULL, snapshot text, \
-      snapshots int NOT NULL DEFAULT 0, direct boolean NOT NULL DEFAULT true, \
-      unread boolean NOT NULL DEFAULT false, altered boolean NOT NULL DEFAULT false, changed text NOT NULL DEFAULT '{}', \
-      made boolean NOT NULL, done boolean NOT NULL DEFAULT false, \
-      description text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name)); \
-    CREATE TABLE IF NOT EXISTS tombolo.rejects ( \
-      run text NOT NULL, table_name text NOT NULL, \"row\" bigint NOT NULL, key text NOT NULL, reason text NOT NULL, \
-      cells bytea NOT NULL, rejected_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, \"row\")); \
-    CREATE TABLE IF NOT EXISTS tombolo.columns ( \
-      table_schema text NOT NULL, table_name text NOT NULL, column_name text NOT NULL, origin text NOT NULL, \
-      stored_as text NOT NULL, widened boolean NOT NULL DEFAULT false, PRIMARY KEY (table_schema, table_name, column_name))";
+/// A column of one of them: its type as `format_type` prints it, whether it may be NULL, and its default as
+/// `pg_get_expr` prints it.
+pub(super) struct OwnColumn {
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub nullable: bool,
+    pub default: Option<&'static str>,
+}
 
-/// The number of Tombolo's own tables.
-const OWN_TABLES: usize = 3;
+const fn required(name: &'static str, kind: &'static str) -> OwnColumn {
+    OwnColumn {
+        name,
+        kind,
+        nullable: false,
+        default: None,
+    }
+}
 
-/// Creates Tombolo's own tables where they are missing. Fails with [`DatabaseError::NoLedger`] if the login may not.
+const fn nullable(name: &'static str, kind: &'static str) -> OwnColumn {
+    OwnColumn {
+        nullable: true,
+        ..required(name, kind)
+    }
+}
+
+const fn with_default(name: &'static str, kind: &'static str, default: &'static str) -> OwnColumn {
+    OwnColumn {
+        default: Some(default),
+        ..required(name, kind)
+    }
+}
+
+const LEDGER: &[OwnColumn] = &[
+    required("run", "text"),
+    required("table_name", "text"),
+    with_default("next_seq", "bigint", "0"),
+    nullable("last_key", "bytea"),
+    with_default("created", "bigint", "0"),
+    with_default("updated", "bigint", "0"),
+    with_default("same", "bigint", "0"),
+    with_default("skipped", "bigint", "0"),
+    with_default("failed", "bigint", "0"),
+    required("digest", "bytea"),
+    nullable("snapshot", "text"),
+    with_default("snapshots", "integer", "0"),
+    with_default("direct", "boolean", "true"),
+    with_default("unread", "boolean", "false"),
+    with_default("altered", "boolean", "false"),
+    with_default("changed", "text", "'{}'::text"),
+    required("made", "boolean"),
+    with_default("done", "boolean", "false"),
+    required("description", "text"),
+    with_default("updated_at", "timestamp with time zone", "now()"),
+];
+
+const REJECTS: &[OwnColumn] = &[
+    required("run", "text"),
+    required("table_name", "text"),
+    required("row", "bigint"),
+    required("key", "text"),
+    required("reason", "text"),
+    required("cells", "bytea"),
+    with_default("rejected_at", "timestamp with time zone", "now()"),
+];
+
+const COLUMNS: &[OwnColumn] = &[
+    required("table_schema", "text"),
+    required("table_name", "text"),
+    required("column_name", "text"),
+    required("origin", "text"),
+    required("stored_as", "text"),
+    with_default("widened", "boolean", "false"),
+];
+
+impl OwnTable {
+    /// All of them, sorted by name.
+    pub const ALL: [Self; 3] = [Self::Columns, Self::Ledger, Self::Rejects];
+
+    /// Returns its name without its schema.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Columns => "columns",
+            Self::Ledger => "ledger",
+            Self::Rejects => "rejects",
+        }
+    }
+
+    pub(super) fn columns(self) -> &'static [OwnColumn] {
+        match self {
+            Self::Columns => COLUMNS,
+            Self::Ledger => LEDGER,
+            Self::Rejects => REJECTS,
+        }
+    }
+
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Columns => "table_schema, table_name, column_name",
+            Self::Ledger => "run, table_name",
+            Self::Rejects => "run, table_name, \"row\"",
+        }
+    }
+
+    fn create(self) -> String {
+        let columns: String = self
+            .columns()
+            .iter()
+            .map(|column| {
+                let null = if column.nullable { "" } else { " NOT NULL" };
+                let default = column.default.map(|default| format!(" DEFAULT {default}"));
+                let default = default.unwrap_or_default();
+                format!("\"{}\" {}{null}{default}, ", column.name, column.kind)
+            })
+            .collect();
+        format!(
+            "CREATE TABLE tombolo.{} ({columns}PRIMARY KEY ({}))",
+            self.name(),
+            self.key()
+        )
+    }
+}
+
+/// Creates Tombolo's own tables where they are missing. Fails with [`DatabaseError::NoLedger`] if the login may not,
+/// and with [`DatabaseError::NotAsMade`] if something else has their names.
 pub(in crate::database::postgres) async fn prepare(
     session: &mut Session,
 ) -> Result<(), DatabaseError> {
     // CREATE needs the privilege even where there is nothing to create.
-    if existing(session).await?.len() == OWN_TABLES {
+    if trust::verify(session).await?.tables.len() == OwnTable::ALL.len() {
         return Ok(());
     }
     session.run("BEGIN").await?;
@@ -42,23 +154,28 @@ pub(in crate::database::postgres) async fn prepare(
 }
 
 async fn create(session: &mut Session) -> Result<(), DatabaseError> {
-    let create_schema = match has_schema(session).await? {
-        true => "",
-        false => CREATE_SCHEMA,
-    };
     lock(session).await?;
-    let created = session.run(format!("{create_schema}{CREATE_TABLES}")).await;
-    created.map(|_| ()).map_err(|error| match error {
+    let found = trust::verify(session).await?;
+    let refused = |error| match error {
         DatabaseError::Refused(refusal) if refusal.code.as_deref() == Some(error::DENIED) => {
             DatabaseError::NoLedger(refusal)
         }
         error => error,
-    })
-}
-
-async fn has_schema(session: &mut Session) -> Result<bool, DatabaseError> {
-    let schema = query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'tombolo'");
-    Ok(session.row(schema).await?.is_some())
+    };
+    if !found.schema {
+        let schema = session.run("CREATE SCHEMA tombolo").await;
+        schema.map_err(refused)?;
+        trust::withdraw_from_schema(session).await?;
+    }
+    let missing = || OwnTable::ALL.into_iter().filter(|table| !found.has(*table));
+    for table in missing() {
+        session.run(table.create()).await.map_err(refused)?;
+    }
+    for table in missing() {
+        trust::withdraw_from_table(session, table).await?;
+    }
+    // Whatever another login made meanwhile.
+    trust::lock_to_write(session).await
 }
 
 /// Waits until no other session creates what several need, and keeps others waiting until the transaction's end.
@@ -71,19 +188,4 @@ pub(in crate::database::postgres) async fn lock(
         ))
         .await
         .map(|_| ())
-}
-
-/// Returns the names of the tables that exist, with their schema, sorted.
-pub(in crate::database::postgres) async fn existing(
-    session: &mut Session,
-) -> Result<Vec<String>, DatabaseError> {
-    let rows = session
-        .rows(query(
-            "SELECT 'tombolo.' || c.relname AS name FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = 'tombolo' AND c.relname IN ('ledger', 'rejects', 'columns') AND c.relkind = 'r' \
-             ORDER BY c.relname",
-        ))
-        .await?;
-    rows.iter().map(|row| column(row, "name")).collect()
 }

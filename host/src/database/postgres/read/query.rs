@@ -2,11 +2,12 @@
 
 use crate::bindings::types::{Cell, TableSchema};
 use crate::database::postgres::catalog::Description;
+use crate::database::postgres::catalog::operators::KeyOperators;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::{DatabaseError, Read, quote};
 
-/// Returns the COPY statement, and the types of its columns. Fails with [`DatabaseError::Unsuitable`] if the table cannot be
-/// read as asked.
+/// Returns the COPY statement, and the types of its columns. Fails with [`DatabaseError::Unsuitable`] if the table
+/// cannot be read as asked.
 pub(in crate::database::postgres) fn copy_statement(
     described: &Description,
     read: Read<'_>,
@@ -28,17 +29,23 @@ pub(in crate::database::postgres) fn copy_statement(
         expressions.push(kind.read_expression(&quote(&column.name)));
         types.push(kind.clone());
     }
+    if described.relation.filtered {
+        return Err(unsuitable(
+            "its policies may hide rows from this login; read it as its owner, or as a login with BYPASSRLS".to_owned(),
+        ));
+    }
     let key: Vec<_> = table.primary_key.iter().map(|name| quote(name)).collect();
-    let key = key.join(", ");
     let behind = match read.after {
         None => String::new(),
         Some(cells) => {
-            let values = key_values(described, table, cells);
-            let values = values
+            let condition = key_values(described, table, cells)
+                .and_then(|values| behind(&key, &values, &described.key_operators));
+            let condition = condition
                 .ok_or_else(|| unsuitable("its rows cannot be read on from this key".to_owned()))?;
-            format!(" WHERE ({key}) > ({values})")
+            format!(" WHERE {condition}")
         }
     };
+    let key = key.join(", ");
     let order = if read.ordered && !key.is_empty() {
         format!(" ORDER BY {key}")
     } else {
@@ -56,7 +63,7 @@ pub(in crate::database::postgres) fn copy_statement(
 }
 
 /// Returns a key as SQL: COPY takes no parameters.
-fn key_values(described: &Description, table: &TableSchema, cells: &[Cell]) -> Option<String> {
+fn key_values(described: &Description, table: &TableSchema, cells: &[Cell]) -> Option<Vec<String>> {
     if cells.len() != table.primary_key.len() || cells.is_empty() {
         return None;
     }
@@ -64,7 +71,32 @@ fn key_values(described: &Description, table: &TableSchema, cells: &[Cell]) -> O
         let (_, kind) = described.column(name)?;
         literal(kind, cell)
     });
-    Some(values.collect::<Option<Vec<_>>>()?.join(", "))
+    values.collect()
+}
+
+/// Returns the condition that a key comes after these values; none if the operators of a column are not known.
+fn behind(key: &[String], values: &[String], operators: &[KeyOperators]) -> Option<String> {
+    if operators.len() != key.len() || values.len() != key.len() {
+        return None;
+    }
+    let first = operators.first()?;
+    if operators.iter().all(|one| one.greater == first.greater) {
+        // One comparison of rows, which an index answers.
+        let (key, values) = (key.join(", "), values.join(", "));
+        return Some(format!("({key}) {} ({values})", first.greater));
+    }
+    // Rows are compared by one operator, and these are several.
+    let columns = key.iter().zip(values).zip(operators);
+    let mut condition: Option<String> = None;
+    for ((key, value), KeyOperators { equals, greater }) in columns.rev() {
+        condition = Some(match condition {
+            None => format!("{key} {greater} {value}"),
+            Some(rest) => {
+                format!("({key} {greater} {value} OR {key} {equals} {value} AND ({rest}))")
+            }
+        });
+    }
+    condition
 }
 
 /// Returns a canonical cell as an expression of the column's base type; none if such a column has no such cell.
@@ -122,5 +154,45 @@ fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
             Cell::Text(text),
         ) => quoted(text),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(schemas: &[&str]) -> Option<String> {
+        let operators: Vec<KeyOperators> = schemas
+            .iter()
+            .map(|schema| KeyOperators {
+                equals: format!("OPERATOR({schema}.=)"),
+                greater: format!("OPERATOR({schema}.>)"),
+            })
+            .collect();
+        let texts = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|&text| text.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let (key, values) = (texts(&["a", "b", "c"]), texts(&["1", "2", "3"]));
+        behind(&key, &values, &operators)
+    }
+
+    #[test]
+    fn keys_are_compared_by_the_operators_of_their_classes() {
+        let own = "pg_catalog";
+        assert_eq!(
+            after(&[own, own, own]).as_deref(),
+            Some("(a, b, c) OPERATOR(pg_catalog.>) (1, 2, 3)")
+        );
+        assert_eq!(
+            after(&[own, "public", own]).as_deref(),
+            Some(
+                "(a OPERATOR(pg_catalog.>) 1 OR a OPERATOR(pg_catalog.=) 1 AND \
+                 ((b OPERATOR(public.>) 2 OR b OPERATOR(public.=) 2 AND (c OPERATOR(pg_catalog.>) 3))))"
+            )
+        );
+        assert_eq!(after(&[own]), None);
     }
 }

@@ -140,7 +140,7 @@ async fn rows_are_counted() {
     ));
     site.run("INSERT INTO parent SELECT generate_series(1, 1000); ANALYZE parent; ANALYZE parts")
         .await;
-    let mut session = site.database.take_session().await.unwrap();
+    let mut session = site.database.server.take_session().await.unwrap();
     for (table, rows) in [("parent", 1000), ("parts", 2)] {
         let relation = catalog::find(&mut session, "here", table).await.unwrap();
         let estimated = estimate(&mut session, &relation).await.unwrap();

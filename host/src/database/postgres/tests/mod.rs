@@ -9,10 +9,13 @@
 
 mod catalog;
 mod conflicts;
+mod connections;
 mod conversions;
 mod direct;
 mod enums;
 mod ledger;
+mod operators;
+mod own_tables;
 mod plans;
 mod races;
 mod rejects;

@@ -1,4 +1,5 @@
-//! Applies the staged rows: all at once, and where some of them do not fit, in ever smaller ranges until these are found.
+//! Applies the staged rows: all at once, and where some of them do not fit, in ever smaller ranges until these are
+//! found.
 
 use super::chunk_rows::RefusedRow;
 use super::execute::{Execute, Written};
@@ -125,8 +126,8 @@ impl Apply<'_> {
         Ok(done)
     }
 
-    /// Returns true if rows are written few at a time, because the database is likely to refuse some that no check finds.
-    /// Rows that refer to each other go together.
+    /// Returns true if rows are written few at a time, because the database is likely to refuse some that no check
+    /// finds. Rows that refer to each other go together.
     fn is_sliced(&self) -> bool {
         let plan = self.execute.plan;
         self.rows.count() > SLICE

@@ -3,6 +3,7 @@
 use crate::database::postgres::catalog::{self, Description, enums, origins};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::meta::ledger;
+use crate::database::postgres::meta::trust::is_trusted;
 use crate::database::{Bookkeeping, CheckedStatement, DatabaseError, TableWrite};
 
 /// Creates a table where the run does, and its row in the ledger, or finds both; the caller has a transaction.
@@ -19,10 +20,11 @@ pub(super) async fn enter(
         && let Some(statements) = &write.create
     {
         run_all(session, name, statements).await?;
-        let created = catalog::describe(session, place, name).await?;
+        let created = catalog::describe(session, place, name, true).await?;
+        refuse_foreign_types(session, &created).await?;
         origins::store(session, &created, write).await?;
     }
-    let local = catalog::describe(session, place, name).await?;
+    let local = catalog::describe(session, place, name, true).await?;
     refuse_rules(session, &local).await?;
     let books = ledger::enter(session, write).await?;
     Ok((local, books))
@@ -37,7 +39,7 @@ pub(super) async fn run_all(
     for statement in statements {
         match statement.enum_type() {
             Some(wanted) => enums::create(session, statement, wanted, table).await?,
-            None => session.run(statement.sql()).await.map(|_| ())?,
+            None => enums::run_checked(session, statement).await?,
         }
     }
     Ok(())
@@ -62,5 +64,30 @@ async fn refuse_rules(session: &mut Session, local: &Description) -> Result<(), 
         reason: format!(
             "its rewrite rule {rule:?} would redirect rows; drop or disable the rule first"
         ),
+    })
+}
+
+/// A type of another login may have made its way into a new table since the plan: storing values would run its checks
+/// and casts.
+async fn refuse_foreign_types(
+    session: &mut Session,
+    created: &Description,
+) -> Result<(), DatabaseError> {
+    let trusted = is_trusted("t.typowner");
+    let row = session
+        .row(
+            query(format!(
+                "SELECT pg_catalog.format_type(t.oid, NULL) AS name FROM pg_catalog.pg_attribute a \
+                 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+                 WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT {trusted} LIMIT 1"
+            ))
+            .bind(created.relation.oid),
+        )
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    let name: String = column(&row, "name")?;
+    Err(DatabaseError::TypeTaken {
+        table: created.relation.table.clone(),
+        name,
     })
 }

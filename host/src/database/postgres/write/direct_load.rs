@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::plan::TablePlan;
 use super::readback::ReadbackTask;
-use crate::database::postgres::connection::Server;
+use crate::database::postgres::server::Server;
 use crate::database::{ChunkCounts, DatabaseError, Readback, Step};
 use crate::rows::{BucketDigest, RowBlock};
 

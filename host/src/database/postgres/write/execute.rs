@@ -144,8 +144,8 @@ impl Execute<'_> {
         ))
     }
 
-    /// Inserts new rows and overwrites those that exist. Rows that were just inserted need not be told from others: the update
-    /// does not change them.
+    /// Inserts new rows and overwrites those that exist. Rows that were just inserted need not be told from others: the
+    /// update does not change them.
     async fn overwrite(
         &self,
         session: &mut Session,

@@ -140,7 +140,8 @@ impl Merge {
         )
     }
 
-    /// Removes rows that exist from the staging; with `keep` they go to [`EXISTING`]. The number of changed rows is theirs.
+    /// Removes rows that exist from the staging; with `keep` they go to [`EXISTING`]. The number of changed rows is
+    /// theirs.
     pub fn take_existing(&self, rows: Rows, keep: bool) -> String {
         let delete = format!(
             "DELETE FROM {STAGING} AS s USING {} AS t WHERE {} AND {}",
@@ -166,8 +167,8 @@ impl Merge {
         )
     }
 
-    /// Changes rows that exist, and compares what is stored with what should be. Selects: updated, differing. None if there
-    /// is nothing to change.
+    /// Changes rows that exist, and compares what is stored with what should be. Selects: updated, differing. None if
+    /// there is nothing to change.
     ///
     /// A row is stored as it should be if the rule has nothing left to change: its old image is not known any more.
     /// `numbers` are those of the only rows that may change one.
@@ -225,10 +226,16 @@ impl Merge {
         )
     }
 
+    /// Compares by the type's own order, as a record of one column: `>` may be another operator, or be in another
+    /// schema.
     fn guard(&self) -> String {
-        self.guard.as_ref().map_or_else(
-            || "true".to_owned(),
-            |column| format!("{} > {}", column.incoming(), column.local()),
+        let Some(column) = &self.guard else {
+            return "true".to_owned();
+        };
+        let (incoming, local) = (column.incoming(), column.local());
+        format!(
+            "({incoming} IS DISTINCT FROM NULL AND {local} IS DISTINCT FROM NULL \
+             AND pg_catalog.record_gt(ROW({incoming}), ROW({local})))"
         )
     }
 
@@ -268,8 +275,8 @@ impl Merge {
             .collect()
     }
 
-    /// Selects those of some staged rows that exist with another image: number, local values, and with `incoming` the incoming
-    /// ones. `mostly`: nearly all that exist do.
+    /// Selects those of some staged rows that exist with another image: number, local values, and with `incoming` the
+    /// incoming ones. `mostly`: nearly all that exist do.
     pub fn conflicts(&self, condition: &str, incoming: bool, mostly: bool) -> String {
         let local = self.columns.iter().map(|column| {
             column
@@ -300,12 +307,11 @@ impl Merge {
     }
 
     fn matches(&self) -> String {
-        list_with(&self.key, " AND ", |column| {
-            format!("{} = {}", column.local(), column.incoming())
-        })
+        list_with(&self.key, " AND ", StagedColumn::matches)
     }
 
-    /// Returns the condition that the update would store another image. `=` takes 1.0 and 1.00 as equal, and json has none.
+    /// Returns the condition that the update would store another image. `=` takes 1.0 and 1.00 as equal, and json has
+    /// none.
     fn changes(&self) -> String {
         match self.update.as_deref() {
             Some(columns @ [_, ..]) => image_differs(
@@ -344,8 +350,8 @@ fn updated(column: &StagedColumn, value: &str) -> String {
     format!("({value})::{}", column.kind.base)
 }
 
-/// Selects the numbers of staged rows for which a condition on `s` is true and that have the same values in these columns, none
-/// of them NULL, as an earlier such row.
+/// Selects the numbers of staged rows for which a condition on `s` is true and that have the same values in these
+/// columns, none of them NULL, as an earlier such row.
 pub(super) fn repeated(columns: &[StagedColumn], condition: &str) -> String {
     let present = list_with(columns, " AND ", |column| {
         format!("s.c{} IS NOT NULL", column.position)

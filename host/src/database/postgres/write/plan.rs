@@ -6,6 +6,7 @@ use super::staging::StagedColumn;
 use crate::bindings::types::{Dialect, Generation, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
+use crate::database::postgres::catalog::operators::EQUALS;
 use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::{
     CheckedPlan, DatabaseError, NewValue, PlanAction, PlanColumn, TableWrite, value_expression,
@@ -102,6 +103,11 @@ fn resolve(
     let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
     resolve.check_unique(&names)?;
     merge.key = key.iter().map(find).collect::<Result<_, _>>()?;
+    for column in &mut merge.key {
+        if let Some(equals) = constraints.equals(&names, &column.name) {
+            column.equals = equals.to_owned();
+        }
+    }
     // A row that a trigger drops would look like a row of another session.
     merge.arbitrated = constraints.arbitrates(&names) && !constraints.has_before_triggers();
     let Some(update) = update else {
@@ -169,12 +175,19 @@ impl Resolve<'_> {
                         self.unsuitable(format!("its column {name:?} is computed by the database"))
                     );
                 }
+                if let Some(function) = &kind.foreign_cast {
+                    return Err(self.unsuitable(format!(
+                        "values of its column {name:?} would be cast by the function {function}, \
+                         whose owner is neither this login nor the database's owner nor a superuser"
+                    )));
+                }
                 let foreign_text =
                     kind.physical == PhysicalType::ByText && wanted.logical != kind.logical;
                 Ok(StagedColumn {
                     name: name.clone(),
                     kind: kind.clone(),
                     position,
+                    equals: EQUALS.to_owned(),
                     foreign_text,
                 })
             })
@@ -239,7 +252,9 @@ mod tests {
                 oid: 23,
                 element: 0,
                 modifier: -1,
+                shown: "integer".to_owned(),
                 declared: "integer".to_owned(),
+                foreign_cast: None,
                 base: "integer".to_owned(),
                 bare: "integer".to_owned(),
                 domain: false,
@@ -259,7 +274,9 @@ mod tests {
                 schema: "s\"".to_owned(),
                 table: "t\"; DROP TABLE x; --".to_owned(),
                 partitioned: false,
+                filtered: false,
             },
+            key_operators: Vec::new(),
             schema: TableSchema {
                 table: "t\"; DROP TABLE x; --".to_owned(),
                 columns: columns.collect(),

@@ -26,8 +26,8 @@ pub(super) struct Precheck<'a> {
 }
 
 impl Precheck<'_> {
-    /// Moves faulty rows from the staging to `refused`. Returns whether all texts are known to be what their types would
-    /// print. `keys_ascend`: no key is staged twice.
+    /// Moves faulty rows from the staging to `refused`. Returns whether all texts are known to be what their types
+    /// would print. `keys_ascend`: no key is staged twice.
     ///
     /// Fails with [`DatabaseError::TooManyRejects`] if more rows are refused than may be rejected.
     pub async fn run(
@@ -194,7 +194,13 @@ impl Precheck<'_> {
 
     fn orphans(&self, reference: &Reference, new: &str) -> Option<FaultQuery> {
         let columns = self.all_inserted(&reference.columns)?;
-        let pairs = || columns.iter().zip(&reference.parent_columns);
+        let pairs = || {
+            let parents = reference.parent_columns.iter().zip(&reference.equals);
+            columns.iter().zip(parents)
+        };
+        if reference.equals.len() != columns.len() {
+            return None;
+        }
         let join = |conditions: Vec<String>| conditions.join(" AND ");
         let present = join(
             columns
@@ -204,7 +210,9 @@ impl Precheck<'_> {
         );
         let parent = join(
             pairs()
-                .map(|(column, name)| format!("p.{} = {}", quote(name), column.incoming()))
+                .map(|(column, (name, equals))| {
+                    format!("p.{} {equals} {}", quote(name), column.incoming())
+                })
                 .collect(),
         );
         let mut missing = format!(
@@ -213,10 +221,10 @@ impl Precheck<'_> {
         );
         if reference.own_table {
             // The parent may be in the same chunk.
-            let arriving = pairs().map(|(column, name)| {
+            let arriving = pairs().map(|(column, (name, equals))| {
                 let parent = self.inserted(name)?;
                 Some(format!(
-                    "{} = {}",
+                    "{} {equals} {}",
                     parent.incoming_of("p"),
                     column.incoming()
                 ))
@@ -259,10 +267,12 @@ impl Precheck<'_> {
                 continue;
             }
             let reason = format!("it violates unique constraint {:?}", unique.name);
-            if !self.plan.merge.updates() {
-                let same: Vec<String> = columns
-                    .iter()
-                    .map(|column| format!("{} = {}", column.local(), column.incoming()))
+            if !self.plan.merge.updates() && unique.equals.len() == columns.len() {
+                let compared = columns.iter().zip(&unique.equals);
+                let same: Vec<String> = compared
+                    .map(|(column, equals)| {
+                        format!("{} {equals} {}", column.local(), column.incoming())
+                    })
                     .collect();
                 queries.push(FaultQuery::new(
                     reason.clone(),
@@ -285,7 +295,9 @@ async fn found(session: &mut Session, sql: String) -> Result<Option<Vec<PgRow>>,
     let outcome = session.rows(query(sql)).await;
     let end = match &outcome {
         Ok(_) => "RELEASE SAVEPOINT tombolo",
-        Err(DatabaseError::Refused(_)) => "ROLLBACK TO SAVEPOINT tombolo",
+        Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_)) => {
+            "ROLLBACK TO SAVEPOINT tombolo"
+        }
         Err(_) => return outcome.map(Some),
     };
     session.run(end).await?;

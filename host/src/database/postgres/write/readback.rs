@@ -1,8 +1,9 @@
 //! Reads the rows that went directly into a table of the run again, while more of them arrive.
 //!
-//! Only the run's own COPY fills such a table, page after page, so that what is before the last page does not change any
-//! more. Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the server prints
-//! a value otherwise, or another session writes to the table, the sums differ, and the table has to be read and decoded.
+//! Only the run's own COPY fills such a table, page after page, so that what is before the last page does not change
+//! any more. Rows are compared as they are in a COPY stream, which is what was sent: nothing is decoded. Where the
+//! server prints a value otherwise, or another session writes to the table, the sums differ, and the table has to be
+//! read and decoded.
 
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use super::plan::TablePlan;
 use crate::database::postgres::codec::copy_stream::CopyReader;
 use crate::database::postgres::codec::decode::DecodeError;
 use crate::database::postgres::codec::types::PhysicalType;
-use crate::database::postgres::connection::{Server, Session, column, query};
+use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::error;
+use crate::database::postgres::server::Server;
 use crate::database::{DatabaseError, quote};
 use crate::rows::BucketDigest;
 
@@ -85,7 +87,10 @@ async fn read(
     table: Table,
     mut commits: watch::Receiver<()>,
 ) -> Result<BucketDigest, DatabaseError> {
-    let mut session = server.connect().await?;
+    let Some(mut session) = server.connect_if_free().await? else {
+        let message = "no connection is free to read rows back".to_owned();
+        return Err(DatabaseError::Busy(error::plain(message)));
+    };
     let mut sum = BucketDigest::default();
     let mut from = 0;
     // Older servers find a range of pages only by a scan of the whole table.

@@ -161,7 +161,8 @@ impl RowEncoder {
         Ok(Step::Done(DirectBlock { rows, digest }))
     }
 
-    /// Encodes a block for the staging; its rows are numbered from the one after `before`. `key_order` follows all of them.
+    /// Encodes a block for the staging; its rows are numbered from the one after `before`. `key_order` follows all of
+    /// them.
     pub fn encode_staged(
         &self,
         block: &RowBlock,
@@ -196,8 +197,8 @@ impl RowEncoder {
         Ok(staged)
     }
 
-    /// Appends a row for the staging. Returns the positions of the cells that were changed to fit, or why the row has no
-    /// place in the table.
+    /// Appends a row for the staging. Returns the positions of the cells that were changed to fit, or why the row has
+    /// no place in the table.
     fn encode_row(
         &self,
         number: u64,

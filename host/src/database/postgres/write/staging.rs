@@ -37,6 +37,8 @@ pub(super) struct StagedColumn {
     pub name: String,
     pub kind: ColumnType,
     pub position: usize,
+    /// The operator by which its key compares it.
+    pub equals: String,
     /// Whether it is staged as text that another type has printed.
     pub foreign_text: bool,
 }
@@ -51,6 +53,11 @@ impl StagedColumn {
     pub fn incoming_of(&self, alias: &str) -> String {
         self.kind
             .staged_expression(&format!("{alias}.c{}", self.position))
+    }
+
+    /// Returns the condition that the local and the incoming value are equal for their key.
+    pub fn matches(&self) -> String {
+        format!("{} {} {}", self.local(), self.equals, self.incoming())
     }
 
     /// Returns the local value as the column's base type.

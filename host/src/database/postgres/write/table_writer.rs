@@ -11,16 +11,17 @@ use super::staged_load::StagedLoad;
 use super::staging::{COPY_STAGING, EXISTING, STAGING};
 use super::transaction::WriteConnection;
 use crate::database::postgres::catalog::{constraints, sequences};
-use crate::database::postgres::connection::{Server, Session};
-use crate::database::postgres::meta::ledger;
+use crate::database::postgres::connection::Session;
+use crate::database::postgres::meta::{ledger, trust};
+use crate::database::postgres::server::Server;
 use crate::database::{
     Bookkeeping, CheckedStatement, ChunkCounts, DatabaseError, DirectFacts, Evidence, LedgerEntry,
     Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome, is_direct,
 };
 use crate::rows::RowBlock;
 
-/// The staging drives every join, by the target's key: a hash or merge join would scan the whole target. To know how many
-/// rows are staged, the planner needs only a small sample of them.
+/// The staging drives every join, by the target's key: a hash or merge join would scan the whole target. To know how
+/// many rows are staged, the planner needs only a small sample of them.
 const CHUNK_SETTINGS: &str = "\
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
     SET LOCAL default_statistics_target = 10";
@@ -44,15 +45,21 @@ enum Load {
 }
 
 impl<'a> PostgresTableWriter<'a> {
-    /// Begins a table, or goes on with it.
+    /// Begins a table, or goes on with it. `functions` is the path for functions of the database that run when rows are
+    /// written.
     pub async fn begin(
         server: &Arc<Server>,
         connection: &'a mut WriteConnection,
+        functions: &str,
         write: TableWrite,
     ) -> Result<Self, DatabaseError> {
         let session = connection.outside_chunk().await?;
         session.run("BEGIN").await?;
-        let entered = create::enter(session, server.place(), &write).await;
+        let entered = async {
+            trust::lock_to_write(session).await?;
+            create::enter(session, server.place(), &write).await
+        };
+        let entered = entered.await;
         let (local, mut books) = session.end_transaction(entered).await?;
         let constraints = constraints::find(session, &local).await?;
         if write.plan.regenerates_key() {
@@ -78,7 +85,7 @@ impl<'a> PostgresTableWriter<'a> {
             connection,
             plan,
             books,
-            begin: begin_chunk(write.row_by_row),
+            begin: begin_chunk(write.row_by_row, functions),
             last_block: None,
             load,
         })
@@ -91,20 +98,23 @@ impl<'a> PostgresTableWriter<'a> {
         books: &Bookkeeping,
         after: &[CheckedStatement],
     ) -> Result<(), DatabaseError> {
+        trust::lock_to_write(session).await?;
         create::run_all(session, plan.table(), after).await?;
         sequences::advance(session, &plan.local).await?;
         ledger::finish(session, books).await
     }
 }
 
-/// The start of a chunk's transaction. If a component decides on rows, it is repeatable: a row that another session changes
-/// after the component saw it fails the chunk, and its rows are sent again.
-fn begin_chunk(row_by_row: bool) -> String {
+/// The start of a chunk's transaction. If a component decides on rows, it is repeatable: a row that another session
+/// changes after the component saw it fails the chunk, and its rows are sent again.
+fn begin_chunk(row_by_row: bool, functions: &str) -> String {
     let level = match row_by_row {
         true => "REPEATABLE READ",
         false => "READ COMMITTED",
     };
-    format!("BEGIN ISOLATION LEVEL {level} READ WRITE; {CHUNK_SETTINGS}")
+    format!(
+        "BEGIN ISOLATION LEVEL {level} READ WRITE; {CHUNK_SETTINGS}; SET LOCAL search_path = {functions}"
+    )
 }
 
 #[async_trait]
@@ -114,7 +124,15 @@ impl TableWriter for PostgresTableWriter<'_> {
     }
 
     async fn ledger_entry(&mut self) -> Result<Option<LedgerEntry>, DatabaseError> {
-        let session = self.connection.session().await?;
+        // In a chunk, its transaction has the lock already.
+        let session = match self.connection.chunk().await?.is_some() {
+            true => self.connection.session().await?,
+            false => {
+                let session = self.connection.outside_chunk().await?;
+                trust::verify(session).await?;
+                session
+            }
+        };
         let row = ledger::find(session, self.books.run(), self.books.table()).await?;
         Ok(row.map(LedgerEntry::from))
     }

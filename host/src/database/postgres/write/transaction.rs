@@ -6,6 +6,7 @@ use super::copy_in::CopyIn;
 use crate::database::DatabaseError;
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
+use crate::database::postgres::meta::trust;
 
 /// A connection that writes one chunk at a time, each in a transaction.
 pub(in crate::database::postgres) enum WriteConnection {
@@ -33,8 +34,8 @@ impl WriteConnection {
         })
     }
 
-    /// Returns the session; a COPY under way is ended first. Fails with [`DatabaseError::Busy`] if the session is lost, and
-    /// with the COPY's error if it has one.
+    /// Returns the session; a COPY under way is ended first. Fails with [`DatabaseError::Busy`] if the session is lost,
+    /// and with the COPY's error if it has one.
     pub async fn session(&mut self) -> Result<&mut Session, DatabaseError> {
         Ok(&mut self.end_copy().await?.session)
     }
@@ -63,6 +64,8 @@ impl WriteConnection {
         {
             free.session.run(begin).await?;
             free.in_chunk = true;
+            // Before the first query, from which on a repeatable transaction would not see what others change.
+            trust::lock_to_write(&mut free.session).await?;
         }
         *self = match std::mem::replace(self, Self::Lost) {
             Self::Free(free) => Self::Copying(CopyIn::start(free.session, statement.to_owned())),
