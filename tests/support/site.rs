@@ -236,6 +236,11 @@ impl Running {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The events so far.
     pub fn events(&self) -> Vec<Value> {
         parse(&self.output.0.lock().unwrap().stdout)

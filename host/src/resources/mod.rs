@@ -13,7 +13,7 @@ pub(crate) use grants::ReadableTables;
 pub use grants::{GrantedDatabase, Patterns};
 pub use owner::{LEASE, Owner, now};
 pub use run_events::{Followed, Follower, RunEvent, RunEvents, TooManyTopics};
-pub use snapshots::{HeldSnapshot, MAX_AGE, RunSnapshot, Snapshots};
+pub use snapshots::{HeldSnapshot, MAX_AGE, RunSnapshot, Snapshots, TooManyRuns};
 
 use crate::egress::Egress;
 use crate::state::{State, StateError};
@@ -109,8 +109,10 @@ impl Resources {
 
     /// Ends an admission: its token, its streams and its snapshots.
     pub async fn revoke(&self, admission: &str) -> Result<(), StateError> {
+        // First, so that no request takes a snapshot again that was released.
+        let revoked = self.access.revoke(admission).await;
         self.snapshots.release(admission);
-        self.access.revoke(admission).await
+        revoked
     }
 
     /// Ends all admissions of an owner.

@@ -4,6 +4,7 @@ pub mod announcement;
 pub mod comparison;
 pub mod confirmation;
 pub mod event;
+pub mod pace;
 pub mod plan;
 pub mod progress;
 pub mod report;
