@@ -9,13 +9,7 @@ use tokio::sync::Notify;
 
 use super::address::PeerAddress;
 
-/// How long a write to a peer may make no progress.
-const STALL: Duration = Duration::from_secs(20);
-
-/// The same for a row stream: a receiver does not read while its database applies a chunk.
-const STREAM_STALL: Duration = Duration::from_secs(30);
-
-/// How many connections may be open.
+/// How many connections may be open, and how long they may make no progress.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// Those without a valid token.
@@ -26,16 +20,22 @@ pub struct ConnectionLimits {
     pub trusted: usize,
     /// Of these, those of one owner's peers.
     pub of_owner: usize,
+    /// How long a write to a peer may make no progress.
+    pub stall: Duration,
+    /// The same for a row stream: a receiver does not read while its database applies a chunk.
+    pub stream_stall: Duration,
 }
 
 impl ConnectionLimits {
     /// What is open at most if the system allows it. One address may have 1 024: hundreds of peers can share an address,
     /// and each of them opens a few connections. Those that wait for a request make room for newer ones.
-    const MOST: Self = Self {
+    pub(super) const MOST: Self = Self {
         strangers: 1_536,
         of_address: 1_024,
         trusted: 512,
         of_owner: 64,
+        stall: Duration::from_secs(20),
+        stream_stall: Duration::from_secs(30),
     };
 
     /// As many as the system allows: half of the file descriptors stay free for databases.
@@ -52,6 +52,7 @@ impl ConnectionLimits {
             of_address: part(most.of_address),
             trusted: part(most.trusted),
             of_owner: part(most.of_owner),
+            ..most
         }
     }
 }
@@ -358,8 +359,8 @@ impl Connection {
     /// How long a write may make no progress.
     pub fn stall_limit(&self) -> Duration {
         match self.streaming.load(Ordering::Relaxed) {
-            true => STREAM_STALL,
-            false => STALL,
+            true => self.connections.limits.stream_stall,
+            false => self.connections.limits.stall,
         }
     }
 }
@@ -426,6 +427,7 @@ mod tests {
         of_address: 4,
         trusted: 2,
         of_owner: 1,
+        ..ConnectionLimits::MOST
     };
 
     fn address(last: u8) -> PeerAddress {

@@ -16,10 +16,10 @@ const FREE_IN_ALL: f64 = 100.0;
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 
 /// The longest delay. A right code that comes from the same address waits as long, and is answered within 2 s.
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
+const LONGEST_DELAY: Duration = Duration::from_millis(750);
 
 /// The most addresses that are counted; those with the fewest wrong codes are forgotten.
-const MAX_ADDRESSES: usize = 4_096;
+const MAX_ADDRESSES: usize = 1_024;
 
 /// The most addresses of one report; more are counted together.
 const MAX_TOLD: usize = 1_024;
@@ -192,7 +192,7 @@ mod tests {
         for _ in 0..20 {
             guesses.wrong(address(1));
         }
-        for number in 2..10_000 {
+        for number in 2..3_000 {
             guesses.wrong(address(number));
         }
         let state = guesses.state();

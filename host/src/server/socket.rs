@@ -184,3 +184,81 @@ impl AsyncWrite for PeerSocket {
         Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::server::connections::{ConnectionLimits, Connections};
+
+    /// How long a write may make no progress in these tests.
+    const LIMIT: Duration = Duration::from_secs(2);
+
+    /// A socket of a server and that of its client.
+    async fn pair() -> (PeerSocket, TcpStream) {
+        let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let listener = TcpListener::bind((local, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let connections = Connections::new(ConnectionLimits {
+            stall: LIMIT,
+            ..ConnectionLimits::MOST
+        });
+        let connection = connections.admit(local.into()).unwrap();
+        let long_heads = Arc::new(Semaphore::new(1));
+        let socket = PeerSocket::new(accepted.unwrap().0, connection, long_heads);
+        (socket, client.unwrap())
+    }
+
+    /// Writes more than any system buffers.
+    async fn write_much(mut socket: PeerSocket) -> io::Result<()> {
+        socket.write_all(&vec![0; 64 << 20]).await
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_nothing_is_given_up() {
+        let (socket, _client) = pair().await;
+        let written = tokio::time::timeout(LIMIT * 3, write_much(socket)).await;
+        let error = written.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_slowly_goes_on() {
+        let (socket, mut client) = pair().await;
+        let writing = tokio::spawn(write_much(socket));
+        let began = Instant::now();
+        let mut buffer = vec![0; 100 << 10];
+        while began.elapsed() < LIMIT * 3 {
+            client.read_exact(&mut buffer).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        assert!(!writing.is_finished());
+        drop(client);
+        assert!(writing.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn few_heads_may_be_long() {
+        let (mut one, mut client) = pair().await;
+        let (mut two, mut other) = pair().await;
+        two.long_heads = Arc::clone(&one.long_heads);
+        for peer in [&mut client, &mut other] {
+            peer.write_all(&vec![b'x'; LONG_HEAD + 1]).await.unwrap();
+        }
+        let mut head = vec![0; LONG_HEAD + 1];
+        one.read_exact(&mut head).await.unwrap();
+        assert!(two.read_exact(&mut head).await.is_err());
+        // Once the request has begun, the next one may.
+        drop(one.connection.begin_request());
+        client.write_all(b"x").await.unwrap();
+        one.read_exact(&mut [0]).await.unwrap();
+        assert!(one.head.long.is_none());
+    }
+}
