@@ -49,6 +49,7 @@ pub mod failure;
 pub mod fuzzing;
 pub mod host;
 pub mod printable;
+pub mod private_files;
 pub mod resources;
 pub mod rows;
 pub mod run;

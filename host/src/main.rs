@@ -9,15 +9,23 @@ use tracing_subscriber::EnvFilter;
 
 use cli::Cli;
 
-/// sqlx warns of each statement that takes a second, and many of a transfer's do.
-const DEFAULT_LOG: &str = "warn,sqlx=error";
+/// sqlx warns of each statement that takes a second, and many of a transfer's do. Of a file with passwords that it ignores,
+/// because others can read it, it has to warn.
+const DEFAULT_LOG: &str = "warn,sqlx=error,sqlx_postgres::options::pgpass=warn";
+
+/// sqlx prints the values of parameters in a database's URL that it does not know, which may be secrets.
+const NEVER_LOGGED: &str = "sqlx_postgres::options::parse=off";
 
 fn main() -> ExitCode {
     let cli = Cli::read_from(std::env::args_os()).unwrap_or_else(|usage| usage.exit());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let filter = match NEVER_LOGGED.parse() {
+        Ok(never) => filter.add_directive(never),
+        Err(_) => filter,
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| cli::Log)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     cli::run(&cli).into()

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use tempfile::TempDir;
+use tombolo::private_files::create_temporary_folder;
 
 use crate::arguments::Arguments;
 use crate::data::{Keys, Rows};
@@ -28,9 +29,7 @@ impl Bench {
     /// Starts the server.
     pub fn start(arguments: Arguments) -> Result<Self> {
         remove_folders_of_the_dead();
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("{PREFIX}{}-", std::process::id()))
-            .tempdir()?;
+        let folder = create_temporary_folder(&format!("{PREFIX}{}-", std::process::id()))?;
         let postgres = Postgres::start()?;
         Ok(Self {
             arguments,

@@ -48,6 +48,7 @@ fn demo_succeeds_and_leaves_no_files() {
     let site = Site::new();
     let folder = site.path("temporary");
     std::fs::create_dir(&folder).unwrap();
+    crate::support::set_mode(&folder, 0o700);
     let mut command = site.command("data", &["demo"]);
     command.env("TMPDIR", &folder);
     let outcome = Running::start(command).wait().expect_exit(0);

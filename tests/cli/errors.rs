@@ -1,5 +1,7 @@
 //! Errors of commands: the message, the error code, the exit code, and that nothing was written.
 
+use std::path::Path;
+
 use crate::support::http;
 use crate::support::outcome::Counts;
 use crate::support::postgres::{Database, databases};
@@ -294,9 +296,12 @@ fn an_expiry_has_bounds() {
     let source = create_one_row(&site, "source.db");
     for expiry in ["5ms", "169h", "720h"] {
         let outcome = site.run(&["share", "--json", "--expires", expiry, &source]);
-        outcome
-            .error("bad-request")
-            .names(&["1 s", "7 days"])
-            .has_hint();
+        let failure = outcome.error("bad-request").has_hint();
+        let (_, bounds) = failure.message.split_once(" must be ").unwrap();
+        assert_eq!(bounds, "between 1 s and 7 days");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let row = page.lines().find(|line| line.starts_with("| `--expires "));
+        assert!(row.unwrap().contains(bounds), "docs/cli.md: {bounds}");
     }
 }

@@ -1,5 +1,8 @@
-//! Tests of session codes, tokens, plugins and the rights that a source needs.
+//! Tests of session codes, tokens, plugins, private folders and the rights that a source needs.
 
+mod answers_of_peers;
+mod certificates;
+mod codes_in_processes;
 mod hostile_plugins;
 #[cfg(target_os = "linux")]
 mod peers_bodies;
@@ -11,8 +14,10 @@ mod peers_output;
 #[cfg(target_os = "linux")]
 mod peers_streams;
 mod plugins;
+mod private_folders;
 mod read_only_sources;
 mod session_owners;
 mod sessions;
+mod terminal_escapes;
 #[cfg(target_os = "linux")]
 mod under_attack;

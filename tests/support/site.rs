@@ -1,12 +1,13 @@
 //! The folder of a test, and the real binary run in it with time limits and with its output in every panic.
 
 use std::fmt;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use super::{SECRET, set_mode};
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// The id of `nobody` on most systems; an id without a login works as well.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 /// The folder of a test with its databases and the data folders of its sites; removed at the end.
 pub struct Site {
@@ -31,6 +32,7 @@ impl Site {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("tombolo-test-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .unwrap();
         Self { folder }
@@ -71,11 +73,7 @@ impl Site {
         command
             .args(arguments)
             .env("TOMBOLO_DATA", self.folder.path().join(data))
-            // Shared, so that plugins are compiled once for all tests.
-            .env(
-                "TOMBOLO_CACHE",
-                concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
-            )
+            .env("TOMBOLO_CACHE", cache())
             .current_dir(self.folder.path());
         command
     }
@@ -156,6 +154,25 @@ impl Site {
     }
 }
 
+/// The folder of compiled components that all tests share, so that plugins are compiled once. It is in the target folder,
+/// if nobody else can write there or to a folder above; anywhere else, nothing would be cached.
+fn cache() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let me = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
+        let private = |folder: &Path| {
+            let found = std::fs::metadata(folder).unwrap();
+            [0, me].contains(&found.uid()) && found.mode() & 0o022 == 0
+        };
+        if target.ancestors().all(private) {
+            target.join("cache")
+        } else {
+            std::env::temp_dir().join(format!("tombolo-test-cache-{me}"))
+        }
+    })
+}
+
 fn pull_arguments<'a>(url: &'a str, code: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     [&["pull", "--json", url, code], arguments].concat()
 }
@@ -200,12 +217,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a command.
+    /// Starts a command without any input.
     pub fn start(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null());
+        Self::start_with_input(command)
+    }
+
+    /// Starts a command whose input is set already.
+    pub fn start_with_input(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -273,6 +293,11 @@ impl Running {
             }
             guard = changed.wait_timeout(guard, left).unwrap().0;
         }
+    }
+
+    /// Its end of the pipe that its input is, if it is one.
+    pub fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
     }
 
     /// Sends a signal by name: `TERM`, `INT`, `KILL`.

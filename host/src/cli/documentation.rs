@@ -18,7 +18,7 @@ use super::output::event::Event;
 const PAGE: &str = include_str!("../../../docs/cli.md");
 
 /// The rows of a section's table by the word in backticks that they start with.
-fn listed(section: &str) -> BTreeMap<&str, &str> {
+fn listed(section: &str) -> BTreeMap<&'static str, &'static str> {
     let begin = PAGE.find(&format!("\n## {section}\n")).unwrap() + 1;
     let section = &PAGE[begin..];
     let end = section.find("\n## ").unwrap_or(section.len());
@@ -50,6 +50,55 @@ fn every_command_and_option_is_documented() {
         for option in command.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(PAGE.contains(&format!("`--{option}")), "{name} --{option}");
         }
+    }
+}
+
+/// The row of an option in the table of its command.
+fn row(command: &str, option: &str) -> &'static str {
+    let rows = listed(command);
+    let found = rows
+        .into_iter()
+        .find(|(name, _)| name.split(' ').next() == Some(option));
+    found
+        .unwrap_or_else(|| panic!("{command} {option} has no row"))
+        .1
+}
+
+#[test]
+fn defaults_are_documented() {
+    for command in super::Cli::command().get_subcommands() {
+        for option in command.get_arguments() {
+            let (Some(name), [default]) = (option.get_long(), option.get_default_values()) else {
+                continue;
+            };
+            if !option.get_action().takes_values() {
+                continue;
+            }
+            let default = default.to_str().unwrap();
+            let row = row(command.get_name(), &format!("--{name}"));
+            assert!(
+                row.contains(&format!(" | `{default}` | ")),
+                "{name} {default}: {row}"
+            );
+        }
+    }
+}
+
+#[test]
+fn limits_are_documented() {
+    let jobs = format!(", 1 to {};", tombolo::run::MAX_JOBS);
+    let rows = super::output::report::number(tombolo::run::MAX_NAMED).replace(',', " ");
+    for (command, option, limit) in [
+        (
+            "share",
+            "--snapshot-limit",
+            super::args::duration::snapshot_limits(),
+        ),
+        ("pull", "--jobs", jobs),
+        ("diff", "--rows", format!("at most {rows} for each table")),
+    ] {
+        let row = row(command, option);
+        assert!(row.contains(&limit), "{option}: {limit:?} is not in {row}");
     }
 }
 

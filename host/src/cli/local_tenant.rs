@@ -1,12 +1,13 @@
 //! The one tenant of a command: its folders, its components, and how it introduces itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
 use tombolo::egress::EgressGrant;
 use tombolo::failure::{ErrorCode, failure};
 use tombolo::printable::printable;
+use tombolo::private_files::{self, NotPrivate};
 use tombolo::resources::GrantedDatabase;
 use tombolo::sandbox::{Limits, Sandbox};
 use tombolo::tenant::{Tenant, TenantBuilder};
@@ -25,6 +26,9 @@ const FOLDER_VARIABLE: &str = "TOMBOLO_DATA";
 /// The environment variable with the folder for compiled components.
 const CACHE_VARIABLE: &str = "TOMBOLO_CACHE";
 
+/// The folder of compiled components in that folder: one of our own, whatever else is there.
+const COMPONENTS: &str = "components";
+
 /// Opens the tenant with its database, the peer that it may reach, and its plugins.
 pub async fn open(
     database: GrantedDatabase,
@@ -40,6 +44,8 @@ pub async fn builder(
     peer: Option<EgressGrant>,
     plugins: &[PluginArgument],
 ) -> Result<TenantBuilder, Failure> {
+    // A target that a pull creates exists already: it is the user's, and has the mode that the user's umask gave it.
+    private_files::restrict_new_files();
     let limits = Limits::default();
     let sandbox = match cache_folder() {
         Some(folder) => Sandbox::with_cache(limits.clone(), &folder)?,
@@ -84,7 +90,8 @@ fn introduce(user: Option<String>, host: Option<String>) -> String {
     printable(&name).chars().take(50).collect()
 }
 
-/// Returns the file of the durable state, and creates its folder. Fails with `internal` if that is impossible.
+/// Returns the file of the durable state, and creates its folder. Fails with `internal` if that is impossible, and if other
+/// users can change what is in the folder: they would learn the secrets of claims, or choose them.
 fn state_file() -> Result<PathBuf, Failure> {
     let hint = format!("set {FOLDER_VARIABLE} to a writable folder");
     let folder = match std::env::var_os(FOLDER_VARIABLE) {
@@ -99,55 +106,47 @@ fn state_file() -> Result<PathBuf, Failure> {
                 )
             })?,
     };
-    make_private(&folder).map_err(|error| {
+    private_files::create_folder(&folder).map_err(|error| {
         let message = format!("cannot create the folder {}: {error}", folder.display());
         failure(ErrorCode::Internal, message, &hint)
     })?;
-    Ok(folder.join("state.sqlite"))
+    let real = private_files::check(&folder).map_err(|reason| {
+        let message = format!(
+            "the folder {} is for secrets and cannot be used: {reason}",
+            folder.display()
+        );
+        let hint = reason.hint(&folder, FOLDER_VARIABLE);
+        failure(ErrorCode::Internal, message, hint)
+    })?;
+    Ok(real.join("state.sqlite"))
 }
 
-/// Returns the folder for compiled components; none if it cannot be used, and then every process compiles.
+/// Returns the folder for compiled components, which are run without a further look; none if it cannot be used or other
+/// users can change what is in it, and then every process compiles.
 fn cache_folder() -> Option<PathBuf> {
     let folder = match std::env::var_os(CACHE_VARIABLE) {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => dirs::cache_dir()?.join("tombolo"),
     };
-    match make_private(&folder)
-        .and_then(|()| folder.canonicalize())
-        .and_then(only_ours)
-    {
-        Ok(folder) => Some(folder),
-        Err(error) => {
-            tracing::info!(%error, folder = %folder.display(), "compiled components are not cached");
-            None
+    let folder = folder.join(COMPONENTS);
+    let created = private_files::create_folder(&folder).map_err(|error| NotPrivate::Io {
+        path: folder.clone(),
+        error,
+    });
+    let reason = match created.and_then(|()| private_files::check(&folder)) {
+        Ok(real) => return Some(real),
+        Err(reason) => reason,
+    };
+    let why = printable(&format!("compiled components are not cached: {reason}"));
+    match reason {
+        // As for a user without a folder of one's own: nothing is wrong.
+        NotPrivate::Io { .. } => tracing::info!("{why}"),
+        _ => {
+            let hint = printable(&reason.hint(&folder, CACHE_VARIABLE));
+            tracing::warn!("{why}; {hint}");
         }
     }
-}
-
-/// Fails if others can write to the folder, whose files are executed.
-#[cfg(unix)]
-fn only_ours(folder: PathBuf) -> std::io::Result<PathBuf> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = folder.metadata()?;
-    let we = tempfile::tempfile()?.metadata()?.uid();
-    if metadata.uid() == we && metadata.mode() & 0o022 == 0 {
-        return Ok(folder);
-    }
-    Err(std::io::Error::other("other users can write to it"))
-}
-
-#[cfg(not(unix))]
-fn only_ours(folder: PathBuf) -> std::io::Result<PathBuf> {
-    Ok(folder)
-}
-
-/// Creates a folder that only its owner can read. A folder that exists stays as it is.
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    None
 }
 
 #[cfg(test)]
@@ -163,34 +162,5 @@ mod tests {
         assert_eq!(introduce(None, text("laptop")), "laptop");
         assert_eq!(introduce(None, None), "tombolo");
         assert!(introduce(text(&"🏝".repeat(200)), None).len() <= 200);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_folder_is_private() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let base = tempfile::tempdir().unwrap();
-        let folder = base.path().join("a/b");
-        make_private(&folder).unwrap();
-        make_private(&folder).unwrap();
-        let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_folder_that_others_can_write_to_is_not_run_from() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let set = |mode| {
-            let permissions = std::fs::Permissions::from_mode(mode);
-            std::fs::set_permissions(folder.path(), permissions).unwrap();
-        };
-        set(0o755);
-        assert!(only_ours(folder.path().to_owned()).is_ok());
-        for mode in [0o775, 0o757] {
-            set(mode);
-            assert!(only_ours(folder.path().to_owned()).is_err(), "{mode:o}");
-        }
     }
 }

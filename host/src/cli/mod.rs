@@ -4,6 +4,7 @@ mod args;
 mod commands;
 #[cfg(test)]
 mod documentation;
+mod input;
 mod local_tenant;
 mod output;
 mod planned_run;
@@ -13,7 +14,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 use tombolo::bindings::types::Failure;
@@ -21,6 +22,7 @@ use tombolo::failure::{ErrorCode, failure};
 
 use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
 use output::Output;
+pub use output::log::Log;
 
 /// How a command ends. Exit code 4 (needs approval) is reserved for later commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +52,8 @@ const EXAMPLES: &str = "\
 Examples:
   tombolo demo                                  run a transfer between two sites on this machine
   tombolo share shop.db                         at one site: print a code
-  tombolo pull http://host:7432 A7X9K2M4 --into copy.db
-                                                at the other site: copy the shared tables
-  tombolo diff http://host:7432 A7X9K2M4 --with copy.db
-                                                count the rows that differ
+  tombolo pull http://host:7432 --into copy.db  at the other site: ask for the code, copy the shared tables
+  tombolo diff http://host:7432 --with copy.db  count the rows that differ
   tombolo tables postgres://ana@localhost/shop  list the tables of a database
 
 DB is a SQLite file (shop.db, sqlite:shop.db) or a PostgreSQL URL (postgres://user@host/name).
@@ -136,7 +136,8 @@ impl Cli {
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(arguments)?;
+        let matches = command.try_get_matches_from_mut(arguments);
+        let matches = matches.map_err(without_urls)?;
         let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         cli.command.check().map_err(|reason| {
             let verb = matches.subcommand_name().unwrap_or_default();
@@ -148,6 +149,26 @@ impl Cli {
         })?;
         Ok(cli)
     }
+}
+
+/// Removes the URLs of databases from the error, which may contain passwords.
+fn without_urls(mut error: clap::Error) -> clap::Error {
+    let named = [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ];
+    for kind in named {
+        if let Some(ContextValue::String(text)) = error.get(kind)
+            && let Some((scheme, _)) = text.split_once("://")
+        {
+            let shown = ContextValue::String(format!("{scheme}://…"));
+            error.insert(kind, shown);
+            // A suggestion would repeat it.
+            error.insert(ContextKind::Suggested, ContextValue::None);
+        }
+    }
+    error
 }
 
 /// Runs a command, and prints why it failed if it did.
@@ -206,6 +227,7 @@ mod tests {
             "tombolo share shop.db --tables {",
             "tombolo share shop.db --plugin sessions",
             "tombolo share mysql://host/shop",
+            "tombolo pull http://host:7432",
             "tombolo pull http://host:7432 CODE",
             "tombolo pull http://host:7432 CODE --into copy.db --strategy",
             "tombolo pull http://host:7432 CODE --into copy.db --strategy skip --strategy merge",
@@ -221,6 +243,24 @@ mod tests {
         );
         assert_eq!(kind(&twice), ErrorKind::ArgumentConflict);
         assert_eq!(kind("tombolo --version"), ErrorKind::DisplayVersion);
+    }
+
+    #[test]
+    fn a_usage_error_does_not_repeat_a_password() {
+        for line in [
+            "tombolo postgres://ana:secret@host/shop",
+            "tombolo tables shop.db postgres://ana:secret@host/shop",
+            "tombolo tables shop.db --postgres://ana:secret@host/shop",
+            "tombolo pull http://host --into shop.db --jobs postgres://ana:secret@host/shop",
+        ] {
+            let error = Cli::read_from(line.split_whitespace())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("postgres://…") && !error.contains("secret"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub enum LocationError {
     /// A URL of another kind of database.
     #[error("unsupported database URL scheme {0:?}: use postgres:// or a SQLite file")]
     Scheme(String),
+    /// Not quite a PostgreSQL URL. The text is not repeated, because it may contain a password.
+    #[error(
+        "a PostgreSQL URL begins with postgres:// and has this form: postgres://user@host/name"
+    )]
+    Postgres,
     /// The text is empty.
     #[error("the address of the database is empty: use postgres:// or a SQLite file")]
     Empty,
@@ -36,6 +41,7 @@ impl FromStr for Location {
             Some((scheme, rest)) if rest.starts_with("//") => {
                 return Err(LocationError::Scheme(scheme.to_owned()));
             }
+            Some((scheme, _)) if is_postgres(scheme) => return Err(LocationError::Postgres),
             _ => text,
         };
         if path.is_empty() {
@@ -43,6 +49,12 @@ impl FromStr for Location {
         }
         Ok(Self::Sqlite(path.into()))
     }
+}
+
+fn is_postgres(scheme: &str) -> bool {
+    ["postgres", "postgresql"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Prints the address for people, without a password.
@@ -84,6 +96,13 @@ mod tests {
             Err(LocationError::Scheme("mysql".to_owned()))
         );
         assert_eq!("sqlite:".parse::<Location>(), Err(LocationError::Empty));
+        // Taken for a file, a message would repeat the password.
+        for text in [
+            "postgres:ana:secret@host/shop",
+            "PostgreSQL:/ana:secret@host/shop",
+        ] {
+            assert_eq!(text.parse::<Location>(), Err(LocationError::Postgres));
+        }
     }
 
     #[test]

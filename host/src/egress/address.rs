@@ -2,12 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is this machine's own.
+/// Whether an address is this machine's own. One that a translator would have to unwrap is not: it leaves this machine.
 pub fn is_loopback(address: IpAddr) -> bool {
-    match unwrap(address) {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => address.is_loopback(),
-    }
+    address.to_canonical().is_loopback()
 }
 
 /// Whether an address is a public one: not this machine, not a private network, not a cloud's metadata service.
@@ -29,17 +26,21 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || first >= 224
         // Carrier-grade NAT, RFC 6598.
         || (first == 100 && (64..128).contains(&second))
-        // Protocol assignments, RFC 6890, and benchmarks, RFC 2544.
+        // Protocol assignments, RFC 6890, relays of 6to4, RFC 7526, and benchmarks, RFC 2544.
         || (first == 192 && second == 0 && third == 0)
+        || (first == 192 && second == 88 && third == 99)
         || (first == 198 && (18..20).contains(&second)))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [first, second, ..] = address.segments();
-    // Global unicast, without documentation (RFC 3849), Teredo and 6to4, which wrap other addresses.
+    let [first, second, .., mark, _, _] = address.segments();
+    // Global unicast, without protocol assignments (RFC 2928; Teredo among them, which wraps other addresses), documentation
+    // (RFC 3849, RFC 9637), and 6to4 and ISATAP (RFC 5214), which wrap other addresses.
     (0x2000..0x4000).contains(&first)
-        && !(first == 0x2001 && (second == 0x0db8 || second == 0))
+        && !(first == 0x2001 && (second == 0x0db8 || second < 0x0200))
+        && !(first == 0x3fff && second < 0x1000)
         && first != 0x2002
+        && mark != 0x5efe
 }
 
 /// The IPv4 address inside of a mapped (`::ffff:0:0/96`) or NAT64 (`64:ff9b::/96`, RFC 6052) one.
@@ -83,7 +84,16 @@ mod tests {
             "::ffff:10.0.0.1",
             "64:ff9b::a9fe:a9fe",
             "2001:db8::1",
+            "192.88.99.1",
+            "::7f00:1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b:1::a9fe:a9fe",
+            "2001::1",
+            "2001:20::1",
             "2002:7f00:1::",
+            "2606:4700::5efe:10.0.0.1",
+            "3fff::1",
+            "fec0::1",
             "ff02::1",
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
@@ -92,9 +102,28 @@ mod tests {
             "1.1.1.1",
             "93.184.215.14",
             "2606:4700::1111",
+            "2001:4860:4860::8888",
             "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
         ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_stays_on_this_machine_is_loopback() {
+        for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(text.parse().unwrap()), "{text}");
+        }
+        for text in [
+            "0.0.0.0",
+            "::",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::7f00:1",
+            "::7f00:1",
+            "2002:7f00:1::",
+        ] {
+            assert!(!is_loopback(text.parse().unwrap()), "{text}");
         }
     }
 }

@@ -1,17 +1,24 @@
 //! Requests to peers, over connections that are reused.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use http_body_util::{BodyExt as _, BodyStream, Full, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper_util::client::legacy;
+use tokio::sync::Notify;
 
 use super::{Egress, EgressError};
 
 /// The longest wait for the head of an answer.
 const HEAD: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The most interim answers (1xx) to a request. The client's library passes over any number of them, without an end.
+const MAX_INTERIM: usize = 16;
 
 /// How a request is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,18 +87,38 @@ impl Egress {
             .header(USER_AGENT, concat!("tombolo/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, accept);
         if let Some(bearer) = bearer {
-            request = request.header(AUTHORIZATION, format!("Bearer {bearer}"));
+            let bearer = HeaderValue::try_from(format!("Bearer {bearer}"));
+            let mut bearer = bearer.map_err(|_| EgressError::Unreachable {
+                peer: peer.clone(),
+                reason: "its token cannot be sent".to_owned(),
+            })?;
+            // No log of another crate shows it.
+            bearer.set_sensitive(true);
+            request = request.header(AUTHORIZATION, bearer);
         }
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request
+        let mut request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| EgressError::Unreachable {
                 peer: peer.clone(),
                 reason: error.to_string(),
             })?;
-        match tokio::time::timeout(HEAD, self.client.request(request)).await {
+        let too_many = Arc::new(Notify::new());
+        let (interim, notify) = (AtomicUsize::new(0), Arc::clone(&too_many));
+        hyper::ext::on_informational(&mut request, move |_| {
+            if interim.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
+                notify.notify_one();
+            }
+        });
+        let answer = tokio::time::timeout(HEAD, self.client.request(request));
+        let answer = tokio::select! {
+            answer = answer => answer,
+            // Dropping the request ends its connection.
+            () = too_many.notified() => return Err(EgressError::TooLarge(peer)),
+        };
+        match answer {
             Ok(Ok(response)) => Ok(Answer {
                 status: response.status().as_u16(),
                 peer,

@@ -1,4 +1,5 @@
-//! Connections to peers: the host is resolved, the address is checked, and the socket connects to exactly that address.
+//! Connections to peers: the host is resolved, its addresses are checked, and the socket connects to one of
+//! exactly these.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,10 @@ use url::Host;
 
 use super::{CONNECT, EgressError, EgressGrant, Origin};
 
+/// How many bytes a connection reads before it lets other tasks work. The client's library passes over interim answers for
+/// as long as there are some, and what would stop it waits on the same thread.
+const READ_AT_ONCE: usize = 256 << 10;
+
 /// Connects to granted peers only.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -38,19 +43,19 @@ impl Connector {
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<Socket>, EgressError> {
         let origin = origin_of(&uri)?;
-        let address = origin.address(origin.grant(&self.grants)?).await?;
+        let addresses = origin.addresses(origin.grant(&self.grants)?).await?;
         let peer = origin.to_string();
         let unreachable = |error: std::io::Error| EgressError::Unreachable {
             peer: peer.clone(),
             reason: error.to_string(),
         };
-        let socket = tokio::time::timeout(CONNECT, TcpStream::connect(address))
+        let socket = tokio::time::timeout(CONNECT, TcpStream::connect(addresses.as_slice()))
             .await
             .map_err(|_| EgressError::Timeout(peer.clone()))?
             .map_err(unreachable)?;
         let _ = socket.set_nodelay(true);
         if !origin.secure {
-            return Ok(TokioIo::new(Socket::Plain(socket)));
+            return Ok(TokioIo::new(Socket::new(Stream::Plain(socket))));
         }
         let name = server_name(&origin.host).map_err(unreachable)?;
         let tls = self.tls().map_err(unreachable)?;
@@ -58,7 +63,8 @@ impl Connector {
             .await
             .map_err(|_| EgressError::Timeout(peer.clone()))?
             .map_err(unreachable)?;
-        Ok(TokioIo::new(Socket::Secure(Box::new(socket))))
+        let stream = Stream::Secure(Box::new(socket));
+        Ok(TokioIo::new(Socket::new(stream)))
     }
 
     fn tls(&self) -> std::io::Result<TlsConnector> {
@@ -109,8 +115,21 @@ impl tower_service::Service<Uri> for Connector {
     }
 }
 
-/// A connection, with or without TLS.
-pub(super) enum Socket {
+/// A connection.
+pub(super) struct Socket {
+    stream: Stream,
+    /// Read since other tasks could work.
+    read: usize,
+}
+
+impl Socket {
+    fn new(stream: Stream) -> Self {
+        Self { stream, read: 0 }
+    }
+}
+
+/// With or without TLS.
+enum Stream {
     Plain(TcpStream),
     Secure(Box<TlsStream<TcpStream>>),
 }
@@ -127,10 +146,22 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
-            Self::Secure(socket) => Pin::new(socket.as_mut()).poll_read(context, buffer),
+        let this = self.get_mut();
+        if this.read >= READ_AT_ONCE {
+            this.read = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        let before = buffer.filled().len();
+        let read = match &mut this.stream {
+            Stream::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Stream::Secure(socket) => Pin::new(socket.as_mut()).poll_read(context, buffer),
+        };
+        match read {
+            Poll::Ready(_) => this.read += buffer.filled().len().saturating_sub(before),
+            Poll::Pending => this.read = 0,
+        }
+        read
     }
 }
 
@@ -140,23 +171,23 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Secure(socket) => Pin::new(socket.as_mut()).poll_write(context, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Stream::Secure(socket) => Pin::new(socket.as_mut()).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
-            Self::Secure(socket) => Pin::new(socket.as_mut()).poll_flush(context),
+        match &mut self.get_mut().stream {
+            Stream::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Stream::Secure(socket) => Pin::new(socket.as_mut()).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Secure(socket) => Pin::new(socket.as_mut()).poll_shutdown(context),
+        match &mut self.get_mut().stream {
+            Stream::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Stream::Secure(socket) => Pin::new(socket.as_mut()).poll_shutdown(context),
         }
     }
 }

@@ -26,6 +26,9 @@ use crate::failure::{ErrorCode, failure};
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// The most addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 8;
+
 /// How long a connection waits for its next request: less than servers usually wait.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -36,9 +39,9 @@ const MAX_IDLE: usize = 16;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EgressError {
     /// The base address cannot be used.
-    #[error("{url:?} is not a usable address: {reason}")]
+    #[error("{url} is not a usable address: {reason}")]
     Address {
-        /// What was given.
+        /// What was given, without what may be a secret.
         url: String,
         /// Why.
         reason: &'static str,
@@ -160,17 +163,14 @@ struct Origin {
 
 impl Origin {
     fn parse(base_url: &str) -> Result<(Self, String), EgressError> {
+        let parsed = Url::parse(base_url);
         let refuse = |reason| EgressError::Address {
-            // The text may contain a password.
-            url: base_url
-                .split('@')
-                .next_back()
-                .unwrap_or_default()
-                .to_owned(),
+            url: shown(parsed.as_ref().ok()),
             reason,
         };
-        let url =
-            Url::parse(base_url).map_err(|_| refuse("it is no URL such as http://host:7432"))?;
+        let url = parsed
+            .as_ref()
+            .map_err(|_| refuse("it is no URL such as http://host:7432"))?;
         let secure = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -188,6 +188,7 @@ impl Origin {
             .to_owned();
         let port = url
             .port_or_known_default()
+            .filter(|port| *port != 0)
             .ok_or_else(|| refuse("it has no port"))?;
         let path = url.path().trim_end_matches('/').to_owned();
         Ok((Self { secure, host, port }, path))
@@ -201,16 +202,23 @@ impl Origin {
             .ok_or_else(|| EgressError::Denied(self.to_string()))
     }
 
-    /// Resolves the host and returns the first address that the grant allows.
-    async fn address(&self, grant: &EgressGrant) -> Result<SocketAddr, EgressError> {
-        let mut addresses = self.resolve().await?.into_iter();
-        let address = addresses
-            .find(|address| grant.internal || address::is_public(address.ip()))
-            .ok_or_else(|| EgressError::Denied(self.to_string()))?;
-        if !self.secure && !grant.plain && !address::is_loopback(address.ip()) {
+    /// Resolves the host and returns the first addresses that the grant allows.
+    async fn addresses(&self, grant: &EgressGrant) -> Result<Vec<SocketAddr>, EgressError> {
+        let resolved = self.resolve().await?.into_iter();
+        let addresses: Vec<SocketAddr> = resolved
+            .filter(|address| grant.internal || address::is_public(address.ip()))
+            .take(MAX_ADDRESSES)
+            .collect();
+        if addresses.is_empty() {
+            return Err(EgressError::Denied(self.to_string()));
+        }
+        let stays_here = addresses
+            .iter()
+            .all(|address| address::is_loopback(address.ip()));
+        if !self.secure && !grant.plain && !stays_here {
             return Err(EgressError::Plain(self.to_string()));
         }
-        Ok(address)
+        Ok(addresses)
     }
 
     async fn resolve(&self) -> Result<Vec<SocketAddr>, EgressError> {
@@ -235,6 +243,17 @@ impl Origin {
     }
 }
 
+/// A base address for messages: its scheme, host and port, because all else may be a secret.
+fn shown(url: Option<&Url>) -> String {
+    let Some((url, host)) = url.and_then(|url| Some((url, url.host_str()?))) else {
+        return "the URL of the other site".to_owned();
+    };
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{host}{port}", url.scheme())
+}
+
 impl std::fmt::Display for Origin {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
@@ -248,10 +267,10 @@ mod tests {
 
     use super::*;
 
-    /// The address to which a request to `base_url` would connect.
-    async fn admit(egress: &Egress, base_url: &str) -> Result<SocketAddr, EgressError> {
+    /// The addresses to which a request to `base_url` would connect.
+    async fn admit(egress: &Egress, base_url: &str) -> Result<Vec<SocketAddr>, EgressError> {
         let (origin, _) = egress.granted(base_url)?;
-        origin.address(origin.grant(&egress.grants)?).await
+        origin.addresses(origin.grant(&egress.grants)?).await
     }
 
     #[tokio::test]
@@ -282,6 +301,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_grant_for_the_internet_reaches_nothing_inside() {
+        for url in [
+            "https://127.0.0.1",
+            "https://localhost",
+            "https://[::ffff:10.0.0.1]",
+            "https://[64:ff9b::a9fe:a9fe]",
+            "https://0xa9.254.43518",
+        ] {
+            let inside = EgressGrant {
+                internal: false,
+                ..EgressGrant::typed(url, false).unwrap()
+            };
+            let egress = Egress::new(vec![inside]);
+            let admitted = admit(&egress, url).await;
+            assert!(
+                matches!(admitted, Err(EgressError::Denied(_))),
+                "{url}: {admitted:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_tried_at_each_of_its_addresses() {
+        let address = echo(Arc::default()).await;
+        let url = format!("http://localhost:{}", address.port());
+        let egress = Egress::new(vec![EgressGrant::typed(&url, false).unwrap()]);
+        assert_eq!(get(&egress, &url, "/a").await, "/a");
+    }
+
+    #[tokio::test]
     async fn plain_http_stays_on_this_machine() {
         let url = "http://192.0.2.1:7432";
         let egress = Egress::new(vec![EgressGrant::typed(url, false).unwrap()]);
@@ -297,13 +346,22 @@ mod tests {
     fn addresses_with_secrets_are_refused_without_showing_them() {
         for url in [
             "http://ana:secret@host",
-            "ftp://host",
-            "shop.db",
+            "http://secret@host",
+            "http://ana:secret",
+            "http://ana:secret@",
+            "ftp://host/secret",
+            "secret.db",
             "http://host/?token=secret",
+            "http://host/secret@host?x",
+            "http://host/#secret",
+            "http://host:0/secret",
+            "secret:7432",
         ] {
             let error = EgressGrant::typed(url, false).unwrap_err().to_string();
-            assert!(!error.contains("ana:secret"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
+        let error = EgressGrant::typed("ftp://ana:secret@host:2121/a", false).unwrap_err();
+        assert!(error.to_string().contains("ftp://host:2121 "), "{error}");
     }
 
     /// Answers every request with its path, and counts connections.
@@ -376,5 +434,99 @@ mod tests {
         let sent = egress.send(&url, None, Method::Get, "/", "*/*", Vec::new());
         // The peer speaks no TLS: the verifier was made, and the handshake fails.
         assert!(matches!(sent.await, Err(EgressError::Unreachable { .. })));
+    }
+
+    /// Accepts one connection, and sends what `answer` returns again and again until the peer has enough. Returns how many
+    /// bytes that were.
+    async fn sends(answer: impl Fn(usize) -> Option<Vec<u8>>) -> (String, usize) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let egress = Egress::new(vec![EgressGrant::typed(&url, false).unwrap()]);
+        let serve = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 1_024]).await;
+            let mut sent = 0;
+            for piece in (0..).map_while(answer) {
+                match socket.write_all(&piece).await {
+                    Ok(()) => sent += piece.len(),
+                    Err(_) => break,
+                }
+            }
+            sent
+        };
+        // The server ends when the client has dropped the connection.
+        let ask = async move {
+            let answer = egress.send(&url, None, Method::Get, "/", "*/*", Vec::new());
+            match answer.await {
+                Ok(answer) => match answer.collect(10_000).await {
+                    Ok(body) => format!("{} bytes", body.len()),
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            }
+        };
+        let both = async { tokio::join!(ask, serve) };
+        tokio::time::timeout(Duration::from_secs(20), both)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_endless_head_or_body_is_cut_off() {
+        let (told, sent) = sends(|piece| {
+            let header = format!("x-{piece}: {}\r\n", "a".repeat(1_000));
+            let first = if piece == 0 {
+                "HTTP/1.1 200 OK\r\n"
+            } else {
+                ""
+            };
+            Some([first.as_bytes(), header.as_bytes()].concat())
+        })
+        .await;
+        assert!(told.contains("no connection"), "{told}");
+        assert!(sent < 10 << 20, "{sent} bytes of a head were taken");
+
+        let (told, sent) = sends(|piece| {
+            let head: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            let chunk = [b"3e8\r\n", [b'a'; 1_000].as_slice(), b"\r\n"].concat();
+            Some(if piece == 0 { head.to_vec() } else { chunk })
+        })
+        .await;
+        assert!(told.contains("larger than allowed"), "{told}");
+        assert!(sent < 10 << 20, "{sent} bytes of a body were taken");
+    }
+
+    #[tokio::test]
+    async fn endless_interim_answers_are_cut_off() {
+        let interim = "HTTP/1.1 102 Wait\r\n\r\n".repeat(100);
+        let began = std::time::Instant::now();
+        let (told, sent) = sends(|_| Some(interim.clone().into_bytes())).await;
+        assert!(told.contains("larger than allowed"), "{told}");
+        assert!(sent < 32 << 20, "{sent} bytes were taken");
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
+
+        let few = "HTTP/1.1 102 Wait\r\n\r\n".repeat(3)
+            + "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let (told, _) = sends(|piece| (piece == 0).then(|| few.clone().into_bytes())).await;
+        assert_eq!(told, "2 bytes");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = other.local_addr().unwrap();
+        let head = format!(
+            "HTTP/1.1 307 Elsewhere\r\nlocation: http://{to}/\r\ncontent-length: 2\r\n\r\nno"
+        );
+        let (told, _) = sends(|piece| (piece == 0).then(|| head.clone().into_bytes())).await;
+        assert_eq!(told, "2 bytes");
+        let accepted = tokio::time::timeout(Duration::from_millis(200), other.accept());
+        assert!(accepted.await.is_err(), "nobody connects there");
     }
 }

@@ -19,7 +19,7 @@ use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
 const PASS_ROWS: u64 = 500_000;
 
 /// The most rows of a table that are reported by their keys.
-const MAX_NAMED: u64 = 10_000;
+pub const MAX_NAMED: u64 = 10_000;
 
 /// Compares one table. With `create`, the local table does not exist, and all rows are new.
 pub async fn table(

@@ -22,10 +22,12 @@ use crate::bindings::types::{Failure, TableReport};
 use crate::database::{DatabaseError, without_computed};
 use table::PreparedTable;
 
+pub use compare::MAX_NAMED;
 pub use context::RunContext;
 pub use observer::{Difference, DifferenceKind, Interruption, RunObserver, TableProgress};
 pub use peer::{IncomingRows, PeerError, PeerRows, Wanted};
 pub use rejects::retry as retry_rejects;
+pub use scheduler::MAX_JOBS;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]

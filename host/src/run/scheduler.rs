@@ -15,7 +15,7 @@ use crate::bindings::types::{Dialect, Failure, TableReport};
 use crate::database::Target;
 
 /// The most tables at a time.
-const MAX_JOBS: usize = 16;
+pub const MAX_JOBS: usize = 16;
 
 /// A table's number and report, with the connection that is free again.
 type Done = (usize, Box<dyn Target>, Result<TableReport, Failure>);

@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::{StateError, StateStore};
 use crate::bindings::state::Entry;
+use crate::private_files::make_database_private;
 
 /// How long a statement waits for another process.
 const BUSY: Duration = Duration::from_secs(5);
@@ -25,7 +26,8 @@ pub struct SqliteStore(SqlitePool);
 impl SqliteStore {
     /// Opens a file, created when missing, and makes it readable for its owner only.
     pub async fn open(file: &Path) -> Result<Self, StateError> {
-        make_private(file).map_err(|error| StateError::File {
+        // Before anything is in it.
+        make_database_private(file).map_err(|error| StateError::File {
             file: file.display().to_string(),
             error,
         })?;
@@ -50,24 +52,6 @@ impl SqliteStore {
         }
         Ok(Self(pool))
     }
-}
-
-/// Creates the file or changes its mode before anything is in it; SQLite gives the files beside it the same mode.
-fn make_private(file: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(file)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-        }
-    }
-    drop(file);
-    Ok(())
 }
 
 /// Runs work on the store to its end, also when the caller is dropped: a connection that is left in the middle of a

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// The bounds of `--snapshot-limit`, as the error names them.
-const SNAPSHOT_LIMITS: (Duration, Duration) = (
-    Duration::from_secs(1),
-    Duration::from_secs(30 * 24 * 60 * 60),
-);
+/// The shortest `--snapshot-limit`, in seconds.
+const SHORTEST_SNAPSHOT: u64 = 1;
+
+/// The longest `--snapshot-limit`, in days.
+const LONGEST_SNAPSHOT: u64 = 30;
+
+/// Returns the bounds of `--snapshot-limit` for people.
+pub fn snapshot_limits() -> String {
+    format!("between {SHORTEST_SNAPSHOT} s and {LONGEST_SNAPSHOT} days")
+}
 
 /// Reads a duration longer than zero.
 pub fn parse(text: &str) -> Result<Duration, String> {
@@ -18,12 +23,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads the value of `--snapshot-limit`, from a second to 30 days.
+/// Reads the value of `--snapshot-limit`. Fails if it is out of its bounds.
 pub fn parse_snapshot_limit(text: &str) -> Result<Duration, String> {
     let duration = parse(text)?;
-    let (shortest, longest) = SNAPSHOT_LIMITS;
+    let shortest = Duration::from_secs(SHORTEST_SNAPSHOT);
+    let longest = Duration::from_secs(LONGEST_SNAPSHOT * 24 * 60 * 60);
     if duration < shortest || duration > longest {
-        return Err("the snapshot limit must be between 1 s and 30 days".to_owned());
+        let limits = snapshot_limits();
+        return Err(format!("the snapshot limit must be {limits}"));
     }
     Ok(duration)
 }

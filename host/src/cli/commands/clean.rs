@@ -1,6 +1,7 @@
 //! `tombolo clean DB`: removes Tombolo's own tables from a database.
 
 use tombolo::bindings::types::Failure;
+use tombolo::printable::printable;
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::output::Output;
@@ -20,7 +21,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
     let removed = database.clean().await?;
     for table in &removed {
         output.event(&Event::Removed { table });
-        output.result(table);
+        output.result(&printable(table));
     }
     if removed.is_empty() {
         output.note("Nothing to remove.");

@@ -1,11 +1,11 @@
-//! `tombolo diff URL CODE`: compares the tables that another site shares with a local database.
+//! `tombolo diff URL`: compares the tables that another site shares with a local database.
 
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::{Cell, Conversion, Failure};
 use tombolo::printable::printable;
 use tombolo::resources::RunEvent;
-use tombolo::run::{Difference, DifferenceKind};
+use tombolo::run::{Difference, DifferenceKind, MAX_NAMED};
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::peer::PeerArguments;
@@ -14,16 +14,19 @@ use crate::cli::output::Output;
 use crate::cli::output::comparison;
 use crate::cli::output::event::Event;
 use crate::cli::output::progress::Progress;
+use crate::cli::output::report::number;
 use crate::cli::planned_run::{Ended, PlannedRun, ended, unexpected_end};
 use crate::cli::signals::Signals;
 use crate::cli::{Exit, local_tenant};
 
 pub const EXAMPLES: &str = "\
 Examples:
-  tombolo diff http://127.0.0.1:7432 A7X9K2M4 --with copy.db
-  tombolo diff http://127.0.0.1:7432 A7X9K2M4 customers --with postgres://ana@localhost/shop --rows
+  tombolo diff http://127.0.0.1:7432 --with copy.db
+  tombolo diff http://127.0.0.1:7432 - customers --with postgres://ana@localhost/shop --rows
 
-Exit codes: 0 no difference, 3 differences. The same code can be used again from here.";
+It asks for the code, or takes it from TOMBOLO_CODE or standard input.
+The same code can be used again from here.
+Exit codes: 0 no difference, 3 differences.";
 
 /// The most characters that are shown of a key.
 const SHOWN_KEY: usize = 120;
@@ -34,8 +37,10 @@ pub struct Arguments {
     /// The local database: a SQLite file or a PostgreSQL URL
     #[arg(long, value_name = "DB")]
     with: DatabaseArgument,
-    /// Show the keys of the rows that differ, at most 10,000 for each table
-    #[arg(long)]
+    #[arg(
+        long,
+        help = format!("Show the keys of the rows that differ, at most {} for each table", number(MAX_NAMED))
+    )]
     rows: bool,
     #[command(flatten)]
     peer: PeerArguments,
@@ -48,10 +53,10 @@ impl Arguments {
         plugins::check(&self.peer.plugins)
     }
 
-    fn request(&self) -> PullRequest {
+    fn request(&self, code: String) -> PullRequest {
         PullRequest {
             base_url: self.peer.url.clone(),
-            code: self.peer.code.clone(),
+            code,
             database: local_tenant::DATABASE.to_owned(),
             tables: self.peer.tables.clone(),
             strategy: "skip".to_owned(),
@@ -69,8 +74,10 @@ impl Arguments {
 /// Compares the tables. The exit code says whether anything differs.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let mut signals = Signals::take()?;
+    let code = signals.or_signal(arguments.peer.code()).await?;
     let database = arguments.with.open(false).await?;
-    let opening = PlannedRun::open(&arguments.peer, database, arguments.request(), |_| Ok(()));
+    let request = arguments.request(code);
+    let opening = PlannedRun::open(&arguments.peer, database, request, |_| Ok(()));
     let mut planned = signals.or_signal(opening).await?;
     let tables = follow(&mut planned, arguments.rows, output, &mut signals).await?;
     comparison::show(&planned.id, &tables, output);

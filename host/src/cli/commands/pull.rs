@@ -1,4 +1,4 @@
-//! `tombolo pull URL CODE`: copies the tables that another site shares into a local database.
+//! `tombolo pull URL`: copies the tables that another site shares into a local database.
 
 use std::time::Instant;
 
@@ -7,6 +7,7 @@ use tombolo::bindings::transfers::{RunEvent as EngineEvent, TablePlan};
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
 use tombolo::resources::RunEvent;
+use tombolo::run::MAX_JOBS;
 
 use crate::cli::args::conversion::{ConversionArgument, Conversions};
 use crate::cli::args::database::DatabaseArgument;
@@ -23,11 +24,12 @@ use crate::cli::{Exit, local_tenant};
 
 pub const EXAMPLES: &str = "\
 Examples:
-  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db
-  tombolo pull http://127.0.0.1:7432 A7X9K2M4 customers orders --into postgres://ana@localhost/shop
-  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy merge --strategy logs=append
-  tombolo pull http://127.0.0.1:7432 A7X9K2M4 --into copy.db --strategy overwrite --dry-run
+  tombolo pull http://127.0.0.1:7432 --into copy.db
+  tombolo pull http://127.0.0.1:7432 - customers orders --into postgres://ana@localhost/shop
+  tombolo pull http://127.0.0.1:7432 --into copy.db --strategy merge --strategy logs=append
+  tombolo pull http://127.0.0.1:7432 --into copy.db --strategy overwrite --dry-run
 
+It asks for the code, or takes it from TOMBOLO_CODE or standard input.
 An interrupted pull resumes when you repeat the command; each row is applied once.
 The code can be the same or a new one.
 
@@ -59,8 +61,13 @@ pub struct Arguments {
     /// Fail if a table is missing in the local database, instead of creating it
     #[arg(long)]
     no_create: bool,
-    /// How many tables are written at a time, 1 to 16; a SQLite file has one writer
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=MAX_JOBS as i64),
+        help = format!("How many tables are written at a time, 1 to {MAX_JOBS}; a SQLite file has one writer")
+    )]
     jobs: u32,
     /// How many rows of a table may be rejected; one more ends the pull
     #[arg(long, value_name = "N", default_value_t = 1_000)]
@@ -84,10 +91,15 @@ impl Arguments {
         plugins::check(&self.peer.plugins)
     }
 
-    fn request(&self, strategies: Strategies, conversions: Conversions) -> PullRequest {
+    fn request(
+        &self,
+        code: String,
+        strategies: Strategies,
+        conversions: Conversions,
+    ) -> PullRequest {
         PullRequest {
             base_url: self.peer.url.clone(),
-            code: self.peer.code.clone(),
+            code,
             database: local_tenant::DATABASE.to_owned(),
             tables: self.peer.tables.clone(),
             strategy: strategies.general,
@@ -105,8 +117,9 @@ impl Arguments {
 /// Pulls until all tables are complete, something fails, or a signal stops it after a chunk.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let mut signals = Signals::take()?;
+    let code = signals.or_signal(arguments.peer.code()).await?;
     let mut new_file = arguments.into.new_file();
-    let mut pull = signals.or_signal(open(arguments)).await?;
+    let mut pull = signals.or_signal(open(arguments, code)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
     let outcome = follow(&mut pull, arguments, output, &mut progress, &mut signals).await;
@@ -135,13 +148,13 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
-async fn open(arguments: &Arguments) -> Result<PlannedRun, Failure> {
+async fn open(arguments: &Arguments, code: String) -> Result<PlannedRun, Failure> {
     let conversions = Conversions::new(&arguments.conversions)
         .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
     let strategies = Strategies::new(&arguments.strategies)
         .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
     let database = arguments.into.open(true).await?;
-    let request = arguments.request(strategies.clone(), conversions);
+    let request = arguments.request(code, strategies.clone(), conversions);
     PlannedRun::open(&arguments.peer, database, request, |known| {
         check_strategies(&strategies, known)
     })
@@ -243,7 +256,7 @@ mod tests {
         let arguments = Line::parse_from(line.split_whitespace()).arguments;
         let strategies = Strategies::new(&arguments.strategies).unwrap();
         let conversions = Conversions::new(&arguments.conversions).unwrap();
-        arguments.request(strategies, conversions)
+        arguments.request("A7X9K2M4".to_owned(), strategies, conversions)
     }
 
     #[test]
@@ -262,10 +275,10 @@ mod tests {
 
     #[test]
     fn everything_is_optional_but_the_target() {
-        let request = request("pull http://host:7432 CODE --into copy.db");
+        let request = request("pull http://host:7432 --into copy.db");
         assert_eq!(
             (request.base_url.as_str(), request.code.as_str()),
-            ("http://host:7432", "CODE")
+            ("http://host:7432", "A7X9K2M4")
         );
         assert!(request.tables.is_empty() && request.create_missing);
         assert_eq!(request.strategy, "skip");

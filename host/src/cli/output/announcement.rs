@@ -50,14 +50,11 @@ pub fn announcement(
     let noun = if tables == 1 { "table" } else { "tables" };
     let expires = expires.to_zoned(TimeZone::system());
     let expires = expires.strftime("%Y-%m-%d %H:%M:%S %:z");
-    let code = printable(code);
+    let (database, code) = (printable(database), printable(code));
     let mut command = if address.ip().is_unspecified() {
-        format!(
-            "tombolo pull http://HOST:{} {code} --into DB",
-            address.port()
-        )
+        format!("tombolo pull http://HOST:{} --into DB", address.port())
     } else {
-        format!("tombolo pull http://{address} {code} --into DB")
+        format!("tombolo pull http://{address} --into DB")
     };
     let mut text = format!(
         "Sharing {tables} {noun} of {database}.\n\n  Code {code}, good for one transfer that begins before {expires}\n"
@@ -74,7 +71,9 @@ pub fn announcement(
             "\nThe connection is not encrypted: on a network that you do not trust, listen on 127.0.0.1 and use a tunnel.",
         );
     }
-    text.push_str(&format!("\nAt the other site:\n\n  {command}"));
+    text.push_str(&format!(
+        "\nAt the other site, which asks for the code:\n\n  {command}"
+    ));
     if !notes.is_empty() {
         text.push('\n');
         text.push_str(&notes);
@@ -110,7 +109,7 @@ mod tests {
     fn the_command_for_the_other_side_can_be_copied() {
         let text = text("127.0.0.1:7433");
         assert!(
-            text.contains("\n  tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB"),
+            text.contains("\n  tombolo pull http://127.0.0.1:7433 --into DB"),
             "{text}"
         );
         assert!(
@@ -123,13 +122,13 @@ mod tests {
     fn other_machines_need_a_name_and_consent() {
         let everywhere = text("[::]:7432");
         assert!(
-            everywhere.contains("pull http://HOST:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            everywhere.contains("pull http://HOST:7432 --into DB --allow-plain-http\n"),
             "{everywhere}"
         );
         assert!(everywhere.contains("Replace HOST"), "{everywhere}");
         let one = text("192.0.2.7:7432");
         assert!(
-            one.contains("pull http://192.0.2.7:7432 A7X9K2M4 --into DB --allow-plain-http\n"),
+            one.contains("pull http://192.0.2.7:7432 --into DB --allow-plain-http\n"),
             "{one}"
         );
         assert!(one.contains("encrypted") && !one.contains("HOST"), "{one}");

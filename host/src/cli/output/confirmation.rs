@@ -1,12 +1,11 @@
 //! The question before existing rows are changed.
 
-use std::io::Write as _;
-
 use tombolo::bindings::transfers::TablePlan;
 use tombolo::printable::printable;
 
 use super::Output;
 use super::plan::overview;
+use crate::cli::input;
 use crate::cli::signals::Signals;
 
 /// Returns true if existing rows may change: none would, nobody can be asked, or a person says yes.
@@ -23,12 +22,11 @@ pub async fn confirmed(
         return true;
     }
     output.note(&overview(plans).to_string());
-    let question = format!(
-        "Existing rows may change in: {}. Continue?",
-        changing.join(", ")
-    );
+    // Whatever the names of tables are, the question itself is seen.
+    let question = format!("Existing rows may change in: {}", changing.join(", "));
+    output.note(&printable(&question));
     let answer = tokio::select! {
-        answer = ask(&question) => answer,
+        answer = input::line(Some("Continue? [y/N]")) => answer,
         () = signals.next() => None,
     };
     if answer.is_none() {
@@ -49,23 +47,6 @@ fn changing(plans: &[TablePlan], standard: bool) -> Vec<&str> {
         })
         .map(|plan| plan.table.as_str())
         .collect()
-}
-
-/// Asks on standard error and waits for a line of standard input. Returns none at the end of the input.
-async fn ask(question: &str) -> Option<String> {
-    let _ = write!(std::io::stderr(), "{} [y/N] ", printable(question));
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    // Nothing can interrupt a read of standard input, so a thread of its own waits for it.
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        if std::io::stdin()
-            .read_line(&mut line)
-            .is_ok_and(|read| read > 0)
-        {
-            let _ = answer.send(line);
-        }
-    });
-    answered.await.ok()
 }
 
 fn is_yes(answer: &str) -> bool {

@@ -4,6 +4,8 @@ pub mod announcement;
 pub mod comparison;
 pub mod confirmation;
 pub mod event;
+mod json;
+pub mod log;
 pub mod pace;
 pub mod plan;
 pub mod progress;
@@ -14,7 +16,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tombolo::bindings::types::Failure;
-use tombolo::printable::printable;
+use tombolo::printable::{printable, printable_lines};
 
 use event::Event;
 
@@ -61,7 +63,7 @@ impl Output {
     /// Prints an event for programs.
     pub fn event(&self, event: &Event<'_>) {
         if self.json
-            && let Ok(line) = serde_json::to_string(event)
+            && let Ok(line) = json::line(event)
         {
             self.write(&line);
         }
@@ -77,7 +79,7 @@ impl Output {
     /// Prints a result for people.
     pub fn result(&self, text: &str) {
         if !self.json {
-            self.write(text);
+            self.write(&printable_lines(text));
         }
     }
 
@@ -99,7 +101,7 @@ impl Output {
     pub fn note(&self, text: &str) {
         if !self.json {
             // A closed standard error is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", printable_lines(text));
         }
     }
 

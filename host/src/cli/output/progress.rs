@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tombolo::bindings::transfers::TablePlan;
 use tombolo::bindings::types::TableReport;
-use tombolo::printable::printable;
+use tombolo::printable::{printable, printable_lines};
 use tombolo::run::{Interruption, TableProgress};
 
 use super::Output;
@@ -53,7 +53,7 @@ impl<'a> Progress<'a> {
     pub fn note(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
-                let _ = bars.println(text);
+                let _ = bars.println(printable_lines(text));
             }
             None => self.output.note(text),
         }

@@ -11,8 +11,11 @@ use crate::host::Host;
 use crate::retention;
 use crate::wire::{Claim, Claimed, MAX_CLAIMER, MAX_CODE, PROTOCOL, ROW_FORMAT, check_reports};
 
-/// The shortest and the longest time for the first claim of a code, in milliseconds.
-const EXPIRY: std::ops::RangeInclusive<u64> = 1_000..=7 * 24 * 60 * 60 * 1_000;
+/// The shortest time for the first claim of a code, in seconds.
+const SHORTEST_EXPIRY: u64 = 1;
+
+/// The longest time for the first claim of a code, in days.
+const LONGEST_EXPIRY: u64 = 7;
 
 /// The length of a claimer's secret, in bytes.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 32..=128;
@@ -27,7 +30,7 @@ const MAX_CODES: u32 = 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// The time for the first claim is out of range.
-    #[error("the expiry must be between 1 s and 7 days")]
+    #[error("the expiry must be between {SHORTEST_EXPIRY} s and {LONGEST_EXPIRY} days")]
     Expiry,
     /// The session would receive rows.
     #[error("this version has no sessions that receive rows")]
@@ -105,7 +108,8 @@ pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure
     if request.direction == Direction::Receive {
         return Err(SessionError::Receive.into());
     }
-    if !EXPIRY.contains(&request.expires_in) {
+    let allowed = SHORTEST_EXPIRY * 1_000..=LONGEST_EXPIRY * 24 * 60 * 60 * 1_000;
+    if !allowed.contains(&request.expires_in) {
         return Err(SessionError::Expiry.into());
     }
     // An unknown label fails here, where the operator sees it, and not at the first claim.

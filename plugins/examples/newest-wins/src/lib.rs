@@ -4,7 +4,7 @@
 //! strategies stay available. Build it like `digit-codes`, then run:
 //!
 //! ```text
-//! tombolo pull http://… CODE --into copy.db --strategy newest-wins --plugin conflicts=newest_wins.wasm@sha256:…
+//! tombolo pull http://… --into copy.db --strategy newest-wins --plugin conflicts=newest_wins.wasm@sha256:…
 //! ```
 //!
 //! The strategy is row-by-row: the host inserts new rows itself, and this component decides on the rows that exist on both

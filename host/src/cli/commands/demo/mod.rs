@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
+use tombolo::private_files::create_temporary_folder;
 
 use crate::cli::output::Output;
 use crate::cli::output::event::Event;
@@ -22,7 +23,7 @@ use sites::Sites;
 /// Fails with `demo-differs` on any difference.
 pub async fn run(output: &Output) -> Result<(), Failure> {
     let mut signals = Signals::take()?;
-    let folder = tempfile::Builder::new().prefix("tombolo-demo-").tempdir()?;
+    let folder = create_temporary_folder("tombolo-demo-")?;
     let mut sites = Sites::new(folder.path())?;
     let outcome = signals
         .or_signal(demonstrate(&folder, &mut sites, output))

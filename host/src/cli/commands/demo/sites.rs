@@ -76,7 +76,6 @@ impl Sites {
         let arguments = [
             "pull",
             url,
-            code,
             "--into",
             TARGET,
             "--strategy",
@@ -85,6 +84,7 @@ impl Sites {
         ];
         echo(&arguments, output);
         let mut command = self.command("pull-data", &arguments);
+        command.env("TOMBOLO_CODE", code);
         if output.is_json() {
             command.arg("--json");
         }
@@ -226,7 +226,7 @@ mod tests {
         let session = r#"{"event":"session","code":"A7X9K2M4","url":"http://127.0.0.1:7433","expires_at":"2026-01-02T03:04:05Z","tables":4}"#;
         let announced = announced(&read(session).unwrap()).unwrap();
         assert!(
-            announced.contains("tombolo pull http://127.0.0.1:7433 A7X9K2M4 --into DB"),
+            announced.contains("tombolo pull http://127.0.0.1:7433 --into DB"),
             "{announced}"
         );
 

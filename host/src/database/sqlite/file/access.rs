@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::copy::{self, CopyError};
 use crate::database::DatabaseError;
 use crate::database::sqlite::error::opening;
+use crate::private_files::create_temporary_folder;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -197,11 +198,7 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 }
 
 fn private_folder() -> io::Result<(TempDir, PathBuf)> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("tombolo-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    let folder = builder.tempdir()?;
+    let folder = create_temporary_folder("tombolo-")?;
     let copy = folder.path().join("snapshot.sqlite");
     Ok((folder, copy))
 }
