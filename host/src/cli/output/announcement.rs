@@ -20,20 +20,20 @@ pub fn sent_line(table: &str, sent: SentRows) -> String {
     let (rows, bytes) = (report::count(sent.rows), report::bytes(sent.bytes));
     let mut line = format!("{}: {rows} sent, {bytes}", printable(table));
     if sent.times > 1 {
-        line.push_str(&format!(" ({} times)", report::count(sent.times)));
+        line.push_str(&format!(" ({} times)", report::number(sent.times)));
     }
     line
 }
 
 /// Formats the wrong codes that peers sent.
 pub fn wrong_codes_line(wrong: &WrongCodes) -> String {
-    let count = report::count(wrong.count);
+    let count = report::number(wrong.count);
     let noun = if wrong.count == 1 { "code" } else { "codes" };
     match wrong.addresses {
         0 | 1 => format!("{count} wrong {noun} from {}", wrong.most_from),
         addresses => format!(
             "{count} wrong {noun} from {addresses} addresses, {} of them from {}",
-            report::count(wrong.most),
+            report::number(wrong.most),
             wrong.most_from
         ),
     }
