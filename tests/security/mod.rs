@@ -8,6 +8,15 @@ mod hostile_host_calls;
 mod hostile_leavings;
 mod hostile_plugins;
 mod hostile_sharers;
+#[cfg(target_os = "linux")]
+mod peers_bodies;
+#[cfg(target_os = "linux")]
+mod peers_connections;
+#[cfg(target_os = "linux")]
+mod peers_guesses;
+mod peers_output;
+#[cfg(target_os = "linux")]
+mod peers_streams;
 mod plugins;
 mod postgres_connections;
 mod postgres_own_tables;
@@ -17,3 +26,5 @@ mod read_only_sources;
 mod session_owners;
 mod sessions;
 mod terminal_escapes;
+#[cfg(target_os = "linux")]
+mod under_attack;

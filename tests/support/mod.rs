@@ -1,6 +1,7 @@
 //! What the tests share: the binary, databases, comparisons, plugins and faulty peers.
 
 pub mod any_database;
+pub mod attackers;
 pub mod corruption;
 pub mod faulty_proxy;
 pub mod frames;

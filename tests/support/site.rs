@@ -256,6 +256,11 @@ impl Running {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The events so far.
     pub fn events(&self) -> Vec<Value> {
         parse(&self.output.0.lock().unwrap().stdout)
@@ -288,11 +293,6 @@ impl Running {
             }
             guard = changed.wait_timeout(guard, left).unwrap().0;
         }
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Its end of the pipe that its input is, if it is one.

@@ -15,7 +15,7 @@ pub use grants::{GrantedDatabase, Patterns};
 pub use log::LogLimit;
 pub use owner::{LEASE, Owner, now};
 pub use run_events::{EventsFull, Followed, Follower, RunEvent, RunEvents};
-pub use snapshots::{HeldSnapshot, MAX_AGE, RunSnapshot, Snapshots};
+pub use snapshots::{HeldSnapshot, MAX_AGE, RunSnapshot, Snapshots, TooManyRuns};
 
 use crate::egress::Egress;
 use crate::state::{State, StateError};
@@ -119,8 +119,10 @@ impl Resources {
 
     /// Ends an admission: its token, its streams and its snapshots.
     pub async fn revoke(&self, admission: &str) -> Result<(), StateError> {
+        // First, so that no request takes a snapshot again that was released.
+        let revoked = self.access.revoke(admission).await;
         self.snapshots.release(admission);
-        self.access.revoke(admission).await
+        revoked
     }
 
     /// Ends all admissions of an owner.

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::budget::{OwnBudget, Permits};
+use super::connections::Connection;
+use super::log_pace::LogPace;
 use crate::bindings::events::{Event, Sent};
 use crate::bindings::types::{Cell, Failure, Stored, TableReport, TableSchema};
 use crate::database::{Database, DatabaseError, Read};
@@ -23,7 +26,13 @@ use crate::tenant::Tenant;
 const ALIVE: Duration = Duration::from_secs(5);
 
 /// The most frames that wait for a slow receiver.
-const WAITING_FRAMES: usize = 4;
+const WAITING_FRAMES: usize = 1;
+
+/// The most blocks that wait to become frames.
+const WAITING_BLOCKS: usize = 1;
+
+/// How long the peer of a session that has ended may take to read the rest of its stream.
+const LAST_FRAMES: Duration = Duration::from_secs(5);
 
 /// What is streamed.
 pub enum Content {
@@ -51,6 +60,8 @@ pub struct Sending {
     pub tenant: Arc<Tenant>,
     /// The admission of the peer.
     pub admission: Admission,
+    /// The connection of the peer.
+    pub connection: Arc<Connection>,
     /// Where the rows are.
     pub database: Arc<dyn Database>,
     /// The run's snapshot.
@@ -59,58 +70,146 @@ pub struct Sending {
     pub run: String,
     /// The table.
     pub table: String,
+    /// What the owner's peers may use.
+    pub budget: OwnBudget,
+    /// Its place among the streams.
+    pub permits: Permits,
+    /// When it is logged that a stream ended early.
+    pub log: Arc<LogPace>,
 }
 
 /// Streams the requested content. The caller has checked grants and scope.
 pub fn stream(sending: Sending, content: Content) -> impl Stream<Item = Bytes> + Send {
-    let (frames, waiting) = mpsc::channel(WAITING_FRAMES);
-    tokio::spawn(async move {
-        let revoked = sending.admission.revoked();
-        let gone = frames.clone();
-        let outcome = tokio::select! {
-            outcome = sending.send(content, &frames) => outcome,
-            () = revoked => Err(failure(ErrorCode::OwnerGone, "the session has ended", "ask for a new code")),
-            // Nobody listens any more: stop reading the database at once.
-            () = gone.closed() => Err(cancelled()),
-        };
-        sending.held.touch();
-        match outcome {
-            Ok(Some(report)) => {
-                let sent = Event::Sent(Sent {
-                    admission: sending.admission.id,
-                    run: sending.run,
-                    report,
-                });
-                sending.tenant.events().push_when_free(sent).await;
-            }
-            Ok(None) => {}
-            Err(failure) => {
-                tracing::warn!(
-                    code = failure.code,
-                    table = sending.table,
-                    "a stream ended early: {}",
-                    failure.message
-                );
-                if let Ok(frame) = encode_error(&failure) {
-                    let _ = frames.send(frame).await;
-                }
+    let (sender, waiting) = mpsc::channel(WAITING_FRAMES);
+    let frames = Frames {
+        sender,
+        budget: sending.budget.clone(),
+    };
+    let (unread, read) = oneshot::channel();
+    tokio::spawn(run(sending, content, frames, read));
+    futures::stream::unfold((waiting, unread), |(mut waiting, unread)| async move {
+        let frame = waiting.recv().await?;
+        Some((frame, (waiting, unread)))
+    })
+}
+
+/// Sends a stream. `read` resolves when the peer has read all of it, or is gone.
+async fn run(sending: Sending, content: Content, frames: Frames, read: oneshot::Receiver<()>) {
+    let revoked = sending.admission.revoked();
+    let outcome = tokio::select! {
+        outcome = sending.send(content, &frames) => outcome,
+        () = revoked => Err(session_ended()),
+        // Nobody listens any more: stop reading the database at once.
+        () = frames.sender.closed() => Err(cancelled()),
+    };
+    let Sending {
+        tenant,
+        admission,
+        connection,
+        database,
+        held,
+        run,
+        table,
+        budget,
+        permits,
+        log,
+    } = sending;
+    held.touch();
+    // What is held goes before the peer is told: it may never read that.
+    drop((held, database, budget));
+    let failure = match outcome {
+        Ok(Some(report)) => {
+            drop(frames);
+            let sent = Event::Sent(Sent {
+                admission: admission.id,
+                run,
+                report,
+            });
+            // The stream counts until the event is queued, so that no more of them wait than there are streams.
+            tenant.events().push_when_free(sent).await;
+            return;
+        }
+        Ok(None) => return,
+        Err(failure) => failure,
+    };
+    drop(permits);
+    log_end(&log, &table, &failure);
+    let ended = failure.code == ErrorCode::OwnerGone;
+    if ended {
+        // A request that was under way when the session ended may have come back for a snapshot.
+        tenant.resources().snapshots().release(&admission.id);
+    }
+    let telling = async {
+        if let Ok(frame) = encode_error(&failure) {
+            let _ = frames.sender.send(frame).await;
+        }
+        drop(frames);
+        let _ = read.await;
+    };
+    if !ended {
+        // The connection breaks when the peer reads nothing for long.
+        telling.await;
+    } else if tokio::time::timeout(LAST_FRAMES, telling).await.is_err() {
+        connection.close();
+    }
+}
+
+/// Logs why a stream ended early. What a peer causes by ending it is no news, and the rest is logged now and then.
+fn log_end(log: &LogPace, table: &str, failure: &Failure) {
+    let (code, message) = (failure.code.as_str(), failure.message.as_str());
+    let by_peer = [ErrorCode::Cancelled, ErrorCode::OwnerGone, ErrorCode::Limit];
+    if by_peer.iter().any(|by_peer| failure.code == *by_peer) {
+        tracing::debug!(code, table, "a stream ended early: {message}");
+    } else if let Some(left_out) = log.due() {
+        tracing::warn!(code, table, left_out, "a stream ended early: {message}");
+    }
+}
+
+/// The frames that wait for the peer to read them.
+struct Frames {
+    sender: mpsc::Sender<Bytes>,
+    budget: OwnBudget,
+}
+
+impl Frames {
+    /// Queues a frame of about so many bytes, once there is room for it.
+    async fn push(&self, bytes: usize, frame: impl FnOnce() -> Bytes) -> Result<(), Failure> {
+        let room = self.alive_until(self.budget.room(bytes)).await?;
+        let frame = room.fill(frame());
+        self.sender.send(frame).await.map_err(|_| cancelled())
+    }
+
+    /// Queues a frame that exists.
+    async fn push_frame(&self, frame: Bytes) -> Result<(), Failure> {
+        self.push(frame.len(), || frame).await
+    }
+
+    /// Says that the sender works, unless the peer has something to read anyway.
+    fn alive(&self) {
+        let _ = self.sender.try_send(encode_alive());
+    }
+
+    /// Waits, and sends `alive` frames meanwhile.
+    async fn alive_until<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(ALIVE, work.as_mut()).await {
+                Ok(result) => return result,
+                Err(_) => self.alive(),
             }
         }
-    });
-    futures::stream::unfold(waiting, |mut waiting| async move {
-        waiting.recv().await.map(|frame| (frame, waiting))
-    })
+    }
 }
 
 impl Sending {
     async fn send(
         &self,
         content: Content,
-        frames: &mpsc::Sender<Bytes>,
+        frames: &Frames,
     ) -> Result<Option<TableReport>, Failure> {
-        push(frames, encode_start()).await?;
-        let opening = self.held.snapshot(self.database.as_ref());
-        let snapshot = alive_until(opening, frames).await?;
+        frames.push_frame(encode_start()).await?;
+        let opening = self.held.snapshot(&self.database);
+        let snapshot = frames.alive_until(opening).await?;
         let work = async {
             match content {
                 Content::Rows(selection, compress) => {
@@ -147,7 +246,7 @@ impl Sending {
         snapshot: &RunSnapshot,
         selection: Selection,
         compress: bool,
-        frames: &mpsc::Sender<Bytes>,
+        frames: &Frames,
     ) -> Result<Option<TableReport>, Broken> {
         let schema = self.header(snapshot, frames).await?;
         let mut read = Read::all(&schema);
@@ -158,7 +257,7 @@ impl Sending {
             Selection::First(rows) => read.limit = Some(*rows),
             Selection::Buckets(set) => buckets = Some((set.as_ref(), KeyColumns::of(&schema))),
         }
-        let (blocks, waiting) = mpsc::channel(2);
+        let (blocks, waiting) = mpsc::channel(WAITING_BLOCKS);
         let (read, forwarded) = tokio::join!(
             snapshot.view.read(read, blocks),
             forward(waiting, buckets, compress, frames)
@@ -166,7 +265,7 @@ impl Sending {
         read.map_err(Broken::Database)?;
         let sent = forwarded?;
         let end = encode_end(&StreamEnd::new(sent.rows, sent.digest)).map_err(unencodable)?;
-        push(frames, end).await?;
+        frames.push_frame(end).await?;
         if matches!(selection, Selection::First(_)) {
             // A sample: the peer learns whether comparing digests is worth it.
             return Ok(None);
@@ -189,27 +288,26 @@ impl Sending {
         &self,
         snapshot: &RunSnapshot,
         buckets: u32,
-        frames: &mpsc::Sender<Bytes>,
+        frames: &Frames,
     ) -> Result<Option<TableReport>, Broken> {
         let schema = self.header(snapshot, frames).await?;
-        let digests = alive_until(snapshot.digests(&schema), frames).await;
+        let digests = frames.alive_until(snapshot.digests(&schema)).await;
         let digests = digests.map_err(Broken::Database)?;
-        push(frames, encode_digest(&digests.encode(buckets))).await?;
+        let frame = encode_digest(&digests.encode(buckets));
+        frames.push_frame(frame).await?;
         Ok(None)
     }
 
-    async fn header(
-        &self,
-        snapshot: &RunSnapshot,
-        frames: &mpsc::Sender<Bytes>,
-    ) -> Result<TableSchema, Broken> {
-        let described = alive_until(snapshot.view.describe(&self.table), frames).await;
+    async fn header(&self, snapshot: &RunSnapshot, frames: &Frames) -> Result<TableSchema, Broken> {
+        let describing = snapshot.view.describe(&self.table);
+        let described = frames.alive_until(describing).await;
         let schema = described.map_err(Broken::Database)?;
         let header = StreamHeader {
             table: schema.clone(),
             snapshot: snapshot.id.clone(),
         };
-        push(frames, encode_header(&header).map_err(unencodable)?).await?;
+        let frame = encode_header(&header).map_err(unencodable)?;
+        frames.push_frame(frame).await?;
         Ok(schema)
     }
 }
@@ -241,7 +339,7 @@ async fn forward(
     mut blocks: mpsc::Receiver<RowBlock>,
     buckets: Option<(&BucketSet, KeyColumns)>,
     compress: bool,
-    frames: &mpsc::Sender<Bytes>,
+    frames: &Frames,
 ) -> Result<Forwarded, Failure> {
     let mut sent = Forwarded::default();
     let mut chosen = None;
@@ -250,7 +348,7 @@ async fn forward(
             Ok(Some(block)) => block,
             Ok(None) => break,
             Err(_) => {
-                push(frames, encode_alive()).await?;
+                frames.alive();
                 continue;
             }
         };
@@ -284,20 +382,20 @@ impl Forwarded {
         &mut self,
         block: &RowBlock,
         compress: bool,
-        frames: &mpsc::Sender<Bytes>,
+        frames: &Frames,
     ) -> Result<(), Failure> {
-        let frame = encode_rows(block, self.rows, compress);
+        let before = self.rows;
+        let mut bytes = 0;
+        let encode = || {
+            let frame = encode_rows(block, before, compress);
+            bytes = frame.len();
+            frame
+        };
+        frames.push(block.data().len(), encode).await?;
         self.rows += u64::from(block.row_count());
         self.digest = self.digest.wrapping_add(block.digest());
-        self.bytes += frame.len() as u64;
-        push(frames, frame).await
-    }
-}
-
-async fn push(frames: &mpsc::Sender<Bytes>, frame: Bytes) -> Result<(), Failure> {
-    match frames.send(frame).await {
-        Ok(()) => Ok(()),
-        Err(_) => Err(cancelled()),
+        self.bytes += bytes as u64;
+        Ok(())
     }
 }
 
@@ -305,20 +403,12 @@ fn cancelled() -> Failure {
     failure(ErrorCode::Cancelled, "the receiver is gone", "")
 }
 
-/// Waits for the database, and sends `alive` frames meanwhile.
-async fn alive_until<T>(
-    work: impl Future<Output = Result<T, DatabaseError>>,
-    frames: &mpsc::Sender<Bytes>,
-) -> Result<T, DatabaseError> {
-    let mut work = std::pin::pin!(work);
-    loop {
-        match tokio::time::timeout(ALIVE, work.as_mut()).await {
-            Ok(result) => return result,
-            Err(_) => {
-                let _ = frames.send(encode_alive()).await;
-            }
-        }
-    }
+fn session_ended() -> Failure {
+    failure(
+        ErrorCode::OwnerGone,
+        "the session has ended",
+        "ask for a new code",
+    )
 }
 
 fn unencodable(error: serde_json::Error) -> Failure {

@@ -66,7 +66,8 @@ impl<'a> HttpPeer<'a> {
             let body = answer.collect(MAX_ERROR_BYTES).await?;
             let failure = peer_error(status, &body);
             return Err(match status {
-                502..=504 => PeerError::Broken(failure),
+                // Also when too many tables are sent at the same time: one of them ends.
+                429 | 502..=504 => PeerError::Broken(failure),
                 _ => PeerError::Refused(failure),
             });
         }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::transfers::RunEvent as EngineEvent;
@@ -19,8 +19,11 @@ use crate::cli::args::patterns::{TablePatterns, matching};
 use crate::cli::args::plugins::{self, PluginArgument};
 use crate::cli::local_tenant;
 use crate::cli::output::Output;
-use crate::cli::output::announcement::{announcement, claimed_line, expiry, sent_line};
+use crate::cli::output::announcement::{
+    announcement, claimed_line, expiry, sent_line, wrong_codes_line,
+};
 use crate::cli::output::event::Event;
+use crate::cli::output::pace::{Pace, SentRows, SentTables};
 use crate::cli::output::report;
 use crate::cli::signals::{Signals, cancelled};
 
@@ -36,7 +39,7 @@ The session ends after one complete transfer, or with this command.";
 const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
 
-/// How often the expiry of the code is checked.
+/// How often the expiry of the code is checked, and what is to be shown.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Arguments of `share`.
@@ -175,11 +178,14 @@ impl Shared {
     ) -> Result<Vec<TableReport>, Failure> {
         let code = &self.session.code;
         let mut follower = self.tenant.follow(code)?;
-        tokio::select! {
-            reports = show_events(&mut follower, output) => reports,
+        let mut shown = Shown::new(output, &self.server);
+        let outcome = tokio::select! {
+            reports = shown.all(&mut follower) => reports,
             expired = self.expired() => Err(expired),
             () = signals.next() => Err(cancelled()),
-        }
+        };
+        shown.rest();
+        outcome
     }
 
     /// Waits until the code expires; forever if it is used in time.
@@ -225,33 +231,100 @@ impl Shared {
     }
 }
 
-async fn show_events(
-    follower: &mut Follower,
-    output: &Output,
-) -> Result<Vec<TableReport>, Failure> {
-    loop {
-        let event = match follower.next().await {
-            Followed::Event(RunEvent::Engine(event)) => event,
-            Followed::Event(_) => continue,
-            Followed::Missed(events) => {
-                tracing::warn!("{events} events of the session were dropped");
-                continue;
-            }
-        };
-        match event {
-            EngineEvent::Claimed(claimer) => {
-                output.event(&Event::Claimed { claimer: &claimer });
-                output.note(&claimed_line(&claimer));
-            }
-            EngineEvent::Sent(sent) => {
-                let TableReport { table, bytes, .. } = &sent;
-                let (table, rows, bytes) = (table.as_str(), sent.created, *bytes);
-                output.event(&Event::Sent { table, rows, bytes });
-                output.note(&sent_line(table, rows, bytes));
-            }
-            EngineEvent::Finished(reports) => return Ok(reports),
-            EngineEvent::Failed(failure) => return Err(failure),
-            EngineEvent::Planned(_) | EngineEvent::Compared(_) | EngineEvent::Other(_) => {}
+/// What is shown of a session while it lasts.
+struct Shown<'a> {
+    output: &'a Output,
+    server: &'a Server,
+    sent: SentTables,
+    wrong_codes: Pace,
+}
+
+impl<'a> Shown<'a> {
+    fn new(output: &'a Output, server: &'a Server) -> Self {
+        Self {
+            output,
+            server,
+            sent: SentTables::default(),
+            wrong_codes: Pace::new(Instant::now()),
         }
     }
+
+    /// Shows events until the session ends.
+    async fn all(&mut self, follower: &mut Follower) -> Result<Vec<TableReport>, Failure> {
+        let mut checks = tokio::time::interval(CHECK_INTERVAL);
+        loop {
+            let followed = tokio::select! {
+                followed = follower.next() => followed,
+                _ = checks.tick() => {
+                    self.due(Instant::now());
+                    continue;
+                }
+            };
+            let event = match followed {
+                Followed::Event(RunEvent::Engine(event)) => event,
+                Followed::Event(_) => continue,
+                Followed::Missed(events) => {
+                    tracing::warn!("{events} events of the session were dropped");
+                    continue;
+                }
+            };
+            match event {
+                EngineEvent::Claimed(claimer) => {
+                    self.output.event(&Event::Claimed { claimer: &claimer });
+                    self.output.note(&claimed_line(&claimer));
+                }
+                EngineEvent::Sent(sent) => {
+                    let (output, rows) = (self.output, (sent.created, sent.bytes));
+                    self.sent
+                        .add(&sent.table, rows, Instant::now(), |table, sent| {
+                            show_sent(output, table, sent);
+                        });
+                }
+                EngineEvent::Finished(reports) => return Ok(reports),
+                EngineEvent::Failed(failure) => return Err(failure),
+                EngineEvent::Planned(_) | EngineEvent::Compared(_) | EngineEvent::Other(_) => {}
+            }
+        }
+    }
+
+    /// Shows what may be shown now of what peers can cause again and again.
+    fn due(&mut self, now: Instant) {
+        let output = self.output;
+        self.sent
+            .show_due(now, |table, sent| show_sent(output, table, sent));
+        if self.server.has_wrong_codes() && self.wrong_codes.take(now) {
+            self.show_wrong_codes();
+        }
+    }
+
+    /// Shows what is left at the end.
+    fn rest(&mut self) {
+        let output = self.output;
+        self.sent
+            .show_all(|table, sent| show_sent(output, table, sent));
+        self.show_wrong_codes();
+    }
+
+    fn show_wrong_codes(&self) {
+        if let Some(wrong) = self.server.wrong_codes() {
+            self.output.event(&Event::WrongCodes {
+                count: wrong.count,
+                addresses: wrong.addresses,
+                most_from: &wrong.most_from,
+                most: wrong.most,
+            });
+            self.output.note(&wrong_codes_line(&wrong));
+        }
+    }
+}
+
+fn show_sent(output: &Output, table: &str, sent: SentRows) {
+    let SentRows { times, rows, bytes } = sent;
+    output.event(&Event::Sent {
+        table,
+        rows,
+        bytes,
+        times,
+    });
+    output.note(&sent_line(table, sent));
 }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tombolo::printable::printable;
+use tombolo::server::WrongCodes;
 
+use super::pace::SentRows;
 use super::report;
 
 /// Formats who used the code.
@@ -14,9 +16,27 @@ pub fn claimed_line(claimer: &str) -> String {
 }
 
 /// Formats a table that was sent.
-pub fn sent_line(table: &str, rows: u64, bytes: u64) -> String {
-    let (rows, bytes) = (report::count(rows), report::bytes(bytes));
-    format!("{}: {rows} sent, {bytes}", printable(table))
+pub fn sent_line(table: &str, sent: SentRows) -> String {
+    let (rows, bytes) = (report::count(sent.rows), report::bytes(sent.bytes));
+    let mut line = format!("{}: {rows} sent, {bytes}", printable(table));
+    if sent.times > 1 {
+        line.push_str(&format!(" ({} times)", report::number(sent.times)));
+    }
+    line
+}
+
+/// Formats the wrong codes that peers sent.
+pub fn wrong_codes_line(wrong: &WrongCodes) -> String {
+    let count = report::number(wrong.count);
+    let noun = if wrong.count == 1 { "code" } else { "codes" };
+    match wrong.addresses {
+        0 | 1 => format!("{count} wrong {noun} from {}", wrong.most_from),
+        addresses => format!(
+            "{count} wrong {noun} from {addresses} addresses, {} of them from {}",
+            report::number(wrong.most),
+            wrong.most_from
+        ),
+    }
 }
 
 /// Formats the code, its expiry, and the command for the other site.
@@ -112,6 +132,30 @@ mod tests {
             "{one}"
         );
         assert!(one.contains("encrypted") && !one.contains("HOST"), "{one}");
+    }
+
+    #[test]
+    fn a_table_sent_often_and_wrong_codes_are_one_line_each() {
+        let sent = |times| SentRows {
+            times,
+            rows: 14,
+            bytes: 70,
+        };
+        assert!(!sent_line("t", sent(1)).contains("times"));
+        assert!(sent_line("t", sent(7)).ends_with("(7 times)"));
+        let wrong = |count, addresses| WrongCodes {
+            count,
+            addresses,
+            most_from: "203.0.113.7".to_owned(),
+            most: 37,
+        };
+        let one = wrong_codes_line(&wrong(37, 1));
+        assert_eq!(one, "37 wrong codes from 203.0.113.7");
+        let several = wrong_codes_line(&wrong(40, 3));
+        assert_eq!(
+            several,
+            "40 wrong codes from 3 addresses, 37 of them from 203.0.113.7"
+        );
     }
 
     #[test]

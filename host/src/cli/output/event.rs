@@ -26,7 +26,7 @@ pub enum Event<'a> {
         /// By whom, in their own words.
         claimer: &'a str,
     },
-    /// `share`: rows of a table were sent.
+    /// `share`: rows of a table were sent, once or several times since the last such event.
     Sent {
         /// The table.
         table: &'a str,
@@ -34,6 +34,19 @@ pub enum Event<'a> {
         rows: u64,
         /// Bytes sent.
         bytes: u64,
+        /// How often.
+        times: u64,
+    },
+    /// `share`: peers sent codes that no session has.
+    WrongCodes {
+        /// How many since the last such event.
+        count: u64,
+        /// From how many addresses.
+        addresses: usize,
+        /// The address with the most of them.
+        most_from: &'a str,
+        /// How many it sent.
+        most: u64,
     },
     /// `pull`: the plan is complete. Nothing has been written.
     Planned {
@@ -327,8 +340,15 @@ impl Event<'static> {
                 table,
                 rows: 1,
                 bytes: 2,
+                times: 1,
             },
-            Some(Self::Sent { .. }) => Self::Planned {
+            Some(Self::Sent { .. }) => Self::WrongCodes {
+                count: 40,
+                addresses: 3,
+                most_from: "203.0.113.7",
+                most: 37,
+            },
+            Some(Self::WrongCodes { .. }) => Self::Planned {
                 run: "r1",
                 tables: vec![PlannedTable {
                     table,

@@ -13,6 +13,7 @@ use tombolo::failure::{ErrorCode, failure};
 use crate::cli::output::Output;
 use crate::cli::output::announcement::{announcement, claimed_line, sent_line};
 use crate::cli::output::event::Event;
+use crate::cli::output::pace::SentRows;
 
 /// The file that is shared.
 pub const SOURCE: &str = "shop.db";
@@ -183,7 +184,14 @@ fn note(event: &Value) -> Option<String> {
     let number = |field: &str| event.get(field).and_then(Value::as_u64);
     match text("event")? {
         "claimed" => Some(claimed_line(text("claimer")?)),
-        "sent" => Some(sent_line(text("table")?, number("rows")?, number("bytes")?)),
+        "sent" => {
+            let sent = SentRows {
+                times: number("times").unwrap_or(1),
+                rows: number("rows")?,
+                bytes: number("bytes")?,
+            };
+            Some(sent_line(text("table")?, sent))
+        }
         _ => None,
     }
 }
