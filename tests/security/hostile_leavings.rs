@@ -15,8 +15,8 @@ const LEFT: [(&str, &str); 15] = [
     ("admissions", "1000 admissions"),
     ("large-state", "1048576 bytes"),
     ("long-keys", "a key has 7340032 bytes"),
-    ("state", "until the process ends have 134217728 bytes"),
-    ("keys", "until the process ends have 134217728 bytes"),
+    ("state", "until the process ends have 100663296 bytes"),
+    ("keys", "until the process ends have 100663296 bytes"),
     (
         "durable-state",
         "durable keys of the engine have 33554432 bytes",
@@ -29,14 +29,14 @@ const LEFT: [(&str, &str); 15] = [
         "large-topics",
         "the id of a run or a session has 7340032 bytes",
     ),
-    ("open-events", "67108864 bytes"),
-    ("events", "67108864 bytes"),
-    ("topics", "67108864 bytes"),
+    ("open-events", "33554432 bytes"),
+    ("events", "33554432 bytes"),
+    ("topics", "33554432 bytes"),
     ("log", "logged"),
 ];
 
 /// The most memory that the host may take for all of it, in KiB: what the quotas allow together, and the program.
-const MEMORY: u64 = 512 << 10;
+const MEMORY: u64 = 256 << 10;
 
 /// How long another request may take meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ const PROCESS: Quota = Quota {
     class: "engine",
     entries: "keys of the engine until the process ends",
     keys: 50_000,
-    bytes: 128 << 20,
+    bytes: 96 << 20,
 };
 
 /// What the engine may keep for longer: a few small keys for each database and each unfinished run.

@@ -23,7 +23,7 @@ const MAX_BYTES: usize = 16 << 20;
 const MAX_TOPICS: usize = 10_000;
 
 /// … and the bytes of their events together, roughly.
-const MAX_BYTES_IN_ALL: usize = 64 << 20;
+const MAX_BYTES_IN_ALL: usize = 32 << 20;
 
 /// What is assumed of an event's size beside its texts.
 const EVENT_BYTES: usize = 96;
@@ -447,7 +447,7 @@ mod tests {
     #[tokio::test]
     async fn all_topics_together_are_bounded_by_their_bytes() {
         let events = RunEvents::default();
-        let large = |who: &str| RunEvent::Engine(EngineEvent::Claimed(who.repeat(8 << 20)));
+        let large = |who: &str| RunEvent::Engine(EngineEvent::Claimed(who.repeat(MAX_BYTES_IN_ALL / 8)));
         for topic in 0..7 {
             events.publish(&topic.to_string(), large("x")).unwrap();
         }

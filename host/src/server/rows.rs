@@ -235,7 +235,10 @@ impl Sending {
                 Err(failure)
             }
             Err(Broken::Database(error)) => {
-                self.held.discard(&snapshot).await;
+                // Without a connection for a read, the view is as good as before.
+                if !matches!(error, DatabaseError::TooManyConnections { .. }) {
+                    self.held.discard(&snapshot).await;
+                }
                 Err(error.into())
             }
         }
@@ -343,6 +346,7 @@ async fn forward(
 ) -> Result<Forwarded, Failure> {
     let mut sent = Forwarded::default();
     let mut chosen = None;
+    let mut said = Instant::now();
     loop {
         let block = match tokio::time::timeout(ALIVE, blocks.recv()).await {
             Ok(Some(block)) => block,
@@ -356,6 +360,11 @@ async fn forward(
             sent.push(&block, compress, frames).await?;
             continue;
         };
+        // A table may have many rows between two that are wanted.
+        if said.elapsed() >= ALIVE {
+            frames.alive();
+            said = Instant::now();
+        }
         let chosen = chosen.get_or_insert_with(|| BlockBuilder::new(block.column_count()));
         for row in block.rows().filter(|row| set.contains(key.bucket(*row))) {
             if chosen.byte_count() + row.bytes().len() > crate::rows::FRAME_BYTES
@@ -413,4 +422,57 @@ fn session_ended() -> Failure {
 
 fn unencodable(error: serde_json::Error) -> Failure {
     failure(ErrorCode::Internal, error.to_string(), "")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::bindings::types::{Column, Generation, LogicalType};
+    use crate::rows::CellRef;
+    use crate::server::budget::Budget;
+
+    fn table() -> TableSchema {
+        TableSchema {
+            table: "t".to_owned(),
+            columns: vec![Column {
+                name: "id".to_owned(),
+                logical: LogicalType::Integer,
+                origin: "sqlite:INTEGER".to_owned(),
+                nullable: false,
+                default: None,
+                generation: Generation::None,
+            }],
+            primary_key: vec!["id".to_owned()],
+            unique_keys: Vec::new(),
+            foreign_keys: Vec::new(),
+            enums: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_hears_of_the_sender_while_no_row_is_wanted() {
+        let (sender, mut waiting) = mpsc::channel(WAITING_FRAMES);
+        let frames = Frames {
+            sender,
+            budget: Budget::default().of(Some("ana")),
+        };
+        let (blocks, read) = mpsc::channel(WAITING_BLOCKS);
+        let reading = async move {
+            let begun = Instant::now();
+            while begun.elapsed() < ALIVE + Duration::from_secs(1) {
+                let mut block = BlockBuilder::new(1);
+                block.push(CellRef::Integer(1));
+                block.end_row();
+                blocks.send(block.take()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let none = BucketSet::default();
+        let wanted = Some((&none, KeyColumns::of(&table())));
+        let ((), sent) = tokio::join!(reading, forward(read, wanted, false, &frames));
+        assert_eq!(sent.unwrap().rows, 0);
+        assert_eq!(waiting.try_recv().unwrap(), encode_alive());
+    }
 }

@@ -28,6 +28,9 @@ const PAGE_TIME: u64 = 1_500;
 /// The most buckets of a table's rows (`docs/row-format.md`).
 const MAX_BUCKETS: usize = 4_096;
 
+/// The most rows of a sample, which is not reported as sent.
+const MAX_SAMPLE: u32 = 1_000;
+
 /// Answers one request of a peer.
 pub fn handle(host: &dyn Host, request: &PeerRequest) -> PeerResponse {
     respond(host, request).unwrap_or_else(|failure| PeerResponse {
@@ -229,6 +232,9 @@ fn selection(request: &PeerRequest) -> Result<Selection, Failure> {
         return Ok(Selection::After(key));
     }
     if let Some(rows) = number(request, "first")? {
+        if rows > MAX_SAMPLE {
+            return Err(invalid(&format!("`first` is more than {MAX_SAMPLE}")));
+        }
         return Ok(Selection::First(rows));
     }
     let Some(bits) = parameter(request, "buckets") else {

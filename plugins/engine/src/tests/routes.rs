@@ -245,6 +245,7 @@ fn a_query_selects_rows() {
         "after=xx",
         "first=-1",
         "first=x",
+        "first=1001",
         "buckets=0g",
         &long,
     ] {
