@@ -447,7 +447,8 @@ mod tests {
     #[tokio::test]
     async fn all_topics_together_are_bounded_by_their_bytes() {
         let events = RunEvents::default();
-        let large = |who: &str| RunEvent::Engine(EngineEvent::Claimed(who.repeat(MAX_BYTES_IN_ALL / 8)));
+        let large =
+            |who: &str| RunEvent::Engine(EngineEvent::Claimed(who.repeat(MAX_BYTES_IN_ALL / 8)));
         for topic in 0..7 {
             events.publish(&topic.to_string(), large("x")).unwrap();
         }
