@@ -9,7 +9,7 @@ const BURST: u32 = 100;
 /// … and how long it takes until there is room for one more.
 const REFILL: Duration = Duration::from_millis(100);
 
-/// Lets a tenant's messages into the log: [`BURST`] at once, then one every [`REFILL`]. The others are counted.
+/// Lets a tenant's messages into the log: a burst, then so many a second. The others are counted.
 #[derive(Debug)]
 pub struct LogLimit(Mutex<Messages>);
 
