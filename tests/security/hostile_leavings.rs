@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::attackers::memory;
 use crate::support::guests::hostile_engine;
 use crate::support::http;
 use crate::support::sample_tables::create_one_row;
@@ -75,7 +76,7 @@ fn whatever_a_component_leaves_is_bounded_and_it_is_told_the_limit() {
     for (what, limit) in LEFT {
         leave_until(&share, what, limit);
     }
-    let memory = share.running.most_memory();
+    let memory = memory(share.running.id(), "VmHWM");
     println!("most memory: {} MiB", memory >> 10);
     assert!(memory < MEMORY, "{memory} KiB");
     // The host says every 2 s how many messages it dropped.

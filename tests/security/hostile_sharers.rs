@@ -8,6 +8,7 @@ use tombolo::rows::{
     BUCKETS, BlockBuilder, BucketSet, CellRef, KeyColumns, encode_alive, encode_digest, encode_rows,
 };
 
+use crate::support::attackers::memory_while_running;
 use crate::support::outcome::Failure;
 use crate::support::scripted_site::{
     Reply, ScriptedSite, begun, column, frame, numbered, shared, whole,
@@ -51,10 +52,7 @@ fn refused_into(
 
 /// The most memory that a process took so far.
 fn peak_memory(process: &Running) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes << 10)
+    Some(memory_while_running(process.id(), "VmHWM")? << 10)
 }
 
 fn text_keyed() -> TableSchema {

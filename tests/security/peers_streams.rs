@@ -136,8 +136,6 @@ fn a_renewed_token_leaves_no_transaction_in_postgres() {
         "CREATE TABLE large (id int PRIMARY KEY, text text);
          INSERT INTO large SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 20000) i;",
     );
-    let transactions = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()";
     let site = Site::new();
     let share = site.share(&[&database.url()]);
     let mut open = Vec::new();
@@ -151,6 +149,6 @@ fn a_renewed_token_leaves_no_transaction_in_postgres() {
     }
     token(&claim(&share.url, &share.code, "one claimer"));
     wait_until("no transaction is left", || {
-        database.number(transactions) == 0
+        database.open_transactions() == 0
     });
 }

@@ -55,12 +55,16 @@ pub async fn exchange(source: IpAddr, url: &str, request: &[u8]) -> io::Result<(
 
 /// A line of a process's status, in KiB: `VmHWM` is the most memory that it ever had, `VmRSS` what it has.
 pub fn memory(process: u32, line: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    memory_while_running(process, line).unwrap_or_else(|| panic!("no {line} of {process}"))
+}
+
+/// The same; none if the process has ended.
+pub fn memory_while_running(process: u32, line: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let found = status
         .lines()
         .find_map(|one| one.strip_prefix(line)?.strip_prefix(':'));
-    let number = found.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    number.unwrap_or_else(|| panic!("no {line} in {status}"))
+    found?.split_whitespace().next()?.parse().ok()
 }
 
 /// The number of file descriptors that a process has open.

@@ -95,6 +95,14 @@ impl Database {
             .unwrap()
     }
 
+    /// Returns how many other sessions of this database are in a transaction.
+    pub fn open_transactions(&self) -> i64 {
+        self.number(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()",
+        )
+    }
+
     /// Returns the names of the tables in the schema `public`.
     pub fn tables(&self) -> Vec<String> {
         let sql = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";

@@ -310,14 +310,6 @@ impl Running {
         assert!(status.success(), "kill -s {name} of {self:?}");
     }
 
-    /// The most memory that it has had so far, in KiB.
-    pub fn most_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let line = line.unwrap_or_else(|| panic!("{status}"));
-        line.trim().trim_end_matches(" kB").trim().parse().unwrap()
-    }
-
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
