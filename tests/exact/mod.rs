@@ -5,6 +5,7 @@ mod conversions;
 mod enums;
 mod generated_tables;
 mod numbered_keys;
+mod parsed_values;
 mod refusals;
 mod round_trips;
 mod storage_classes;

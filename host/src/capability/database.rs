@@ -109,9 +109,9 @@ impl From<DatabaseError> for Refusal {
         let message = error.to_string();
         match error {
             DatabaseError::NotFound { .. } => Error::NotFound(message),
-            DatabaseError::View { .. } | DatabaseError::Unsuitable { .. } => {
-                Error::Invalid(message)
-            }
+            DatabaseError::View { .. }
+            | DatabaseError::Unsuitable { .. }
+            | DatabaseError::NoSuchZone(_) => Error::Invalid(message),
             DatabaseError::Refused(error) | DatabaseError::NoLedger(error) => {
                 Error::Database(error)
             }

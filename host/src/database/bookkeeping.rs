@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     ChunkCounts, DatabaseError, Evidence, LedgerEntry, LoadMode, TableWrite, WriteOutcome,
 };
-use crate::bindings::types::{ColumnChanges, Stored};
+use crate::bindings::types::{ChangeKind, ColumnChanges, Stored};
 use crate::rows::RowBlock;
 
 /// How many values were changed to fit, by column.
@@ -366,6 +366,7 @@ impl Bookkeeping {
         let changes = changes.map(|(column, values)| ColumnChanges {
             column: column.clone(),
             values: values.saturating_sub(before(column)),
+            kind: ChangeKind::Nearest,
         });
         WriteOutcome {
             counts: self.row.counts,

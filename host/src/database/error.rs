@@ -76,6 +76,9 @@ pub enum DatabaseError {
     /// A column cannot hold a value exactly.
     #[error("{0}")]
     Unrepresentable(Box<Unrepresentable>),
+    /// The server knows no time zone of this name.
+    #[error("{:?} is no time zone that the target database knows", crate::printable::printable(.0))]
+    NoSuchZone(String),
     /// The table cannot be used as asked.
     #[error("table {table:?}: {reason}")]
     Unsuitable {
@@ -208,6 +211,10 @@ impl From<DatabaseError> for Failure {
             DatabaseError::Unrepresentable(_) => (
                 ErrorCode::Unrepresentable,
                 "change the column's type in the target, or the value at the source",
+            ),
+            DatabaseError::NoSuchZone(_) => (
+                ErrorCode::BadRequest,
+                "give --time-zone UTC, an offset such as +02:00, or a name from pg_timezone_names, such as Europe/Berlin",
             ),
             DatabaseError::Unsuitable { .. } => (
                 ErrorCode::UnsuitableTable,

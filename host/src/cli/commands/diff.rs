@@ -2,11 +2,13 @@
 
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
-use tombolo::bindings::types::{Cell, Conversion, Failure};
+use tombolo::bindings::types::{Cell, Failure};
+use tombolo::failure::{ErrorCode, failure};
 use tombolo::printable::printable;
 use tombolo::resources::RunEvent;
 use tombolo::run::{Difference, DifferenceKind, MAX_NAMED};
 
+use crate::cli::args::conversion::{ConversionArguments, Conversions};
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::peer::PeerArguments;
 use crate::cli::args::plugins;
@@ -43,6 +45,8 @@ pub struct Arguments {
     )]
     rows: bool,
     #[command(flatten)]
+    conversions: ConversionArguments,
+    #[command(flatten)]
     peer: PeerArguments,
 }
 
@@ -50,10 +54,11 @@ impl Arguments {
     /// Checks what clap cannot.
     pub fn check(&self) -> Result<(), String> {
         self.with.check()?;
+        Conversions::new(&self.conversions)?;
         plugins::check(&self.peer.plugins)
     }
 
-    fn request(&self, code: String) -> PullRequest {
+    fn request(&self, code: String, conversions: Conversions) -> PullRequest {
         PullRequest {
             base_url: self.peer.url.clone(),
             code,
@@ -61,8 +66,8 @@ impl Arguments {
             tables: self.peer.tables.clone(),
             strategy: "skip".to_owned(),
             table_strategies: Vec::new(),
-            conversions: Conversion::Exact,
-            column_conversions: Vec::new(),
+            conversions: conversions.general,
+            column_conversions: conversions.by_column.into_iter().collect(),
             create_missing: true,
             jobs: 1,
             reject_limit: 0,
@@ -78,7 +83,9 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     let mut signals = Signals::take()?;
     let code = signals.or_signal(arguments.peer.code()).await?;
     let database = arguments.with.open(false).await?;
-    let request = arguments.request(code);
+    let conversions = Conversions::new(&arguments.conversions)
+        .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
+    let request = arguments.request(code, conversions);
     let opening = PlannedRun::open(&arguments.peer, database, request, |_| Ok(()));
     let mut planned = signals.or_signal(opening).await?;
     let tables = follow(&mut planned, arguments.rows, output, &mut signals).await?;

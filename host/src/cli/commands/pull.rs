@@ -9,7 +9,7 @@ use tombolo::failure::{ErrorCode, failure};
 use tombolo::resources::RunEvent;
 use tombolo::run::MAX_JOBS;
 
-use crate::cli::args::conversion::{ConversionArgument, Conversions};
+use crate::cli::args::conversion::{ConversionArguments, Conversions};
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::peer::PeerArguments;
 use crate::cli::args::plugins;
@@ -43,6 +43,7 @@ Plugins can bring others. Rows that exist only in the local database always stay
 
 Policies for SQLite values that a PostgreSQL column cannot hold exactly:
   exact       reject the row, see `tombolo rejects` (the default)
+  parse       store the value that a text or number denotes, and count it: `t` as true, 32 digits as a uuid
   widen       create columns that hold every value, in tables that this pull creates
   lossy       store the nearest value, or NULL, and count it";
 
@@ -55,10 +56,8 @@ pub struct Arguments {
     /// What happens to rows that exist on both sides, for all tables or for one; repeatable [default: skip]
     #[arg(long = "strategy", value_name = "NAME | TABLE=NAME")]
     strategies: Vec<StrategyArgument>,
-    /// What happens to values that a PostgreSQL column cannot hold exactly, for all columns or for one; repeatable
-    /// [default: exact]
-    #[arg(long = "conversion", value_name = "POLICY | TABLE.COLUMN=POLICY")]
-    conversions: Vec<ConversionArgument>,
+    #[command(flatten)]
+    conversions: ConversionArguments,
     /// Fail if a table is missing in the local database, instead of creating it
     #[arg(long)]
     no_create: bool,

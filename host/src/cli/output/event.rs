@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tombolo::bindings::transfers::{TableComparison, TablePlan};
-use tombolo::bindings::types::{Failure, Stored, TableReport};
+use tombolo::bindings::types::{ChangeKind, ColumnChanges, Failure, Stored, TableReport};
 
 use super::schema::Schema;
 
@@ -262,10 +262,12 @@ pub struct Report<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     triggers: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    parsed: Vec<Changed<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<Changed<'a>>,
 }
 
-/// A column in which values were changed to fit.
+/// A column in which values were parsed or changed to fit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Changed<'a> {
     column: &'a str,
@@ -279,12 +281,20 @@ impl<'a> From<&'a TableReport> for Report<'a> {
             Stored::ChangedBy(triggers) => ("changed", triggers),
             Stored::Unverified(_) | Stored::Other(_) => ("unverified", &[]),
         };
-        let changed = report.changed.iter().map(|changes| Changed {
-            column: &changes.column,
-            values: changes.values,
-        });
+        let (parsed, changed): (Vec<_>, Vec<_>) = report
+            .changed
+            .iter()
+            .partition(|changes| changes.kind == ChangeKind::Parsed);
+        let columns = |changes: Vec<&'a ColumnChanges>| {
+            let columns = changes.into_iter().map(|changes| Changed {
+                column: &changes.column,
+                values: changes.values,
+            });
+            columns.collect()
+        };
         Self {
-            changed: changed.collect(),
+            parsed: columns(parsed),
+            changed: columns(changed),
             snapshots: report.snapshots,
             stored,
             triggers,
@@ -322,6 +332,10 @@ impl Event<'static> {
             snapshots: 1,
             stored: "changed",
             triggers: &[],
+            parsed: vec![Changed {
+                column: "placed_at",
+                values: 4,
+            }],
             changed: vec![Changed {
                 column: "price",
                 values: 3,
@@ -447,7 +461,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use tombolo::bindings::types::ColumnChanges;
 
     fn json(event: &Event<'_>) -> String {
         serde_json::to_string(event).unwrap()
@@ -490,16 +503,18 @@ mod tests {
                 .starts_with(r#"{"event":"table","table":"orders","created":1,"#)
         );
         let lossy = TableReport {
-            changed: vec![ColumnChanges {
-                column: "price".to_owned(),
-                values: 3,
-            }],
+            changed: [("price", ChangeKind::Nearest), ("placed_at", ChangeKind::Parsed)]
+                .map(|(column, kind)| ColumnChanges {
+                    column: column.to_owned(),
+                    values: 3,
+                    kind,
+                })
+                .to_vec(),
             ..report
         };
-        assert!(
-            json(&Event::Table((&lossy).into()))
-                .ends_with(r#""changed":[{"column":"price","values":3}]}"#)
-        );
+        assert!(json(&Event::Table((&lossy).into())).ends_with(
+            r#""parsed":[{"column":"placed_at","values":3}],"changed":[{"column":"price","values":3}]}"#
+        ));
         let failed = tombolo::failure::failure(tombolo::failure::ErrorCode::Denied, "no", "ask");
         assert_eq!(
             json(&(&failed).into()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
-use tombolo::bindings::types::{Stored, TableReport};
+use tombolo::bindings::types::{ChangeKind, Stored, TableReport};
 use tombolo::printable::printable;
 
 use super::Output;
@@ -132,8 +132,12 @@ pub fn notes(reports: &[TableReport]) -> Vec<String> {
             } else {
                 "values"
             };
+            let what = match changes.kind {
+                ChangeKind::Parsed => "parsed",
+                ChangeKind::Nearest | ChangeKind::Other(_) => "changed to fit",
+            };
             notes.push(format!(
-                "{table}: column {}: {} {noun} changed to fit",
+                "{table}: column {}: {} {noun} {what}",
                 printable(&changes.column),
                 number(changes.values)
             ));
@@ -212,16 +216,22 @@ mod tests {
         let changes = |column: &str, values| ColumnChanges {
             column: column.to_owned(),
             values,
+            kind: ChangeKind::Nearest,
+        };
+        let parsed = ColumnChanges {
+            kind: ChangeKind::Parsed,
+            ..changes("d", 2)
         };
         let report = TableReport {
-            changed: vec![changes("a\u{1b}b", 1), changes("c", 3_000)],
+            changed: vec![changes("a\u{1b}b", 1), changes("c", 3_000), parsed],
             ..reported("t")
         };
         assert_eq!(
             notes(&[report]),
             [
                 "t: column a b: 1 value changed to fit",
-                "t: column c: 3,000 values changed to fit"
+                "t: column c: 3,000 values changed to fit",
+                "t: column d: 2 values parsed"
             ]
         );
     }

@@ -197,6 +197,7 @@ fn retried_rows_are_no_rejects_any_more() {
     let changed = [("c", 4)].map(|(column, values)| ColumnChanges {
         column: column.to_owned(),
         values,
+        kind: ChangeKind::Nearest,
     });
     assert_eq!(
         outcome.changed, changed,

@@ -4,32 +4,48 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bindings::types::{Column, Failure, LogicalType, TableSchema};
 use crate::error::{ErrorCode, failure, printable};
+use crate::pull::conversion::{self, Policies};
 use crate::pull::origin::Origin;
 use crate::wire::sent_columns;
+
+/// The part of a message about types.
+const DIFFERENT_TYPE: &str = "different type";
 
 /// The most names in one part of a message; a peer may send thousands.
 const MAX_LISTED: usize = 8;
 
-/// Compares the columns and primary keys of both sides by name and meaning.
+/// Compares the columns and primary keys of both sides by name and meaning. Columns with the policy `parse` take more.
 ///
 /// Fails with `columns-differ` if a column exists on one side only, if a type cannot be converted to that of the other
 /// side, or if the primary keys differ.
-pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure> {
+pub fn check(
+    incoming: &TableSchema,
+    local: &TableSchema,
+    policies: &Policies,
+) -> Result<(), Failure> {
     let remote_columns = columns_by_name(incoming);
     let local_columns = columns_by_name(local);
     let only = |one: &BTreeMap<&str, &Column>, other: &BTreeMap<&str, &Column>| {
         let names = one.keys().filter(|name| !other.contains_key(*name));
         list(names.map(|name| printable(name)))
     };
+    let does_fit = |column: &Column, own: &Column| {
+        fits(column, own)
+            || conversion::parses(policies, &column.name) && may_denote(column, own)
+    };
+    let mut parse_helps = true;
     let types = remote_columns.iter().filter_map(|(name, column)| {
-        let own = local_columns.get(name).filter(|own| !fits(column, own))?;
+        let own = local_columns
+            .get(name)
+            .filter(|own| !does_fit(column, own))?;
+        parse_helps &= may_denote(column, own);
         let (name, origin) = (printable(name), printable(&column.origin));
         Some(format!("{name} (remote {origin}, local {})", own.origin))
     });
     let mut differences: Vec<String> = [
         ("remote only", only(&remote_columns, &local_columns)),
         ("local only", only(&local_columns, &remote_columns)),
-        ("different type", list(types)),
+        (DIFFERENT_TYPE, list(types)),
     ]
     .into_iter()
     .filter_map(|(what, columns)| Some(format!("{what}: {}", columns?)))
@@ -49,6 +65,7 @@ pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure>
     if differences.is_empty() {
         return Ok(());
     }
+    let only_types = matches!(differences.as_slice(), [one] if one.starts_with(DIFFERENT_TYPE));
     Err(failure(
         ErrorCode::ColumnsDiffer,
         format!(
@@ -56,7 +73,10 @@ pub fn check(incoming: &TableSchema, local: &TableSchema) -> Result<(), Failure>
             local.table,
             differences.join("; ")
         ),
-        "rename or change the table in the target, or leave it out; nothing was written",
+        match only_types && parse_helps {
+            true => "add --conversion parse to store what their texts and numbers denote; nothing was written",
+            false => "rename or change the table in the target, or leave it out; nothing was written",
+        },
     ))
 }
 
@@ -87,6 +107,28 @@ fn fits(incoming: &Column, local: &Column) -> bool {
         }
         _ => converts(&incoming.logical, &local.logical),
     }
+}
+
+/// Whether the texts or numbers of a column may denote values of another one. SQLite has values of every kind in every column.
+fn may_denote(incoming: &Column, local: &Column) -> bool {
+    use LogicalType as L;
+    let is_postgres = matches!(Origin::from(local), Origin::Postgres(_));
+    let is_number = matches!(incoming.logical, L::Integer | L::Float | L::Decimal);
+    let is_moment = |column: &Column| {
+        matches!(
+            column.logical,
+            L::Date | L::Timestamp | L::Timestamptz
+        )
+    };
+    is_postgres
+        && match Origin::from(incoming) {
+            Origin::Sqlite(_) => true,
+            Origin::Postgres(_) | Origin::Other(_) => {
+                incoming.logical == L::Text
+                    || is_number && local.logical != L::Text
+                    || is_moment(incoming) && is_moment(local)
+            }
+        }
 }
 
 /// Whether each value is either converted exactly or rejected by itself.
@@ -161,10 +203,10 @@ mod tests {
             ("id", LogicalType::Integer, "sqlite:INTEGER"),
             ("at", LogicalType::Text, "sqlite:TEXT"),
         ]);
-        check(&remote, &local).unwrap();
+        check(&remote, &local, &Vec::new()).unwrap();
         local.columns.reverse();
-        check(&remote, &local).unwrap();
-        check(&local, &remote).unwrap();
+        check(&remote, &local, &Vec::new()).unwrap();
+        check(&local, &remote, &Vec::new()).unwrap();
     }
 
     #[test]
@@ -178,7 +220,7 @@ mod tests {
             ("b", LogicalType::Text, "pg:text"),
         ]);
         local.primary_key = vec!["b".to_owned()];
-        let failure = check(&remote, &local).unwrap_err();
+        let failure = check(&remote, &local, &Vec::new()).unwrap_err();
         assert_eq!(failure.code, "columns-differ");
         for part in [
             "remote only: a",
@@ -201,7 +243,7 @@ mod tests {
             .iter()
             .map(|name| (name.as_str(), LogicalType::Text, "pg:text"))
             .collect();
-        let failure = check(&table(&columns), &table(&[])).unwrap_err();
+        let failure = check(&table(&columns), &table(&[]), &Vec::new()).unwrap_err();
         assert!(!failure.message.contains('\u{1b}'), "{failure:?}");
         assert!(failure.message.contains("and 42 more"), "{failure:?}");
     }
@@ -227,7 +269,7 @@ mod tests {
         let mixed = |one: LogicalType, two: LogicalType| {
             let remote = table(&[("c", one, "pg:x")]);
             let local = table(&[("c", two, "sqlite:x")]);
-            check(&remote, &local)
+            check(&remote, &local, &Vec::new())
         };
         for (one, two) in convertible {
             assert!(mixed(one.clone(), two.clone()).is_ok(), "{one:?} {two:?}");
@@ -246,7 +288,7 @@ mod tests {
             let (remote, local) = (format!("{prefix}:a"), format!("{prefix}:b"));
             let remote = table(&[("c", L::Text, remote.as_str())]);
             let local = table(&[("c", L::Json, local.as_str())]);
-            check(&remote, &local)
+            check(&remote, &local, &Vec::new())
         };
         assert!(same("pg").is_err());
         assert!(same("sqlite").is_ok());
@@ -264,13 +306,41 @@ mod tests {
                 column.generation = Generation::Computed;
             }
         }
-        check(&remote, &local).unwrap();
+        check(&remote, &local, &Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn parsed_columns_take_texts_and_numbers_of_another_type() {
+        use crate::bindings::types::{Conversion, ParseRules};
+        use LogicalType as L;
+        let rules = ParseRules {
+            time_zone: None,
+            epoch: None,
+        };
+        let policies = vec![("c".to_owned(), Conversion::Parse(rules))];
+        for (remote, local, takes) in [
+            ((L::Text, "sqlite:DATETIME"), (L::Integer, "pg:bigint"), true),
+            ((L::Integer, "sqlite:BIGINT"), (L::Timestamptz, "pg:timestamptz"), true),
+            ((L::Bytes, "sqlite:BLOB"), (L::Uuid, "pg:uuid"), true),
+            ((L::Text, "pg:text"), (L::Boolean, "pg:boolean"), true),
+            ((L::Timestamp, "pg:timestamp"), (L::Date, "pg:date"), true),
+            ((L::Integer, "pg:bigint"), (L::Text, "pg:text"), false),
+            ((L::Bytes, "pg:bytea"), (L::Uuid, "pg:uuid"), false),
+        ] {
+            let remote = table(&[("c", remote.0, remote.1)]);
+            let local = table(&[("c", local.0, local.1)]);
+            let parsed = check(&remote, &local, &policies);
+            assert_eq!(parsed.is_ok(), takes, "{remote:?} {local:?}");
+            let exact = check(&remote, &local, &Vec::new()).unwrap_err();
+            let advised = exact.hint.contains("--conversion parse");
+            assert_eq!(advised, takes, "{exact:?}");
+        }
     }
 
     #[test]
     fn an_integer_does_not_fit_into_a_timestamp() {
         let remote = table(&[("at", LogicalType::Integer, "sqlite:INTEGER")]);
         let local = table(&[("at", LogicalType::Timestamp, "pg:timestamp")]);
-        assert!(check(&remote, &local).is_err());
+        assert!(check(&remote, &local, &Vec::new()).is_err());
     }
 }

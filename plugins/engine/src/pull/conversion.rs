@@ -1,7 +1,9 @@
 //! The policies for values that a column cannot hold exactly: one for all columns, others for single ones.
 
 use crate::bindings::client::PullRequest;
-use crate::bindings::types::{Column, Conversion, Dialect, Failure, Generation, TableSchema};
+use crate::bindings::types::{
+    Column, Conversion, Dialect, EpochUnit, Failure, Generation, ParseRules, TableSchema,
+};
 use crate::error::{ErrorCode, failure, printable};
 use crate::host::Host;
 use crate::pull::origin::Origin;
@@ -13,19 +15,16 @@ const MAX_COLUMNS: usize = 10_000;
 /// The longest name of a column with its table's, in bytes: two names and a point.
 const MAX_COLUMN_NAME: usize = 2 * MAX_NAME + 1;
 
+/// The longest name of a time zone, in bytes.
+const MAX_ZONE: usize = 64;
+
 /// The columns whose policy is not `exact`, with their policies.
 pub type Policies = Vec<(String, Conversion)>;
 
 /// Fails with `bad-request` if a policy is unknown, or if the request names too many columns or too long ones.
 pub fn check_request(request: &PullRequest) -> Result<(), Failure> {
-    if let Some(Conversion::Other(name)) =
-        all_policies(request).find(|policy| matches!(policy, Conversion::Other(_)))
-    {
-        return Err(failure(
-            ErrorCode::BadRequest,
-            format!("unknown conversion policy {:?}", printable(name)),
-            "choose one of: exact, widen, lossy",
-        ));
+    for policy in all_policies(request) {
+        check_policy(policy)?;
     }
     let columns = request.column_conversions.len();
     let mut names = request.column_conversions.iter();
@@ -39,6 +38,40 @@ pub fn check_request(request: &PullRequest) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+fn check_policy(policy: &Conversion) -> Result<(), Failure> {
+    let refused = |what: String, hint: &str| Err(failure(ErrorCode::BadRequest, what, hint));
+    match policy {
+        Conversion::Other(name) => refused(
+            format!("unknown conversion policy {:?}", printable(name)),
+            "choose one of: exact, parse, widen, lossy",
+        ),
+        Conversion::Parse(ParseRules {
+            epoch: Some(EpochUnit::Other(unit)),
+            ..
+        }) => refused(
+            format!("unknown unit {:?} of numbers", printable(unit)),
+            "choose one of: s, ms, us",
+        ),
+        Conversion::Parse(ParseRules {
+            time_zone: Some(zone),
+            ..
+        }) if !(1..=MAX_ZONE).contains(&zone.len()) => refused(
+            format!(
+                "the name of the time zone has {} bytes instead of 1 to {MAX_ZONE}",
+                zone.len()
+            ),
+            "use UTC, an offset such as +02:00, or a name such as Europe/Berlin",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a policy takes values that another type than the column's announces.
+pub fn parses(policies: &Policies, column: &str) -> bool {
+    let mut policies = policies.iter();
+    policies.any(|(name, policy)| name == column && matches!(policy, Conversion::Parse(_)))
 }
 
 /// Fails with `bad-request` if the target is SQLite and a policy is not `exact`.

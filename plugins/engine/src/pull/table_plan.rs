@@ -162,8 +162,8 @@ fn existing_table(
     local: TableSchema,
 ) -> Result<PlannedTable, Failure> {
     let database = &document.request.database;
-    compatibility::check(&incoming, &local)?;
     let conversions = conversion::policies_for(&document.request, &incoming);
+    compatibility::check(&incoming, &local, &conversions)?;
     conversion::check_existing_table(host, database, &conversions, &incoming, &local)?;
     let local_rows = host.count(database, &local.table)?.rows;
     Ok(PlannedTable {

@@ -1,7 +1,7 @@
 //! The reports with which a peer ends a session.
 
 use super::{MAX_TABLES, is_name};
-use crate::bindings::types::{ColumnChanges, Failure, Stored, TableReport};
+use crate::bindings::types::{ChangeKind, ColumnChanges, Failure, Stored, TableReport};
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 
 /// Returns a peer's reports with printable names.
@@ -21,6 +21,10 @@ pub fn check(reports: Vec<TableReport>) -> Result<Vec<TableReport>, Failure> {
     }
     let printable_column = |changes: ColumnChanges| ColumnChanges {
         column: printable(&changes.column),
+        kind: match changes.kind {
+            ChangeKind::Other(other) => ChangeKind::Other(printable(&other)),
+            known => known,
+        },
         ..changes
     };
     let printable_report = |report: TableReport| TableReport {
@@ -70,6 +74,7 @@ mod tests {
             changed: vec![ColumnChanges {
                 column: HOSTILE.to_owned(),
                 values: 1,
+                kind: ChangeKind::Other(HOSTILE.to_owned()),
             }],
         });
         let json = serde_json::to_string(&check(reports.to_vec()).unwrap()).unwrap();

@@ -7,6 +7,7 @@ mod names;
 pub(super) mod operators;
 pub(super) mod origins;
 pub(super) mod sequences;
+pub(super) mod zones;
 
 use self::operators::{KeyOperators, Strategy};
 

@@ -1,7 +1,7 @@
 //! Tests columns that take the nearest value or hold every value.
 
 use super::*;
-use crate::bindings::types::{ColumnChanges, Conversion};
+use crate::bindings::types::{ChangeKind, ColumnChanges, Conversion};
 use crate::database::buckets_of;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, n int, name varchar(3) NOT NULL)";
@@ -42,6 +42,7 @@ fn changes(changes: &[(&str, u64)]) -> Vec<ColumnChanges> {
     let changes = changes.iter().map(|(column, values)| ColumnChanges {
         column: (*column).to_owned(),
         values: *values,
+        kind: ChangeKind::Nearest,
     });
     changes.collect()
 }

@@ -201,7 +201,7 @@ fn read_cells(plan: &TablePlan, row: &PgRow, first: usize) -> Result<Vec<Cell>, 
         cells.push(local_cells::in_form_of(
             cell,
             &column.kind.logical,
-            &column.incoming,
+            column.incoming(),
         ));
     }
     Ok(cells)

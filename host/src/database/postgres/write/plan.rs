@@ -7,6 +7,7 @@ use crate::bindings::types::{Dialect, Generation, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
 use crate::database::postgres::catalog::operators::EQUALS;
+use crate::database::postgres::catalog::zones::Zones;
 use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::{
     CheckedPlan, DatabaseError, NewValue, PlanAction, PlanColumn, TableWrite, value_expression,
@@ -33,10 +34,11 @@ impl TablePlan {
         write: &TableWrite,
         local: Description,
         constraints: Constraints,
+        zones: &Zones,
     ) -> Result<Self, DatabaseError> {
         let merge = resolve(&local, &write.incoming, &write.plan, &constraints)?;
         Ok(Self {
-            encoder: RowEncoder::new(write, &local, &merge.columns),
+            encoder: RowEncoder::new(write, &local, &merge.columns, zones),
             key: KeyColumns::primary(&write.incoming),
             local,
             constraints,

@@ -1,69 +1,48 @@
 //! Encodes incoming rows as rows of a COPY stream: exactly, changed to fit where that is allowed, or not at all.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::chunk_rows::RefusedRow;
 use super::key_order::KeyOrder;
 use super::readback::digest_of;
 use super::staging::StagedColumn;
-use crate::bindings::types::{Conversion, LogicalType};
+use crate::bindings::types::{ChangeKind, LogicalType};
 use crate::database::postgres::catalog::Description;
-use crate::database::postgres::codec::encode::ColumnEncoding;
-use crate::database::postgres::codec::lossy;
+use crate::database::postgres::catalog::zones::Zones;
+use crate::database::postgres::codec::fitting::{ColumnFit, Place};
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
-use crate::database::{DatabaseError, Origin, Step, TableWrite, Unrepresentable};
+use crate::database::{DatabaseError, Step, TableWrite, Unrepresentable};
 use crate::rows::{BucketDigest, CellRef, RowBlock, RowRef};
 
 /// One incoming column, and the column that it goes to.
 #[derive(Clone, Debug)]
 pub(super) struct EncodedColumn {
     pub name: String,
-    /// The logical type of its cells.
-    pub incoming: LogicalType,
     pub kind: ColumnType,
-    encoding: ColumnEncoding,
-    /// Whether it comes from PostgreSQL.
-    from_postgres: bool,
-    /// Whether the nearest value takes the place of one that does not fit.
-    lossy: bool,
-    nullable: bool,
+    fit: ColumnFit,
 }
 
 impl EncodedColumn {
+    /// Returns the logical type of the cells that arrive.
+    pub fn incoming(&self) -> &LogicalType {
+        self.fit.incoming()
+    }
+
     /// Returns true if the column has the logical type of its cells, and no function of the type reads them.
     fn takes_cells(&self) -> bool {
         match self.kind.physical {
             PhysicalType::WideText(_) => true,
             PhysicalType::ByText => false,
-            _ => self.incoming == self.kind.logical,
+            _ => *self.incoming() == self.kind.logical,
         }
     }
 
     /// Returns true if a value has one canonical cell. SQLite has numbers and texts for a decimal, and PostgreSQL gives
     /// all of them back as texts.
     fn has_one_form(&self) -> bool {
-        self.incoming != LogicalType::Decimal
-            || self.from_postgres
+        *self.incoming() != LogicalType::Decimal
+            || self.fit.is_from_postgres()
             || matches!(self.kind.physical, PhysicalType::WideText(_))
-    }
-
-    /// Appends the nearest value that the column can hold; false if there is none, not even NULL.
-    fn put_nearest(&self, cell: CellRef<'_>, out: &mut BytesMut) -> bool {
-        let before = out.len();
-        if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.physical) {
-            let encoding = ColumnEncoding {
-                incoming,
-                ..self.encoding.clone()
-            };
-            if encoding.encode((&cell).into(), out).is_ok() {
-                return true;
-            }
-            out.truncate(before);
-        }
-        if self.nullable {
-            out.put_i32(-1);
-        }
-        self.nullable
     }
 }
 
@@ -94,30 +73,26 @@ pub(super) struct RowEncoder {
 
 impl RowEncoder {
     /// Creates the encoder for incoming rows; `staged` are their columns in order.
-    pub fn new(write: &TableWrite, local: &Description, staged: &[StagedColumn]) -> Self {
-        // Another key would be that of another row.
-        let may_change = |name: &String| {
-            write.conversion_of(name) == Conversion::Lossy
-                && !write.incoming.primary_key.contains(name)
-                && !write.plan.is_key(name)
-        };
+    pub fn new(
+        write: &TableWrite,
+        local: &Description,
+        staged: &[StagedColumn],
+        zones: &Zones,
+    ) -> Self {
         let columns = write.incoming.columns.iter().zip(staged);
         let columns = columns.map(|(incoming, staged)| {
-            let from_postgres = Origin::parse(&incoming.origin).is_postgres();
-            let local = local.column(&incoming.name);
-            EncodedColumn {
-                lossy: may_change(&incoming.name),
+            let name = &incoming.name;
+            let local = local.column(name);
+            let place = Place {
+                policy: zones.policy(&write.conversion_of(name)),
+                is_key: write.incoming.primary_key.contains(name) || write.plan.is_key(name),
                 nullable: local.is_some_and(|(column, _)| column.nullable),
-                name: incoming.name.clone(),
+                is_new: write.create.is_some(),
+            };
+            EncodedColumn {
+                name: name.clone(),
                 kind: staged.kind.clone(),
-                encoding: ColumnEncoding {
-                    incoming: incoming.logical.clone(),
-                    local: staged.kind.logical.clone(),
-                    physical: staged.kind.physical,
-                    check_documents: !from_postgres,
-                },
-                from_postgres,
-                incoming: incoming.logical.clone(),
+                fit: ColumnFit::new(incoming, &staged.kind, place),
             }
         });
         Self {
@@ -152,7 +127,7 @@ impl RowEncoder {
                 let Some(cell) = row.next_encoded() else {
                     break;
                 };
-                if column.encoding.copy_cell(cell, &mut rows).is_err() {
+                if column.fit.put_exact(cell, &mut rows).is_err() {
                     return Ok(Step::NeedsStaging);
                 }
             }
@@ -211,14 +186,10 @@ impl RowEncoder {
             let Some(cell) = row.next_encoded() else {
                 break;
             };
-            let before = out.len();
-            let Err(reason) = column.encoding.copy_cell(cell, out) else {
-                continue;
-            };
-            out.truncate(before);
-            match cell.decode() {
-                Some(cell) if column.lossy && column.put_nearest(cell, out) => changed.push(at),
-                _ => return Err(format!("column {:?}: {reason}", column.name)),
+            match column.fit.put(cell, out) {
+                Ok(true) => changed.push(at),
+                Ok(false) => {}
+                Err(reason) => return Err(format!("column {:?}: {reason}", column.name)),
             }
         }
         Ok(changed)
@@ -234,7 +205,7 @@ impl RowEncoder {
     ) -> Result<(), DatabaseError> {
         self.begin_staged_row(-i64::try_from(number).unwrap_or(i64::MAX), out);
         for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.encoding.encode(cell, out);
+            let fits = column.fit.encode(cell, out);
             fits.map_err(|reason| Unrepresentable {
                 table: self.table.clone(),
                 row: number.to_string(),
@@ -247,20 +218,39 @@ impl RowEncoder {
 
     /// Returns the names of the columns in which a staged row was changed to fit.
     pub fn changed_columns(&self, row: &[u8]) -> Vec<&str> {
-        let cells = RowBlock::parse_row(row).unwrap_or_default();
-        let mut changed = Vec::new();
-        for (column, cell) in self.columns.iter().zip(&cells) {
-            let mut field = BytesMut::new();
-            if column.encoding.encode(cell.into(), &mut field).is_ok() {
-                continue;
-            }
-            if !column.lossy || !column.put_nearest(cell.into(), &mut field) {
-                // It never was staged.
-                return Vec::new();
-            }
-            changed.push(column.name.as_str());
-        }
+        let Some(block) = self.only(row) else {
+            return Vec::new();
+        };
+        let changed = self.encode_row(0, block.first_row(), &mut BytesMut::new());
+        // A row that does not fit never was staged.
+        let changed = changed.unwrap_or_default().into_iter();
         changed
+            .filter_map(|at| self.columns.get(at))
+            .map(|column| column.name.as_str())
+            .collect()
+    }
+
+    /// Returns what to add to the reason why PostgreSQL refused a row: the option that would have taken a value.
+    pub fn advice(&self, row: &[u8]) -> Option<String> {
+        let block = self.only(row)?;
+        let mut row = block.first_row();
+        self.columns.iter().find_map(|column| {
+            let cell = row.next_encoded()?.decode()?;
+            column.fit.advice(cell)
+        })
+    }
+
+    /// Returns how the values of a column were changed.
+    pub fn change_kind(&self, column: &str) -> ChangeKind {
+        let mut columns = self.columns.iter();
+        match columns.find(|own| own.name == column) {
+            Some(own) if own.fit.keeps_meaning() => ChangeKind::Parsed,
+            _ => ChangeKind::Nearest,
+        }
+    }
+
+    fn only(&self, row: &[u8]) -> Option<RowBlock> {
+        RowBlock::parse(Bytes::copy_from_slice(row), 1, self.columns.len()).ok()
     }
 
     /// Returns a buffer for a block, if its rows have the announced width.

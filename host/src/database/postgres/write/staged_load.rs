@@ -169,6 +169,10 @@ impl StagedLoad {
     ) -> Result<(), DatabaseError> {
         for RefusedRow { row, reason } in refused {
             let cells = self.chunk.encoded_row(*row);
+            let reason = match plan.encoder.advice(&cells) {
+                Some(advice) => &format!("{reason}; {advice}"),
+                None => reason,
+            };
             books.reject(xxh3_128(&cells), reason)?;
             self.rejects.insert(session, *row, &cells, reason).await?;
             if self.chunk.changed.is_empty() {

@@ -10,6 +10,7 @@ use super::plan::TablePlan;
 use super::staged_load::StagedLoad;
 use super::staging::{COPY_STAGING, EXISTING, STAGING};
 use super::transaction::WriteConnection;
+use crate::database::postgres::catalog::zones::Zones;
 use crate::database::postgres::catalog::{constraints, sequences};
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::meta::{ledger, trust};
@@ -65,7 +66,8 @@ impl<'a> PostgresTableWriter<'a> {
         if write.plan.regenerates_key() {
             sequences::advance(session, &local).await?;
         }
-        let plan = TablePlan::new(&write, local, constraints)?;
+        let zones = Zones::find(session, &write.conversions).await?;
+        let plan = TablePlan::new(&write, local, constraints, &zones)?;
         let facts = DirectFacts {
             mode: write.mode,
             retry: write.retry,
@@ -235,6 +237,10 @@ impl TableWriter for PostgresTableWriter<'_> {
             },
             (evidence, _) => evidence,
         };
-        Ok(books.outcome(evidence))
+        let mut outcome = books.outcome(evidence);
+        for changes in &mut outcome.changed {
+            changes.kind = plan.encoder.change_kind(&changes.column);
+        }
+        Ok(outcome)
     }
 }
