@@ -2,8 +2,14 @@
 
 use std::fmt;
 use std::process::ExitStatus;
+use std::sync::LazyLock;
 
 use serde_json::Value;
+
+use super::event_schema::EventSchema;
+
+/// What every event that a test reads is checked against.
+static SCHEMA: LazyLock<EventSchema> = LazyLock::new(EventSchema::documented);
 
 /// The exit status and the output of a process.
 pub struct Outcome {
@@ -203,11 +209,16 @@ impl Report {
     }
 }
 
-/// Parses lines of `--json`, each of which is an object with an `event`.
+/// Parses lines of `--json`, each of which is an event as its schema says. The field `format` is checked and left out.
 pub fn parse(lines: &[String]) -> Vec<Value> {
-    let event = |line: &String| match serde_json::from_str::<Value>(line) {
-        Ok(value) if value["event"].is_string() => value,
-        _ => panic!("not an event: {line:?} in {lines:#?}"),
+    let event = |line: &String| {
+        let value = serde_json::from_str::<Value>(line);
+        let mut event = value.unwrap_or_else(|_| panic!("not an event: {line:?} in {lines:#?}"));
+        if let Err(reason) = SCHEMA.check(&event) {
+            panic!("{reason}: {line}");
+        }
+        event.as_object_mut().unwrap().remove("format");
+        event
     };
     lines.iter().map(event).collect()
 }

@@ -9,12 +9,13 @@ mod local_tenant;
 mod output;
 mod planned_run;
 mod signals;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 use tombolo::bindings::types::{Failure, TableReport};
@@ -23,6 +24,7 @@ use tombolo::failure::{ErrorCode, failure};
 use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
 use output::Output;
 pub use output::log::Log;
+use usage::without_urls;
 
 /// How a command ends. Exit code 4 (needs approval) is reserved for later commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +136,16 @@ impl Command {
 }
 
 impl Cli {
-    /// Parses the arguments. The error prints itself, and its exit code is 2 if they are wrong.
-    pub fn read_from(
+    /// Parses the arguments of the process. If they are wrong or ask for help, prints that, and returns the exit code.
+    pub fn read() -> Result<Self, ExitCode> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        Self::read_from(&arguments).map_err(|error| {
+            let given = arguments.iter().skip(1).map(OsString::as_os_str);
+            usage::report(&error, given)
+        })
+    }
+
+    fn read_from(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let mut command = Self::command();
@@ -152,26 +162,6 @@ impl Cli {
         })?;
         Ok(cli)
     }
-}
-
-/// Removes the URLs of databases from the error, which may contain passwords.
-fn without_urls(mut error: clap::Error) -> clap::Error {
-    let named = [
-        ContextKind::InvalidArg,
-        ContextKind::InvalidSubcommand,
-        ContextKind::InvalidValue,
-    ];
-    for kind in named {
-        if let Some(ContextValue::String(text)) = error.get(kind)
-            && let Some((scheme, _)) = text.split_once("://")
-        {
-            let shown = ContextValue::String(format!("{scheme}://…"));
-            error.insert(kind, shown);
-            // A suggestion would repeat it.
-            error.insert(ContextKind::Suggested, ContextValue::None);
-        }
-    }
-    error
 }
 
 /// Runs a command, and prints why it failed if it did.

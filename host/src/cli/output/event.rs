@@ -6,6 +6,26 @@ use tombolo::bindings::types::{Failure, Stored, TableReport};
 
 use super::schema::Schema;
 
+/// The version of the events. It changes when an event or a field is removed or means something else.
+pub const FORMAT: u32 = 1;
+
+/// One event as it is printed.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+    format: u32,
+}
+
+impl<'a> From<&'a Event<'a>> for Line<'a> {
+    fn from(event: &'a Event<'a>) -> Self {
+        Self {
+            event,
+            format: FORMAT,
+        }
+    }
+}
+
 /// One event. `docs/cli.md` lists all of them; later versions add events and fields, and remove none.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
