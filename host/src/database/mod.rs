@@ -1,6 +1,7 @@
 //! Databases behind traits: [`Database`] describes, [`Snapshot`] reads, [`Target`] and [`TableWriter`] write.
 
 mod bookkeeping;
+mod conversion;
 mod digests;
 mod error;
 mod location;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 pub(crate) use bookkeeping::{
     Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
 };
+pub use conversion::{ConvertedBlock, Misfit, RowConverter};
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
@@ -31,7 +33,7 @@ pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, Pla
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableSchema};
+use crate::bindings::types::{Conversion, Dialect, TableSchema};
 use crate::rows::RowBlock;
 
 /// A database that a tenant may use.
@@ -66,6 +68,24 @@ pub trait Database: Send + Sync {
 
     /// Opens one consistent view of all tables. Nothing is written in the database.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, DatabaseError>;
+
+    /// Checks what the policies of columns name. Fails with [`DatabaseError::NoSuchZone`] if a time zone is not known.
+    async fn check_policies(
+        &self,
+        _policies: &[(String, Conversion)],
+    ) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
+    /// Returns what makes of the rows of a peer what an existing table would hold of them by these policies; none if it
+    /// holds them as they are sent. Fails as [`Self::check_policies`] does.
+    async fn converter(
+        &self,
+        _incoming: &TableSchema,
+        _policies: &[(String, Conversion)],
+    ) -> Result<Option<Box<dyn RowConverter>>, DatabaseError> {
+        Ok(None)
+    }
 
     /// Returns how many connections may write at a time.
     fn writers(&self) -> usize;

@@ -12,8 +12,8 @@ use super::peer::{PeerError, Wanted};
 use super::pull::check_columns;
 use super::retry::Retries;
 use crate::bindings::transfers::TableComparison;
-use crate::bindings::types::{Failure, TableSchema};
-use crate::database::{Read, Snapshot, buckets_of};
+use crate::bindings::types::{Conversion, Failure, TableSchema};
+use crate::database::{Read, RowConverter, Snapshot, buckets_of};
 use crate::failure::{ErrorCode, failure};
 use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
 
@@ -29,14 +29,26 @@ pub const MAX_NAMED: u64 = 10_000;
 /// The most bytes of keys that one pass keeps to report them.
 const MAX_NAMED_BYTES: usize = 8 << 20;
 
-/// Compares one table. With `create`, the local table does not exist, and all rows are new.
+/// Compares one table. With `create`, the local table does not exist, and all rows are new. Values that these policies
+/// convert are equal to what they are converted to; digests of the peer cannot tell that, so all its rows are received.
 pub async fn table(
     run: RunContext<'_>,
     table: &TableSchema,
+    policies: &[(String, Conversion)],
     create: bool,
 ) -> Result<TableComparison, Failure> {
-    let (remote, _) = digest(run, &table.table, BUCKETS).await?;
-    let remote = Buckets::decode(&remote)?;
+    let converter = match create {
+        true => None,
+        false => run.target.converter(table, policies).await?,
+    };
+    let converter = converter.as_deref();
+    let remote = match converter {
+        Some(converter) => converted_buckets(run, table, converter).await?,
+        None => {
+            let (remote, _) = digest(run, &table.table, BUCKETS).await?;
+            Buckets::decode(&remote)?
+        }
+    };
     let mut comparison = TableComparison {
         table: table.table.clone(),
         remote: remote.total().rows,
@@ -62,6 +74,7 @@ pub async fn table(
             run,
             table,
             key: KeyColumns::of(table),
+            converter,
             announced: remote.rows_in(&pass),
             buckets: pass,
             comparison: &mut comparison,
@@ -71,6 +84,43 @@ pub async fn table(
         compare.compare_local(database.as_ref(), rows).await?;
     }
     Ok(comparison)
+}
+
+/// Receives all rows of the peer, and returns their digests as the target would hold them.
+async fn converted_buckets(
+    run: RunContext<'_>,
+    table: &TableSchema,
+    converter: &dyn RowConverter,
+) -> Result<Buckets, Failure> {
+    let mut retries = Retries::default();
+    loop {
+        match receive_converted(run, table, converter).await {
+            Err(PeerError::Broken(failure)) => retries.wait(&run, &table.table, failure).await?,
+            result => return Ok(result?),
+        }
+    }
+}
+
+async fn receive_converted(
+    run: RunContext<'_>,
+    table: &TableSchema,
+    converter: &dyn RowConverter,
+) -> Result<Buckets, PeerError> {
+    let key = KeyColumns::of(table);
+    let mut buckets = Buckets::default();
+    let mut incoming = run.rows(&table.table, Wanted::All).await?;
+    check_columns(&incoming, table).map_err(PeerError::Refused)?;
+    loop {
+        match incoming.next().await? {
+            Frame::Rows(block) => buckets.add(&converter.convert(&block).rows, &key),
+            Frame::Alive => run.check_cancelled().map_err(PeerError::Refused)?,
+            Frame::End(_) => return Ok(buckets),
+            Frame::Digest(_) => {
+                let refused = not_asked_for("digests instead of rows", &table.table);
+                return Err(PeerError::Refused(refused));
+            }
+        }
+    }
 }
 
 /// Groups the differing buckets so that the rows of each group fit into memory.
@@ -111,6 +161,8 @@ struct Pass<'a> {
     run: RunContext<'a>,
     table: &'a TableSchema,
     key: KeyColumns,
+    /// Makes the peer's rows what the target would hold of them.
+    converter: Option<&'a dyn RowConverter>,
     buckets: BucketSet,
     /// Rows of the peer in these buckets, as its digests say.
     announced: u64,
@@ -132,7 +184,11 @@ impl Pass<'_> {
     }
 
     async fn fetch(&self) -> Result<Rows, PeerError> {
-        let wanted = Wanted::Buckets(&self.buckets);
+        let wanted = match self.converter {
+            // The peer knows the buckets of its own rows only.
+            Some(_) => Wanted::All,
+            None => Wanted::Buckets(&self.buckets),
+        };
         let mut incoming = self.run.rows(&self.table.table, wanted).await?;
         check_columns(&incoming, self.table).map_err(PeerError::Refused)?;
         let mut rows = Rows::new();
@@ -140,12 +196,19 @@ impl Pass<'_> {
         loop {
             match incoming.next().await? {
                 Frame::Rows(block) => {
-                    received = received.saturating_add(block.row_count().into());
-                    self.check_number(received)?;
+                    let block = match self.converter {
+                        Some(converter) => converter.convert(&block).rows,
+                        None => block,
+                    };
                     for row in block.rows() {
                         if !self.buckets.contains(self.key.bucket(row)) {
+                            if self.converter.is_some() {
+                                continue;
+                            }
                             return Err(self.refused("rows that were not asked for"));
                         }
+                        received = received.saturating_add(1);
+                        self.check_number(received)?;
                         let key = self.key.key(row);
                         let with_key = named_bytes.saturating_add(key.len());
                         let named = self.named.saturating_add(rows.len() as u64);

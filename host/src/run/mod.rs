@@ -102,7 +102,7 @@ pub async fn compare(
     let mut comparisons = Vec::with_capacity(instruction.tables.len());
     for table in &instruction.tables {
         let incoming = without_computed(table.incoming.clone());
-        let compared = compare::table(run, &incoming, table.create).await;
+        let compared = compare::table(run, &incoming, &table.conversions, table.create).await;
         comparisons.push(compared.map_err(RunError::at(&incoming.table))?);
     }
     Ok(comparisons)

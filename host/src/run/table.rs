@@ -33,6 +33,7 @@ impl PreparedTable {
     ) -> Result<Self, Failure> {
         let mut table = table.clone();
         table.incoming = without_computed(table.incoming);
+        run.target.check_policies(&table.conversions).await?;
         let dialect = run.target.dialect();
         let check = |statements: &[_]| -> Result<Vec<CheckedStatement>, Failure> {
             Ok(statements

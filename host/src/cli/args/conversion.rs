@@ -203,7 +203,8 @@ impl Conversions {
         for column in columns.chain(epochs.by_column.keys()) {
             let policy = policies.by_column.get(column).copied();
             let policy = policy.unwrap_or(general);
-            let told = zones.by_column.contains_key(column) || epochs.by_column.contains_key(column);
+            let told =
+                zones.by_column.contains_key(column) || epochs.by_column.contains_key(column);
             if told && policy != Policy::Parse {
                 return Err(format!(
                     "--time-zone and --epoch need --conversion parse, which column {column:?} does not have"

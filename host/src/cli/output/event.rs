@@ -528,13 +528,16 @@ mod tests {
                 .starts_with(r#"{"event":"table","table":"orders","created":1,"#)
         );
         let lossy = TableReport {
-            changed: [("price", ChangeKind::Nearest), ("placed_at", ChangeKind::Parsed)]
-                .map(|(column, kind)| ColumnChanges {
-                    column: column.to_owned(),
-                    values: 3,
-                    kind,
-                })
-                .to_vec(),
+            changed: [
+                ("price", ChangeKind::Nearest),
+                ("placed_at", ChangeKind::Parsed),
+            ]
+            .map(|(column, kind)| ColumnChanges {
+                column: column.to_owned(),
+                values: 3,
+                kind,
+            })
+            .to_vec(),
             ..report
         };
         assert!(json(&Event::Table((&lossy).into())).ends_with(

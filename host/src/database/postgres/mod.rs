@@ -3,6 +3,7 @@
 mod catalog;
 mod codec;
 mod connection;
+mod converter;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -21,16 +22,19 @@ use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use self::catalog::zones::Zones;
 use self::catalog::{Description, Relation};
 use self::connection::{Session, column, query};
+use self::converter::PostgresConverter;
 use self::meta::tables::OwnTable;
 use self::meta::{maintenance, trust};
 use self::server::{Purpose, Server};
 use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
-use super::{Database, DatabaseError, Reject, Snapshot, Target};
+use super::{Database, DatabaseError, Reject, RowConverter, Snapshot, Target};
+
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableSchema};
+use crate::bindings::types::{Conversion, Dialect, TableSchema};
 
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
@@ -101,6 +105,32 @@ impl Database for PostgresDatabase {
         let counted = count(&mut session, &relation).await?;
         self.server.keep_session(session);
         Ok(counted)
+    }
+
+    async fn check_policies(&self, policies: &[(String, Conversion)]) -> Result<(), DatabaseError> {
+        if !policies
+            .iter()
+            .any(|(_, policy)| matches!(policy, Conversion::Parse(_)))
+        {
+            return Ok(());
+        }
+        let mut session = self.server.take_session().await?;
+        Zones::find(&mut session, self.server.zones(), policies).await?;
+        self.server.keep_session(session);
+        Ok(())
+    }
+
+    async fn converter(
+        &self,
+        incoming: &TableSchema,
+        policies: &[(String, Conversion)],
+    ) -> Result<Option<Box<dyn RowConverter>>, DatabaseError> {
+        let local = self.described(&incoming.table).await?;
+        let mut session = self.server.take_session().await?;
+        let zones = Zones::find(&mut session, self.server.zones(), policies).await?;
+        self.server.keep_session(session);
+        let converter = PostgresConverter::new(incoming, &local, policies, &zones);
+        Ok(converter.map(|converter| Box::new(converter) as _))
     }
 
     fn writers(&self) -> usize {

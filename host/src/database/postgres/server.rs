@@ -8,6 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::catalog::zones::KnownZones;
 use super::connection::{Session, column, query};
 use super::error;
 use crate::database::DatabaseError;
@@ -148,9 +149,15 @@ pub(super) struct Server {
     /// A session for short queries. Taken out while it is used: one that an error or a cancelled call left in an
     /// unknown state never comes back.
     idle: Mutex<Option<Session>>,
+    zones: KnownZones,
 }
 
 impl Server {
+    /// Returns the time zones that the server was asked for.
+    pub(super) fn zones(&self) -> &KnownZones {
+        &self.zones
+    }
+
     /// Connects to the database that a URL names.
     pub(super) async fn open(url: &str) -> Result<Self, DatabaseError> {
         let address = Address::parse(url)?;
@@ -174,6 +181,7 @@ impl Server {
             any: Arc::new(Semaphore::new(limit)),
             long: Arc::new(Semaphore::new(long_places(limit))),
             idle: Mutex::default(),
+            zones: KnownZones::default(),
         };
         if let Some(places) = server.places(Purpose::Query).await {
             let session = server.pin(connection, Purpose::Query, places).await?;

@@ -30,8 +30,7 @@ pub fn check(
         list(names.map(|name| printable(name)))
     };
     let does_fit = |column: &Column, own: &Column| {
-        fits(column, own)
-            || conversion::parses(policies, &column.name) && may_denote(column, own)
+        fits(column, own) || conversion::parses(policies, &column.name) && may_denote(column, own)
     };
     let mut parse_helps = true;
     let types = remote_columns.iter().filter_map(|(name, column)| {
@@ -74,8 +73,12 @@ pub fn check(
             differences.join("; ")
         ),
         match only_types && parse_helps {
-            true => "add --conversion parse to store what their texts and numbers denote; nothing was written",
-            false => "rename or change the table in the target, or leave it out; nothing was written",
+            true => {
+                "add --conversion parse to store what their texts and numbers denote; nothing was written"
+            }
+            false => {
+                "rename or change the table in the target, or leave it out; nothing was written"
+            }
         },
     ))
 }
@@ -114,12 +117,8 @@ fn may_denote(incoming: &Column, local: &Column) -> bool {
     use LogicalType as L;
     let is_postgres = matches!(Origin::from(local), Origin::Postgres(_));
     let is_number = matches!(incoming.logical, L::Integer | L::Float | L::Decimal);
-    let is_moment = |column: &Column| {
-        matches!(
-            column.logical,
-            L::Date | L::Timestamp | L::Timestamptz
-        )
-    };
+    let is_moment =
+        |column: &Column| matches!(column.logical, L::Date | L::Timestamp | L::Timestamptz);
     is_postgres
         && match Origin::from(incoming) {
             Origin::Sqlite(_) => true,
@@ -319,8 +318,16 @@ mod tests {
         };
         let policies = vec![("c".to_owned(), Conversion::Parse(rules))];
         for (remote, local, takes) in [
-            ((L::Text, "sqlite:DATETIME"), (L::Integer, "pg:bigint"), true),
-            ((L::Integer, "sqlite:BIGINT"), (L::Timestamptz, "pg:timestamptz"), true),
+            (
+                (L::Text, "sqlite:DATETIME"),
+                (L::Integer, "pg:bigint"),
+                true,
+            ),
+            (
+                (L::Integer, "sqlite:BIGINT"),
+                (L::Timestamptz, "pg:timestamptz"),
+                true,
+            ),
             ((L::Bytes, "sqlite:BLOB"), (L::Uuid, "pg:uuid"), true),
             ((L::Text, "pg:text"), (L::Boolean, "pg:boolean"), true),
             ((L::Timestamp, "pg:timestamp"), (L::Date, "pg:date"), true),

@@ -1,7 +1,7 @@
 //! Time zones by their names, as the server knows them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bindings::types::Conversion;
 use crate::database::DatabaseError;
@@ -43,6 +43,32 @@ const END: i64 = 7_258_118_400;
 /// 2000-01-01 in seconds since 1970.
 const SINCE_1970: i64 = 946_684_800;
 
+/// The most zones that are kept.
+const MAX_KNOWN: usize = 64;
+
+/// Zones that a server was asked for.
+#[derive(Debug, Default)]
+pub(in crate::database::postgres) struct KnownZones(Mutex<BTreeMap<String, Zone>>);
+
+impl KnownZones {
+    fn get(&self, name: &str) -> Option<Zone> {
+        self.lock().get(name).cloned()
+    }
+
+    fn keep(&self, name: &str, zone: Zone) -> Zone {
+        let mut known = self.lock();
+        if known.len() < MAX_KNOWN {
+            known.insert(name.to_owned(), zone.clone());
+        }
+        zone
+    }
+
+    /// The map is changed by single calls, so a poisoned lock still guards a whole map.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Zone>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The zones that the policies of a table name, by their names.
 #[derive(Clone, Debug, Default)]
 pub(in crate::database::postgres) struct Zones(BTreeMap<String, Zone>);
@@ -51,6 +77,7 @@ impl Zones {
     /// Finds the zones that these policies name. Fails with [`DatabaseError::NoSuchZone`] if the server does not know one.
     pub async fn find(
         session: &mut Session,
+        known: &KnownZones,
         policies: &[(String, Conversion)],
     ) -> Result<Self, DatabaseError> {
         let mut zones = BTreeMap::new();
@@ -59,7 +86,11 @@ impl Zones {
                 && let Some(name) = &rules.time_zone
                 && !zones.contains_key(name)
             {
-                zones.insert(name.clone(), find(session, name).await?);
+                let zone = match known.get(name) {
+                    Some(zone) => zone,
+                    None => known.keep(name, find(session, name).await?),
+                };
+                zones.insert(name.clone(), zone);
             }
         }
         Ok(Self(zones))

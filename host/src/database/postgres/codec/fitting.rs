@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::encode::ColumnEncoding;
 use super::lossy;
 use super::parse::{self, Goal, Refusal, Rules};
-use super::types::ColumnType;
+use super::types::{ColumnType, PhysicalType};
 use crate::bindings::types::{Cell, Column, LogicalType};
 use crate::database::Origin;
 use crate::rows::{CellRef, EncodedCell};
@@ -66,6 +66,24 @@ impl ColumnFit {
         self.from_postgres
     }
 
+    /// Returns whether some value may be held in another form than it arrives in, or not at all.
+    pub fn converts(&self) -> bool {
+        let ColumnEncoding {
+            incoming,
+            local,
+            physical,
+            ..
+        } = &self.encoding;
+        match physical {
+            PhysicalType::WideText(_) => false,
+            _ if incoming != local => true,
+            _ => {
+                !self.from_postgres
+                    && (self.place.policy != Policy::Exact || *incoming == LogicalType::Decimal)
+            }
+        }
+    }
+
     /// Returns whether values that change denote what they denoted before.
     pub fn keeps_meaning(&self) -> bool {
         self.place.policy != Policy::Lossy
@@ -74,7 +92,8 @@ impl ColumnFit {
     /// Appends a cell if it fits as it is.
     pub fn put_exact(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
         match self.parsed_first(cell, out) {
-            Some(_) => Err("the text is not in the form of its type".to_owned()),
+            Some(Ok(())) => Err("the text is not in the form of its type".to_owned()),
+            Some(Err(reason)) => Err(reason),
             None => self.encoding.copy_cell(cell, out),
         }
     }
@@ -82,8 +101,8 @@ impl ColumnFit {
     /// Appends a cell, or what takes its place. Returns whether that is another one, or why nothing fits.
     pub fn put(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<bool, String> {
         let start = out.len();
-        if self.parsed_first(cell, out).is_some() {
-            return Ok(true);
+        if let Some(parsed) = self.parsed_first(cell, out) {
+            return parsed.map(|()| true);
         }
         let Err(reason) = self.encoding.copy_cell(cell, out) else {
             return Ok(false);
@@ -123,15 +142,21 @@ impl ColumnFit {
 
     /// Returns what to add to the reason why PostgreSQL refused a cell that was handed to it as it is.
     pub fn advice(&self, cell: CellRef<'_>) -> Option<String> {
-        let untried = self.place.policy == Policy::Exact && parse::comes_first(self.encoding.physical);
+        let untried =
+            self.place.policy == Policy::Exact && parse::comes_first(self.encoding.physical);
         if !untried || self.is_its_own_form(cell, &Rules::default()) {
             return None;
         }
         self.option(cell)
     }
 
-    /// Appends what a cell denotes if its type would read other spellings and this is one of them.
-    fn parsed_first(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Option<()> {
+    /// Appends what a cell denotes if its type would read other spellings and this is one of them. Fails if its type would
+    /// read one value where there are several.
+    fn parsed_first(
+        &self,
+        cell: EncodedCell<'_>,
+        out: &mut BytesMut,
+    ) -> Option<Result<(), String>> {
         let default = Rules::default();
         let rules = match &self.place.policy {
             Policy::Exact => return None,
@@ -145,12 +170,11 @@ impl ColumnFit {
         if self.is_its_own_form(cell, rules) {
             return None;
         }
-        let start = out.len();
-        let put = self.put_parsed(cell, rules, out);
-        if put.is_err() {
-            out.truncate(start);
+        match self.put_parsed(cell, rules, out) {
+            Ok(()) => Some(Ok(())),
+            Err(Refused::AsCell(Refusal::Part(reason))) => Some(Err(reason.to_owned())),
+            Err(_) => None,
         }
-        put.ok()
     }
 
     /// Returns whether a cell is what it denotes.
@@ -170,8 +194,7 @@ impl ColumnFit {
         out: &mut BytesMut,
     ) -> Result<(), Refused> {
         let start = out.len();
-        let (incoming, parsed) =
-            parse::parse(cell, self.goal(), rules).map_err(Refused::AsCell)?;
+        let (incoming, parsed) = parse::parse(cell, self.goal(), rules).map_err(Refused::AsCell)?;
         let encoding = ColumnEncoding {
             incoming,
             ..self.encoding.clone()

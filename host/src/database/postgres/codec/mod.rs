@@ -2,6 +2,8 @@
 
 pub(super) mod copy_stream;
 pub(super) mod decode;
+#[cfg(test)]
+mod documented;
 pub(super) mod encode;
 pub(super) mod fitting;
 pub(super) mod local_cells;

@@ -55,6 +55,7 @@ impl<'a> PostgresTableWriter<'a> {
         write: TableWrite,
     ) -> Result<Self, DatabaseError> {
         let session = connection.outside_chunk().await?;
+        let zones = Zones::find(session, server.zones(), &write.conversions).await?;
         session.run("BEGIN").await?;
         let entered = async {
             trust::lock_to_write(session).await?;
@@ -66,7 +67,6 @@ impl<'a> PostgresTableWriter<'a> {
         if write.plan.regenerates_key() {
             sequences::advance(session, &local).await?;
         }
-        let zones = Zones::find(session, &write.conversions).await?;
         let plan = TablePlan::new(&write, local, constraints, &zones)?;
         let facts = DirectFacts {
             mode: write.mode,

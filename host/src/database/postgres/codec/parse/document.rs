@@ -10,21 +10,36 @@ const MAX_DEPTH: usize = 128;
 /// The most zeros that the exponent of a number may add: more than a double has.
 const MAX_EXPONENT: i64 = 400;
 
-/// Returns a document as `jsonb` prints it; none if it is none, or if a key comes twice in one object: which of its values
-/// counts is not said.
-pub(super) fn canonical(text: &str) -> Option<String> {
+/// Why a text has no canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoForm {
+    /// A key comes twice in one object: which of its values counts is not said.
+    Twice,
+    /// It is no document, or one that is not read here.
+    Unread,
+}
+
+/// Returns a document as `jsonb` prints it.
+pub(super) fn canonical(text: &str) -> Result<String, NoForm> {
     let mut reader = Reader {
         rest: text,
         out: String::with_capacity(text.len() + text.len() / 8),
+        twice: false,
     };
-    reader.value(0)?;
+    let read = reader.value(0);
     reader.skip_blanks();
-    reader.rest.is_empty().then_some(reader.out)
+    match (read, reader.rest.is_empty()) {
+        (Some(()), true) if reader.twice => Err(NoForm::Twice),
+        (Some(()), true) => Ok(reader.out),
+        _ => Err(NoForm::Unread),
+    }
 }
 
 struct Reader<'a> {
     rest: &'a str,
     out: String,
+    /// Whether a key came twice.
+    twice: bool,
 }
 
 impl Reader<'_> {
@@ -102,9 +117,7 @@ impl Reader<'_> {
             let before = std::mem::take(&mut self.out);
             self.value(depth + 1)?;
             let value = std::mem::replace(&mut self.out, before);
-            if members.insert((key.len(), key), value).is_some() {
-                return None;
-            }
+            self.twice |= members.insert((key.len(), key), value).is_some();
         }
         self.out.push('{');
         let mut separator = "";
@@ -177,9 +190,7 @@ fn code_point(text: &str) -> Option<(char, &str)> {
     let unit = |text: &str| {
         let digits = text.get(..4)?;
         let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        u32::from_str_radix(digits, 16)
-            .ok()
-            .filter(|_| hexadecimal)
+        u32::from_str_radix(digits, 16).ok().filter(|_| hexadecimal)
     };
     let first = unit(text)?;
     let rest = text.get(4..)?;
@@ -227,14 +238,20 @@ mod tests {
     fn documents_are_printed_as_jsonb_prints_them() {
         for (text, expected) in [
             (r#"{"b":1,"a":2}"#, r#"{"a": 2, "b": 1}"#),
-            (r#"{"bb":[ 1 ,2,{ } ],"c":[]}"#, r#"{"c": [], "bb": [1, 2, {}]}"#),
-            (r#" "\u0061\/\u00e9\ud83d\ude00\u001f\n" "#, "\"a/é😀\\u001f\\n\""),
+            (
+                r#"{"bb":[ 1 ,2,{ } ],"c":[]}"#,
+                r#"{"c": [], "bb": [1, 2, {}]}"#,
+            ),
+            (
+                r#" "\u0061\/\u00e9\ud83d\ude00\u001f\n" "#,
+                "\"a/é😀\\u001f\\n\"",
+            ),
             ("1.50e2", "150"),
             ("-0", "0"),
             ("1.0", "1.0"),
             ("[true,false,null]", "[true, false, null]"),
         ] {
-            assert_eq!(canonical(text).as_deref(), Some(expected), "{text}");
+            assert_eq!(canonical(text).as_deref(), Ok(expected), "{text}");
         }
     }
 
@@ -264,12 +281,13 @@ mod tests {
             "\"\\ud83d\\u0061\"",
             "\"\\x\"",
             "\"a\nb\"",
-            r#"{"a":1,"a":2}"#,
-            r#"{"a":1,"\u0061":1}"#,
             deep.as_str(),
         ] {
             let shown: String = text.chars().take(30).collect();
-            assert_eq!(canonical(text), None, "{shown}");
+            assert_eq!(canonical(text), Err(NoForm::Unread), "{shown}");
+        }
+        for text in [r#"{"a":1,"a":2}"#, r#"[{"a":1,"\u0061":1}]"#] {
+            assert_eq!(canonical(text), Err(NoForm::Twice), "{text}");
         }
     }
 
@@ -277,8 +295,8 @@ mod tests {
         #[test]
         fn any_text_is_read_without_panic(text: String, like in "[\\[\\]{}\",:0-9eE.u\\\\d-]{0,40}") {
             for text in [text, like] {
-                if let Some(once) = canonical(&text) {
-                    prop_assert_eq!(canonical(&once), Some(once.clone()));
+                if let Ok(once) = canonical(&text) {
+                    prop_assert_eq!(canonical(&once), Ok(once.clone()));
                 }
             }
         }

@@ -11,6 +11,7 @@ pub(in crate::database::postgres) use moments::Refusal;
 use super::types::PhysicalType;
 use crate::bindings::types::{Cell, EpochUnit, LogicalType};
 use crate::rows::CellRef;
+use document::NoForm;
 use zone::Zone;
 
 const DAY: i64 = 86_400_000_000;
@@ -89,7 +90,10 @@ pub(in crate::database::postgres) fn parse(
         (PhysicalType::Json | PhysicalType::Jsonb, cell) => {
             let text = match cell {
                 CellRef::Text(text) if goal.physical == PhysicalType::Jsonb => {
-                    document::canonical(text)
+                    Some(document::canonical(text).map_err(|reason| match reason {
+                        NoForm::Twice => Refusal::Part("a key of the document comes twice"),
+                        NoForm::Unread => nothing,
+                    })?)
                 }
                 CellRef::Integer(value) => Some(value.to_string()),
                 CellRef::Real(value) if value.is_finite() => numbers::decimal(&value.to_string()),
@@ -155,10 +159,7 @@ impl Stored {
         };
         match physical {
             PhysicalType::Timestamp(_) => Ok((LogicalType::Timestamp, Cell::Integer(clock))),
-            PhysicalType::Date => Ok((
-                LogicalType::Date,
-                Cell::Integer(moments::midnight(clock)?),
-            )),
+            PhysicalType::Date => Ok((LogicalType::Date, Cell::Integer(moments::midnight(clock)?))),
             PhysicalType::Timestamptz(_) if endless => {
                 Ok((LogicalType::Timestamptz, Cell::Integer(clock)))
             }

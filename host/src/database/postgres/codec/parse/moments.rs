@@ -243,11 +243,7 @@ fn days(date: &str, before_christ: bool, timed: bool) -> Option<i64> {
         _ => (None, date),
     };
     let parts: Vec<&str> = if timed && unsigned.len() == 8 && is_digits(unsigned) {
-        vec![
-            unsigned.get(..4)?,
-            unsigned.get(4..6)?,
-            unsigned.get(6..)?,
-        ]
+        vec![unsigned.get(..4)?, unsigned.get(4..6)?, unsigned.get(6..)?]
     } else if unsigned.contains('-') {
         unsigned.split('-').collect()
     } else {
@@ -420,7 +416,10 @@ mod tests {
         ] {
             assert_eq!(date(text, None), Ok(day), "{text}");
         }
-        assert!(matches!(date("2024-02-29 00:01", None), Err(Refusal::Part(_))));
+        assert!(matches!(
+            date("2024-02-29 00:01", None),
+            Err(Refusal::Part(_))
+        ));
         let hours = temporal::parse_time("12:34:56").unwrap();
         for text in [
             "12:34:56",
@@ -498,7 +497,11 @@ mod tests {
             ("1714979289", U::Seconds, "2024-05-06 07:08:09"),
             ("1714979289.680000", U::Seconds, "2024-05-06 07:08:09.68"),
             ("1714979289680", U::Milliseconds, "2024-05-06 07:08:09.68"),
-            ("1714979289680000", U::Microseconds, "2024-05-06 07:08:09.68"),
+            (
+                "1714979289680000",
+                U::Microseconds,
+                "2024-05-06 07:08:09.68",
+            ),
             ("-1", U::Seconds, "1969-12-31 23:59:59"),
             ("0", U::Seconds, "1970-01-01 00:00:00"),
         ] {

@@ -28,7 +28,7 @@ pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
     let mut hyphenated = true;
     for sign in inner.unwrap_or(text).chars() {
         match sign {
-            '-' if !hyphenated && digits.len() % 4 == 0 => hyphenated = true,
+            '-' if !hyphenated && digits.len().is_multiple_of(4) => hyphenated = true,
             _ if sign.is_ascii_hexdigit() && digits.len() < 32 => {
                 digits.push(sign);
                 hyphenated = false;
@@ -143,7 +143,8 @@ pub(super) fn inet(text: &str) -> Option<String> {
     let Some(prefix) = prefix else {
         return Some(printed);
     };
-    let digits = (1..=3).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        (1..=3).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_digit());
     let prefix: u8 = prefix.parse().ok().filter(|_| digits)?;
     match prefix {
         _ if prefix > bits => None,
@@ -247,7 +248,19 @@ mod tests {
             assert_eq!(interval(text).as_deref(), Some(expected), "{text}");
         }
         for text in [
-            "", "P", "PT", "P1DT", "1D", "P1", "P1M1Y", "P1.5D", "PT1.0000001S", "PD", "P1S", "P99999999999Y", "PT1H2",
+            "",
+            "P",
+            "PT",
+            "P1DT",
+            "1D",
+            "P1",
+            "P1M1Y",
+            "P1.5D",
+            "PT1.0000001S",
+            "PD",
+            "P1S",
+            "P99999999999Y",
+            "PT1H2",
         ] {
             assert_eq!(interval(text), None, "{text}");
         }
@@ -271,10 +284,25 @@ mod tests {
         ] {
             assert_eq!(inet(text).as_deref(), expected, "{text}");
         }
-        for text in ["08:00:2B:01:02:03", "08-00-2b-01-02-03", "08002b010203", "0800.2b01.0203", "08002b:010203"] {
-            assert_eq!(macaddr(text).as_deref(), Some("08:00:2b:01:02:03"), "{text}");
+        for text in [
+            "08:00:2B:01:02:03",
+            "08-00-2b-01-02-03",
+            "08002b010203",
+            "0800.2b01.0203",
+            "08002b:010203",
+        ] {
+            assert_eq!(
+                macaddr(text).as_deref(),
+                Some("08:00:2b:01:02:03"),
+                "{text}"
+            );
         }
-        for text in ["", "08:00:2b-01-02-03", "08:00:2b:01:02", "08x00x2bx01x02x03"] {
+        for text in [
+            "",
+            "08:00:2b-01-02-03",
+            "08:00:2b:01:02",
+            "08x00x2bx01x02x03",
+        ] {
             assert_eq!(macaddr(text), None, "{text}");
         }
     }
