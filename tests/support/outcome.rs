@@ -38,14 +38,19 @@ impl Outcome {
         events
     }
 
-    /// The report of a pull that succeeded, which is its last event.
+    /// The report of a process that completed, which is its last event. The exit code says whether rows were rejected.
     pub fn done(self) -> Report {
-        let outcome = self.expect_exit(0);
-        let last = outcome.events().pop();
-        match last {
+        let report = match self.events().pop() {
             Some(event) if event["event"] == "done" => Report(event),
-            _ => panic!("no report at the end of {outcome:?}"),
-        }
+            _ => panic!("no report at the end of {self:?}"),
+        };
+        let failed = |table: &Value| table["failed"].as_u64().unwrap_or_default();
+        let rejected: u64 = report.entries().iter().map(failed).sum();
+        assert_eq!(report.0["rejected"], rejected, "{self:?}");
+        let share = self.command.contains("\"share\"");
+        let code = if rejected > 0 && !share { 5 } else { 0 };
+        self.expect_exit(code);
+        report
     }
 
     /// The one error of a process that failed with exit code 1; checks its code.

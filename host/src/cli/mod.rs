@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
-use tombolo::bindings::types::Failure;
+use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::failure::{ErrorCode, failure};
 
 use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
@@ -35,6 +35,8 @@ pub enum Exit {
     Failed,
     /// It found differences: exit code 3.
     Differences,
+    /// It is complete, but rows were rejected: exit code 5.
+    Rejected,
 }
 
 impl From<Exit> for ExitCode {
@@ -43,6 +45,7 @@ impl From<Exit> for ExitCode {
             Exit::Ok => Self::SUCCESS,
             Exit::Failed => Self::FAILURE,
             Exit::Differences => Self::from(3),
+            Exit::Rejected => Self::from(5),
         }
     }
 }
@@ -61,7 +64,7 @@ Examples:
 DB is a SQLite file (shop.db, sqlite:shop.db) or a PostgreSQL URL (postgres://user@host/name).
 A shared database is opened read-only. A pull never deletes rows.
 
-Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 differences (diff).
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 differences (diff), 5 complete, but rows were rejected.
 Logs go to standard error; RUST_LOG=info shows more of them.";
 
 /// Move tables between databases of different sites: one site shares and gets a code, the other site pulls with it
@@ -122,7 +125,7 @@ impl Command {
             Self::Share(arguments) => share::run(arguments, output).await.map(done),
             Self::Pull(arguments) => pull::run(arguments, output).await,
             Self::Diff(arguments) => diff::run(arguments, output).await,
-            Self::Rejects(arguments) => rejects::run(arguments, output).await.map(done),
+            Self::Rejects(arguments) => rejects::run(arguments, output).await,
             Self::Clean(arguments) => clean::run(arguments, output).await.map(done),
             Self::Tables(arguments) => tables::run(arguments, output).await.map(done),
             Self::Schema(arguments) => schema::run(arguments, output).await.map(done),
@@ -183,6 +186,14 @@ fn complete(command: &Command, output: &Output) -> Result<Exit, Failure> {
     let outcome = runtime.block_on(command.run(output));
     runtime.shutdown_timeout(GRACE);
     outcome
+}
+
+/// Returns how a command ends that wrote rows.
+fn written(reports: &[TableReport]) -> Exit {
+    match output::report::rejected(reports) {
+        0 => Exit::Ok,
+        _ => Exit::Rejected,
+    }
 }
 
 fn done((): ()) -> Exit {
