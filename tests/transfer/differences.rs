@@ -226,11 +226,23 @@ fn a_sample_of_rows_is_not_reported_as_sent() {
 const KEYS: [(&str, &str, &str); 14] = [
     ("date", "'2030-01-01'", "2030-01-01"),
     ("date", "'-infinity'", "-infinity"),
-    ("timestamp", "'2030-01-01 10:00:00.25'", "2030-01-01 10:00:00.25"),
-    ("timestamptz", "'0044-03-15 12:00+00 BC'", "0044-03-15 12:00:00+00 BC"),
+    (
+        "timestamp",
+        "'2030-01-01 10:00:00.25'",
+        "2030-01-01 10:00:00.25",
+    ),
+    (
+        "timestamptz",
+        "'0044-03-15 12:00+00 BC'",
+        "0044-03-15 12:00:00+00 BC",
+    ),
     ("time", "'23:59:59.000001'", "23:59:59.000001"),
     ("bytea", "'\\xff00'", "\\xff00"),
-    ("uuid", "'0190aaaa-0000-7000-8000-00000000000a'", "0190aaaa-0000-7000-8000-00000000000a"),
+    (
+        "uuid",
+        "'0190aaaa-0000-7000-8000-00000000000a'",
+        "0190aaaa-0000-7000-8000-00000000000a",
+    ),
     ("numeric(8,3)", "1.5", "1.500"),
     ("text[]", "'{a,NULL,\"b c\"}'", "{a,NULL,\"b c\"}"),
     ("int4range", "'[1,5)'", "[1,5)"),
@@ -249,7 +261,9 @@ fn keys_are_shown_as_postgres_prints_them_in_differences_and_rejects() {
     for (number, (kind, value, _)) in KEYS.iter().enumerate() {
         source.run(&format!("CREATE TABLE k{number} (id {kind} PRIMARY KEY, n int); INSERT INTO k{number} VALUES ({value}, 1)"));
         // Another number makes a difference, and no number is a reason to reject.
-        target.run(&format!("CREATE TABLE k{number} (id {kind} PRIMARY KEY, n int CHECK (n > 1))"));
+        target.run(&format!(
+            "CREATE TABLE k{number} (id {kind} PRIMARY KEY, n int CHECK (n > 1))"
+        ));
     }
     source.run("CREATE TABLE pairs (a date, b text, PRIMARY KEY (a, b)); INSERT INTO pairs VALUES ('2030-01-01', 'x, y')");
     target.run("CREATE TABLE pairs (a date, b text, PRIMARY KEY (a, b), CHECK (b = 'z'))");
@@ -272,5 +286,11 @@ fn keys_are_shown_as_postgres_prints_them_in_differences_and_rejects() {
         assert_eq!(key("pairs"), "2030-01-01, \"x, y\"", "{what}");
     }
     let people = site.run(&["rejects", &target.url()]).expect_exit(0);
-    assert!(people.stdout.iter().any(|line| line.contains("\t0044-03-15 12:00:00+00 BC\t")), "{people:?}");
+    assert!(
+        people
+            .stdout
+            .iter()
+            .any(|line| line.contains("\t0044-03-15 12:00:00+00 BC\t")),
+        "{people:?}"
+    );
 }

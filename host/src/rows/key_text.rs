@@ -129,7 +129,9 @@ mod tests {
     use crate::bindings::types::Generation;
 
     fn table(columns: &[(LogicalType, &str)], primary_key: &[usize]) -> TableSchema {
-        let names: Vec<String> = (0..columns.len()).map(|number| format!("c{number}")).collect();
+        let names: Vec<String> = (0..columns.len())
+            .map(|number| format!("c{number}"))
+            .collect();
         TableSchema {
             table: "t".to_owned(),
             columns: std::iter::zip(&names, columns)
@@ -165,20 +167,60 @@ mod tests {
         for (logical, origin, cell, expected) in [
             (L::Date, "pg:date", Cell::Integer(10_958), "2030-01-01"),
             (L::Date, "pg:date", Cell::Integer(i64::MAX), "infinity"),
-            (L::Time, "pg:time", Cell::Integer(3_723_500_000), "01:02:03.5"),
-            (L::Timestamp, "pg:timestamp", Cell::Integer(0), "2000-01-01 00:00:00"),
-            (L::Timestamptz, "pg:timestamptz", Cell::Integer(946_807_200_000_000), "2030-01-01 10:00:00+00"),
-            (L::Uuid, "pg:uuid", Cell::Bytes(vec![1; 16]), "01010101-0101-0101-0101-010101010101"),
+            (
+                L::Time,
+                "pg:time",
+                Cell::Integer(3_723_500_000),
+                "01:02:03.5",
+            ),
+            (
+                L::Timestamp,
+                "pg:timestamp",
+                Cell::Integer(0),
+                "2000-01-01 00:00:00",
+            ),
+            (
+                L::Timestamptz,
+                "pg:timestamptz",
+                Cell::Integer(946_807_200_000_000),
+                "2030-01-01 10:00:00+00",
+            ),
+            (
+                L::Uuid,
+                "pg:uuid",
+                Cell::Bytes(vec![1; 16]),
+                "01010101-0101-0101-0101-010101010101",
+            ),
             (L::Bytes, "pg:bytea", Cell::Bytes(vec![1, 0x90]), "\\x0190"),
             (L::Decimal, "pg:numeric", text("1.10"), "1.10"),
-            (L::Other("int4[]".to_owned()), "pg:int4[]", text("{1,2}"), "{1,2}"),
+            (
+                L::Other("int4[]".to_owned()),
+                "pg:int4[]",
+                text("{1,2}"),
+                "{1,2}",
+            ),
             (L::Boolean, "pg:boolean", Cell::Boolean(true), "t"),
             (L::Integer, "sqlite:INTEGER", Cell::Integer(-7), "-7"),
             (L::Float, "pg:double precision", Cell::Real(1.0), "1"),
             (L::Float, "pg:double precision", Cell::Real(1e15), "1e+15"),
-            (L::Float, "pg:double precision", Cell::Real(1.5e-7), "1.5e-07"),
-            (L::Float, "pg:double precision", Cell::Real(0.0001), "0.0001"),
-            (L::Float, "pg:double precision", Cell::Real(f64::NEG_INFINITY), "-Infinity"),
+            (
+                L::Float,
+                "pg:double precision",
+                Cell::Real(1.5e-7),
+                "1.5e-07",
+            ),
+            (
+                L::Float,
+                "pg:double precision",
+                Cell::Real(0.0001),
+                "0.0001",
+            ),
+            (
+                L::Float,
+                "pg:double precision",
+                Cell::Real(f64::NEG_INFINITY),
+                "-Infinity",
+            ),
             (L::Float, "pg:double precision", Cell::Real(f64::NAN), "NaN"),
             (L::Float, "pg:real", Cell::Real(f64::from(0.1_f32)), "0.1"),
             (L::Float, "sqlite:REAL", Cell::Real(2.0), "2.0"),
@@ -187,7 +229,12 @@ mod tests {
             (L::Text, "pg:text", text(""), "\"\""),
             (L::Text, "pg:text", text("NULL"), "\"NULL\""),
             (L::Text, "pg:text", Cell::Null, "NULL"),
-            (L::Text, "pg:text", text("a\u{1b}[2J\n"), "a\u{fffd}[2J\u{fffd}"),
+            (
+                L::Text,
+                "pg:text",
+                text("a\u{1b}[2J\n"),
+                "a\u{fffd}[2J\u{fffd}",
+            ),
             // A cell of another type than announced.
             (L::Uuid, "pg:uuid", Cell::Bytes(vec![1]), "\\x01"),
             (L::Date, "pg:date", text("soon"), "soon"),
@@ -199,9 +246,21 @@ mod tests {
     #[test]
     fn a_key_has_its_columns_in_sequence_and_is_short() {
         let text = |text: &str| Cell::Text(text.to_owned());
-        let two = table(&[(LogicalType::Date, "pg:date"), (LogicalType::Text, "pg:text")], &[0, 1]);
-        assert_eq!(format_key(&two, &[Cell::Integer(0), text("a b")]), "2000-01-01, a b");
-        assert_eq!(format_key(&two, &[Cell::Integer(0), text("a, b")]), "2000-01-01, \"a, b\"");
+        let two = table(
+            &[
+                (LogicalType::Date, "pg:date"),
+                (LogicalType::Text, "pg:text"),
+            ],
+            &[0, 1],
+        );
+        assert_eq!(
+            format_key(&two, &[Cell::Integer(0), text("a b")]),
+            "2000-01-01, a b"
+        );
+        assert_eq!(
+            format_key(&two, &[Cell::Integer(0), text("a, b")]),
+            "2000-01-01, \"a, b\""
+        );
         let row = [Cell::Integer(0), text("x")];
         assert_eq!(format_primary_key(&two, &row), "2000-01-01, x");
         let none = table(&[(LogicalType::Date, "pg:date")], &[]);
@@ -211,6 +270,9 @@ mod tests {
         assert_eq!(long.chars().count(), MAX_CHARACTERS + 1);
         assert!(long.ends_with('…'));
         assert_eq!(format_key(&two, &[]), "");
-        assert_eq!(format_key(&none, &[Cell::Null, text("more than announced")]), "NULL, more than announced");
+        assert_eq!(
+            format_key(&none, &[Cell::Null, text("more than announced")]),
+            "NULL, more than announced"
+        );
     }
 }
