@@ -35,7 +35,8 @@ async fn overwritten(schema: &str, change: &str) -> ChunkCounts {
     counts
 }
 
-const SERIES: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+const SERIES: &str =
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
     INSERT INTO t (id, pos) SELECT i, i FROM n";
 
 #[tokio::test]
@@ -44,8 +45,14 @@ async fn unique_values_move_among_the_rows_of_a_chunk() {
         ("UPDATE t SET pos = -pos; UPDATE t SET pos = 1 - pos", 200),
         ("UPDATE t SET pos = -pos; UPDATE t SET pos = -pos - 1", 200),
         ("UPDATE t SET pos = -pos; UPDATE t SET pos = 201 + pos", 200),
-        ("UPDATE t SET pos = -pos; UPDATE t SET pos = 1 + (7 - pos) % 200", 200),
-        ("UPDATE t SET pos = 1000 WHERE id = 3; UPDATE t SET pos = 3 WHERE id = 190; UPDATE t SET pos = 190 WHERE id = 3", 2),
+        (
+            "UPDATE t SET pos = -pos; UPDATE t SET pos = 1 + (7 - pos) % 200",
+            200,
+        ),
+        (
+            "UPDATE t SET pos = 1000 WHERE id = 3; UPDATE t SET pos = 3 WHERE id = 190; UPDATE t SET pos = 190 WHERE id = 3",
+            2,
+        ),
     ];
     for columns in [
         "id INTEGER PRIMARY KEY, pos INT UNIQUE",
@@ -89,12 +96,25 @@ async fn values_of_expressions_and_of_parts_of_the_rows_move() {
                 "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT{nullable}, gone INT); {rows}; CREATE UNIQUE INDEX i ON t {index}"
             );
             for (change, updated) in [
-                ("UPDATE t SET name = 'x' || name WHERE id < 3; UPDATE t SET name = 'b' WHERE id = 1; UPDATE t SET name = 'a' WHERE id = 2", 2),
-                ("UPDATE t SET name = 'x' WHERE id = 4; UPDATE t SET name = '{\"n\":1}' WHERE id = 5; UPDATE t SET name = '{\"n\":2}' WHERE id = 4", 2),
-                ("UPDATE t SET name = 'x' WHERE id = 3; UPDATE t SET name = 'C' WHERE id = 1; UPDATE t SET name = 'a' WHERE id = 2; UPDATE t SET name = 'b' WHERE id = 3", 3),
+                (
+                    "UPDATE t SET name = 'x' || name WHERE id < 3; UPDATE t SET name = 'b' WHERE id = 1; UPDATE t SET name = 'a' WHERE id = 2",
+                    2,
+                ),
+                (
+                    "UPDATE t SET name = 'x' WHERE id = 4; UPDATE t SET name = '{\"n\":1}' WHERE id = 5; UPDATE t SET name = '{\"n\":2}' WHERE id = 4",
+                    2,
+                ),
+                (
+                    "UPDATE t SET name = 'x' WHERE id = 3; UPDATE t SET name = 'C' WHERE id = 1; UPDATE t SET name = 'a' WHERE id = 2; UPDATE t SET name = 'b' WHERE id = 3",
+                    3,
+                ),
             ] {
                 let found = overwritten(&schema, change).await;
-                assert_eq!(found, counts(0, updated, 5 - updated, 0), "{schema}: {change}");
+                assert_eq!(
+                    found,
+                    counts(0, updated, 5 - updated, 0),
+                    "{schema}: {change}"
+                );
             }
         }
     }
@@ -122,7 +142,10 @@ async fn only_values_that_other_rows_keep_are_rejected() {
     let change = "UPDATE t SET pos = -pos; UPDATE t SET pos = 1 - pos WHERE id < 5; UPDATE t SET pos = 5 WHERE id = 6; UPDATE t SET pos = 6 WHERE id = 5";
     let (table, rows) = rows_of(&folder, "source.db", &format!("{schema}; {change}")).await;
     let target = folder
-        .database("target.db", &format!("{schema}; INSERT INTO t VALUES (9, 4)"))
+        .database(
+            "target.db",
+            &format!("{schema}; INSERT INTO t VALUES (9, 4)"),
+        )
         .await;
     let write = TableWrite {
         reject_limit: 3,
@@ -197,7 +220,8 @@ async fn children_of_a_value_that_no_row_has_any_more_prevent_its_move() {
         INSERT INTO t VALUES (1, 'a'), (2, 'b')";
     let change = "UPDATE t SET code = 'c' WHERE id = 2; UPDATE t SET code = 'b' WHERE id = 1";
     let (table, rows) = rows_of(&folder, "source.db", &format!("{parents}; {change}")).await;
-    let child = "CREATE TABLE child (code TEXT REFERENCES t (code)); INSERT INTO child VALUES ('a')";
+    let child =
+        "CREATE TABLE child (code TEXT REFERENCES t (code)); INSERT INTO child VALUES ('a')";
     let target = folder
         .database("target.db", &format!("{parents}; {child}"))
         .await;
@@ -223,7 +247,10 @@ async fn the_table_of_parked_values_fires_no_trigger_and_merge_keeps_local_value
     let target = folder
         .database("target.db", &format!("{schema}; {trigger}"))
         .await;
-    let columns = [("pos", ValueSource::TakeIncoming), ("name", ValueSource::Coalesce)];
+    let columns = [
+        ("pos", ValueSource::TakeIncoming),
+        ("name", ValueSource::Coalesce),
+    ];
     let write = load("run", &table, update(&["id"], &columns));
     let (found, _) = load_rows(&target, write, &rows).await.unwrap();
     assert_eq!(found, counts(0, 2, 1, 0));

@@ -100,7 +100,10 @@ impl MovedValues {
 
     /// Creates the table of the parked rows.
     pub fn create(&self) -> String {
-        let old = self.parked.iter().map(|column| format!("o{}", column.position));
+        let old = self
+            .parked
+            .iter()
+            .map(|column| format!("o{}", column.position));
         let new = self.updated.iter().map(|(index, ..)| format!("n{index}"));
         let columns: Vec<_> = old.chain(new).collect();
         format!(
@@ -116,7 +119,10 @@ impl MovedValues {
 
     /// Notes the rows whose unique values change, with their old and new values.
     pub fn note(&self) -> String {
-        let old = self.parked.iter().map(|column| format!("t.{}", column.name));
+        let old = self
+            .parked
+            .iter()
+            .map(|column| format!("t.{}", column.name));
         let new = self.updated.iter().map(|(_, _, value)| value.clone());
         let values: Vec<_> = old.chain(new).collect();
         format!(

@@ -60,10 +60,7 @@ pub fn update(
 }
 
 /// Updates all rows as long as the table takes every one. Returns none if it does not.
-fn update_at_once(
-    application: &Application<'_>,
-    sql: &str,
-) -> Result<Option<u64>, DatabaseError> {
+fn update_at_once(application: &Application<'_>, sql: &str) -> Result<Option<u64>, DatabaseError> {
     let connection = application.connection;
     let mut statement = connection.prepare(sql)?;
     let mut changed = 0;
@@ -129,13 +126,12 @@ fn park(connection: &RawConnection<'_>, moves: &MovedValues) -> Result<bool, Dat
     for parking in Parking::ALL {
         let sql = moves.park(parking, rand::random());
         connection.execute("SAVEPOINT tombolo_parking", &[])?;
-        let parked = connection.without_triggers_and_checks(|| {
-            match connection.execute(&sql, &[]) {
+        let parked =
+            connection.without_triggers_and_checks(|| match connection.execute(&sql, &[]) {
                 Ok(_) => Ok(true),
                 Err(error) if connection.fault_of_row(&error).is_some() => Ok(false),
                 Err(error) => Err(error.into()),
-            }
-        })?;
+            })?;
         if !parked {
             connection.execute("ROLLBACK TO tombolo_parking", &[])?;
         }
