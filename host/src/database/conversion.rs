@@ -1,9 +1,13 @@
 //! What the rows of a peer become in the target, without writing them.
 
+use crate::bindings::types::TableSchema;
 use crate::rows::RowBlock;
 
 /// Converts the rows of one table to those that the target would hold.
 pub trait RowConverter: Send + Sync {
+    /// Returns the table with the types of converted rows.
+    fn held(&self) -> &TableSchema;
+
     /// Converts a block. A value that does not fit stays as it is.
     fn convert(&self, block: &RowBlock) -> ConvertedBlock;
 }

@@ -15,7 +15,7 @@ use crate::bindings::transfers::TableComparison;
 use crate::bindings::types::{Conversion, Failure, TableSchema};
 use crate::database::{Read, RowConverter, Snapshot, buckets_of};
 use crate::failure::{ErrorCode, failure};
-use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
+use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock, format_key};
 
 /// The most rows that are compared at a time; each takes about 50 bytes of memory.
 const PASS_ROWS: u64 = 500_000;
@@ -306,10 +306,11 @@ impl Pass<'_> {
             return;
         }
         *self.named += 1;
+        let table = self.converter.map_or(self.table, RowConverter::held);
         self.run.events.differs(Difference {
             table: self.table.table.clone(),
             kind,
-            key: RowBlock::parse_row(key).unwrap_or_default(),
+            key: format_key(table, &RowBlock::parse_row(key).unwrap_or_default()),
         });
     }
 }

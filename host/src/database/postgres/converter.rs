@@ -15,6 +15,7 @@ use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
 /// Converts the rows of one table.
 pub(super) struct PostgresConverter {
     columns: Vec<Column>,
+    held: TableSchema,
 }
 
 struct Column {
@@ -33,7 +34,8 @@ impl PostgresConverter {
         zones: &Zones,
     ) -> Option<Self> {
         let mut columns = Vec::with_capacity(incoming.columns.len());
-        for column in &incoming.columns {
+        let mut held = incoming.clone();
+        for (column, held) in incoming.columns.iter().zip(&mut held.columns) {
             let (own, kind) = local.column(&column.name)?;
             let mut named = policies.iter().filter(|(name, _)| *name == column.name);
             let policy = named.next().map(|(_, policy)| zones.policy(policy));
@@ -47,6 +49,7 @@ impl PostgresConverter {
                 nullable: own.nullable,
                 is_new: false,
             };
+            held.logical = kind.logical.clone();
             columns.push(Column {
                 name: column.name.clone(),
                 fit: ColumnFit::new(column, kind, place),
@@ -54,7 +57,7 @@ impl PostgresConverter {
             });
         }
         let converts = columns.iter().any(|column| column.fit.converts());
-        converts.then_some(Self { columns })
+        converts.then_some(Self { columns, held })
     }
 
     /// Adds a row to a block.
@@ -99,6 +102,10 @@ impl PostgresConverter {
 }
 
 impl RowConverter for PostgresConverter {
+    fn held(&self) -> &TableSchema {
+        &self.held
+    }
+
     fn convert(&self, block: &RowBlock) -> ConvertedBlock {
         let mut builder = BlockBuilder::new(self.columns.len());
         let mut misfits = Vec::new();

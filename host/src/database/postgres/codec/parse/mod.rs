@@ -74,6 +74,8 @@ pub(in crate::database::postgres) fn parse(
                 )),
             }
         }
+        // It was computed, and could not be told from a text that says it.
+        (PhysicalType::Numeric(_), CellRef::Real(value)) if !value.is_finite() => Err(nothing),
         (PhysicalType::Float8 | PhysicalType::Numeric(_), cell) => {
             let digits = digits(cell).and_then(|digits| numbers::decimal(&digits));
             Ok((LogicalType::Decimal, Cell::Text(digits.ok_or(nothing)?)))
