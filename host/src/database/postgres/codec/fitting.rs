@@ -112,6 +112,7 @@ impl ColumnFit {
             return Err(reason);
         };
         let refusal = match &self.place.policy {
+            Policy::Lossy if self.place.is_key => return Err(self.advised(reason, cell)),
             Policy::Exact => return Err(self.advised(reason, cell)),
             Policy::Parse(rules) => self.put_parsed(cell, rules, out),
             Policy::Lossy => self.put_parsed(cell, &Rules::default(), out),
@@ -119,8 +120,7 @@ impl ColumnFit {
         let Err(refusal) = refusal else {
             return Ok(true);
         };
-        let lossy = self.place.policy == Policy::Lossy && !self.place.is_key;
-        if lossy && self.put_nearest(cell, out) {
+        if self.place.policy == Policy::Lossy && self.put_nearest(cell, out) {
             return Ok(true);
         }
         Err(match refusal {
@@ -159,9 +159,9 @@ impl ColumnFit {
     ) -> Option<Result<(), String>> {
         let default = Rules::default();
         let rules = match &self.place.policy {
-            Policy::Exact => return None,
             Policy::Parse(rules) => rules,
-            Policy::Lossy => &default,
+            Policy::Lossy if !self.place.is_key => &default,
+            Policy::Exact | Policy::Lossy => return None,
         };
         if !parse::comes_first(self.encoding.physical) {
             return None;
@@ -262,7 +262,8 @@ impl ColumnFit {
     /// Returns which option would take a value that does not fit, as the end of a sentence.
     fn option(&self, cell: CellRef<'_>) -> Option<String> {
         let mut out = BytesMut::new();
-        if self.place.policy == Policy::Exact {
+        let keeps_keys = self.place.policy == Policy::Lossy && self.place.is_key;
+        if self.place.policy == Policy::Exact || keeps_keys {
             let more = match self.put_parsed(cell, &Rules::default(), &mut out) {
                 Ok(()) => Some(""),
                 Err(Refused::AsCell(Refusal::NeedsZone)) => Some(" --time-zone ZONE"),
