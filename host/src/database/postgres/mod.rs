@@ -30,7 +30,7 @@ use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
 use super::{Database, DatabaseError, Reject, Snapshot, Target};
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableSchema};
+use crate::bindings::types::{Dialect, TableFacts, TableSchema};
 
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
@@ -82,6 +82,16 @@ impl Database for PostgresDatabase {
 
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         Ok(self.described(table).await?.schema)
+    }
+
+    async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError> {
+        let mut session = self.server.take_session().await?;
+        let relation = catalog::find(&mut session, self.server.place(), table).await?;
+        let features = catalog::features::of_table(&mut session, &relation).await?;
+        self.server.keep_session(session);
+        // A type of PostgreSQL says what its columns hold.
+        let values = Vec::new();
+        Ok(Some(TableFacts { values, features }))
     }
 
     async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {
