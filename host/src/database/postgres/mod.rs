@@ -30,7 +30,7 @@ use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
 use super::{Database, DatabaseError, Reject, Snapshot, Target};
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableFacts, TableSchema};
+use crate::bindings::types::{ColumnValues, Dialect, TableFacts, TableSchema, ValueKind};
 
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
@@ -85,13 +85,20 @@ impl Database for PostgresDatabase {
     }
 
     async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError> {
+        let described = self.described(table).await?;
         let mut session = self.server.take_session().await?;
-        let relation = catalog::find(&mut session, self.server.place(), table).await?;
-        let features = catalog::features::of_table(&mut session, &relation).await?;
+        let features = catalog::features::of_table(&mut session, &described.relation).await?;
         self.server.keep_session(session);
-        // A type of PostgreSQL says what its columns hold.
-        let values = Vec::new();
-        Ok(Some(TableFacts { values, features }))
+        // The type of every other column says what it holds.
+        let wide = described.widened().into_iter();
+        let values = wide.map(|column| ColumnValues {
+            column,
+            kinds: vec![ValueKind::Text, ValueKind::TextWithNul, ValueKind::Bytes],
+        });
+        Ok(Some(TableFacts {
+            values: values.collect(),
+            features,
+        }))
     }
 
     async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {

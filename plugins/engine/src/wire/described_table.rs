@@ -208,7 +208,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::bindings::types::{Column, EnumType};
+    use crate::bindings::types::{Column, ColumnValues, EnumType};
 
     fn shared() -> SharedTable {
         let column = |name: &str| Column {
@@ -259,6 +259,39 @@ mod tests {
                 ..shared()
             };
             assert!(check(&renamed).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn impossible_facts_are_refused() {
+        let values = |columns: usize, kinds: usize| TableFacts {
+            values: vec![
+                ColumnValues {
+                    column: "id".to_owned(),
+                    kinds: vec![ValueKind::Text; kinds],
+                };
+                columns
+            ],
+            features: Vec::new(),
+        };
+        let features = |number: usize, length: usize| TableFacts {
+            values: Vec::new(),
+            features: vec!["x".repeat(length); number],
+        };
+        let with = |facts| SharedTable {
+            facts: Some(facts),
+            ..shared()
+        };
+        check(&with(values(2, MAX_KINDS))).unwrap();
+        check(&with(features(MAX_FEATURES, 1))).unwrap();
+        for facts in [
+            values(3, 1),
+            values(1, MAX_KINDS + 1),
+            features(MAX_FEATURES + 1, 1),
+            features(1, MAX_FEATURE + 1),
+        ] {
+            let failure = check(&with(facts)).unwrap_err();
+            assert_eq!(failure.code, "incompatible-peer");
         }
     }
 

@@ -71,13 +71,11 @@ fn of_sqlite(value: Value<'_>, declared: &LogicalType) -> Option<Cell> {
         }
         Value::Integer(value) => Cell::Integer(value),
         // A column of numeric affinity has no real where an integer is the same number.
-        Value::Float(_) if !matches!(declared, L::Float | L::Any | L::Bytes) => {
-            return whole_number(value)
-                .and_then(|number| of_sqlite(Value::Integer(number), declared))
-                .or_else(|| match value {
-                    Value::Float(float) => Some(Cell::Real(float)),
-                    _ => None,
-                });
+        Value::Float(float) if !matches!(declared, L::Float | L::Any | L::Bytes) => {
+            match whole_number(value) {
+                Some(number) => return of_sqlite(Value::Integer(number), declared),
+                None => Cell::Real(float),
+            }
         }
         Value::Float(float) => Cell::Real(float),
         Value::Decimal(digits) => match digits.parse::<i64>() {
