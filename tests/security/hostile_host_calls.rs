@@ -29,6 +29,7 @@ const OF_PEERS: [&str; 47] = [
     "http.send",
     "access.admit",
     "access.revoke",
+    "access.release",
     "access.keep-credential",
     "services.now",
     "services.random",

@@ -74,11 +74,11 @@ impl ColumnEncoding {
                 }
             };
         }
-        let read_as = match self.by_class {
-            true => &LogicalType::Any,
-            false => &self.incoming,
+        let read = match value(&self.incoming, cell) {
+            Err(_) if self.by_class => value(&LogicalType::Any, cell),
+            read => read,
         };
-        match value(read_as, cell)? {
+        match read? {
             Some(value) => Self::field(out, |out| self.put(value, out)),
             None => {
                 out.put_i32(-1);
