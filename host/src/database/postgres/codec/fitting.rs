@@ -43,12 +43,14 @@ pub(in crate::database::postgres) struct ColumnFit {
 
 impl ColumnFit {
     pub fn new(incoming: &Column, kind: &ColumnType, place: Place) -> Self {
-        let from_postgres = Origin::parse(&incoming.origin).is_postgres();
+        let origin = Origin::parse(&incoming.origin);
+        let from_postgres = origin.is_postgres();
         Self {
             encoding: ColumnEncoding {
                 incoming: incoming.logical.clone(),
                 local: kind.logical.clone(),
                 physical: kind.physical,
+                by_class: origin.is_sqlite(),
                 check_documents: !from_postgres,
             },
             place,
@@ -59,6 +61,11 @@ impl ColumnFit {
     /// Returns the logical type of the cells that arrive.
     pub fn incoming(&self) -> &LogicalType {
         &self.encoding.incoming
+    }
+
+    /// Returns whether each cell says itself what it means.
+    pub fn is_by_class(&self) -> bool {
+        self.encoding.by_class
     }
 
     /// Returns whether the column comes from PostgreSQL.
@@ -197,6 +204,7 @@ impl ColumnFit {
         let (incoming, parsed) = parse::parse(cell, self.goal(), rules).map_err(Refused::AsCell)?;
         let encoding = ColumnEncoding {
             incoming,
+            by_class: false,
             ..self.encoding.clone()
         };
         encoding.encode((&parsed).into(), out).map_err(|reason| {
@@ -214,6 +222,7 @@ impl ColumnFit {
         if let Some((incoming, cell)) = lossy::nearest(cell, incoming, *physical) {
             let encoding = ColumnEncoding {
                 incoming,
+                by_class: false,
                 ..self.encoding.clone()
             };
             if encoding.encode((&cell).into(), out).is_ok() {

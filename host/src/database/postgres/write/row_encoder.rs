@@ -10,6 +10,7 @@ use crate::bindings::types::{ChangeKind, LogicalType};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::zones::Zones;
 use crate::database::postgres::codec::fitting::{ColumnFit, Place};
+use crate::database::postgres::codec::local_cells::CellForm;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::{DatabaseError, Step, TableWrite, Unrepresentable};
 use crate::rows::{BucketDigest, CellRef, RowBlock, RowRef};
@@ -18,6 +19,8 @@ use crate::rows::{BucketDigest, CellRef, RowBlock, RowRef};
 #[derive(Clone, Debug)]
 pub(super) struct EncodedColumn {
     pub name: String,
+    /// The form that local cells have for the incoming column.
+    pub form: Option<CellForm>,
     pub kind: ColumnType,
     fit: ColumnFit,
 }
@@ -33,16 +36,19 @@ impl EncodedColumn {
         match self.kind.physical {
             PhysicalType::WideText(_) => true,
             PhysicalType::ByText => false,
-            _ => *self.incoming() == self.kind.logical,
+            _ => self.fit.is_by_class() || *self.incoming() == self.kind.logical,
         }
     }
 
     /// Returns true if a value has one canonical cell. SQLite has numbers and texts for a decimal, and PostgreSQL gives
     /// all of them back as texts.
     fn has_one_form(&self) -> bool {
-        *self.incoming() != LogicalType::Decimal
-            || self.fit.is_from_postgres()
-            || matches!(self.kind.physical, PhysicalType::WideText(_))
+        let is_decimal = *self.incoming() == LogicalType::Decimal;
+        match self.kind.physical {
+            PhysicalType::WideText(_) => true,
+            _ if self.fit.is_by_class() => *self.incoming() == self.kind.logical && !is_decimal,
+            _ => !is_decimal || self.fit.is_from_postgres(),
+        }
     }
 }
 
@@ -92,6 +98,7 @@ impl RowEncoder {
             EncodedColumn {
                 name: name.clone(),
                 kind: staged.kind.clone(),
+                form: CellForm::of(&staged.kind, incoming),
                 fit: ColumnFit::new(incoming, &staged.kind, place),
             }
         });
