@@ -33,7 +33,7 @@ pub fn lines(plans: &[TablePlan], verbose: bool) -> Vec<String> {
         return Vec::new();
     }
     let mut kinds: Vec<(String, u64)> = kinds.into_iter().collect();
-    kinds.sort_by(|one, other| other.1.cmp(&one.1));
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let digits = kinds.first().map_or(0, |(_, count)| number(*count).len());
     let header = "Not carried over (--verbose lists them):".to_owned();
     let lines = kinds.iter().map(|(kind, count)| {

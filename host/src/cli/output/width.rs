@@ -5,12 +5,16 @@ use comfy_table::Table;
 /// The width of a terminal that does not say its own.
 const USUAL: usize = 80;
 
+/// Less than this is what a terminal says that does not know its width.
+const LEAST: usize = 20;
+
 /// What stands for what is left out.
 const ELLIPSIS: char = '…';
 
 /// Returns the width of the terminal that results go to.
 pub fn terminal_width() -> usize {
-    Table::new().width().map_or(USUAL, usize::from)
+    let own = Table::new().width().map(usize::from);
+    own.filter(|columns| *columns >= LEAST).unwrap_or(USUAL)
 }
 
 /// Returns how many columns of a terminal a line takes.
