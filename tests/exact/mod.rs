@@ -1,5 +1,6 @@
 //! Tests that values, types and table definitions arrive exactly as they were sent, or are refused by name.
 
+mod applications;
 mod built_in_types;
 mod conversions;
 mod enums;

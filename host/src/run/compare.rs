@@ -63,7 +63,11 @@ pub async fn table(
         return Ok(comparison);
     }
     let database = run.target.snapshot().await?;
-    let local = buckets_of(database.as_ref(), table).await?;
+    let local = buckets_of(
+        database.as_ref(),
+        converter.map_or(table, RowConverter::held),
+    )
+    .await?;
     comparison.local = local.total().rows;
     let differing = local.differences(&remote);
     comparison.same = comparison.remote.saturating_sub(remote.rows_in(&differing));
@@ -256,11 +260,17 @@ impl Pass<'_> {
         PeerError::Refused(not_asked_for(what, &self.table.table))
     }
 
+    /// Returns the table as the rows that are compared have it.
+    fn held(&self) -> &TableSchema {
+        self.converter.map_or(self.table, RowConverter::held)
+    }
+
     async fn compare_local(&mut self, local: &dyn Snapshot, mut rows: Rows) -> Result<(), Failure> {
+        let held = self.held().clone();
         let (sender, mut blocks) = mpsc::channel(2);
         let read = Read {
             ordered: false,
-            ..Read::all(self.table)
+            ..Read::all(&held)
         };
         let meet = async {
             while let Some(block) = blocks.recv().await {
@@ -306,11 +316,10 @@ impl Pass<'_> {
             return;
         }
         *self.named += 1;
-        let table = self.converter.map_or(self.table, RowConverter::held);
         self.run.events.differs(Difference {
             table: self.table.table.clone(),
             kind,
-            key: format_key(table, &RowBlock::parse_row(key).unwrap_or_default()),
+            key: format_key(self.held(), &RowBlock::parse_row(key).unwrap_or_default()),
         });
     }
 }

@@ -49,7 +49,11 @@ impl PostgresConverter {
                 nullable: own.nullable,
                 is_new: false,
             };
-            held.logical = kind.logical.clone();
+            if !matches!(kind.physical, PhysicalType::WideText(_)) {
+                // Rows are compared in the column's own form, whatever it was made for.
+                held.logical = kind.logical.clone();
+                held.origin = kind.origin().to_string();
+            }
             columns.push(Column {
                 name: column.name.clone(),
                 fit: ColumnFit::new(column, kind, place),
