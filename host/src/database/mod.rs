@@ -51,6 +51,31 @@ pub trait Database: Send + Sync {
     /// Describes one table. Fails with [`DatabaseError::View`] for a view.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
 
+    /// Describes tables as [`Self::describe`] does, each name once, in the same order. Fails as a whole only where no table
+    /// can be described.
+    async fn describe_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<TableSchema, DatabaseError>>, DatabaseError> {
+        let mut described = Vec::with_capacity(tables.len());
+        for table in tables {
+            described.push(self.describe(table).await);
+        }
+        Ok(described)
+    }
+
+    /// Counts the rows of tables as [`Self::count`] does, each name once, in the same order.
+    async fn count_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<RowCount, DatabaseError>>, DatabaseError> {
+        let mut counted = Vec::with_capacity(tables.len());
+        for table in tables {
+            counted.push(self.count(table).await);
+        }
+        Ok(counted)
+    }
+
     /// Returns those of `types`, named as the database prints them, that are user-defined in this database.
     async fn known_types(&self, _types: &[String]) -> Result<Vec<String>, DatabaseError> {
         Ok(Vec::new())

@@ -1,7 +1,7 @@
 //! Everything that the engine asks of its host, as one trait: the imports of the component, or a site in memory in tests.
 
 use crate::bindings::access::{self, Admission};
-use crate::bindings::database::{self, DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::database::{self, DatabaseInfo, DescribedTable, TableSummary};
 use crate::bindings::http::{self, Request, Response};
 use crate::bindings::services::{self, Level};
 use crate::bindings::state::{self, Entry, Lifetime};
@@ -37,10 +37,14 @@ pub trait Host {
 
     fn info(&self, database: &str) -> Result<DatabaseInfo, Error>;
     fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error>;
-    fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error>;
+    fn describe_all(
+        &self,
+        database: &str,
+        tables: &[String],
+        counts: bool,
+    ) -> Result<Vec<DescribedTable>, Error>;
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error>;
     fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error>;
-    fn count(&self, database: &str, table: &str) -> Result<RowCount, Error>;
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error>;
 
@@ -128,8 +132,13 @@ impl Host for Imports {
         database::tables(database)
     }
 
-    fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error> {
-        database::describe(database, table)
+    fn describe_all(
+        &self,
+        database: &str,
+        tables: &[String],
+        counts: bool,
+    ) -> Result<Vec<DescribedTable>, Error> {
+        database::describe_all(database, tables, counts)
     }
 
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error> {
@@ -138,10 +147,6 @@ impl Host for Imports {
 
     fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error> {
         database::widened(database, table)
-    }
-
-    fn count(&self, database: &str, table: &str) -> Result<RowCount, Error> {
-        database::count(database, table)
     }
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error> {

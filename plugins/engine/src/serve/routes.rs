@@ -1,9 +1,11 @@
 //! The routes below `/sync/v1/`, which a peer's requests are answered from.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::database::{TableKind, TableSummary};
+use crate::bindings::database::{DescribedTable, TableKind, TableSummary};
 use crate::bindings::http::Method;
 use crate::bindings::peers::{
     ApplyInstruction, Body, DigestInstruction, PeerRequest, PeerResponse, ReadInstruction,
@@ -24,6 +26,9 @@ const PAGE_BYTES: usize = 4 << 20;
 
 /// A page ends after so many milliseconds of describing and counting.
 const PAGE_TIME: u64 = 1_500;
+
+/// The most tables that are described at once: the time of a page is looked at between them.
+const DESCRIBED_TOGETHER: usize = 50;
 
 /// The most buckets of a table's rows (`docs/row-format.md`).
 const MAX_BUCKETS: usize = 4_096;
@@ -115,22 +120,33 @@ fn list_tables(
     let mut summaries = host.tables(&session.database)?;
     // A database may sort by a collation; the receiver compares the names by their bytes.
     summaries.sort_by(|one, other| one.table.cmp(&other.table));
-    for summary in summaries
-        .iter()
-        .filter(|summary| summary.table.as_str() > after)
-    {
+    summaries.retain(|summary| summary.table.as_str() > after);
+    let mut described = VecDeque::new();
+    for (number, summary) in summaries.iter().enumerate() {
         let late = host.now().saturating_sub(began) >= PAGE_TIME;
         let full = page.tables.len() >= PAGE_TABLES || bytes >= PAGE_BYTES || late;
         if full && let Some(last) = page.tables.last() {
             page.next = Some(last.table.clone());
             break;
         }
-        let shared = match share_table(host, &session.database, summary, schemas, counts) {
-            // Dropped after the listing.
-            Err(Error::NotFound(_)) => continue,
-            Err(error) => return Err(about_table(&summary.table, error)),
-            Ok(shared) => shared,
-        };
+        let mut shared = named(summary);
+        if (schemas || counts) && summary.kind == TableKind::Table {
+            if described.is_empty() {
+                let room = PAGE_TABLES.saturating_sub(page.tables.len());
+                let next = summaries.iter().skip(number);
+                described.extend(describe_next(host, session, next, room, counts)?);
+            }
+            let table = described.pop_front();
+            match table.map_or(Err(Error::NotFound(String::new())), |table| {
+                fill(&mut shared, table)
+            }) {
+                Ok(()) if !schemas => shared.schema = None,
+                Ok(()) => {}
+                // Dropped after the listing.
+                Err(Error::NotFound(_)) => continue,
+                Err(error) => return Err(about_table(&summary.table, error)),
+            }
+        }
         bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
         page.tables.push(shared);
     }
@@ -143,24 +159,39 @@ fn describe_table(
     session: &SessionDocument,
     table: &str,
 ) -> Result<SharedTable, Failure> {
-    let summary = TableSummary {
+    let mut shared = named(&TableSummary {
         table: table.to_owned(),
         kind: TableKind::Table,
-    };
-    share_table(host, &session.database, &summary, true, true)
-        .map_err(|error| about_table(table, error))
+    });
+    let described = host.describe_all(&session.database, &[table.to_owned()], true);
+    let described = described.and_then(|mut described| {
+        let table = described.pop();
+        table.map_or(Err(Error::NotFound(String::new())), |table| {
+            fill(&mut shared, table)
+        })
+    });
+    described.map_err(|error| about_table(table, error))?;
+    Ok(shared)
 }
 
-fn share_table(
+/// Describes the next tables of a listing, at least the first.
+fn describe_next<'a>(
     host: &dyn Host,
-    database: &str,
-    summary: &TableSummary,
-    schema: bool,
-    count: bool,
-) -> Result<SharedTable, Error> {
-    let table = &summary.table;
-    let mut shared = SharedTable {
-        table: table.clone(),
+    session: &SessionDocument,
+    next: impl Iterator<Item = &'a TableSummary>,
+    room: usize,
+    counts: bool,
+) -> Result<Vec<DescribedTable>, Failure> {
+    let tables = next.filter(|summary| summary.kind == TableKind::Table);
+    let tables = tables.take(room.clamp(1, DESCRIBED_TOGETHER));
+    let names: Vec<String> = tables.map(|summary| summary.table.clone()).collect();
+    Ok(host.describe_all(&session.database, &names, counts)?)
+}
+
+/// Returns a name in the form of the wire.
+fn named(summary: &TableSummary) -> SharedTable {
+    SharedTable {
+        table: summary.table.clone(),
         kind: match &summary.kind {
             TableKind::Table => "table".to_owned(),
             TableKind::View => "view".to_owned(),
@@ -169,19 +200,18 @@ fn share_table(
         rows: 0,
         exact: false,
         schema: None,
-    };
-    if summary.kind != TableKind::Table {
-        return Ok(shared);
     }
-    if schema {
-        shared.schema = Some(host.describe(database, table)?);
-    }
-    if count {
-        let count = host.count(database, table)?;
+}
+
+/// Adds what is known of a table.
+fn fill(shared: &mut SharedTable, described: DescribedTable) -> Result<(), Error> {
+    shared.schema = Some(described.schema?);
+    if let Some(count) = described.count {
+        let count = count?;
         shared.rows = count.rows;
         shared.exact = count.exact;
     }
-    Ok(shared)
+    Ok(())
 }
 
 /// What an error of the database means to a peer that named a table.

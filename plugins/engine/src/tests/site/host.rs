@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use super::Site;
 use crate::bindings::access::Admission;
-use crate::bindings::database::{DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::database::{DatabaseInfo, DescribedTable, RowCount, TableSummary};
 use crate::bindings::http::{Request, Response};
 use crate::bindings::peers::{Body, PeerResponse};
 use crate::bindings::services::Level;
@@ -144,8 +144,25 @@ impl Host for Site {
             .collect())
     }
 
-    fn describe(&self, _: &str, table: &str) -> Result<TableSchema, Error> {
-        self.look(table)
+    fn describe_all(
+        &self,
+        _: &str,
+        tables: &[String],
+        counts: bool,
+    ) -> Result<Vec<DescribedTable>, Error> {
+        let described = tables.iter().map(|table| {
+            let schema = self.look(table);
+            let count = (counts && schema.is_ok()).then_some(Ok(RowCount {
+                rows: 7,
+                exact: true,
+            }));
+            DescribedTable {
+                table: table.clone(),
+                schema,
+                count,
+            }
+        });
+        Ok(described.collect())
     }
 
     fn widened(&self, _: &str, table: &str) -> Result<Vec<String>, Error> {
@@ -162,14 +179,6 @@ impl Host for Site {
             .iter()
             .filter(|name| self.types.borrow().contains(name));
         Ok(known.cloned().collect())
-    }
-
-    fn count(&self, _: &str, table: &str) -> Result<RowCount, Error> {
-        self.look(table)?;
-        Ok(RowCount {
-            rows: 7,
-            exact: true,
-        })
     }
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error> {
