@@ -24,7 +24,8 @@ pub use location::{Location, LocationError};
 pub use logical::logical_of;
 pub use model::{
     CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
-    Resolution, StagedConflict, Step, TableWrite, WriteOutcome, without_computed,
+    Resolution, StagedConflict, Step, TableWrite, WholeTable, WholeTables, WriteOutcome,
+    without_computed,
 };
 pub use origin::Origin;
 pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
@@ -145,6 +146,25 @@ pub trait Target: Send {
         &'a mut self,
         write: TableWrite,
     ) -> Result<Box<dyn TableWriter + 'a>, DatabaseError>;
+
+    /// Returns how far a run is with some tables, in the same order.
+    async fn ledger_entries(
+        &mut self,
+        run: &str,
+        tables: &[&str],
+    ) -> Result<Vec<Option<LedgerEntry>>, DatabaseError> {
+        let mut entries = Vec::with_capacity(tables.len());
+        for table in tables {
+            entries.push(self.ledger_entry(run, table).await?);
+        }
+        Ok(entries)
+    }
+
+    /// Creates and fills small tables, parents first, in one transaction. Rows are checked as they are stored. After an error
+    /// nothing is written.
+    async fn write_whole(&mut self, tables: &[WholeTable]) -> Result<WholeTables, DatabaseError> {
+        Ok(WholeTables::OneByOne((0..tables.len()).collect()))
+    }
 
     /// Notes in the ledger that a complete table was read and holds what was sent, so that a resumed run need not read it
     /// again.

@@ -61,7 +61,8 @@ pub fn plan_tables(
                 let incoming = table.shared.schema.take();
                 bytes += incoming.as_ref().map_or(0, weight);
                 let name = &table.shared.table;
-                let planned = plan_table(&target, document, name, incoming, local)?;
+                let mut planned = plan_table(&target, document, name, incoming, local)?;
+                planned.instruction.rows = table.shared.exact.then_some(table.shared.rows);
                 document
                     .spent
                     .planned(&planned.instruction, &planned.not_carried)?;
@@ -264,6 +265,7 @@ fn existing_table(
             after: Vec::new(),
             one_chunk: name_case(target.dialect)
                 .refers_to_itself(&local.table, &local.foreign_keys),
+            rows: None,
             differences: local_rows > 0,
             conversions,
         },
@@ -302,6 +304,7 @@ fn new_table(
             before,
             after,
             one_chunk: false,
+            rows: None,
             differences: false,
             conversions,
         },
