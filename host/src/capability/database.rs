@@ -7,7 +7,7 @@ use super::limits::{MAX_LABEL, MAX_NAME, check, check_length};
 use super::{Caller, Capabilities};
 use crate::bindings::Refusal;
 use crate::bindings::database::{DatabaseInfo, DescribedTable, Host, RowCount, TableSummary};
-use crate::bindings::types::{DbError, Error, TableSchema};
+use crate::bindings::types::{DbError, Error, TableFacts, TableSchema};
 use crate::database::DatabaseError;
 use crate::resources::{GrantedDatabase, ReadableTables};
 use crate::weight::weigh;
@@ -54,6 +54,7 @@ impl Host for Capabilities {
         database: String,
         tables: Vec<String>,
         counts: bool,
+        facts: bool,
     ) -> Result<Vec<DescribedTable>, Refusal> {
         check_length("a list of tables", tables.len(), MAX_DESCRIBED, "elements")?;
         let mut names = HashSet::with_capacity(tables.len());
@@ -77,8 +78,24 @@ impl Host for Capabilities {
                     table: table.clone(),
                     schema: guests(schema)?,
                     count: None,
+                    facts: None,
                 });
             }
+        }
+        if facts {
+            let with_schema = described.iter_mut().enumerate();
+            let with_schema = with_schema.filter(|(_, table)| table.schema.is_ok());
+            let mut to_look: Vec<_> = with_schema.collect();
+            let names: Vec<String> = to_look.iter().map(|(_, one)| one.table.clone()).collect();
+            let found = match names.as_slice() {
+                [] => Vec::new(),
+                names => granted.facts_all(names).await?,
+            };
+            let end = to_look.get(found.len()).map(|(place, _)| *place);
+            for ((_, table), facts) in to_look.iter_mut().zip(found) {
+                table.facts = Some(guests(facts)?);
+            }
+            described.truncate(end.unwrap_or(usize::MAX));
         }
         if counts {
             let with_schema = described.iter_mut().filter(|table| table.schema.is_ok());
@@ -90,6 +107,15 @@ impl Host for Capabilities {
             }
         }
         Ok(described)
+    }
+
+    async fn facts(
+        &mut self,
+        database: String,
+        table: String,
+    ) -> Result<Option<TableFacts>, Refusal> {
+        self.check(&database, &table)?;
+        Ok(self.granted(&database)?.database().facts(&table).await?)
     }
 
     async fn known_types(

@@ -12,6 +12,8 @@ pub mod postgres;
 mod sql;
 pub mod sqlite;
 
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -32,8 +34,11 @@ pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, Pla
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableSchema};
+use crate::bindings::types::{Dialect, TableFacts, TableSchema};
 use crate::rows::RowBlock;
+
+/// How long the facts of several tables are looked at.
+const FACTS_TIME: Duration = Duration::from_millis(800);
 
 /// A database that a tenant may use.
 ///
@@ -75,6 +80,26 @@ pub trait Database: Send + Sync {
             counted.push(self.count(table).await);
         }
         Ok(counted)
+    }
+
+    /// Returns what is known of a table beside its schema; none while a large table is still being looked at. Takes about
+    /// 1 s at most.
+    async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError>;
+
+    /// Returns [`Self::facts`] of the first tables, at least one; ends when about 1 s is over.
+    async fn facts_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<Option<TableFacts>, DatabaseError>>, DatabaseError> {
+        let until = Instant::now() + FACTS_TIME;
+        let mut facts = Vec::with_capacity(tables.len());
+        for table in tables {
+            facts.push(self.facts(table).await);
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(facts)
     }
 
     /// Returns those of `types`, named as the database prints them, that are user-defined in this database.

@@ -7,7 +7,7 @@ use crate::bindings::services::{self, Level};
 use crate::bindings::state::{self, Entry, Lifetime};
 use crate::bindings::transfers::{self, CopyInstruction, RunEvent};
 use crate::bindings::types::{
-    DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
+    CreateOptions, DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
 };
 use crate::bindings::{ddl, sessions};
 
@@ -43,6 +43,7 @@ pub trait Host {
         database: &str,
         tables: &[String],
         counts: bool,
+        facts: bool,
     ) -> Result<Vec<DescribedTable>, Error>;
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error>;
     fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error>;
@@ -62,8 +63,7 @@ pub trait Host {
         &self,
         dialect: &Dialect,
         incoming: &TableSchema,
-        types: &[String],
-        widen: &[String],
+        options: &CreateOptions,
     ) -> Result<DdlPlan, Error>;
 }
 
@@ -142,8 +142,9 @@ impl Host for Imports {
         database: &str,
         tables: &[String],
         counts: bool,
+        facts: bool,
     ) -> Result<Vec<DescribedTable>, Error> {
-        database::describe_all(database, tables, counts)
+        database::describe_all(database, tables, counts, facts)
     }
 
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error> {
@@ -194,9 +195,8 @@ impl Host for Imports {
         &self,
         dialect: &Dialect,
         incoming: &TableSchema,
-        types: &[String],
-        widen: &[String],
+        options: &CreateOptions,
     ) -> Result<DdlPlan, Error> {
-        ddl::create_table(dialect, incoming, types, widen)
+        ddl::create_table(dialect, incoming, options)
     }
 }

@@ -31,7 +31,7 @@ use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
 use super::{Database, DatabaseError, Reject, Snapshot, Target};
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableSchema};
+use crate::bindings::types::{ColumnValues, Dialect, TableFacts, TableSchema, ValueKind};
 
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
@@ -125,6 +125,38 @@ impl Database for PostgresDatabase {
         Ok(schemas
             .map(|described| described.map(|described| described.schema))
             .collect())
+    }
+
+    async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError> {
+        let facts = self.facts_all(&[table.to_owned()]).await?;
+        catalog::only(facts, self.server.place(), table)
+    }
+
+    async fn facts_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<Option<TableFacts>, DatabaseError>>, DatabaseError> {
+        let described = self.described(tables).await?;
+        let relations = described.iter().flatten();
+        let relations: Vec<i64> = relations.map(|table| table.relation.oid).collect();
+        let mut session = self.server.take_session().await?;
+        let mut features = catalog::features::of_tables(&mut session, &relations).await?;
+        self.server.keep_session(session);
+        let facts = described.into_iter().map(|described| {
+            let described = described?;
+            // The type of every other column says what it holds.
+            let wide = described.widened().into_iter();
+            let values = wide.map(|column| ColumnValues {
+                column,
+                kinds: vec![ValueKind::Text, ValueKind::TextWithNul, ValueKind::Bytes],
+            });
+            let features = features.remove(&described.relation.oid);
+            Ok(Some(TableFacts {
+                values: values.collect(),
+                features: features.unwrap_or_default(),
+            }))
+        });
+        Ok(facts.collect())
     }
 
     async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {

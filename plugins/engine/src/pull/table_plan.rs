@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::bindings::database::DescribedTable;
 use crate::bindings::transfers::{TableInstruction, TablePlan};
-use crate::bindings::types::{DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema};
+use crate::bindings::types::{
+    Conversion, CreateOptions, DdlPlan, Dialect, Error, Failure, ForeignKey, TableFacts,
+    TableSchema,
+};
 use crate::documents::{
     self, PlannedTable, RunDocument, Stage, TableDocument, TableKeys, TablePreview, table_key,
 };
@@ -46,7 +49,7 @@ pub fn plan_tables(
         let group = next_group(host, run, document, number)?;
         let names = group.iter().map(|table| table.shared.table.clone());
         let names: Vec<String> = names.collect();
-        let described = host.describe_all(&document.request.database, &names, true)?;
+        let described = host.describe_all(&document.request.database, &names, true, false)?;
         if described.is_empty() {
             return Err(not_described(&names));
         }
@@ -60,8 +63,10 @@ pub fn plan_tables(
             if table.planned.is_none() {
                 let incoming = table.shared.schema.take();
                 bytes += incoming.as_ref().map_or(0, weight);
+                let facts = table.shared.facts.take();
+                let described = incoming.map(|incoming| (incoming, facts));
                 let name = &table.shared.table;
-                let mut planned = plan_table(&target, document, name, incoming, local)?;
+                let mut planned = plan_table(&target, document, name, described, local)?;
                 planned.instruction.rows = table.shared.exact.then_some(table.shared.rows);
                 document
                     .spent
@@ -207,10 +212,10 @@ fn plan_table(
     target: &Target<'_>,
     document: &RunDocument,
     name: &String,
-    incoming: Option<TableSchema>,
+    described: Option<(TableSchema, Option<TableFacts>)>,
     local: DescribedTable,
 ) -> Result<PlannedTable, Failure> {
-    let incoming = incoming.ok_or_else(|| {
+    let (incoming, facts) = described.ok_or_else(|| {
         failure(
             ErrorCode::IncompatiblePeer,
             format!("the other site did not describe table {name:?}"),
@@ -222,11 +227,11 @@ fn plan_table(
         // The unfinished run created it.
         Ok(_) if document.created.contains(name) => Ok(PlannedTable {
             local_rows,
-            ..new_table(target, document, incoming)?
+            ..new_table(target, document, incoming, facts)?
         }),
         Ok(local) => existing_table(target, document, incoming, local, local_rows),
         Err(Error::NotFound(_)) if document.request.create_missing => {
-            new_table(target, document, incoming)
+            new_table(target, document, incoming, facts)
         }
         Err(Error::NotFound(_)) => Err(failure(
             ErrorCode::MissingTable,
@@ -279,22 +284,31 @@ fn new_table(
     target: &Target<'_>,
     document: &RunDocument,
     incoming: TableSchema,
+    facts: Option<TableFacts>,
 ) -> Result<PlannedTable, Failure> {
-    let conversions = conversion::policies_for(&document.request, &incoming);
+    let mut conversions = conversion::policies_for(&document.request, &incoming);
     let known_types: BTreeSet<&str> = postgres_types(target.dialect, &incoming)
         .filter(|name| target.known_types.contains(*name))
         .collect();
     let known_types: Vec<String> = known_types.into_iter().map(str::to_owned).collect();
+    let options = CreateOptions {
+        facts: facts.unwrap_or_else(|| TableFacts {
+            values: Vec::new(),
+            features: Vec::new(),
+        }),
+        types: known_types,
+        widen: conversion::columns_to_widen(&conversions),
+        keep: conversion::columns_with(&conversions, &Conversion::Lossy),
+    };
     let DdlPlan {
         before,
         after,
         not_carried,
-    } = target.host.create_table(
-        target.dialect,
-        &incoming,
-        &known_types,
-        &conversion::columns_to_widen(&conversions),
-    )?;
+        widened,
+    } = target
+        .host
+        .create_table(target.dialect, &incoming, &options)?;
+    conversion::widen(&mut conversions, widened);
     Ok(PlannedTable {
         instruction: TableInstruction {
             strategy: document.strategy_for(&incoming.table).to_owned(),

@@ -117,7 +117,11 @@ fn list_tables(
     request: &PeerRequest,
 ) -> Result<SharedTables, Failure> {
     let wanted = |name| parameter(request, name) == Some("1");
-    let (schemas, counts) = (wanted("schema"), wanted("counts"));
+    let parts = Parts {
+        schema: wanted("schema"),
+        count: wanted("counts"),
+        facts: wanted("facts"),
+    };
     let after = parameter(request, "after").unwrap_or_default();
     let began = host.now();
     let mut bytes = 0;
@@ -138,25 +142,27 @@ fn list_tables(
             break;
         }
         let mut shared = named(summary);
-        if (schemas || counts) && summary.kind == TableKind::Table {
+        if parts.any() && summary.kind == TableKind::Table {
             if described.is_empty() {
                 let room = PAGE_TABLES.saturating_sub(page.tables.len());
                 let next = summaries.iter().skip(number);
-                described.extend(describe_next(host, session, next, room, counts)?);
+                described.extend(describe_next(host, session, next, room, parts)?);
             }
             let table = described.pop_front();
-            match table.map_or(Err(Error::NotFound(String::new())), |table| {
-                fill(&mut shared, table)
-            }) {
-                Ok(()) if !schemas => shared.schema = None,
+            match fill(&mut shared, table, parts) {
                 Ok(()) => {}
                 // Dropped after the listing.
                 Err(Error::NotFound(_)) => continue,
                 Err(error) => return Err(about_table(&summary.table, error)),
             }
         }
+        let unfinished = shared.unfinished;
         bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
         page.tables.push(shared);
+        if unfinished {
+            page.next = Some(summary.table.clone());
+            break;
+        }
     }
     Ok(page)
 }
@@ -171,15 +177,29 @@ fn describe_table(
         table: table.to_owned(),
         kind: TableKind::Table,
     });
-    let described = host.describe_all(&session.database, &[table.to_owned()], true);
-    let described = described.and_then(|mut described| {
-        let table = described.pop();
-        table.map_or(Err(Error::NotFound(String::new())), |table| {
-            fill(&mut shared, table)
-        })
-    });
+    let parts = Parts {
+        schema: true,
+        count: true,
+        facts: true,
+    };
+    let described = host.describe_all(&session.database, &[table.to_owned()], true, true);
+    let described = described.and_then(|mut described| fill(&mut shared, described.pop(), parts));
     described.map_err(|error| about_table(table, error))?;
     Ok(shared)
+}
+
+/// What a peer wants to know of each table.
+#[derive(Clone, Copy)]
+struct Parts {
+    schema: bool,
+    count: bool,
+    facts: bool,
+}
+
+impl Parts {
+    fn any(self) -> bool {
+        self.schema || self.count || self.facts
+    }
 }
 
 /// Describes the next tables of a listing, at least the first.
@@ -188,12 +208,12 @@ fn describe_next<'a>(
     session: &SessionDocument,
     next: impl Iterator<Item = &'a TableSummary>,
     room: usize,
-    counts: bool,
+    parts: Parts,
 ) -> Result<Vec<DescribedTable>, Failure> {
     let tables = next.filter(|summary| summary.kind == TableKind::Table);
     let tables = tables.take(room.clamp(1, DESCRIBED_TOGETHER));
     let names: Vec<String> = tables.map(|summary| summary.table.clone()).collect();
-    Ok(host.describe_all(&session.database, &names, counts)?)
+    Ok(host.describe_all(&session.database, &names, parts.count, parts.facts)?)
 }
 
 /// Returns a name in the form of the wire.
@@ -208,12 +228,26 @@ fn named(summary: &TableSummary) -> SharedTable {
         rows: 0,
         exact: false,
         schema: None,
+        facts: None,
+        unfinished: false,
     }
 }
 
-/// Adds what is known of a table.
-fn fill(shared: &mut SharedTable, described: DescribedTable) -> Result<(), Error> {
-    shared.schema = Some(described.schema?);
+/// Adds what is known of a table; none: it is gone.
+fn fill(
+    shared: &mut SharedTable,
+    described: Option<DescribedTable>,
+    parts: Parts,
+) -> Result<(), Error> {
+    let described = described.ok_or_else(|| Error::NotFound(String::new()))?;
+    let schema = described.schema?;
+    if parts.schema {
+        shared.schema = Some(schema);
+    }
+    if parts.facts {
+        shared.facts = described.facts.transpose()?.flatten();
+        shared.unfinished = shared.facts.is_none();
+    }
     if let Some(count) = described.count {
         let count = count?;
         shared.rows = count.rows;

@@ -11,8 +11,8 @@ use crate::bindings::services::Level;
 use crate::bindings::state::{Entry, Lifetime};
 use crate::bindings::transfers::{CopyInstruction, RunEvent};
 use crate::bindings::types::{
-    DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind, TableSchema,
-    Verdict,
+    CreateOptions, DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind,
+    TableSchema, Verdict,
 };
 use crate::host::Host;
 
@@ -154,6 +154,7 @@ impl Host for Site {
         _: &str,
         tables: &[String],
         counts: bool,
+        facts: bool,
     ) -> Result<Vec<DescribedTable>, Error> {
         let described = tables.iter().map(|table| {
             let schema = self.look(table);
@@ -161,10 +162,12 @@ impl Host for Site {
                 rows: 7,
                 exact: true,
             }));
+            let facts = (facts && schema.is_ok()).then(|| Ok(self.facts_of(table)));
             DescribedTable {
                 table: table.clone(),
                 schema,
                 count,
+                facts,
             }
         });
         Ok(described.collect())
@@ -270,9 +273,14 @@ impl Host for Site {
         &self,
         _: &Dialect,
         incoming: &TableSchema,
-        types: &[String],
-        widen: &[String],
+        options: &CreateOptions,
     ) -> Result<DdlPlan, Error> {
+        let CreateOptions {
+            facts,
+            types,
+            widen,
+            ..
+        } = options;
         let not_carried = ["a thing".to_owned()].into_iter();
         Ok(DdlPlan {
             before: vec![Statement {
@@ -284,6 +292,12 @@ impl Host for Site {
             not_carried: not_carried
                 .chain(types.iter().map(|name| format!("not the type {name}")))
                 .chain(widen.iter().map(|name| format!("wide {name}")))
+                .collect(),
+            widened: facts
+                .values
+                .iter()
+                .filter(|values| values.kinds.len() > 1)
+                .map(|values| values.column.clone())
                 .collect(),
         })
     }
