@@ -64,7 +64,8 @@ fn move_and_compare(filled: &str, schema: &str, options: &[&str]) {
         assert_eq!((counts.created, counts.updated), (0, 0), "{table}");
     }
     let share = site.share(&[&source]);
-    let with = [options, &["--with", &target.url()]].concat();
+    let url = target.url();
+    let with = [options, &["--with", url.as_str()]].concat();
     site.diff(&share, &with).expect_exit(0);
 }
 
