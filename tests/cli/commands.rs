@@ -417,3 +417,65 @@ fn the_bytes_of_a_table_are_the_same_number_at_both_ends() {
         assert_eq!(sent["bytes"], report.bytes(table), "{table}");
     }
 }
+
+#[test]
+fn tables_are_chosen_by_patterns_lists_and_exceptions_on_both_sides() {
+    let (site, source, target) = Site::with_files();
+    Sqlite::script(
+        &source,
+        "CREATE TABLE track (id INTEGER PRIMARY KEY); CREATE TABLE trace (id INTEGER PRIMARY KEY);
+         CREATE TABLE album (id INTEGER PRIMARY KEY); CREATE TABLE secret (id INTEGER PRIMARY KEY);
+         CREATE TABLE artist (id INTEGER PRIMARY KEY); CREATE VIEW trap AS SELECT 1 AS id;",
+    );
+    let share = site.share(&[&source, "--exclude", "sec*"]);
+    let url = share.url.strip_prefix("http://").unwrap().to_owned();
+    let dry = |arguments: &[&str]| {
+        let all = [arguments, &["--into", &target, "--dry-run"]].concat();
+        site.pull_from(&url, &share.code, &all)
+    };
+    let tables = |arguments: &[&str]| {
+        let planned = dry(arguments).expect_exit(0).events_of("planned").remove(0);
+        let tables = planned["tables"].as_array().unwrap().iter();
+        let mut names: Vec<String> = tables
+            .map(|table| table["table"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(tables(&[]), ["album", "artist", "trace", "track"]);
+    assert_eq!(tables(&["tra*"]), ["trace", "track"]);
+    assert_eq!(tables(&["album,track"]), ["album", "track"]);
+    assert_eq!(
+        tables(&["a{lbum,rtist},t?ace"]),
+        ["album", "artist", "trace"]
+    );
+    assert_eq!(tables(&["--exclude", "tra*,album"]), ["artist"]);
+    assert_eq!(tables(&["t*", "--exclude", "*k"]), ["trace"]);
+    for pattern in [&["x*"] as &[&str], &["tra*", "--exclude", "x*"]] {
+        dry(pattern)
+            .error("no-such-table")
+            .names(&["x*"])
+            .has_hint();
+    }
+    // What is left out at the sharing side does not exist for the other one.
+    dry(&["secret"]).error("denied");
+    let misspelt = dry(&["artits"]).failure();
+    assert!(misspelt.hint.contains("\"artist\""), "{misspelt:?}");
+
+    let typed = site.run(&["share", "--json", &source, "--tables", "artst"]);
+    let failure = typed.error("no-such-table");
+    assert!(failure.hint.contains("\"artist\""), "{failure:?}");
+    let nothing = site.run(&["share", "--json", &source, "--exclude", "*"]);
+    nothing.error("no-such-table").names(&["--exclude"]);
+    for verb in ["schema", "count"] {
+        let failure = site
+            .run(&[verb, "--json", &source, "albun"])
+            .error("no-such-table");
+        assert!(failure.hint.contains("\"album\""), "{failure:?}");
+    }
+    let strategy = dry(&["--strategy", "overwritte"]).error("no-such-strategy");
+    assert!(
+        strategy.hint.contains("did you mean overwrite?"),
+        "{strategy:?}"
+    );
+}

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod described_table;
 #[cfg(test)]
 mod documentation;
 mod input;

@@ -55,7 +55,7 @@ impl Arguments {
             base_url: self.peer.url.clone(),
             code,
             database: local_tenant::DATABASE.to_owned(),
-            tables: self.peer.tables.clone(),
+            tables: self.peer.selection(),
             strategy: "skip".to_owned(),
             table_strategies: Vec::new(),
             conversions: Conversion::Exact,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TablePlan};
 use tombolo::bindings::types::Failure;
-use tombolo::failure::{ErrorCode, failure};
+use tombolo::failure::{ErrorCode, failure, nearest};
 use tombolo::resources::RunEvent;
 use tombolo::run::MAX_JOBS;
 
@@ -111,7 +111,7 @@ impl Arguments {
             base_url: self.peer.url.clone(),
             code,
             database: local_tenant::DATABASE.to_owned(),
-            tables: self.peer.tables.clone(),
+            tables: self.peer.selection(),
             strategy: strategies.general,
             table_strategies: strategies.by_table.into_iter().collect(),
             conversions: conversions.general,
@@ -247,10 +247,12 @@ async fn has_tables(pull: &PlannedRun) -> bool {
 fn check_strategies(strategies: &Strategies, known: &[&str]) -> Result<(), Failure> {
     for name in strategies.names() {
         if !known.contains(&name) {
+            let meant = nearest(name, known.iter().copied());
+            let meant = meant.map_or_else(String::new, |meant| format!("did you mean {meant}? "));
             return Err(failure(
                 ErrorCode::NoSuchStrategy,
                 format!("unknown strategy {name:?}"),
-                format!("use one of: {}", known.join(", ")),
+                format!("{meant}use one of: {}", known.join(", ")),
             ));
         }
     }
@@ -319,6 +321,12 @@ mod tests {
         let failure = check_strategies(&strategies, &["skip", "merge"]).unwrap_err();
         assert_eq!(failure.code, "no-such-strategy");
         assert!(failure.message.contains("newest") && failure.hint.contains("skip, merge"));
+        let misspelt = Strategies::new(&["overwrit".parse().unwrap()]).unwrap();
+        let failure = check_strategies(&misspelt, &["skip", "overwrite"]).unwrap_err();
+        assert!(
+            failure.hint.starts_with("did you mean overwrite?"),
+            "{failure:?}"
+        );
         assert!(check_strategies(&strategies, &["skip", "newest"]).is_ok());
     }
 }
