@@ -479,3 +479,55 @@ fn tables_are_chosen_by_patterns_lists_and_exceptions_on_both_sides() {
         "{strategy:?}"
     );
 }
+
+#[test]
+fn tables_says_how_many_are_in_other_schemas_of_postgres() {
+    let Some(database) = Database::new() else {
+        return;
+    };
+    database.run(
+        "CREATE TABLE here (id int); CREATE SCHEMA sales; CREATE TABLE sales.a (id int); CREATE TABLE sales.b (id int);
+         CREATE TABLE sales.p (id int) PARTITION BY LIST (id); CREATE TABLE sales.q PARTITION OF sales.p DEFAULT;
+         CREATE VIEW sales.v AS SELECT 1; CREATE SCHEMA empty; CREATE SCHEMA stock; CREATE TABLE stock.c (id int);",
+    );
+    let site = Site::new();
+    let listed = site
+        .run(&["tables", "--json", &database.url()])
+        .expect_exit(0);
+    let elsewhere = |schema: &str, tables: u64| json!({ "event": "elsewhere", "schema": schema, "tables": tables });
+    assert_eq!(
+        listed.events_of("elsewhere"),
+        [elsewhere("sales", 3), elsewhere("stock", 1)]
+    );
+    let people = site.run(&["tables", &database.url()]).expect_exit(0);
+    let expected = "4 tables are in 2 other schemas: sales (3), stock (1)";
+    assert!(
+        people.stderr.contains(expected) && people.stdout.len() == 1,
+        "{people:?}"
+    );
+}
+
+#[test]
+fn hints_have_the_names_of_their_command() {
+    let site = Site::new();
+    let source = site.path("a source.db");
+    create_numbers(&source, 1);
+    let failure = site
+        .run(&["rejects", "--json", &source, "--retry", "abc"])
+        .failure();
+    let command = format!("`tombolo rejects '{source}'`");
+    assert!(failure.hint.contains(&command), "{failure:?}");
+    for hint in [
+        site.run(&["share", "--json", &source, "--tables", "xyz"])
+            .failure()
+            .hint,
+        site.run(&["count", "--json", &source, "xyz"])
+            .failure()
+            .hint,
+    ] {
+        assert!(
+            !hint.contains("DB") && hint.contains(&format!("'{source}'")),
+            "{hint}"
+        );
+    }
+}

@@ -54,7 +54,7 @@ const SHOWN_NAME: usize = 24;
 pub struct Arguments {
     /// The database, which is opened read-only: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
-    database: DatabaseArgument,
+    pub database: DatabaseArgument,
     /// Which tables: `*` matches any text, `?` one character, `{a,b}` either; repeatable [default: all]
     #[arg(long, value_name = "GLOB,…")]
     tables: Vec<TablePatterns>,
