@@ -266,7 +266,7 @@ fn a_code_is_good_for_another_target_until_something_is_written() {
     site.pull(&share, &["--into", &into("b.db"), "--dry-run"])
         .expect_exit(0);
     std::fs::copy(&source, into("c.db")).unwrap();
-    site.diff(&share, &[&into("c.db")]).expect_exit(0);
+    site.diff(&share, &["--with", &into("c.db")]).expect_exit(0);
     site.pull(&share, &["--into", &into("d.db")]).done();
     site.pull(&share, &["--into", &into("e.db")]).failure();
 }
