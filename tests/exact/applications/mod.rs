@@ -1,7 +1,5 @@
 //! Databases of applications: SQLite filled by one, PostgreSQL with its own schema, and one command between them.
 
-mod django;
-mod grafana;
 mod rails;
 
 use crate::support::postgres::Database;
@@ -90,7 +88,7 @@ fn held(kind: &str, column: &str) -> String {
 /// Returns what an application means by a value in its SQLite file.
 fn mapped(kind: &str, text: &str, target: &Database) -> String {
     let with_micros = |text: &str| match text.split_once('.') {
-        Some((whole, fraction)) => format!("{whole}.{fraction:0<6}"),
+        Some((whole, fraction)) => format!("{whole}.{:0<6}", fraction.get(..6).unwrap_or(fraction)),
         None => format!("{text}.000000"),
     };
     match kind {
