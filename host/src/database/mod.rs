@@ -9,6 +9,7 @@ mod model;
 mod origin;
 mod plan;
 pub mod postgres;
+mod rejected_parents;
 mod sql;
 pub mod sqlite;
 
@@ -28,6 +29,7 @@ pub use model::{
 };
 pub use origin::Origin;
 pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
+pub use rejected_parents::{ParentKey, RejectedParents, Relative, descendants};
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};
@@ -54,6 +56,12 @@ pub trait Database: Send + Sync {
     /// Returns those of `types`, named as the database prints them, that are user-defined in this database.
     async fn known_types(&self, _types: &[String]) -> Result<Vec<String>, DatabaseError> {
         Ok(Vec::new())
+    }
+
+    /// Checks that rows can be written into a table that exists. Fails with [`DatabaseError::Unsuitable`] if only the
+    /// application of the database can write it.
+    async fn check_target(&self, _table: &str) -> Result<(), DatabaseError> {
+        Ok(())
     }
 
     /// Returns the columns of a table that a run created wide enough for every value of their source.
@@ -112,6 +120,16 @@ pub trait Target: Send {
         run: &str,
         table: &str,
     ) -> Result<Option<LedgerEntry>, DatabaseError>;
+
+    /// Returns the kept rejects of a table, of all runs.
+    async fn kept_rejects(&mut self, table: &str) -> Result<Vec<Reject>, DatabaseError>;
+
+    /// Removes kept rejects of a table, each by its run and its number there.
+    async fn forget_rejects(
+        &mut self,
+        table: &str,
+        rows: &[(String, u64)],
+    ) -> Result<(), DatabaseError>;
 
     /// Begins a table, or goes on with it: creates it where the run does, enters it in the ledger (both in one
     /// transaction, so that a run never finds a table of its own that it does not know), and creates its staging.

@@ -7,10 +7,13 @@ mod conflicts;
 mod context;
 mod ddl;
 mod differences;
+mod kept_rejects;
 mod observer;
 mod peer;
 mod pull;
 mod quota;
+mod regenerated_keys;
+mod rejected_parents;
 mod rejects;
 mod retry;
 mod retry_context;
@@ -91,6 +94,7 @@ pub async fn pull(
         let table = PreparedTable::prepare(run, instruction, table).await;
         prepared.push(table.map_err(RunError::at(name))?);
     }
+    regenerated_keys::check(&prepared)?;
     scheduler::all(run, instruction, &prepared).await
 }
 

@@ -16,7 +16,8 @@ use crate::database::postgres::meta::{ledger, trust};
 use crate::database::postgres::server::Server;
 use crate::database::{
     Bookkeeping, CheckedStatement, ChunkCounts, DatabaseError, DirectFacts, Evidence, LedgerEntry,
-    Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome, is_direct,
+    RejectedParents, Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome,
+    is_direct,
 };
 use crate::rows::RowBlock;
 
@@ -35,6 +36,8 @@ pub(in crate::database::postgres) struct PostgresTableWriter<'a> {
     begin: String,
     /// The last block of the chunk under way.
     last_block: Option<RowBlock>,
+    /// Rejected rows that rows of the table may refer to.
+    parents: RejectedParents,
     load: Load,
 }
 
@@ -87,6 +90,7 @@ impl<'a> PostgresTableWriter<'a> {
             books,
             begin: begin_chunk(write.row_by_row, functions),
             last_block: None,
+            parents: write.rejected_parents,
             load,
         })
     }
@@ -139,6 +143,10 @@ impl TableWriter for PostgresTableWriter<'_> {
 
     async fn stage(&mut self, block: &RowBlock) -> Result<Step<()>, DatabaseError> {
         let (copy, rows) = match &mut self.load {
+            // A row that refers to a rejected one has to be kept apart.
+            Load::Direct(_) if block.rows().any(|row| self.parents.find(row).is_some()) => {
+                return Ok(Step::NeedsStaging);
+            }
             Load::Direct(load) => match load.encode(&self.plan, block)? {
                 Step::Done(rows) => (load.copy_statement(), rows),
                 Step::NeedsStaging => return Ok(Step::NeedsStaging),

@@ -1,5 +1,6 @@
 //! Rejected rows, kept with their reasons.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -59,6 +60,38 @@ pub fn keep(
     Ok(())
 }
 
+/// Returns the kept rejects of a table, of all runs.
+pub async fn of_table(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<Vec<Reject>, DatabaseError> {
+    let rows = sqlx::query(
+        "SELECT run, table_name, row, key, reason, cells FROM main.tombolo_rejects
+         WHERE table_name = ? COLLATE NOCASE",
+    );
+    let rows = rows.bind(table.to_owned()).fetch_all(connection).await;
+    read(&rows.map_err(|error| refused(&error))?)
+}
+
+/// Removes kept rejects of a table, each by its run and its number there.
+pub fn forget(
+    connection: &RawConnection<'_>,
+    table: &str,
+    rows: &[(String, u64)],
+) -> Result<(), DatabaseError> {
+    for (run, row) in rows {
+        connection.execute_named(
+            "DELETE FROM main.tombolo_rejects WHERE run = :run AND table_name = :table COLLATE NOCASE AND row = :row",
+            &[
+                (c":run", SqliteValueRef::Text(run)),
+                (c":table", SqliteValueRef::Text(table)),
+                (c":row", SqliteValueRef::Integer(i64::try_from(*row).unwrap_or(i64::MAX))),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
 /// Returns rejected rows, oldest first, at most `limit`.
 pub async fn list(
     connection: &mut SqliteConnection,
@@ -75,6 +108,10 @@ pub async fn list(
     .fetch_all(connection)
     .await
     .map_err(|error| refused(&error))?;
+    read(&rows)
+}
+
+fn read(rows: &[SqliteRow]) -> Result<Vec<Reject>, DatabaseError> {
     rows.iter()
         .map(|row| {
             let number: i64 = row.try_get("row")?;

@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use super::apply::Application;
 use super::chunk::{Chunk, position};
 use super::deferred_fks::StagedChunk;
+use super::descendants;
 use super::staging;
 use super::table_plan::TablePlan;
 use crate::database::bookkeeping::{Bookkeeping, LedgerRow, Verification};
@@ -117,20 +118,32 @@ impl TableState {
             let exact = match self.plan.layout.store(row, &mut values) {
                 Ok(exact) => exact,
                 Err(reason) => {
-                    self.reject(connection, chunk, row, &reason)?;
+                    if !self.reject(connection, chunk, row, &reason)? {
+                        return Ok(Step::NeedsStaging);
+                    }
                     continue;
                 }
             };
+            let orphan = self.plan.rejected_parents.find(row);
             let stored = values.iter().map(SqliteValue::borrow);
             match self.plan.mode {
                 LoadMode::Direct if !exact => return Ok(Step::NeedsStaging),
+                LoadMode::Direct if let Some(key) = orphan => {
+                    let reason = self.plan.rejected_parents.reason(key);
+                    if !self.reject(connection, chunk, row, &reason)? {
+                        return Ok(Step::NeedsStaging);
+                    }
+                    continue;
+                }
                 LoadMode::Direct => {
                     if let Err(error) = insert.run(stored) {
                         match connection.fault_of_row(&error) {
                             // Another program may have inserted a row with this key: the plan says what happens then.
                             Some(_) if error.is_about_keys() => return Ok(Step::NeedsStaging),
                             Some(reason) => {
-                                self.reject(connection, chunk, row, &reason)?;
+                                if !self.reject(connection, chunk, row, &reason)? {
+                                    return Ok(Step::NeedsStaging);
+                                }
                                 continue;
                             }
                             None => return Err(error.into()),
@@ -144,6 +157,8 @@ impl TableState {
                         false => SqliteValueRef::Blob(row.bytes()),
                     };
                     insert.run([number, cells].into_iter().chain(stored))?;
+                    let number = position(chunk.arrived);
+                    chunk.orphans.extend(orphan.map(|key| (number, key)));
                     chunk.note_key(&self.plan.merge, &values);
                     if !exact {
                         self.books.inexact();
@@ -158,15 +173,22 @@ impl TableState {
         Ok(Step::Done(()))
     }
 
-    /// Rejects a row that arrived.
+    /// Rejects a row that arrived. Returns false if only a staging tells which rows descend from it.
     fn reject(
         &mut self,
         connection: &RawConnection<'_>,
-        chunk: &Chunk,
+        chunk: &mut Chunk,
         row: RowRef<'_>,
         reason: &str,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<bool, DatabaseError> {
         let (layout, number) = (&self.plan.layout, position(chunk.arrived));
+        let parents = &self.plan.rejected_parents;
+        if parents.are_own() {
+            if self.plan.mode == LoadMode::Direct {
+                return Ok(false);
+            }
+            chunk.rejected.push(parents.relative(chunk.arrived, row));
+        }
         rejects::keep(
             connection,
             &mut self.books,
@@ -174,7 +196,8 @@ impl TableState {
             number,
             row.bytes(),
             reason,
-        )
+        )?;
+        Ok(true)
     }
 
     /// Returns the next page of staged rows that exist with another image.
@@ -266,6 +289,12 @@ impl TableState {
             let mut application = self.application(connection, chunk);
             let staged = StagedChunk::save(&application)?;
             let counts = application.run()?;
+            let found = descendants::of_rejected(&application)?;
+            if !found.is_empty() {
+                staged.undo(&mut application)?;
+                descendants::reject(&mut application, &found)?;
+                continue;
+            }
             staged.applied(connection)?;
             staging::clear(connection)?;
             let done = self.advance(connection, chunk, counts)?;
