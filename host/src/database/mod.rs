@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 pub(crate) use bookkeeping::{
-    Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
+    Bookkeeping, Changed, DirectFacts, LedgerRow, RejectedRow, RowFacts, Verification, is_direct,
 };
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
@@ -175,6 +175,10 @@ pub trait TableWriter: Send {
 
     /// Gives up the chunk under way; harmless without one.
     async fn rollback(&mut self) -> Result<(), DatabaseError>;
+
+    /// Keeps some of the rows for which a chunk with too many rejects was rolled back, for people. Their numbers are greater
+    /// than that of the last row that is committed.
+    async fn keep_sample(&mut self) -> Result<(), DatabaseError>;
 
     /// Runs the statements that follow the data, moves the numbering past the greatest key, and marks the table as
     /// complete in the ledger. Gives up a chunk that is under way.

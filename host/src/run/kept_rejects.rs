@@ -12,6 +12,37 @@ use crate::rows::{KeyColumns, RowBlock};
 /// A kept row: its run, and its number there.
 type Id = (String, u64);
 
+/// Removes the sample of rejects that an attempt of a run kept which was given up: they are behind the last committed row,
+/// and the ledger does not count them.
+pub async fn forget_sample(
+    target: &mut dyn Target,
+    run: &str,
+    table: &str,
+) -> Result<(), DatabaseError> {
+    let entry = target.ledger_entry(run, table).await?;
+    let counts = entry.map(|entry| entry.counts).unwrap_or_default();
+    let kept = target.kept_rejects(table).await?.into_iter();
+    let kept = kept.filter(|reject| reject.run == run);
+    let rows: Vec<u64> = kept.map(|reject| reject.row).collect();
+    let sample = uncounted(rows, counts.failed, counts.received());
+    let sample: Vec<Id> = sample
+        .into_iter()
+        .map(|row| (run.to_owned(), row))
+        .collect();
+    match sample.is_empty() {
+        true => Ok(()),
+        false => target.forget_rejects(table, &sample).await,
+    }
+}
+
+/// Returns the last of the kept rows, as many as are more than `failed`, and only those behind the last committed row.
+fn uncounted(mut rows: Vec<u64>, failed: u64, received: u64) -> Vec<u64> {
+    rows.sort_unstable();
+    let counted = usize::try_from(failed).unwrap_or(usize::MAX);
+    let behind = rows.into_iter().skip(counted);
+    behind.filter(|row| *row > received).collect()
+}
+
 /// The kept rejects of a table that has a primary key.
 #[derive(Debug)]
 pub struct KeptRejects {
@@ -155,6 +186,14 @@ mod tests {
             reason: String::new(),
             cells: block(&[(7, id)]).data().to_vec(),
         }
+    }
+
+    #[test]
+    fn only_rows_that_the_ledger_does_not_count_are_a_sample() {
+        assert_eq!(uncounted(vec![7, 2, 6], 1, 5), [6, 7]);
+        // A retry gives rejects new numbers.
+        assert_eq!(uncounted(vec![6, 7], 2, 5), [0u64; 0]);
+        assert_eq!(uncounted(vec![1, 2], 0, 5), [0u64; 0]);
     }
 
     #[test]

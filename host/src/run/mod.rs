@@ -10,6 +10,7 @@ mod differences;
 mod kept_rejects;
 mod observer;
 mod peer;
+mod present_columns;
 mod pull;
 mod quota;
 mod regenerated_keys;

@@ -7,7 +7,7 @@ use super::chunk::{Chunk, MAX_ROWS};
 use super::conflicts::ResolveError;
 use super::context::RunContext;
 use super::differences::{self, Differences};
-use super::kept_rejects::KeptRejects;
+use super::kept_rejects::{self, KeptRejects};
 use super::observer::TableProgress;
 use super::peer::{IncomingRows, PeerError, Wanted};
 use super::rejected_parents;
@@ -137,6 +137,7 @@ impl<'a> TablePull<'a> {
         differences: Option<&Differences>,
         after: &[CheckedStatement],
     ) -> Result<WriteOutcome, Failure> {
+        kept_rejects::forget_sample(target, &self.table.write.run, self.name()).await?;
         self.kept = KeptRejects::find(target, &self.table.write.incoming).await?;
         if let (Some(kept), Some(differences)) = (&mut self.kept, differences) {
             kept.compared(differences);
@@ -228,7 +229,14 @@ impl<'a> TablePull<'a> {
             }
             match attempt {
                 Ok(step) => return Ok(step),
-                Err(Stop::Failed(failure)) => return Err(failure),
+                Err(Stop::Failed(failure)) => {
+                    if failure.code == ErrorCode::TooManyRejects.as_str()
+                        && let Err(error) = writer.keep_sample().await
+                    {
+                        tracing::warn!(%error, "no sample of the rejected rows could be kept");
+                    }
+                    return Err(failure);
+                }
                 Err(Stop::Broken(failure)) => {
                     // Rows that came before do not count: a sender could repeat them for ever.
                     let came_farther = if differences.is_some() {

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::conflicts::Resolver;
 use super::retry_context::RetryContext;
-use super::{rejected_parents, strategy, verify};
+use super::{present_columns, rejected_parents, strategy, verify};
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Failure, TableReport};
 use crate::database::{
@@ -124,8 +124,9 @@ async fn retry_table(
     let entry = target.ledger_entry(run, table).await?.ok_or_else(lost)?;
     let kept: RetryContext = serde_json::from_str(&entry.retry_context).map_err(|_| lost())?;
     let local = database.describe(table).await?;
+    let incoming = present_columns::adapt(kept.incoming, &local, rejects);
     let instruction = TableInstruction {
-        incoming: kept.incoming,
+        incoming,
         strategy: kept.strategy,
         params: kept.params,
         create: false,

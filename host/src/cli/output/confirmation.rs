@@ -49,7 +49,8 @@ fn changing(plans: &[TablePlan], standard: bool) -> Vec<&str> {
         .collect()
 }
 
-fn is_yes(answer: &str) -> bool {
+/// Returns true if an answer means yes.
+pub fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 

@@ -18,8 +18,8 @@ use super::staging::STAGING;
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::meta::rejects::RejectStore;
 use crate::database::{
-    Bookkeeping, ChunkCounts, DatabaseError, RejectedParents, Resolution, StagedConflict,
-    TableWrite, Verification,
+    Bookkeeping, ChunkCounts, DatabaseError, RejectedParents, RejectedRow, Resolution,
+    StagedConflict, TableWrite, Verification,
 };
 use crate::rows::RowBlock;
 
@@ -69,7 +69,7 @@ impl StagedLoad {
     pub fn encode(
         &mut self,
         plan: &TablePlan,
-        books: &Bookkeeping,
+        books: &mut Bookkeeping,
         block: &RowBlock,
     ) -> Result<BytesMut, DatabaseError> {
         let (last, key_order) = (self.chunk.last(), &mut self.chunk.key_order);
@@ -82,7 +82,11 @@ impl StagedLoad {
         self.analyzed = false;
         let allowed = usize::try_from(books.rejects_left()).unwrap_or(usize::MAX);
         match self.chunk.unfit.get(allowed) {
-            Some(one_more) => Err(books.too_many_rejects(&one_more.reason)),
+            Some(one_more) => {
+                let error = books.too_many_rejects(&one_more.reason);
+                self.sample(books, &self.chunk.unfit);
+                Err(error)
+            }
             None => Ok(staged.rows),
         }
     }
@@ -159,7 +163,11 @@ impl StagedLoad {
                 session.run("SAVEPOINT tombolo_chunk").await?;
             }
             let mut all = refused.clone();
-            let done = self.write(session, plan, books, &mut all).await?;
+            let done = self.write(session, plan, books, &mut all).await;
+            if done.is_err() {
+                self.sample(books, &all);
+            }
+            let done = done?;
             let found = match own {
                 true => orphans.of_refused(&all, &attached),
                 false => Vec::new(),
@@ -209,6 +217,25 @@ impl StagedLoad {
             books,
         };
         apply.all(session, refused).await
+    }
+
+    /// Stores a sample of the refused rows of a chunk that was rolled back.
+    pub async fn keep_sample(
+        &self,
+        session: &mut Session,
+        books: &mut Bookkeeping,
+    ) -> Result<(), DatabaseError> {
+        for RejectedRow { row, reason, cells } in books.take_sample() {
+            self.rejects.insert(session, row, &cells, &reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes refused rows, in case that their chunk is given up because of them.
+    fn sample(&self, books: &mut Bookkeeping, refused: &[RefusedRow]) {
+        for RefusedRow { row, reason } in refused {
+            books.sample(*row, reason, &self.chunk.encoded_row(*row));
+        }
     }
 
     /// Stores refused rows as they were received.

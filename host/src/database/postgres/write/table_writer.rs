@@ -151,7 +151,10 @@ impl TableWriter for PostgresTableWriter<'_> {
                 Step::Done(rows) => (load.copy_statement(), rows),
                 Step::NeedsStaging => return Ok(Step::NeedsStaging),
             },
-            Load::Staged(load) => (COPY_STAGING, load.encode(&self.plan, &self.books, block)?),
+            Load::Staged(load) => (
+                COPY_STAGING,
+                load.encode(&self.plan, &mut self.books, block)?,
+            ),
         };
         self.connection.copy(&self.begin, copy, rows).await?;
         self.books.arrived(block);
@@ -211,6 +214,20 @@ impl TableWriter for PostgresTableWriter<'_> {
             Load::Staged(load) => load.rolled_back(),
         }
         self.connection.rollback().await
+    }
+
+    async fn keep_sample(&mut self) -> Result<(), DatabaseError> {
+        let session = self.connection.outside_chunk().await?;
+        let Load::Staged(load) = &self.load else {
+            return Ok(());
+        };
+        session.run("BEGIN").await?;
+        let kept = async {
+            trust::lock_to_write(session).await?;
+            load.keep_sample(session, &mut self.books).await
+        };
+        let kept = kept.await;
+        session.end_transaction(kept).await
     }
 
     async fn finish(

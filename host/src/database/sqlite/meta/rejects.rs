@@ -5,7 +5,7 @@ use sqlx::{Row as _, SqliteConnection};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::tables::{NOW, REJECTS, existing};
-use crate::database::bookkeeping::Bookkeeping;
+use crate::database::bookkeeping::{Bookkeeping, RejectedRow};
 use crate::database::sqlite::codec::encode::RowLayout;
 use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::error::refused;
@@ -40,7 +40,33 @@ pub fn keep(
     cells: &[u8],
     reason: &str,
 ) -> Result<(), DatabaseError> {
+    let row = u64::try_from(number).unwrap_or_default();
+    books.sample(row, reason, cells);
     books.reject(xxh3_128(cells), reason)?;
+    insert(connection, books, layout, number, cells, reason)
+}
+
+/// Keeps the rows of the chunk that was given up.
+pub fn keep_sample(
+    connection: &RawConnection<'_>,
+    books: &mut Bookkeeping,
+    layout: &RowLayout,
+) -> Result<(), DatabaseError> {
+    for RejectedRow { row, reason, cells } in books.take_sample() {
+        let number = i64::try_from(row).unwrap_or(i64::MAX);
+        insert(connection, books, layout, number, &cells, &reason)?;
+    }
+    Ok(())
+}
+
+fn insert(
+    connection: &RawConnection<'_>,
+    books: &Bookkeeping,
+    layout: &RowLayout,
+    number: i64,
+    cells: &[u8],
+    reason: &str,
+) -> Result<(), DatabaseError> {
     let key = layout.shown_key(cells);
     let sql = format!(
         "INSERT INTO main.tombolo_rejects (run, table_name, row, key, reason, cells, rejected_at)

@@ -113,7 +113,9 @@ async fn tables_that_need_their_application_are_no_targets() {
     let database = folder.open("app.db").await;
     database.check_target("ordinary").await.unwrap();
     for (name, _, need) in APPLICATIONS {
-        let error = database.check_target(name).await.unwrap_err();
+        let Err(error) = database.check_target(name).await else {
+            panic!("{name} is taken as a target");
+        };
         assert!(matches!(error, DatabaseError::Unsuitable { .. }), "{error}");
         let error = error.to_string();
         assert!(error.contains(name) && error.contains(need), "{error}");

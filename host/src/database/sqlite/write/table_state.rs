@@ -334,6 +334,11 @@ impl TableState {
         Ok(CommittedChunk { counts, row })
     }
 
+    /// Keeps a sample of the rejects of the chunk that was rolled back.
+    pub fn keep_sample(&mut self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+        rejects::keep_sample(connection, &mut self.books, &self.plan.layout)
+    }
+
     /// Forgets the chunk under way, whose transaction is rolled back.
     pub fn forget_chunk(&mut self) {
         self.books.rolled_back();
