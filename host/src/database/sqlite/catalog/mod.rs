@@ -2,7 +2,9 @@
 
 pub mod application;
 pub mod constraints;
+pub mod features;
 pub mod origins;
+pub mod values;
 
 use std::collections::HashSet;
 
