@@ -9,7 +9,7 @@ use crate::database::sqlite::raw::RawConnection;
 use crate::database::{DatabaseError, quote};
 
 /// Fails with `Unsuitable` if a table cannot be written without its application: an index has an unknown collation, or an
-/// index, a generated column, a check or a trigger calls an unknown function.
+/// index or a generated column calls an unknown function. What a check needs is told by each row that it refuses.
 pub async fn check(connection: &mut SqliteConnection, table: &Table) -> Result<(), DatabaseError> {
     let name = &table.schema.table;
     let unsuitable = |what: String| DatabaseError::Unsuitable {

@@ -111,10 +111,7 @@ pub async fn table(
     database: &str,
     name: &str,
 ) -> Result<Table, DatabaseError> {
-    // SQLite has no two tables whose names differ in case only.
-    let sql = format!(
-        "SELECT {KIND}, sql, name FROM main.sqlite_schema WHERE {VISIBLE} AND name = ? COLLATE NOCASE"
-    );
+    let sql = format!("SELECT {KIND}, sql FROM main.sqlite_schema WHERE {VISIBLE} AND name = ?");
     let found = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(name.to_owned())
         .fetch_optional(&mut *connection)
@@ -124,8 +121,6 @@ pub async fn table(
     let Some(found) = found else {
         return Err(DatabaseError::NotFound { database, table });
     };
-    let own_name: String = get(&found, 2)?;
-    let (name, table) = (own_name.as_str(), own_name.clone());
     match get::<String>(&found, 0)?.as_str() {
         "table" if is_shadow(connection, name).await? => {
             return Err(DatabaseError::NotFound { database, table });
