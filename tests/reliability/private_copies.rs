@@ -38,14 +38,16 @@ fn a_killed_share_leaves_no_copy_of_the_database() {
             &format!(
                 "PRAGMA journal_mode = {mode}; CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);
                  {} INSERT INTO t SELECT i, 'name ' || i FROM n;",
-                series(50_000)
+                series(1_000_000)
             ),
         );
         let share = ["share", "--json", "--listen", "127.0.0.1:0", &source];
         let share = Share::start(command(&site, &share));
-        // The pull ends in the middle, and the share holds its snapshot for the next attempt.
-        let few = ["--into", &site.path("copy.db"), "--max-rows", "10"];
-        site.pull(&share, &few).error("limit");
+        let copy = site.path("copy.db");
+        let into = ["--into", copy.as_str()];
+        let mut pull = site.start_pull_with_small_chunks(&share.url, &share.code, &into);
+        pull.wait_for("progress");
+        assert!(pull.is_running(), "{mode}: {pull:?}");
         assert_eq!(names(&site), Vec::<String>::new(), "{mode}");
         share.running.signal("KILL");
         share.running.wait();
