@@ -92,6 +92,29 @@ pub struct LedgerRow {
     pub retry_context: String,
 }
 
+impl LedgerRow {
+    /// Returns the row of a table that is about to begin.
+    #[must_use]
+    pub fn first(write: &TableWrite) -> Self {
+        Self {
+            next_seq: 0,
+            counts: ChunkCounts::default(),
+            last_key: None,
+            facts: RowFacts {
+                digest: Some(0),
+                direct: true,
+                verification: Verification::default(),
+                changed: Changed::new(),
+            },
+            snapshot: None,
+            snapshots: 0,
+            made: write.create.is_some(),
+            done: false,
+            retry_context: write.retry_context.clone(),
+        }
+    }
+}
+
 impl From<LedgerRow> for LedgerEntry {
     fn from(row: LedgerRow) -> Self {
         Self {
@@ -195,6 +218,12 @@ impl Bookkeeping {
     #[must_use]
     pub fn is_filling(&self) -> bool {
         self.row.made && !self.row.done
+    }
+
+    /// Returns true if the run created the table and has committed no row.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.is_filling() && self.row.counts.received() == 0
     }
 
     /// Returns true if all rows so far went directly into the table and were not read back.

@@ -19,11 +19,14 @@ pub async fn forget_sample(
     run: &str,
     table: &str,
 ) -> Result<(), DatabaseError> {
-    let entry = target.ledger_entry(run, table).await?;
-    let counts = entry.map(|entry| entry.counts).unwrap_or_default();
     let kept = target.kept_rejects(table).await?.into_iter();
     let kept = kept.filter(|reject| reject.run == run);
     let rows: Vec<u64> = kept.map(|reject| reject.row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let entry = target.ledger_entry(run, table).await?;
+    let counts = entry.map(|entry| entry.counts).unwrap_or_default();
     let sample = uncounted(rows, counts.failed, counts.received());
     let sample: Vec<Id> = sample
         .into_iter()

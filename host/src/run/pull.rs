@@ -66,6 +66,8 @@ pub struct TablePull<'a> {
     table: &'a PreparedTable,
     /// Bytes of earlier connections.
     bytes: u64,
+    /// How far the run is with the table, while this process has not begun it.
+    known: Option<Option<LedgerEntry>>,
     /// How far the attempts came.
     reached: Reached,
     /// Rows that were rejected before this transfer.
@@ -82,11 +84,18 @@ impl<'a> TablePull<'a> {
             run,
             table,
             bytes: 0,
+            known: None,
             reached: Reached::default(),
             kept: None,
             committed: 0,
             told: Instant::now(),
         }
+    }
+
+    /// The same transfer, with how far the run is with the table.
+    pub fn from(mut self, entry: Option<LedgerEntry>) -> Self {
+        self.known = Some(entry);
+        self
     }
 
     fn name(&self) -> &'a str {
@@ -165,15 +174,24 @@ impl<'a> TablePull<'a> {
         loop {
             // Nothing is written before the peer's rows are there and are what they were described as.
             let (entry, opened) = self.open_first(target, differences, &mut retries).await?;
+            self.known = None;
             let mut write = self.write(*mode);
             let keys = &self.table.foreign_keys;
             write.rejected_parents =
                 rejected_parents::find(target, &write.run, &write.incoming, keys, false).await?;
             let mut writer = target.begin_table(write).await?;
             let attempts = self.attempts(writer.as_mut(), entry, opened, differences, &mut retries);
-            match attempts.await? {
-                Step::Done(()) => return Ok(writer.finish(after).await?),
-                Step::NeedsStaging => *mode = LoadMode::Staged,
+            match attempts.await {
+                Ok(Step::Done(())) => return Ok(writer.finish(after).await?),
+                Ok(Step::NeedsStaging) => *mode = LoadMode::Staged,
+                Err(failure) => {
+                    if failure.code == ErrorCode::TooManyRejects.as_str()
+                        && let Err(error) = writer.discard_new_table().await
+                    {
+                        tracing::warn!(%error, "the empty table that this run made could not be dropped");
+                    }
+                    return Err(failure);
+                }
             }
         }
     }
@@ -402,6 +420,9 @@ impl<'a> TablePull<'a> {
     }
 
     async fn entry(&self, target: &mut dyn Target) -> Result<Option<LedgerEntry>, Failure> {
+        if let Some(known) = &self.known {
+            return Ok(known.clone());
+        }
         Ok(target
             .ledger_entry(&self.table.write.run, self.name())
             .await?)

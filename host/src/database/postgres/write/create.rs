@@ -1,6 +1,6 @@
 //! Creates a table where the run does, and enters it in the ledger.
 
-use crate::database::postgres::catalog::{self, Description, enums, origins};
+use crate::database::postgres::catalog::{self, Description, Relation, enums, origins};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::meta::ledger;
 use crate::database::postgres::meta::trust::is_trusted;
@@ -22,7 +22,7 @@ pub(super) async fn enter(
         run_all(session, name, statements).await?;
         let created = catalog::describe(session, place, name, true).await?;
         refuse_foreign_types(session, &created).await?;
-        origins::store(session, &created, write).await?;
+        origins::store(session, &[(&created, write)]).await?;
     }
     let local = catalog::describe(session, place, name, true).await?;
     refuse_rules(session, &local).await?;
@@ -43,6 +43,27 @@ pub(super) async fn run_all(
         }
     }
     Ok(())
+}
+
+/// Drops a table that the run made and that has no row, and its row in the ledger; the caller has a transaction. A table with
+/// rows stays.
+pub(super) async fn discard(
+    session: &mut Session,
+    table: &Relation,
+    books: &Bookkeeping,
+) -> Result<(), DatabaseError> {
+    let name = table.name();
+    session
+        .run(format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
+        .await?;
+    let any = session
+        .row(query(format!("SELECT 1 AS one FROM {name} LIMIT 1")))
+        .await?;
+    if any.is_some() {
+        return Ok(());
+    }
+    session.run(format!("DROP TABLE {name}")).await?;
+    ledger::forget(session, books).await
 }
 
 /// A rewrite rule replaces statements, so that rows would go elsewhere and counts would be wrong.
@@ -69,7 +90,7 @@ async fn refuse_rules(session: &mut Session, local: &Description) -> Result<(), 
 
 /// A type of another login may have made its way into a new table since the plan: storing values would run its checks
 /// and casts.
-async fn refuse_foreign_types(
+pub(super) async fn refuse_foreign_types(
     session: &mut Session,
     created: &Description,
 ) -> Result<(), DatabaseError> {

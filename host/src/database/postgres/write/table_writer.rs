@@ -230,6 +230,26 @@ impl TableWriter for PostgresTableWriter<'_> {
         session.end_transaction(kept).await
     }
 
+    async fn discard_new_table(self: Box<Self>) -> Result<(), DatabaseError> {
+        if !self.books.is_untouched() {
+            return Ok(());
+        }
+        let Self {
+            connection,
+            plan,
+            books,
+            ..
+        } = *self;
+        let session = connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let discarded = async {
+            trust::lock_to_write(session).await?;
+            create::discard(session, &plan.local.relation, &books).await
+        };
+        let discarded = discarded.await;
+        session.end_transaction(discarded).await
+    }
+
     async fn finish(
         self: Box<Self>,
         after: &[CheckedStatement],

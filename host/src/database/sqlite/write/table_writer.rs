@@ -167,6 +167,19 @@ impl TableWriter for SqliteTableWriter<'_> {
             .await
     }
 
+    async fn discard_new_table(self: Box<Self>) -> Result<(), DatabaseError> {
+        let state = self.state.clone();
+        self.connection
+            .begin_with(move |connection| {
+                transaction(connection, |connection| {
+                    state
+                        .lock()
+                        .discard_new_table(&RawConnection::lock_blocking(connection)?)
+                })
+            })
+            .await
+    }
+
     async fn finish(
         self: Box<Self>,
         after: &[CheckedStatement],
