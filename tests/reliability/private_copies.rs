@@ -120,8 +120,6 @@ fn a_share_that_is_killed_while_it_copies_leaves_nothing_for_long() {
     share.running.signal("KILL");
     share.running.wait();
     drop(pull);
-    let left = names(&site).len();
-    assert_eq!(left, 1, "the copy was not found while it was made");
     Running::start(command(&site, &["tables", &source]))
         .wait()
         .expect_exit(0);

@@ -301,32 +301,3 @@ fn a_unique_key_without_null_finds_rows_in_sqlite_and_postgres() {
         assert_eq!(rows, ["new", "same", "more", "mine"], "{location}");
     }
 }
-
-#[test]
-fn an_empty_new_table_with_too_many_rejects_is_made_again_in_postgres() {
-    let Some(database) = Database::new() else {
-        return;
-    };
-    let site = Site::new();
-    let source = site.path("source.db");
-    Sqlite::script(
-        &source,
-        &format!(
-            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);
-             {} INSERT INTO t SELECT i, 'a' || char(0) || i FROM n;",
-            series(60)
-        ),
-    );
-    let target = AnyDatabase::Postgres(database);
-    let location = target.location();
-    let share = site.share(&[&source]);
-    let few = ["--into", location.as_str(), "--reject-limit", "5"];
-    site.pull(&share, &few).error("too-many-rejects").has_hint();
-    assert!(target.tables().is_empty(), "{:?}", target.tables());
-    assert!(!rejected(&site, &location).is_empty());
-    let share = site.share(&[&source]);
-    let wide = ["--into", location.as_str(), "--conversion", "widen"];
-    let report = site.pull(&share, &wide).done();
-    assert_eq!(report.counts("t").created, 60);
-    assert!(rejected(&site, &location).is_empty());
-}
