@@ -71,6 +71,8 @@ pub struct RunDocument {
     pub writes: bool,
     /// How many tables have a [`TableDocument`].
     pub known: u32,
+    /// Which patterns of the request a table has matched, by their numbers.
+    pub matched_tables: Vec<u32>,
     /// What planning has taken so far.
     pub spent: Spent,
     /// How many columns of the planned tables each name in `request.column_conversions` fits.
