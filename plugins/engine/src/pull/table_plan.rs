@@ -12,6 +12,7 @@ use crate::documents::{
 };
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 use crate::host::Host;
+use crate::pull::compatibility::Fit;
 use crate::pull::origin::Origin;
 use crate::pull::toposort::{self, NameCase, Node};
 use crate::pull::{STEP_BYTES, STEP_TIME, compatibility, conversion};
@@ -167,7 +168,11 @@ fn existing_table(
     local: TableSchema,
 ) -> Result<PlannedTable, Failure> {
     let database = &document.request.database;
-    compatibility::check(&incoming, &local)?;
+    let Fit {
+        incoming,
+        source,
+        left_out,
+    } = compatibility::fit(incoming, &local, dialect)?;
     let conversions = conversion::policies_for(&document.request, &incoming);
     conversion::check_existing_table(host, database, &conversions, &incoming, &local)?;
     let local_rows = host.count(database, &local.table)?.rows;
@@ -175,6 +180,7 @@ fn existing_table(
         instruction: TableInstruction {
             strategy: document.strategy_for(&incoming.table).to_owned(),
             incoming,
+            source,
             params: Vec::new(),
             create: false,
             before: Vec::new(),
@@ -185,7 +191,7 @@ fn existing_table(
         },
         local_rows,
         local_keys: local.foreign_keys,
-        not_carried: Vec::new(),
+        not_carried: left_out,
     })
 }
 
@@ -201,7 +207,11 @@ fn new_table(
         .columns
         .iter()
         .filter_map(|column| match (dialect, Origin::from(column)) {
-            (Dialect::Postgres, Origin::Postgres(name)) => Some(name),
+            // A domain is named with its base type.
+            (Dialect::Postgres, Origin::Postgres(name)) => Some(
+                name.rsplit_once(" over ")
+                    .map_or(name, |(domain, _)| domain),
+            ),
             _ => None,
         })
         .collect();
@@ -227,6 +237,7 @@ fn new_table(
         instruction: TableInstruction {
             strategy: document.strategy_for(&incoming.table).to_owned(),
             incoming,
+            source: None,
             params: Vec::new(),
             create: true,
             before,
