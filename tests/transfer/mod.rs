@@ -2,6 +2,7 @@
 
 mod differences;
 mod drift;
+mod many_tables;
 mod postgres;
 mod rejects;
 mod sqlite;

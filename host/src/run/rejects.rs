@@ -100,6 +100,7 @@ async fn retry_table(
         before: Vec::new(),
         after: Vec::new(),
         one_chunk: false,
+        rows: None,
         differences: false,
         conversions: kept.conversions,
     };

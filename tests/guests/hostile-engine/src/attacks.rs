@@ -236,6 +236,7 @@ fn instruction(text: &str) -> CopyInstruction {
             before: vec![statement],
             after: Vec::new(),
             one_chunk: false,
+            rows: None,
             differences: false,
             conversions: Vec::new(),
         }],
