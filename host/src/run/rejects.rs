@@ -95,6 +95,7 @@ async fn retry_table(
         incoming: kept.incoming,
         strategy: kept.strategy,
         params: kept.params,
+        source: None,
         create: false,
         before: Vec::new(),
         after: Vec::new(),
