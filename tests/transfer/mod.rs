@@ -2,6 +2,7 @@
 
 mod children;
 mod differences;
+mod drift;
 mod many_tables;
 mod postgres;
 mod rejects;

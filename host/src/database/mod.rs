@@ -24,6 +24,7 @@ pub(crate) use bookkeeping::{
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
+pub(crate) use logical::OVER;
 pub use logical::logical_of;
 pub use model::{
     CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,

@@ -129,6 +129,7 @@ async fn retry_table(
         incoming,
         strategy: kept.strategy,
         params: kept.params,
+        source: None,
         create: false,
         before: Vec::new(),
         after: Vec::new(),
