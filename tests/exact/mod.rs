@@ -3,6 +3,7 @@
 mod applications;
 mod built_in_types;
 mod conversions;
+mod declared_types;
 mod enums;
 mod generated_tables;
 mod held_values;
