@@ -63,6 +63,7 @@ metered! {
     }
     database {
         QUESTION info(database: String) -> Result<DatabaseInfo, Refusal>;
+        DATABASE fingerprint(database: String) -> Result<String, Refusal>;
         DATABASE tables(database: String) -> Result<Vec<TableSummary>, Refusal>;
         DATABASE describe(database: String, table: String) -> Result<TableSchema, Refusal>;
         DATABASE known_types(database: String, types: Vec<String>) -> Result<Vec<String>, Refusal>;

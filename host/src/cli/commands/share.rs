@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::transfers::RunEvent as EngineEvent;
 use tombolo::bindings::types::{Failure, Scope, TableReport};
+use tombolo::database::{LoginView, Omission};
 use tombolo::failure::{ErrorCode, failure};
 use tombolo::host::Host;
 use tombolo::resources::{self, Followed, Follower, GrantedDatabase, Owner, Patterns, RunEvent};
@@ -23,6 +24,7 @@ use crate::cli::output::announcement::{
     announcement, claimed_line, expiry, sent_line, wrong_codes_line,
 };
 use crate::cli::output::event::Event;
+use crate::cli::output::omissions;
 use crate::cli::output::pace::{Pace, SentRows, SentTables};
 use crate::cli::output::report;
 use crate::cli::signals::{Signals, cancelled};
@@ -60,6 +62,10 @@ pub struct Arguments {
     /// How long a snapshot of the database is held for a receiver; after that, it reads a new one
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse_snapshot_limit)]
     snapshot_limit: Duration,
+    /// Of PostgreSQL tables with policies, share the rows that they let this login see; without it, such tables are
+    /// refused
+    #[arg(long)]
+    row_security: bool,
     /// Replace a standard component (engine, sessions, conflicts or ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
     plugins: Vec<PluginArgument>,
@@ -108,14 +114,23 @@ struct Shared {
     server: Server,
     session: Session,
     tables: usize,
+    omissions: Vec<Omission>,
 }
 
 impl Shared {
     async fn open(arguments: &Arguments) -> Result<Self, Failure> {
-        let database = arguments.database.open(false).await?;
+        let view = match arguments.row_security {
+            true => LoginView::Filtered,
+            false => LoginView::Whole,
+        };
+        let database = arguments.database.open_view(view).await?;
         let patterns = arguments.patterns();
-        let tables = matching(&database.tables().await?, &patterns)
-            .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
+        let listed = database.tables().await?;
+        let omissions = omissions::of(database.as_ref(), &patterns).await?;
+        let tables = matching(&listed, &patterns).map_err(|unmatched| {
+            let unmatched = unmatched.failure(&arguments.database.to_string());
+            omissions::explain(unmatched, &omissions)
+        })?;
         let granted =
             GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
         let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
@@ -150,6 +165,7 @@ impl Shared {
             server,
             session,
             tables,
+            omissions,
         })
     }
 
@@ -168,6 +184,7 @@ impl Shared {
             address,
             expiry(self.session.expires_at),
         ));
+        omissions::show(&self.omissions, output);
     }
 
     /// Shows what happens in the session, and returns the receiver's report.

@@ -6,6 +6,7 @@ pub mod confirmation;
 pub mod event;
 mod json;
 pub mod log;
+pub mod omissions;
 pub mod pace;
 pub mod plan;
 pub mod progress;

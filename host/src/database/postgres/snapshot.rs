@@ -226,7 +226,7 @@ impl Snapshot for PostgresSnapshot {
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
         let described = self.description(&read.table.table).await?;
-        let (statement, types) = read_query::copy_statement(&described, read)?;
+        let (statement, types) = read_query::copy_statement(&described, read, self.server.view())?;
         // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
         let table = &read.table.table;

@@ -417,3 +417,16 @@ fn a_token_that_is_replaced_meanwhile_ends_nothing() {
     assert_eq!(refused(&done(&site, &token, &[])).0, 410);
     assert_eq!(state(&site, &code), SessionState::Claimed);
 }
+
+#[test]
+fn a_database_is_not_pulled_into_itself_and_the_code_stays_good() {
+    let (sender, code, receiver) = two_sites();
+    sender.add(&[table("t", &[])]);
+    for site in [&*sender, &receiver] {
+        *site.fingerprint.borrow_mut() = Some("the same".to_owned());
+    }
+    let (_, refused) = plan(&receiver, request(&code));
+    assert_eq!(refused.unwrap_err().code, "same-database");
+    *receiver.fingerprint.borrow_mut() = Some("another".to_owned());
+    plan(&receiver, request(&code)).1.unwrap();
+}
