@@ -127,19 +127,37 @@ impl<'c> RawConnection<'c> {
             (ffi::SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, OFF),
             (ffi::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, OFF),
         ] {
-            // SAFETY: the handle is open, and only we use it while `self` lives. Each of these options takes an int and a
-            // pointer for the old value, which may be null.
-            let code = unsafe {
-                ffi::sqlite3_db_config(
-                    self.handle.as_ptr(),
-                    option,
-                    value,
-                    ptr::null_mut::<c_int>(),
-                )
-            };
-            self.check(code)?;
+            self.configure(option, value)?;
         }
         Ok(())
+    }
+
+    /// Runs work during which no trigger fires and no CHECK is made. Foreign keys and their actions stay.
+    pub(super) fn without_triggers_and_checks<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        self.execute("PRAGMA ignore_check_constraints = ON", &[])?;
+        let done = self.configure(ffi::SQLITE_DBCONFIG_ENABLE_TRIGGER, 0);
+        let done = done.map_err(DatabaseError::from).and_then(|()| work());
+        self.configure(ffi::SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)?;
+        self.execute("PRAGMA ignore_check_constraints = OFF", &[])?;
+        done
+    }
+
+    /// Sets an option that takes an int.
+    fn configure(&self, option: c_int, value: c_int) -> Result<(), RawError> {
+        // SAFETY: the handle is open, and only we use it while `self` lives. Each option that is passed here takes an int and
+        // a pointer for the old value, which may be null.
+        let code = unsafe {
+            ffi::sqlite3_db_config(
+                self.handle.as_ptr(),
+                option,
+                value,
+                ptr::null_mut::<c_int>(),
+            )
+        };
+        self.check(code)
     }
 
     /// Ends the running statement, with an error for which [`RawError::is_interrupt`] is true, as soon as `done` returns true.
@@ -417,6 +435,24 @@ impl Drop for Rows<'_, '_> {
     }
 }
 
+/// The kinds of values, one bit each.
+pub(super) mod kinds {
+    /// 0 and 1.
+    pub const TRUTH: u8 = 1;
+    /// Other integers.
+    pub const INTEGER: u8 = 2;
+    /// Finite floating-point numbers.
+    pub const REAL: u8 = 4;
+    /// Infinite ones.
+    pub const INFINITY: u8 = 8;
+    /// Texts without U+0000.
+    pub const TEXT: u8 = 16;
+    /// Texts with U+0000.
+    pub const TEXT_WITH_NUL: u8 = 32;
+    /// Blobs.
+    pub const BYTES: u8 = 64;
+}
+
 /// One row, until the next step.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'r> {
@@ -424,6 +460,41 @@ pub(super) struct Row<'r> {
 }
 
 impl<'r> Row<'r> {
+    /// Returns what one value is, as one of the bits of [`kinds`]; 0 for NULL and for a column that does not exist. Reads no
+    /// blob.
+    pub(super) fn kind(self, index: usize) -> u8 {
+        let statement = self.statement.statement.as_ptr();
+        let Ok(index) = c_int::try_from(index) else {
+            return 0;
+        };
+        // SAFETY: the statement stands on a row, nobody steps while `'r` lasts, and of a column that does not exist SQLite
+        // says that it is NULL. Text is asked for as UTF-8 only.
+        unsafe {
+            match ffi::sqlite3_column_type(statement, index) {
+                ffi::SQLITE_INTEGER => match ffi::sqlite3_column_int64(statement, index) {
+                    0 | 1 => kinds::TRUTH,
+                    _ => kinds::INTEGER,
+                },
+                ffi::SQLITE_FLOAT => {
+                    match ffi::sqlite3_column_double(statement, index).is_finite() {
+                        true => kinds::REAL,
+                        false => kinds::INFINITY,
+                    }
+                }
+                ffi::SQLITE_TEXT => {
+                    let text = ffi::sqlite3_column_text(statement, index);
+                    let text = slice(text, ffi::sqlite3_column_bytes(statement, index));
+                    match text.is_some_and(|text| memchr::memchr(0, text).is_some()) {
+                        true => kinds::TEXT_WITH_NUL,
+                        false => kinds::TEXT,
+                    }
+                }
+                ffi::SQLITE_BLOB => kinds::BYTES,
+                _ => 0,
+            }
+        }
+    }
+
     /// Returns one value in its storage class. The error says why it cannot be read.
     pub(super) fn get(self, index: usize) -> Result<SqliteValueRef<'r>, &'static str> {
         const NO_MEMORY: &str = "there is not enough memory for the value";
