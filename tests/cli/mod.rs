@@ -4,3 +4,4 @@ mod addresses;
 mod commands;
 mod documents;
 mod errors;
+mod terminal;
