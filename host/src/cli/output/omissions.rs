@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tombolo::bindings::types::{Error, Failure};
+use tombolo::bindings::types::Failure;
 use tombolo::database::{Database, Omission, OmissionReason};
 use tombolo::printable::printable;
 use tombolo::resources::Patterns;
@@ -14,8 +14,7 @@ use super::event::Event;
 const NAMED: usize = 5;
 
 /// Returns the omissions among the tables that patterns select.
-pub async fn of(database: &dyn Database, patterns: &[String]) -> Result<Vec<Omission>, Failure> {
-    let patterns = Patterns::new(patterns).map_err(|error: Error| Failure::from(error))?;
+pub async fn of(database: &dyn Database, patterns: &Patterns) -> Result<Vec<Omission>, Failure> {
     let mut omissions = database.omissions().await?;
     omissions.retain(|one| patterns.matches(&one.table));
     Ok(omissions)
