@@ -1,5 +1,6 @@
 //! Tests of complete transfers: whole databases, conflict strategies, differences and rejected rows.
 
+mod children;
 mod differences;
 mod drift;
 mod many_tables;
