@@ -20,6 +20,7 @@ mod plans;
 mod races;
 mod rejects;
 mod round_trips;
+mod settings;
 mod snapshots;
 mod verification;
 
