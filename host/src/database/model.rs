@@ -9,7 +9,7 @@ use crate::rows::BucketDigest;
 /// Which rows of a table are read, and in which sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {
-    /// The table, as [`super::Snapshot::describe`] returned it.
+    /// The table, as [`super::Snapshot::describe`] returned it, or as it arrives.
     pub table: &'a TableSchema,
     /// Only rows with a greater primary key than this.
     pub after: Option<&'a [Cell]>,
@@ -17,6 +17,9 @@ pub struct Read<'a> {
     pub limit: Option<u32>,
     /// Whether rows are sorted by the primary key, if there is one; else they come in the fastest sequence.
     pub ordered: bool,
+    /// Whether the table is described as its rows arrive from another database: cells take the form in which these have
+    /// the same values, to be compared with them.
+    pub as_arriving: bool,
 }
 
 impl<'a> Read<'a> {
@@ -28,6 +31,17 @@ impl<'a> Read<'a> {
             after: None,
             limit: None,
             ordered: true,
+            as_arriving: false,
+        }
+    }
+
+    /// Returns a read of all rows in the fastest sequence, to compare them with those of a table that arrives.
+    #[must_use]
+    pub fn compared(arriving: &'a TableSchema) -> Self {
+        Self {
+            ordered: false,
+            as_arriving: true,
+            ..Self::all(arriving)
         }
     }
 }

@@ -51,7 +51,7 @@ pub async fn table(
         return Ok(comparison);
     }
     let database = run.target.snapshot().await?;
-    let local = buckets_of(database.as_ref(), table).await?;
+    let local = buckets_of(database.as_ref(), Read::compared(table)).await?;
     comparison.local = local.total().rows;
     let differing = local.differences(&remote);
     comparison.same = comparison.remote.saturating_sub(remote.rows_in(&differing));
@@ -195,10 +195,7 @@ impl Pass<'_> {
 
     async fn compare_local(&mut self, local: &dyn Snapshot, mut rows: Rows) -> Result<(), Failure> {
         let (sender, mut blocks) = mpsc::channel(2);
-        let read = Read {
-            ordered: false,
-            ..Read::all(self.table)
-        };
+        let read = Read::compared(self.table);
         let meet = async {
             while let Some(block) = blocks.recv().await {
                 self.meet(&block, &mut rows);

@@ -55,6 +55,7 @@ impl Column {
             local: self.0.logical.clone(),
             physical: self.0.physical,
             check_documents: true,
+            keeps_form: true,
         };
         let mut field = BytesMut::new();
         encoding.encode(cell, &mut field)?;

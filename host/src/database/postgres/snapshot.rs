@@ -10,6 +10,7 @@ use super::catalog::{self, Description};
 use super::connection::{Session, column, query};
 use super::meta::tables::OwnTable;
 use super::meta::trust;
+use super::read::forms::Forms;
 use super::read::{copy_out, query as read_query};
 use super::server::{Purpose, Server};
 use crate::bindings::types::TableSchema;
@@ -164,10 +165,20 @@ impl Snapshot for PostgresSnapshot {
     ) -> Result<(), DatabaseError> {
         let described = self.description(&read.table.table).await?;
         let (statement, types) = read_query::copy_statement(&described, read)?;
+        let forms = Forms::of(&described, read);
         // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
         let table = &read.table.table;
-        if copy_out::send_rows(&mut reader.session, &statement, &types, table, blocks).await? {
+        if copy_out::send_rows(
+            &mut reader.session,
+            &statement,
+            &types,
+            forms.as_ref(),
+            table,
+            blocks,
+        )
+        .await?
+        {
             self.give_back(reader);
         }
         Ok(())

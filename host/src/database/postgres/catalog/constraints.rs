@@ -61,6 +61,8 @@ pub(in crate::database::postgres) struct Constraints {
     pub references: Vec<Reference>,
     pub unique: Vec<Unique>,
     pub triggers: Vec<Trigger>,
+    /// Columns whose collation takes texts to be equal that are written otherwise, and the collation, quoted.
+    pub loose_collations: Vec<(String, String)>,
     /// Whether there are constraints that only the database can check: domains with checks, exclusion constraints.
     pub opaque: bool,
 }
@@ -124,6 +126,7 @@ pub(in crate::database::postgres) async fn find(
         references: references(session, oid).await?,
         unique: unique(session, oid).await?,
         triggers: triggers(session, oid).await?,
+        loose_collations: loose_collations(session, oid).await?,
         opaque: opaque(session, oid).await?,
     })
 }
@@ -223,6 +226,28 @@ async fn triggers(session: &mut Session, oid: i64) -> Result<Vec<Trigger>, Datab
         })
     });
     triggers.collect()
+}
+
+async fn loose_collations(
+    session: &mut Session,
+    oid: i64,
+) -> Result<Vec<(String, String)>, DatabaseError> {
+    let rows = session
+        .rows(
+            query(
+                "SELECT a.attname::text AS name, \
+                 pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) AS collation \
+                 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace \
+                 WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT c.collisdeterministic",
+            )
+            .bind(oid),
+        )
+        .await?;
+    let collations = rows
+        .iter()
+        .map(|row| Ok((column(row, "name")?, column(row, "collation")?)));
+    collations.collect()
 }
 
 async fn opaque(session: &mut Session, oid: i64) -> Result<bool, DatabaseError> {

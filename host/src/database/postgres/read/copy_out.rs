@@ -3,6 +3,7 @@
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
+use super::forms::Forms;
 use crate::database::DatabaseError;
 use crate::database::postgres::codec::copy_stream::CopyReader;
 use crate::database::postgres::codec::decode::DecodeError;
@@ -18,12 +19,17 @@ pub(in crate::database::postgres) async fn send_rows(
     reader: &mut Session,
     statement: &str,
     types: &[ColumnType],
+    forms: Option<&Forms>,
     table: &str,
     blocks: mpsc::Sender<RowBlock>,
 ) -> Result<bool, DatabaseError> {
     let malformed = |error: DecodeError| DatabaseError::Unsuitable {
         table: table.to_owned(),
         reason: error.to_string(),
+    };
+    let formed = |rows: RowBlock| match forms {
+        Some(forms) => forms.apply(&rows),
+        None => rows,
     };
     let mut copy = CopyReader::new(types.iter().map(|kind| kind.physical).collect());
     let mut rows = BlockBuilder::new(types.len());
@@ -41,7 +47,7 @@ pub(in crate::database::postgres) async fn send_rows(
         let Some(piece) = piece else { break };
         copy.push(&piece.map_err(|error| error::at_work(&error))?);
         while copy.next_row(&mut rows).map_err(malformed)? {
-            if rows.is_full() && blocks.send(rows.take()).await.is_err() {
+            if rows.is_full() && blocks.send(formed(rows.take())).await.is_err() {
                 return Ok(false);
             }
         }
@@ -51,7 +57,7 @@ pub(in crate::database::postgres) async fn send_rows(
     }
     if !rows.is_empty() {
         // The stream was read to its end, even if the receiver is gone.
-        let _ = blocks.send(rows.take()).await;
+        let _ = blocks.send(formed(rows.take())).await;
     }
     Ok(true)
 }

@@ -1,4 +1,5 @@
 //! Reads the rows of a table with `COPY … TO STDOUT`.
 
 pub(super) mod copy_out;
+pub(super) mod forms;
 pub(super) mod query;

@@ -13,14 +13,18 @@ mod connections;
 mod conversions;
 mod direct;
 mod enums;
+mod equal_keys;
 mod ledger;
 mod operators;
 mod own_tables;
 mod plans;
 mod races;
+mod refused_values;
 mod rejects;
 mod round_trips;
+mod sequences;
 mod snapshots;
+mod unlike_forms;
 mod verification;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};

@@ -3,58 +3,20 @@
 
 use super::chunk_rows::RefusedRow;
 use super::execute::{Execute, Written};
+use super::row_range::{Range, SLICE, Search};
 use super::staging::{Rows, STAGING};
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::error;
 use crate::database::{Bookkeeping, ChunkCounts, DatabaseError, Verification};
 
-/// So many rows are written at a time where one of them may not fit: to find it, twice as many are written.
-const SLICE: u64 = 4_096;
-
 /// How often the same rows are written when another session interferes.
 const ATTEMPTS: u32 = 5;
 
-/// Staged rows behind the first number, up to the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub after: u64,
-    pub last: u64,
-}
-
-impl Range {
-    fn count(self) -> u64 {
-        self.last - self.after
-    }
-
-    fn rows(self) -> Rows {
-        Rows::Between(self.after, self.last)
-    }
-
-    fn halves(self) -> (Self, Self) {
-        let middle = self.after + self.count() / 2;
-        (
-            Self {
-                last: middle,
-                ..self
-            },
-            Self {
-                after: middle,
-                ..self
-            },
-        )
-    }
-
-    /// Returns parts of at most [`SLICE`] rows, the last one first.
-    fn slices(self) -> Vec<Self> {
-        let mut slices = Vec::new();
-        let mut last = self.last;
-        while last > self.after {
-            let after = last.saturating_sub(SLICE).max(self.after);
-            slices.push(Self { after, last });
-            last = after;
-        }
-        slices
-    }
+/// Why the database does not take some rows.
+struct Refusal {
+    reason: String,
+    /// What it said, if that was it.
+    error: Option<DatabaseError>,
 }
 
 fn add(done: &mut (ChunkCounts, Verification), (counts, found): (ChunkCounts, Verification)) {
@@ -82,29 +44,40 @@ impl Apply<'_> {
     ) -> Result<(ChunkCounts, Verification), DatabaseError> {
         let mut done = (ChunkCounts::default(), Verification::default());
         let mut alone: Vec<RefusedRow> = Vec::new();
-        let mut ranges = Vec::new();
+        let mut unqualified = None;
+        let mut is_probed = false;
+        let mut search = Search::default();
         if self.is_sliced() || !self.attempted(session, Rows::All, &mut done).await? {
             let index = "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON";
             session.run(format!("{index} {STAGING} (\"row\")")).await?;
-            ranges = self.rows.slices();
+            search = Search::through(self.rows);
         }
-        while let Some(range) = ranges.pop() {
-            match self.attempt(session, range.rows()).await? {
-                Ok(applied) => add(&mut done, applied),
-                Err(reason) if range.count() <= 1 => {
-                    alone.push(RefusedRow {
-                        row: range.last,
-                        reason,
-                    });
-                    if (refused.len() + alone.len()) as u64 > self.books.rejects_left() {
-                        let last = alone.last().map_or("", |refused| refused.reason.as_str());
-                        return Err(self.books.too_many_rejects(last));
-                    }
+        while let Some(range) = search.next() {
+            let Refusal { reason, error } = match self.attempt(session, range.rows()).await? {
+                Ok(applied) => {
+                    add(&mut done, applied);
+                    continue;
                 }
-                Err(_) => {
-                    let (first, second) = range.halves();
-                    ranges.extend([second, first]);
+                Err(refusal) => refusal,
+            };
+            let Some(row) = search.narrow(range) else {
+                continue;
+            };
+            if let Some(error) = error {
+                if !is_probed && !error::is_about_values(&error) {
+                    self.probe(session).await?;
+                    is_probed = true;
                 }
+                if unqualified.is_none() && matches!(error, DatabaseError::Unqualified(_)) {
+                    unqualified = Some(error);
+                }
+            }
+            alone.push(RefusedRow { row, reason });
+            if (refused.len() + alone.len()) as u64 > self.books.rejects_left() {
+                let last = alone.last().map_or("", |refused| refused.reason.as_str());
+                let too_many = self.books.too_many_rejects(last);
+                let is_written = done.0.received() > 0;
+                return Err(unqualified.filter(|_| !is_written).unwrap_or(too_many));
             }
         }
         // A row may depend on a later one.
@@ -123,7 +96,19 @@ impl Apply<'_> {
             }
         }
         refused.extend(alone);
-        Ok(done)
+        match unqualified {
+            // A function that finds nothing by its name fails for every row.
+            Some(error) if done.0.received() == 0 => Err(error),
+            _ => Ok(done),
+        }
+    }
+
+    /// Writes no row. Fails if the database refuses that too: then no row is why it refused the others.
+    async fn probe(&self, session: &mut Session) -> Result<(), DatabaseError> {
+        session.savepoint().await?;
+        self.execute.write_none(session).await?;
+        session.undo().await?;
+        Ok(())
     }
 
     /// Returns true if rows are written few at a time, because the database is likely to refuse some that no check
@@ -150,31 +135,37 @@ impl Apply<'_> {
         &self,
         session: &mut Session,
         rows: Rows,
-    ) -> Result<Result<(ChunkCounts, Verification), String>, DatabaseError> {
+    ) -> Result<Result<(ChunkCounts, Verification), Refusal>, DatabaseError> {
         let plan = self.execute.plan;
         let mut differing = 0;
         for attempt in 0..ATTEMPTS {
             // In a slice, a wrong guess would look like a row that does not fit.
             let guess = attempt == 0 && rows == Rows::All;
-            session.run("SAVEPOINT tombolo").await?;
+            session.savepoint().await?;
             let fault = match self.execute.write(session, rows, guess).await {
                 Ok(Written::Done(counts, found)) => {
-                    session.run("RELEASE SAVEPOINT tombolo").await?;
+                    session.keep().await?;
                     return Ok(Ok((counts, found)));
                 }
-                Ok(Written::Unfit(reason)) => Some(reason),
+                Ok(Written::Unfit(reason)) => Some(Refusal {
+                    reason,
+                    error: None,
+                }),
                 Ok(Written::WrongGuess | Written::Raced) => None,
                 Ok(Written::Differs(rows)) => {
                     differing = rows;
                     None
                 }
                 // A wrong guess causes errors in good rows.
-                Err(error) if is_about_a_row(&error) => (!guess).then(|| error.to_string()),
+                Err(error) if error::may_be_caused_by_a_row(&error) => (!guess).then(|| Refusal {
+                    reason: error::reason(&error),
+                    error: Some(error),
+                }),
                 Err(error) => return Err(error),
             };
-            session.run("ROLLBACK TO SAVEPOINT tombolo").await?;
-            if let Some(reason) = fault {
-                return Ok(Err(reason));
+            session.undo().await?;
+            if let Some(refusal) = fault {
+                return Ok(Err(refusal));
             }
         }
         if differing == 0 {
@@ -187,11 +178,4 @@ impl Apply<'_> {
             rows: differing,
         })
     }
-}
-
-/// Returns true if a row caused the error: data exceptions, broken constraints, and what functions raise.
-fn is_about_a_row(error: &DatabaseError) -> bool {
-    let code = error::code(error).unwrap_or_default();
-    matches!(error, DatabaseError::Refused(_))
-        && (code.starts_with("22") || code.starts_with("23") || code == "P0001")
 }

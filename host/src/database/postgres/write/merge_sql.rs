@@ -49,7 +49,7 @@ impl Merge {
         let columns: String = self
             .columns
             .iter()
-            .map(|column| format!(", c{} {}", column.position, column.kind.staging_type()))
+            .map(|column| format!(", c{} {}", column.position, column.staging_type()))
             .collect();
         format!(
             "DROP TABLE IF EXISTS {STAGING}; \
@@ -242,11 +242,29 @@ impl Merge {
     /// Selects a row if a key is staged twice.
     pub fn duplicates(&self) -> String {
         let present = list_with(&self.key, " AND ", |column| {
-            format!("s.c{} IS NOT NULL", column.position)
+            format!("{} IS NOT NULL", column.staged("s"))
         });
         let key = list(&self.key, StagedColumn::incoming);
         format!(
             "SELECT 1 FROM {STAGING} AS s WHERE {present} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+        )
+    }
+
+    /// Returns true if keys are equal only if they are written alike.
+    pub fn has_keys_as_written(&self) -> bool {
+        self.key.iter().all(StagedColumn::is_equal_as_written)
+    }
+
+    /// Selects the numbers of rows whose key is equal to that of a row in the table, and written otherwise.
+    pub fn written_otherwise(&self) -> String {
+        let differs = image_differs(
+            &list(&self.key, StagedColumn::local),
+            &list(&self.key, StagedColumn::incoming),
+        );
+        format!(
+            "SELECT s.\"row\" FROM {STAGING} AS s WHERE EXISTS (SELECT 1 FROM {} AS t WHERE {} AND {differs})",
+            self.relation.only(),
+            self.matches()
         )
     }
 
@@ -255,24 +273,26 @@ impl Merge {
         repeated(&self.key, "true")
     }
 
-    /// Returns, for each column whose cast from text may be inexact, its name and the condition on `s` that it is.
-    pub fn inexact_casts(&self) -> Vec<(String, String)> {
+    /// Returns, for each column whose type may print another text than the staged one, its name and the condition on `s`
+    /// that it does.
+    pub fn inexact_texts(&self) -> Vec<(String, String)> {
         let condition = |column: &StagedColumn| {
-            let text = format!("s.c{}", column.position);
-            let bare = column.kind.bare_expression(&text);
-            let printed = format!("pg_catalog.format('%s', {bare}) <> {text}");
-            let rounded = format!("{bare} <> {}", column.incoming());
-            match (column.foreign_text, column.kind.lossy_modifier) {
-                (true, true) => Some(format!("({printed} OR {rounded})")),
-                (true, false) => Some(printed),
-                (false, true) => Some(rounded),
-                (false, false) => None,
-            }
+            let printed = column.kind.print_expression(&column.incoming());
+            let staged = column.staged("s");
+            format!("({printed} COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.<>) {staged})")
         };
-        let inexact = self.columns.iter();
-        inexact
-            .filter_map(|column| Some((column.name.clone(), condition(column)?)))
+        let printed = self.columns.iter().filter(|column| column.is_printed);
+        printed
+            .map(|column| (column.name.clone(), condition(column)))
             .collect()
+    }
+
+    /// Returns an expression that reads the staged texts of a row as values of their columns; none if all columns are
+    /// staged as what they are.
+    pub fn read_values(&self) -> Option<String> {
+        let texts = self.columns.iter().filter(|column| column.is_read());
+        let values: Vec<_> = texts.map(StagedColumn::incoming).collect();
+        (!values.is_empty()).then(|| format!("ROW({})", values.join(", ")))
     }
 
     /// Selects those of some staged rows that exist with another image: number, local values, and with `incoming` the
@@ -354,7 +374,7 @@ fn updated(column: &StagedColumn, value: &str) -> String {
 /// columns, none of them NULL, as an earlier such row.
 pub(super) fn repeated(columns: &[StagedColumn], condition: &str) -> String {
     let present = list_with(columns, " AND ", |column| {
-        format!("s.c{} IS NOT NULL", column.position)
+        format!("{} IS NOT NULL", column.staged("s"))
     });
     let values = list(columns, StagedColumn::incoming);
     format!(

@@ -24,6 +24,8 @@ pub(super) struct EncodedColumn {
     encoding: ColumnEncoding,
     /// Whether it comes from PostgreSQL.
     from_postgres: bool,
+    /// Whether its documents have to be compared with what the type prints.
+    keeps_document: bool,
     /// Whether the nearest value takes the place of one that does not fit.
     lossy: bool,
     nullable: bool,
@@ -35,7 +37,7 @@ impl EncodedColumn {
         match self.kind.physical {
             PhysicalType::WideText(_) => true,
             PhysicalType::ByText => false,
-            _ => self.incoming == self.kind.logical,
+            _ => !self.keeps_document && self.incoming == self.kind.logical,
         }
     }
 
@@ -53,6 +55,7 @@ impl EncodedColumn {
         if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.physical) {
             let encoding = ColumnEncoding {
                 incoming,
+                keeps_form: false,
                 ..self.encoding.clone()
             };
             if encoding.encode((&cell).into(), out).is_ok() {
@@ -113,10 +116,12 @@ impl RowEncoder {
                 encoding: ColumnEncoding {
                     incoming: incoming.logical.clone(),
                     local: staged.kind.logical.clone(),
-                    physical: staged.kind.physical,
+                    physical: staged.encoded_as(),
                     check_documents: !from_postgres,
+                    keeps_form: write.conversion_of(&incoming.name) != Conversion::Lossy,
                 },
                 from_postgres,
+                keeps_document: staged.keeps_document,
                 incoming: incoming.logical.clone(),
             }
         });
@@ -195,6 +200,14 @@ impl RowEncoder {
             }
         }
         Ok(staged)
+    }
+
+    /// Appends a row for the staging that was encoded before; nothing if it has no place in the table.
+    pub fn encode_again(&self, number: u64, row: RowRef<'_>, out: &mut BytesMut) {
+        let start = out.len();
+        if self.encode_row(number, row, out).is_err() {
+            out.truncate(start);
+        }
     }
 
     /// Appends a row for the staging. Returns the positions of the cells that were changed to fit, or why the row has

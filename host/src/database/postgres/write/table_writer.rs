@@ -12,6 +12,7 @@ use super::staging::{COPY_STAGING, EXISTING, STAGING};
 use super::transaction::WriteConnection;
 use crate::database::postgres::catalog::{constraints, sequences};
 use crate::database::postgres::connection::Session;
+use crate::database::postgres::error;
 use crate::database::postgres::meta::{ledger, trust};
 use crate::database::postgres::server::Server;
 use crate::database::{
@@ -91,6 +92,21 @@ impl<'a> PostgresTableWriter<'a> {
         })
     }
 
+    /// Ends the COPY of the chunk's rows. Where the server refused one of them, a staging finds it.
+    async fn end_staging(&mut self) -> Result<Step<()>, DatabaseError> {
+        let ended = self.connection.chunk().await.map(|_| ());
+        match (ended, &mut self.load) {
+            (Ok(()), _) => Ok(Step::Done(())),
+            (Err(error), _) if !error::may_be_caused_by_a_row(&error) => Err(error),
+            (Err(_), Load::Direct(_)) => Ok(Step::NeedsStaging),
+            (Err(_), Load::Staged(load)) => {
+                let session = self.connection.begin_again(&self.begin).await?;
+                load.copy_again(session, &self.plan, &self.books).await?;
+                Ok(Step::Done(()))
+            }
+        }
+    }
+
     /// Runs the statements that follow the data, and marks the table as complete; the caller has a transaction.
     async fn complete(
         session: &mut Session,
@@ -152,8 +168,14 @@ impl TableWriter for PostgresTableWriter<'_> {
     }
 
     async fn conflicts(&mut self, limit: u32) -> Result<Vec<StagedConflict>, DatabaseError> {
+        if let Step::NeedsStaging = self.end_staging().await? {
+            return Ok(Vec::new());
+        }
         match (&mut self.load, self.connection.chunk().await?) {
-            (Load::Staged(load), Some(session)) => load.conflicts(session, &self.plan, limit).await,
+            (Load::Staged(load), Some(session)) => {
+                load.conflicts(session, &self.plan, &self.books, limit)
+                    .await
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -168,12 +190,11 @@ impl TableWriter for PostgresTableWriter<'_> {
     }
 
     async fn commit(&mut self) -> Result<Step<ChunkCounts>, DatabaseError> {
-        let session = match (self.connection.chunk().await, &self.load) {
-            (Ok(Some(session)), _) => session,
-            (Ok(None), _) => return Ok(Step::Done(ChunkCounts::default())),
-            // Some rows break a constraint or do not fit a type: a staging finds them.
-            (Err(DatabaseError::Refused(_)), Load::Direct(_)) => return Ok(Step::NeedsStaging),
-            (Err(error), _) => return Err(error),
+        if let Step::NeedsStaging = self.end_staging().await? {
+            return Ok(Step::NeedsStaging);
+        }
+        let Some(session) = self.connection.chunk().await? else {
+            return Ok(Step::Done(ChunkCounts::default()));
         };
         let counts = match &mut self.load {
             Load::Direct(load) => load.counts(),
