@@ -1,9 +1,7 @@
 //! Decides whether the rows of a complete table are stored as they were sent.
 
 use crate::bindings::types::{Failure, Stored, TableSchema};
-use crate::database::{
-    ChunkCounts, Database, Evidence, Read, Target, WriteOutcome, buckets_of,
-};
+use crate::database::{ChunkCounts, Database, Evidence, Read, Target, WriteOutcome, buckets_of};
 use crate::failure::{ErrorCode, failure};
 
 /// Returns how the rows of a table are stored that a run completed. A table that the run filled alone and directly is read

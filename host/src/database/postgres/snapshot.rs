@@ -232,24 +232,11 @@ impl Snapshot for PostgresSnapshot {
         // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
         let table = &read.table.table;
-<<<<<<< HEAD
-        if copy_out::send_rows(
-            &mut reader.session,
-            &statement,
-            &types,
-            forms.as_ref(),
-            table,
-            blocks,
-        )
-        .await?
-        {
-            self.give_back(reader);
-=======
-        let sent =
-            copy_out::send_rows(&mut reader.session, &statement, &types, table, blocks).await?;
+        let session = &mut reader.session;
+        let forms = forms.as_ref();
+        let sent = copy_out::send_rows(session, &statement, &types, forms, table, blocks).await?;
         if !sent {
             return Ok(());
->>>>>>> main
         }
         let checked = check_storage(&mut reader.session, &described).await;
         self.give_back(reader).await;

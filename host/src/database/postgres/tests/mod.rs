@@ -15,6 +15,7 @@ mod direct;
 mod enums;
 mod equal_keys;
 mod ledger;
+mod moves;
 mod operators;
 mod own_tables;
 mod plans;

@@ -3,14 +3,24 @@
 
 use super::chunk_rows::RefusedRow;
 use super::execute::{Execute, Written};
+use super::moves::Moves;
 use super::row_range::{Range, SLICE, Search};
 use super::staging::{Rows, STAGING};
-use crate::database::postgres::connection::Session;
+use crate::database::postgres::connection::{Session, query};
 use crate::database::postgres::error;
 use crate::database::{Bookkeeping, ChunkCounts, DatabaseError, Verification};
 
 /// How often the same rows are written when another session interferes.
 const ATTEMPTS: u32 = 5;
+
+/// The SQLSTATE of a unique value that another row has.
+const TAKEN: &str = "23505";
+
+/// The SQLSTATE of a row that an exclusion constraint does not allow beside another one.
+const EXCLUDED: &str = "23P01";
+
+/// Undoes both steps of values that move.
+const UNDO_MOVES: &str = "ROLLBACK TO SAVEPOINT tombolo_moves; RELEASE SAVEPOINT tombolo_moves";
 
 /// Why the database does not take some rows.
 struct Refusal {
@@ -47,7 +57,7 @@ impl Apply<'_> {
         let mut unqualified = None;
         let mut is_probed = false;
         let mut search = Search::default();
-        if self.is_sliced() || !self.attempted(session, Rows::All, &mut done).await? {
+        if self.is_sliced() || !self.whole(session, refused, &mut done).await? {
             let index = "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON";
             session.run(format!("{index} {STAGING} (\"row\")")).await?;
             search = Search::through(self.rows);
@@ -111,11 +121,137 @@ impl Apply<'_> {
         Ok(())
     }
 
+    /// Writes all rows at once; false if a row among them does not fit. Where unique values move among the rows, those
+    /// that other rows keep are added to `refused`, and the others are written in two steps.
+    async fn whole(
+        &self,
+        session: &mut Session,
+        refused: &mut Vec<RefusedRow>,
+        done: &mut (ChunkCounts, Verification),
+    ) -> Result<bool, DatabaseError> {
+        let refusal = match self.attempt(session, Rows::All).await? {
+            Ok(applied) => {
+                add(done, applied);
+                return Ok(true);
+            }
+            Err(refusal) => refusal,
+        };
+        let is_taken = |error| matches!(error::code(error), Some(TAKEN | EXCLUDED));
+        match Moves::of(self.execute.plan) {
+            Some(moves) if refusal.error.as_ref().is_some_and(is_taken) => {
+                self.move_values(session, &moves, refused, done).await
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Writes all rows in two steps. A row that is refused has its old values back, which others may wait for: these are
+    /// found, and the rest is tried again.
+    async fn move_values(
+        &self,
+        session: &mut Session,
+        moves: &Moves<'_>,
+        refused: &mut Vec<RefusedRow>,
+        done: &mut (ChunkCounts, Verification),
+    ) -> Result<bool, DatabaseError> {
+        let mut ways = moves.ways().into_iter();
+        let mut way = ways.next();
+        for _ in 0..ATTEMPTS {
+            let blocked = moves.blocked(session).await?;
+            self.leave_out(session, blocked, refused).await?;
+            session.run("SAVEPOINT tombolo_moves").await?;
+            let parked = loop {
+                let Some(park) = way else { break None };
+                session.savepoint().await?;
+                match moves.park(session, park).await {
+                    Ok(Some(parked)) => {
+                        session.keep().await?;
+                        break Some(parked);
+                    }
+                    Ok(None)
+                    | Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_)) => {
+                        session.undo().await?;
+                        way = ways.next();
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            let Some(parked) = parked else {
+                session.run(UNDO_MOVES).await?;
+                return Ok(false);
+            };
+            let refusal = match self.attempt(session, Rows::All).await? {
+                Ok((counts, found)) => {
+                    session.run("RELEASE SAVEPOINT tombolo_moves").await?;
+                    add(done, (parked.counts(counts), found));
+                    return Ok(true);
+                }
+                Err(refusal) => refusal,
+            };
+            // Which rows these are does not depend on the others, as all of them have given their values away.
+            let found = self.refused_alone(session, refused.len()).await?;
+            session.run(UNDO_MOVES).await?;
+            if found.is_empty() {
+                tracing::debug!(
+                    reason = refusal.reason,
+                    "values that move cannot be parked so"
+                );
+                way = ways.next();
+                continue;
+            }
+            self.leave_out(session, found, refused).await?;
+        }
+        Ok(false)
+    }
+
+    /// Finds the rows that do not fit, whatever becomes of the others.
+    async fn refused_alone(
+        &self,
+        session: &mut Session,
+        before: usize,
+    ) -> Result<Vec<RefusedRow>, DatabaseError> {
+        let mut found = Vec::new();
+        let mut search = Search::through(self.rows);
+        while let Some(range) = search.next() {
+            if let Err(Refusal { reason, .. }) = self.attempt(session, range.rows()).await?
+                && let Some(row) = search.narrow(range)
+            {
+                if (before + found.len()) as u64 >= self.books.rejects_left() {
+                    return Err(self.books.too_many_rejects(&reason));
+                }
+                found.push(RefusedRow { row, reason });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes rows out of the staging.
+    async fn leave_out(
+        &self,
+        session: &mut Session,
+        rows: Vec<RefusedRow>,
+        refused: &mut Vec<RefusedRow>,
+    ) -> Result<(), DatabaseError> {
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
+        if (refused.len() + rows.len()) as u64 > self.books.rejects_left() {
+            return Err(self.books.too_many_rejects(&last.reason));
+        }
+        let numbers = rows.iter().map(|one| i64::try_from(one.row));
+        let numbers: Vec<i64> = numbers.filter_map(Result::ok).collect();
+        let delete = format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)");
+        session.execute(query(delete).bind(numbers)).await?;
+        refused.extend(rows);
+        Ok(())
+    }
+
     /// Returns true if rows are written few at a time, because the database is likely to refuse some that no check
     /// finds. Rows that refer to each other go together.
     fn is_sliced(&self) -> bool {
         let plan = self.execute.plan;
         self.rows.count() > SLICE
+            && Moves::of(plan).is_none()
             && !plan.constraints.refers_to_itself()
             && (plan.constraints.opaque || plan.merge.triggered || !self.execute.exact_casts)
     }

@@ -326,7 +326,35 @@ impl Merge {
         )
     }
 
-    fn matches(&self) -> String {
+    /// Selects how many staged rows exist and change.
+    pub fn changing(&self) -> String {
+        format!(
+            "SELECT count(*) FROM {STAGING} AS s JOIN {} AS t ON {} WHERE {} AND {}",
+            self.relation.only(),
+            self.matches(),
+            self.guard(),
+            self.changes()
+        )
+    }
+
+    /// Returns the condition that the update changes one of these columns of `t`.
+    pub fn moves(&self, is_one: impl Fn(&str) -> bool) -> String {
+        let columns = self.update.iter().flatten();
+        let columns: Vec<_> = columns.filter(|(column, _)| is_one(&column.name)).collect();
+        let differs = image_differs(
+            &list(&columns, |(column, _)| column.local()),
+            &list(&columns, |(column, value)| updated(column, value)),
+        );
+        format!("{} AND {differs}", self.guard())
+    }
+
+    /// Returns the incoming columns of `t`.
+    pub fn local_columns(&self) -> String {
+        list(&self.columns, |column| format!("t.{}", quote(&column.name)))
+    }
+
+    /// Returns the condition that the rows `t` and `s` have the same key.
+    pub fn matches(&self) -> String {
         list_with(&self.key, " AND ", StagedColumn::matches)
     }
 

@@ -9,6 +9,7 @@ mod direct_load;
 mod execute;
 mod key_order;
 mod merge_sql;
+mod moves;
 mod plan;
 mod precheck;
 mod readback;
