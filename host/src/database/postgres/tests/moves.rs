@@ -19,7 +19,12 @@ fn schema() -> TableSchema {
 }
 
 fn row(id: i64, pos: i64) -> Vec<Cell> {
-    vec![Cell::Integer(id), Cell::Integer(1), Cell::Integer(pos), text(&format!("n{pos}"))]
+    vec![
+        Cell::Integer(id),
+        Cell::Integer(1),
+        Cell::Integer(pos),
+        text(&format!("n{pos}")),
+    ]
 }
 
 fn table(declared: &str, more: &str, rows: i64) -> String {
@@ -29,7 +34,8 @@ fn table(declared: &str, more: &str, rows: i64) -> String {
     )
 }
 
-const SPAN: &str = "int NOT NULL, name text, span int4range GENERATED ALWAYS AS (int4range(pos, pos + 1)) STORED,
+const SPAN: &str =
+    "int NOT NULL, name text, span int4range GENERATED ALWAYS AS (int4range(pos, pos + 1)) STORED,
     EXCLUDE USING gist (span WITH &&)";
 
 /// Declarations of the place and what follows it, and further statements.
@@ -92,14 +98,19 @@ async fn lists_can_be_reordered_in_postgres() {
             .await;
             let children = more.contains("CREATE TABLE c");
             if children {
-                site.run("INSERT INTO c SELECT n FROM generate_series(1, 40) n").await;
+                site.run("INSERT INTO c SELECT n FROM generate_series(1, 40) n")
+                    .await;
             }
             let sent: Vec<_> = (1..=rows).map(|id| row(id, place(id, rows))).collect();
             let write = table_write(&schema(), overwrite(&schema()));
             let (moved, outcome) = chunks(&site, write, &[block(&sent)]).await.unwrap();
             let changed = (1..=rows).filter(|id| place(*id, rows) != *id).count() as u64;
-            let expected: String = (1..=rows).map(|id| format!("{} ", place(id, rows))).collect();
-            let found = site.value("SELECT string_agg(pos::text || ' ', '' ORDER BY id) FROM t").await;
+            let expected: String = (1..=rows)
+                .map(|id| format!("{} ", place(id, rows)))
+                .collect();
+            let found = site
+                .value("SELECT string_agg(pos::text || ' ', '' ORDER BY id) FROM t")
+                .await;
             let mut lost = "0".to_owned();
             if children {
                 let sql = match more.contains("CASCADE") {
@@ -115,11 +126,18 @@ async fn lists_can_be_reordered_in_postgres() {
             {
                 let rejects = site.database.rejects(1).await.unwrap_or_default();
                 let reason = rejects.first().map(|one| one.reason.clone());
-                wrong.push(format!("{declared} {more} {name}: {moved:?} {lost} {reason:?}"));
+                wrong.push(format!(
+                    "{declared} {more} {name}: {moved:?} {lost} {reason:?}"
+                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[tokio::test]
@@ -137,7 +155,10 @@ async fn ten_thousand_rows_are_reordered_in_seconds_in_postgres() {
             let took = began.elapsed();
             println!("{rows} rows: {took:?}");
             assert_eq!(moved, counts(0, rows as u64, 0, 0));
-            assert_eq!(site.value("SELECT sum(pos - id) FROM t").await, rows.to_string());
+            assert_eq!(
+                site.value("SELECT sum(pos - id) FROM t").await,
+                rows.to_string()
+            );
             assert!(took < Duration::from_secs(30), "{took:?}");
         }
     }
@@ -176,7 +197,10 @@ async fn only_values_that_others_keep_are_rejected_in_postgres() {
         let stay = "SELECT sum(pos - id) FROM t WHERE id BETWEEN 10 AND 40";
         assert_eq!(site.value(stay).await, "0");
         let rejects = site.database.rejects(20).await.unwrap();
-        assert!(rejects.iter().all(|one| one.reason.contains("constraint")), "{rejects:?}");
+        assert!(
+            rejects.iter().all(|one| one.reason.contains("constraint")),
+            "{rejects:?}"
+        );
     }
 }
 
@@ -194,7 +218,8 @@ async fn a_row_that_is_refused_keeps_its_old_value_and_others_wait_for_it_in_pos
         let Some(mut site) = Site::new(&table(declared, more, 5)).await else {
             return;
         };
-        site.run("INSERT INTO t SELECT n, 1, n, 'x' FROM generate_series(6, 10) n").await;
+        site.run("INSERT INTO t SELECT n, 1, n, 'x' FROM generate_series(6, 10) n")
+            .await;
         // 5 may not move to 6, so that 4 may not move to 5, and so on; 6 to 10 may.
         let sent: Vec<_> = (1..=10).map(|id| row(id, id + 1)).collect();
         let write = table_write(&schema(), overwrite(&schema()));

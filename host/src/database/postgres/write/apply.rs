@@ -168,8 +168,7 @@ impl Apply<'_> {
                         session.keep().await?;
                         break Some(parked);
                     }
-                    Ok(None)
-                    | Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_)) => {
+                    Ok(None) | Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_)) => {
                         session.undo().await?;
                         way = ways.next();
                     }
