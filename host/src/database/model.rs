@@ -17,9 +17,6 @@ pub struct Read<'a> {
     pub limit: Option<u32>,
     /// Whether rows are sorted by the primary key, if there is one; else they come in the fastest sequence.
     pub ordered: bool,
-    /// Whether the table is described as its rows arrive from another database: cells take the form in which these have
-    /// the same values, to be compared with them.
-    pub as_arriving: bool,
 }
 
 impl<'a> Read<'a> {
@@ -31,7 +28,6 @@ impl<'a> Read<'a> {
             after: None,
             limit: None,
             ordered: true,
-            as_arriving: false,
         }
     }
 
@@ -40,7 +36,6 @@ impl<'a> Read<'a> {
     pub fn compared(arriving: &'a TableSchema) -> Self {
         Self {
             ordered: false,
-            as_arriving: true,
             ..Self::all(arriving)
         }
     }

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc};
 
 use super::catalog::{self, Description};
+use super::codec::local_cells::CellForm;
 use super::connection::{Session, column, query};
 use super::meta::tables::OwnTable;
 use super::meta::trust;
-use super::read::forms::Forms;
 use super::read::{copy_out, query as read_query};
 use super::server::{Purpose, Server};
 use crate::bindings::types::TableSchema;
@@ -228,13 +228,15 @@ impl Snapshot for PostgresSnapshot {
     ) -> Result<(), DatabaseError> {
         let described = self.description(&read.table.table).await?;
         let (statement, types) = read_query::copy_statement(&described, read)?;
-        let forms = Forms::of(&described, read);
+        let columns = read.table.columns.iter().zip(&types);
+        let forms: Vec<Option<CellForm>> = columns
+            .map(|(wanted, kind)| CellForm::of(kind, wanted))
+            .collect();
         // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
         let table = &read.table.table;
         let session = &mut reader.session;
-        let forms = forms.as_ref();
-        let sent = copy_out::send_rows(session, &statement, &types, forms, table, blocks).await?;
+        let sent = copy_out::send_rows(session, &statement, &types, &forms, table, blocks).await?;
         if !sent {
             return Ok(());
         }

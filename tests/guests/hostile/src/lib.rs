@@ -34,8 +34,8 @@ use std::hint::black_box;
 use bindings::exports::tombolo::sync::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
 use bindings::exports::tombolo::sync::{conflicts, ddl, sessions};
 use bindings::tombolo::sync::types::{
-    Cell, DdlPlan, Dialect, EnumType, Error, Generation, Row, SessionFacts, SetPlan, Statement,
-    StatementKind, TableSchema, Verdict,
+    Cell, CreateOptions, DdlPlan, Dialect, EnumType, Error, Generation, Row, SessionFacts, SetPlan,
+    Statement, StatementKind, TableSchema, Verdict,
 };
 
 const STRATEGIES: [&str; 8] = [
@@ -142,8 +142,7 @@ impl ddl::Guest for Hostile {
     fn create_table(
         _dialect: Dialect,
         incoming: TableSchema,
-        _types: Vec<String>,
-        _widen: Vec<String>,
+        _options: CreateOptions,
     ) -> Result<DdlPlan, Error> {
         let object = incoming.table.clone();
         let quoted = format!("\"{}\"", object.replace('"', "\"\""));
@@ -170,6 +169,7 @@ impl ddl::Guest for Hostile {
             before: create_type.into_iter().chain([statement]).collect(),
             after: Vec::new(),
             not_carried: Vec::new(),
+            widened: Vec::new(),
         })
     }
 }

@@ -1,5 +1,4 @@
 //! Reads the rows of a table with `COPY … TO STDOUT`.
 
 pub(super) mod copy_out;
-pub(super) mod forms;
 pub(super) mod query;
