@@ -141,6 +141,10 @@ pub struct WriteOutcome {
     pub evidence: Evidence,
     /// The columns in which values were changed to fit.
     pub changed: Vec<ColumnChanges>,
+    /// Other tables whose rows changed while these were written, as far as the database tells.
+    pub touched: Vec<String>,
+    /// The table's triggers.
+    pub triggers: Vec<String>,
 }
 
 /// What a writer can say about how the rows are stored.

@@ -17,6 +17,7 @@ mod retry_context;
 mod scheduler;
 mod strategy;
 mod table;
+mod touched;
 mod verify;
 
 use crate::bindings::transfers::{CopyInstruction, TableComparison};
@@ -31,6 +32,7 @@ pub use peer::{IncomingRows, PeerError, PeerRows, Wanted};
 pub use quota::Quota;
 pub use rejects::retry as retry_rejects;
 pub use scheduler::MAX_JOBS;
+pub use touched::TouchedTables;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]

@@ -70,7 +70,12 @@ mod tests {
     #[test]
     fn rows_that_changed_after_they_were_verified_are_not_called_verified() {
         let touched = TouchedTables::default();
-        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
         touched.touch(&names(&["early", "late"]), &names(&["count"]));
         touched.begin("late");
         let unverified = Stored::Unverified("why".to_owned());

@@ -109,6 +109,29 @@ pub(in crate::database::postgres) enum PhysicalType {
 }
 
 impl PhysicalType {
+    /// Returns the object identifier of the type in which values are staged.
+    pub fn staged_oid(self) -> Option<u32> {
+        let oid = match self {
+            Self::Bool => oid::BOOL,
+            Self::Int2 => oid::INT2,
+            Self::Int4 => oid::INT4,
+            Self::Int8 => oid::INT8,
+            Self::Float4 => oid::FLOAT4,
+            Self::Float8 => oid::FLOAT8,
+            Self::Numeric(_) => oid::NUMERIC,
+            Self::Bytea => oid::BYTEA,
+            Self::Date => oid::DATE,
+            Self::Time(_) => oid::TIME,
+            Self::Timestamp(_) => oid::TIMESTAMP,
+            Self::Timestamptz(_) => oid::TIMESTAMPTZ,
+            Self::Uuid => oid::UUID,
+            Self::Json => oid::JSON,
+            Self::Jsonb => oid::JSONB,
+            Self::Text(_) | Self::WideText(_) | Self::ByText => oid::TEXT,
+        };
+        u32::try_from(oid).ok()
+    }
+
     /// Returns true if values have a fixed width, so that comparing two of them is fast.
     pub fn is_compared_quickly(self) -> bool {
         !matches!(

@@ -27,6 +27,7 @@ mod sequences;
 mod snapshots;
 mod unlike_forms;
 mod verification;
+mod wide_tables;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::mpsc;
@@ -266,6 +267,7 @@ struct Outcome {
     /// The digest of the rows that were sent, if reading the table has to tell how they are stored.
     digest: Option<u128>,
     changed: Vec<ColumnChanges>,
+    touched: Vec<String>,
 }
 
 impl From<WriteOutcome> for Outcome {
@@ -285,6 +287,7 @@ impl From<WriteOutcome> for Outcome {
             stored,
             digest,
             changed: outcome.changed,
+            touched: outcome.touched,
         }
     }
 }

@@ -7,10 +7,28 @@ fn kinds() -> Vec<(&'static str, LogicalType, &'static str, &'static str, Cell)>
     vec![
         ("smallint", LogicalType::Integer, "1", "2", Cell::Integer(2)),
         ("text", LogicalType::Text, "a", "b", text("b")),
-        ("boolean", LogicalType::Boolean, "false", "true", Cell::Boolean(true)),
-        ("date", LogicalType::Date, "2000-01-01", "2000-01-06", Cell::Integer(5)),
+        (
+            "boolean",
+            LogicalType::Boolean,
+            "false",
+            "true",
+            Cell::Boolean(true),
+        ),
+        (
+            "date",
+            LogicalType::Date,
+            "2000-01-01",
+            "2000-01-06",
+            Cell::Integer(5),
+        ),
         ("real", LogicalType::Float, "1", "0.5", Cell::Real(0.5)),
-        ("inet", LogicalType::Text, "10.0.0.1", "10.0.0.2", text("10.0.0.2")),
+        (
+            "inet",
+            LogicalType::Text,
+            "10.0.0.1",
+            "10.0.0.2",
+            text("10.0.0.2"),
+        ),
         ("integer", LogicalType::Integer, "1", "", Cell::Null),
         ("jsonb", LogicalType::Text, "1", "[2]", text("[2]")),
     ]
@@ -21,7 +39,9 @@ async fn rows_of_1_600_columns_go_into_tables_that_exist_in_postgres() {
     let kinds = kinds();
     let kind = |at: usize| &kinds[at % kinds.len()];
     let names: Vec<String> = (1..1_600).map(|at| format!("c{at}")).collect();
-    let declared: String = (1..1_600).map(|at| format!(", c{at} {}", kind(at).0)).collect();
+    let declared: String = (1..1_600)
+        .map(|at| format!(", c{at} {}", kind(at).0))
+        .collect();
     let old: String = (1..1_600).map(|at| format!(", '{}'", kind(at).2)).collect();
     let make = format!(
         "CREATE TABLE t (id int PRIMARY KEY{declared}); INSERT INTO t SELECT n{old} FROM generate_series(1, 3) n"
@@ -50,13 +70,18 @@ async fn rows_of_1_600_columns_go_into_tables_that_exist_in_postgres() {
     let mut target = site.target().await;
     let write = table_write(&schema, overwrite(&schema));
     let mut writer = target.begin_table(write).await.unwrap();
-    writer.stage(&block(&(2..=5).map(row).collect::<Vec<_>>())).await.done();
+    writer
+        .stage(&block(&(2..=5).map(row).collect::<Vec<_>>()))
+        .await
+        .done();
     let moved = writer.commit().await.done();
     assert_eq!(moved, failed(counts(1, 2, 0, 0), 1));
     drop(writer);
     drop(target);
     for id in [2, 3, 4] {
-        let found = site.value(&format!("SELECT t FROM t WHERE id = {id}")).await;
+        let found = site
+            .value(&format!("SELECT t FROM t WHERE id = {id}"))
+            .await;
         assert_eq!(found, format!("({id}{expected})"));
     }
 }

@@ -1,6 +1,6 @@
 //! Builds the statements that write staged rows into a table.
 
-use super::staging::{EXISTING, Rows, STAGING, StagedColumn};
+use super::staging::{EXISTING, PackedArray, Rows, STAGING, StagedColumn};
 use crate::database::postgres::catalog::Relation;
 use crate::database::quote;
 
@@ -13,6 +13,8 @@ pub(super) struct Merge {
     pub relation: Relation,
     /// The incoming columns in order.
     pub columns: Vec<StagedColumn>,
+    /// The staging's arrays, which hold what has no column of its own.
+    pub arrays: Vec<PackedArray>,
     /// Columns that tell whether a row exists; empty if every row is new.
     pub key: Vec<StagedColumn>,
     /// Columns that are inserted; the database numbers the others.
@@ -46,11 +48,11 @@ impl Merge {
 
     /// Replaces the staging. Every commit empties it, and it is rolled back with its chunk.
     pub fn create_staging(&self) -> String {
-        let columns: String = self
-            .columns
-            .iter()
-            .map(|column| format!(", c{} {}", column.position, column.staging_type()))
-            .collect();
+        let own = self.columns.iter().filter(|column| column.packed.is_none());
+        let own = own.map(|column| format!(", c{} {}", column.position, column.staging_type()));
+        let arrays = self.arrays.iter().enumerate();
+        let arrays = arrays.map(|(at, array)| format!(", p{at} {}[]", array.element));
+        let columns: String = own.chain(arrays).collect();
         format!(
             "DROP TABLE IF EXISTS {STAGING}; \
              CREATE TEMPORARY TABLE tombolo_staging (\"row\" bigint NOT NULL{columns}) ON COMMIT DELETE ROWS"

@@ -2,7 +2,7 @@
 
 use super::merge_sql::Merge;
 use super::row_encoder::RowEncoder;
-use super::staging::StagedColumn;
+use super::staging::{self, StagedColumn};
 use crate::bindings::types::{Conversion, Dialect, Generation, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
@@ -42,7 +42,7 @@ impl TablePlan {
         };
         let merge = resolve.merge(&write.incoming, &write.plan, &constraints)?;
         Ok(Self {
-            encoder: RowEncoder::new(write, &local, &merge.columns),
+            encoder: RowEncoder::new(write, &local, &merge),
             key: KeyColumns::primary(&write.incoming),
             local,
             constraints,
@@ -85,7 +85,8 @@ impl Resolve<'_> {
         plan: &CheckedPlan,
         constraints: &Constraints,
     ) -> Result<Merge, DatabaseError> {
-        let columns = self.columns(incoming, &constraints.loose_collations)?;
+        let mut columns = self.columns(incoming, &constraints.loose_collations)?;
+        let arrays = staging::pack(&mut columns);
         let find = |wanted: &PlanColumn| {
             let column = columns.get(wanted.position).cloned();
             column
@@ -94,6 +95,7 @@ impl Resolve<'_> {
         let mut merge = Merge {
             relation: self.local.relation.clone(),
             inserted: columns.clone(),
+            arrays,
             key: Vec::new(),
             update: None,
             guard: None,
@@ -203,6 +205,7 @@ impl Resolve<'_> {
                     kind: kind.clone(),
                     position,
                     equals: EQUALS.to_owned(),
+                    packed: None,
                     collation: collations
                         .iter()
                         .find(|(column, _)| column == name)

@@ -4,8 +4,9 @@ use bytes::{BufMut, BytesMut};
 
 use super::chunk_rows::RefusedRow;
 use super::key_order::KeyOrder;
+use super::merge_sql::Merge;
 use super::readback::digest_of;
-use super::staging::StagedColumn;
+use super::staging::{Packed, PackedArray};
 use crate::bindings::types::{Conversion, LogicalType};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::codec::encode::ColumnEncoding;
@@ -14,6 +15,9 @@ use crate::database::postgres::codec::lossy;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::{DatabaseError, Origin, Step, TableWrite, Unrepresentable};
 use crate::rows::{BucketDigest, CellRef, RowBlock, RowRef};
+
+/// The bytes of a binary array before its elements.
+const ARRAY_HEADER: i32 = 20;
 
 /// One incoming column, and the column that it goes to.
 #[derive(Clone, Debug)]
@@ -32,9 +36,19 @@ pub(super) struct EncodedColumn {
     /// Whether the nearest value takes the place of one that does not fit.
     lossy: bool,
     nullable: bool,
+    /// Where its staged value is, if not in a column of its own.
+    packed: Option<Packed>,
 }
 
 impl EncodedColumn {
+    /// Returns where its staged value is written: in the elements of its array, or in the row.
+    fn sink<'a>(&self, packed: &'a mut [BytesMut], row: &'a mut BytesMut) -> &'a mut BytesMut {
+        match self.packed.and_then(|place| packed.get_mut(place.array)) {
+            Some(elements) => elements,
+            None => row,
+        }
+    }
+
     /// Returns true if the column has the logical type of its cells, and no function of the type reads them.
     fn takes_cells(&self) -> bool {
         match self.kind.physical {
@@ -104,18 +118,20 @@ pub(super) struct DirectBlock {
 pub(super) struct RowEncoder {
     table: String,
     columns: Vec<EncodedColumn>,
+    /// The staging's arrays.
+    arrays: Vec<PackedArray>,
 }
 
 impl RowEncoder {
-    /// Creates the encoder for incoming rows; `staged` are their columns in order.
-    pub fn new(write: &TableWrite, local: &Description, staged: &[StagedColumn]) -> Self {
+    /// Creates the encoder for incoming rows that are merged so.
+    pub fn new(write: &TableWrite, local: &Description, merge: &Merge) -> Self {
         // Another key would be that of another row.
         let may_change = |name: &String| {
             write.conversion_of(name) == Conversion::Lossy
                 && !write.incoming.primary_key.contains(name)
                 && !write.plan.is_key(name)
         };
-        let columns = write.incoming.columns.iter().zip(staged);
+        let columns = write.incoming.columns.iter().zip(&merge.columns);
         let columns = columns.map(|(incoming, staged)| {
             let from_postgres = Origin::parse(&incoming.origin).is_postgres();
             let local = local.column(&incoming.name);
@@ -135,12 +151,14 @@ impl RowEncoder {
                 from_postgres,
                 keeps_document: staged.keeps_document,
                 form: CellForm::of(&staged.kind, incoming),
+                packed: staged.packed,
                 incoming: incoming.logical.clone(),
             }
         });
         Self {
             table: write.incoming.table.clone(),
             columns: columns.collect(),
+            arrays: merge.arrays.clone(),
         }
     }
 
@@ -165,7 +183,7 @@ impl RowEncoder {
         let mut digest = BucketDigest::default();
         for mut row in block.rows() {
             let before = rows.len();
-            rows.put_i16(self.field_count(0));
+            rows.put_i16(self.field_count());
             for column in &self.columns {
                 let Some(cell) = row.next_encoded() else {
                     break;
@@ -233,10 +251,12 @@ impl RowEncoder {
     ) -> Result<Vec<usize>, String> {
         self.begin_staged_row(i64::try_from(number).unwrap_or(i64::MAX), out);
         let mut changed = Vec::new();
+        let mut packed = vec![BytesMut::new(); self.arrays.len()];
         for (at, column) in self.columns.iter().enumerate() {
             let Some(cell) = row.next_encoded() else {
                 break;
             };
+            let out = column.sink(&mut packed, out);
             let before = out.len();
             let Err(reason) = column.encoding.copy_cell(cell, out) else {
                 continue;
@@ -247,6 +267,7 @@ impl RowEncoder {
                 _ => return Err(format!("column {:?}: {reason}", column.name)),
             }
         }
+        self.put_arrays(&packed, out);
         Ok(changed)
     }
 
@@ -259,8 +280,9 @@ impl RowEncoder {
         out: &mut BytesMut,
     ) -> Result<(), DatabaseError> {
         self.begin_staged_row(-i64::try_from(number).unwrap_or(i64::MAX), out);
+        let mut packed = vec![BytesMut::new(); self.arrays.len()];
         for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.encoding.encode(cell, out);
+            let fits = column.encoding.encode(cell, column.sink(&mut packed, out));
             fits.map_err(|reason| Unrepresentable {
                 table: self.table.clone(),
                 row: number.to_string(),
@@ -268,7 +290,23 @@ impl RowEncoder {
                 reason,
             })?;
         }
+        self.put_arrays(&packed, out);
         Ok(())
+    }
+
+    /// Appends the staging's arrays, whose elements have the form of fields.
+    fn put_arrays(&self, packed: &[BytesMut], out: &mut BytesMut) {
+        for (array, fields) in self.arrays.iter().zip(packed) {
+            let length = i32::try_from(fields.len()).unwrap_or(i32::MAX);
+            out.put_i32(length.saturating_add(ARRAY_HEADER));
+            // One dimension, which may have NULLs and starts at 1.
+            out.put_i32(1);
+            out.put_i32(1);
+            out.put_u32(array.oid);
+            out.put_i32(i32::try_from(array.length).unwrap_or(i32::MAX));
+            out.put_i32(1);
+            out.put_slice(fields);
+        }
     }
 
     /// Returns the names of the columns in which a staged row was changed to fit.
@@ -306,13 +344,15 @@ impl RowEncoder {
     }
 
     fn begin_staged_row(&self, number: i64, out: &mut BytesMut) {
-        out.put_i16(self.field_count(1));
+        let packed = self.arrays.iter().map(|array| array.length).sum::<usize>();
+        let own = self.columns.len().saturating_sub(packed);
+        out.put_i16(i16::try_from(own + self.arrays.len() + 1).unwrap_or(i16::MAX));
         out.put_i32(8);
         out.put_i64(number);
     }
 
-    fn field_count(&self, more: usize) -> i16 {
-        // PostgreSQL has at most 1 600 columns; the staging has one more.
-        i16::try_from(self.columns.len() + more).unwrap_or(i16::MAX)
+    fn field_count(&self) -> i16 {
+        // PostgreSQL has at most 1 600 columns.
+        i16::try_from(self.columns.len()).unwrap_or(i16::MAX)
     }
 }

@@ -31,7 +31,64 @@ impl Rows {
     }
 }
 
-/// One incoming column and its type in the table; it is staged as `c` and its position.
+/// So many columns have a staged column each. PostgreSQL allows 1 600, and the staging has one more than the table.
+const OWN_COLUMNS: usize = 1_500;
+
+/// The place of a value in an array of the staging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packed {
+    /// The array's number.
+    pub array: usize,
+    /// From 1.
+    pub index: usize,
+}
+
+/// An array of the staging, which holds the values of several columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PackedArray {
+    /// The type of its elements.
+    pub element: String,
+    /// That type's object identifier.
+    pub oid: u32,
+    /// How many elements it has.
+    pub length: usize,
+}
+
+/// Gives the columns behind the first [`OWN_COLUMNS`] places in arrays, one for each type. Returns the arrays.
+pub(super) fn pack(columns: &mut [StagedColumn]) -> Vec<PackedArray> {
+    let mut arrays: Vec<PackedArray> = Vec::new();
+    for column in columns.iter_mut().skip(OWN_COLUMNS) {
+        let staged = match column.keeps_document {
+            true => PhysicalType::ByText,
+            false => column.kind.physical,
+        };
+        let Some(oid) = staged.staged_oid() else {
+            continue;
+        };
+        let element = column.staging_type();
+        let array = match arrays.iter().position(|array| array.element == element) {
+            Some(array) => array,
+            None => {
+                arrays.push(PackedArray {
+                    element,
+                    oid,
+                    length: 0,
+                });
+                arrays.len() - 1
+            }
+        };
+        if let Some(packed) = arrays.get_mut(array) {
+            packed.length += 1;
+            column.packed = Some(Packed {
+                array,
+                index: packed.length,
+            });
+        }
+    }
+    arrays
+}
+
+/// One incoming column and its type in the table; it is staged as `c` and its position, or in an array.
 #[derive(Clone, Debug)]
 pub(super) struct StagedColumn {
     pub name: String,
@@ -41,6 +98,8 @@ pub(super) struct StagedColumn {
     pub equals: String,
     /// Whether a document is staged as it was written, so that it can be compared with what the type prints.
     pub keeps_document: bool,
+    /// Where its staged value is, if not in a column of its own.
+    pub packed: Option<Packed>,
     /// The collation by which it is compared, quoted, if that takes texts to be equal that are written otherwise.
     pub collation: Option<String>,
     /// Whether its type may print another text than the staged one.
@@ -80,7 +139,10 @@ impl StagedColumn {
 
     /// Returns the staged value as it is.
     pub fn staged(&self, alias: &str) -> String {
-        format!("{alias}.c{}", self.position)
+        match self.packed {
+            Some(Packed { array, index }) => format!("({alias}.p{array})[{index}]"),
+            None => format!("{alias}.c{}", self.position),
+        }
     }
 
     /// Returns the incoming value as the column's base type.

@@ -1,5 +1,6 @@
 //! Writes one table: directly, or through a staging.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,8 +11,9 @@ use super::plan::TablePlan;
 use super::staged_load::StagedLoad;
 use super::staging::{COPY_STAGING, EXISTING, STAGING};
 use super::transaction::WriteConnection;
+use crate::database::postgres::catalog::Relation;
 use crate::database::postgres::catalog::{constraints, sequences};
-use crate::database::postgres::connection::Session;
+use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::error;
 use crate::database::postgres::meta::{ledger, trust};
 use crate::database::postgres::server::Server;
@@ -34,6 +36,8 @@ pub(in crate::database::postgres) struct PostgresTableWriter<'a> {
     books: Bookkeeping,
     /// Starts a chunk's transaction.
     begin: String,
+    /// Other tables whose rows changed in the chunks' transactions.
+    touched: BTreeSet<String>,
     /// The last block of the chunk under way.
     last_block: Option<RowBlock>,
     load: Load,
@@ -87,6 +91,7 @@ impl<'a> PostgresTableWriter<'a> {
             plan,
             books,
             begin: begin_chunk(write.row_by_row, functions),
+            touched: BTreeSet::new(),
             last_block: None,
             load,
         })
@@ -131,6 +136,21 @@ fn begin_chunk(row_by_row: bool, functions: &str) -> String {
     format!(
         "BEGIN ISOLATION LEVEL {level} READ WRITE; {CHUNK_SETTINGS}; SET LOCAL search_path = {functions}"
     )
+}
+
+/// Returns the other tables of a table's schema whose rows changed in this transaction.
+async fn touched(session: &mut Session, table: &Relation) -> Result<Vec<String>, DatabaseError> {
+    let rows = session
+        .rows(
+            query(
+                "SELECT relname::text AS name FROM pg_catalog.pg_stat_xact_user_tables \
+                 WHERE schemaname = $1 AND relid <> $2::int8::oid AND n_tup_ins + n_tup_upd + n_tup_del > 0",
+            )
+            .bind(table.schema.clone())
+            .bind(table.oid),
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "name")).collect()
 }
 
 #[async_trait]
@@ -200,6 +220,10 @@ impl TableWriter for PostgresTableWriter<'_> {
             Load::Direct(load) => load.counts(),
             Load::Staged(load) => load.apply(session, &self.plan, &mut self.books).await?,
         };
+        if !self.plan.constraints.triggers.is_empty() {
+            self.touched
+                .extend(touched(session, &self.plan.local.relation).await?);
+        }
         let last_key = self.last_block.as_ref();
         let last_key = last_key.and_then(|block| self.plan.last_key(block));
         let row = self.books.advance(counts, last_key);
@@ -235,6 +259,7 @@ impl TableWriter for PostgresTableWriter<'_> {
             plan,
             books,
             load,
+            touched,
             ..
         } = *self;
         let session = connection.outside_chunk().await?;
@@ -256,6 +281,10 @@ impl TableWriter for PostgresTableWriter<'_> {
             },
             (evidence, _) => evidence,
         };
-        Ok(books.outcome(evidence))
+        Ok(WriteOutcome {
+            touched: touched.into_iter().collect(),
+            triggers: plan.constraints.trigger_names(),
+            ..books.outcome(evidence)
+        })
     }
 }
