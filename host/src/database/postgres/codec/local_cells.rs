@@ -29,7 +29,8 @@ impl CellForm {
             local: kind.logical.clone(),
             incoming: incoming.logical.clone(),
             by_class,
-            pads: matches!(kind.physical, PhysicalType::Numeric(Some(_))),
+            pads: matches!(kind.physical, PhysicalType::Numeric(Some(_)))
+                && incoming.logical != LogicalType::Text,
         })
     }
 

@@ -37,7 +37,11 @@ fn kinds() -> Vec<(&'static str, LogicalType, &'static str, &'static str, Cell)>
 #[tokio::test]
 async fn rows_of_1_600_columns_go_into_tables_that_exist_in_postgres() {
     let kinds = kinds();
-    let kind = |at: usize| &kinds[at % kinds.len()];
+    // A row has to fit into a page.
+    let kind = |at: usize| match at < 1_500 {
+        true => &kinds[at % 2],
+        false => &kinds[at % kinds.len()],
+    };
     let names: Vec<String> = (1..1_600).map(|at| format!("c{at}")).collect();
     let declared: String = (1..1_600)
         .map(|at| format!(", c{at} {}", kind(at).0))
