@@ -23,6 +23,7 @@ pub mod site;
 pub mod sqlite;
 pub mod table;
 pub mod tampering_proxy;
+pub mod terminal;
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;

@@ -173,6 +173,8 @@ pub(in crate::database::postgres) struct CatalogType {
 /// A column's type, as far as reading and writing need it.
 #[derive(Clone, Debug)]
 pub(in crate::database::postgres) struct ColumnType {
+    /// The object identifier of the base type.
+    pub oid: i64,
     pub physical: PhysicalType,
     pub logical: LogicalType,
     /// The column's own type as the login sees it.
@@ -197,6 +199,7 @@ impl ColumnType {
     pub fn new(catalog: CatalogType) -> Self {
         let physical = physical_type(catalog.oid, catalog.modifier);
         Self {
+            oid: catalog.oid,
             physical,
             logical: logical(catalog.oid, &catalog.shown),
             shown: catalog.shown,

@@ -20,3 +20,4 @@ mod staging;
 mod staging_copy;
 pub(super) mod table_writer;
 pub(super) mod transaction;
+pub(super) mod whole_tables;
