@@ -40,10 +40,6 @@ impl CellForm {
             Ok(Some(Value::Decimal(digits))) if self.by_class && self.pads => {
                 of_sqlite(Value::Decimal(without_zeros(digits)), &self.incoming)
             }
-            // Text affinity keeps no number.
-            Ok(Some(value @ Value::Decimal(_))) if self.incoming == LogicalType::Text => {
-                in_form_of(value, &self.incoming)
-            }
             Ok(Some(value)) if self.by_class => of_sqlite(value, &self.incoming),
             Ok(Some(value)) => in_form_of(value, &self.incoming),
             _ => None,
