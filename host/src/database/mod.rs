@@ -54,6 +54,11 @@ pub trait Database: Send + Sync {
     /// Returns all tables and views, sorted by name.
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError>;
 
+    /// Returns the schemas whose tables [`Database::tables`] does not list, with their numbers of tables, sorted by name.
+    async fn tables_elsewhere(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
+        Ok(Vec::new())
+    }
+
     /// Describes one table. Fails with [`DatabaseError::View`] for a view.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
 

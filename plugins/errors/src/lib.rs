@@ -1,7 +1,11 @@
-//! Error codes: one closed list for the host, the standard engine and the documentation.
+//! Error codes: one closed list for the host, the standard engine and the documentation. Names for hints.
+
+mod nearest;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use nearest::nearest;
 
 /// Declares the enum, its list and its texts from one table.
 macro_rules! error_codes {

@@ -1,6 +1,6 @@
 //! `tombolo share DB`: shares tables of a database with the site that has the code.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,7 @@ Examples:
 Whoever has the code can read the shared tables.
 The session ends after one complete transfer, or with this command.";
 
-const DEFAULT_ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
 
 /// How often the expiry of the code is checked, and what is to be shown.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -55,10 +54,13 @@ const SHOWN_NAME: usize = 24;
 pub struct Arguments {
     /// The database, which is opened read-only: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
-    database: DatabaseArgument,
+    pub database: DatabaseArgument,
     /// Which tables: `*` matches any text, `?` one character, `{a,b}` either; repeatable [default: all]
     #[arg(long, value_name = "GLOB,…")]
     tables: Vec<TablePatterns>,
+    /// Not these tables: patterns as for --tables; repeatable
+    #[arg(long, value_name = "GLOB,…")]
+    exclude: Vec<TablePatterns>,
     /// The address to listen on; if the port is in use, the next free one
     #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS, value_parser = address)]
     listen: SocketAddr,
@@ -84,14 +86,41 @@ impl Arguments {
         if self.tables.is_empty() {
             return vec!["*".to_owned()];
         }
-        let lists = self.tables.iter().map(TablePatterns::list);
-        lists.flatten().cloned().collect()
+        flattened(&self.tables)
     }
 }
 
+fn flattened(patterns: &[TablePatterns]) -> Vec<String> {
+    let lists = patterns.iter().map(TablePatterns::list);
+    lists.flatten().cloned().collect()
+}
+
+/// Reads an address: `IP:PORT`, an IP or a port alone, or `localhost` in the place of an IP.
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let invalid = |_| format!("invalid address {text:?}: use IP:PORT, such as {DEFAULT_ADDRESS}");
-    text.parse().map_err(invalid)
+    let mut address = DEFAULT_ADDRESS;
+    let ip = match text.rsplit_once(':') {
+        _ if text.parse::<IpAddr>().is_ok() => text,
+        Some((ip, port)) => {
+            address.set_port(port.parse().map_err(|_| invalid(text))?);
+            ip
+        }
+        None => match text.parse() {
+            Ok(port) => {
+                address.set_port(port);
+                return Ok(address);
+            }
+            Err(_) => text,
+        },
+    };
+    if ip != "localhost" {
+        let inner = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
+        address.set_ip(inner.unwrap_or(ip).parse().map_err(|_| invalid(text))?);
+    }
+    Ok(address)
+}
+
+fn invalid(text: &str) -> String {
+    format!("invalid address {text:?}: use IP:PORT, such as {DEFAULT_ADDRESS}, or a port")
 }
 
 /// Shares until one transfer is complete, the code expires, or a signal arrives.
@@ -121,11 +150,11 @@ struct Shared {
 impl Shared {
     async fn open(arguments: &Arguments) -> Result<Self, Failure> {
         let database = arguments.database.open(false).await?;
-        let patterns = arguments.patterns();
-        let tables = matching(&database.tables().await?, &patterns)
+        let (patterns, excluded) = (arguments.patterns(), flattened(&arguments.exclude));
+        let tables = matching(&database.tables().await?, &patterns, &excluded)
             .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
-        let granted =
-            GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
+        let readable = Patterns::new(&patterns)?.except(Patterns::new(&excluded)?);
+        let granted = GrantedDatabase::new(database, readable, Patterns::new(&[])?);
         let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
         let builder = builder.snapshot_limit(arguments.snapshot_limit);
         let tenant = builder.open().await?;
@@ -378,4 +407,38 @@ fn show_sent(output: &Output, table: &str, sent: SentRows) {
         times,
     });
     output.note(&sent_line(table, sent));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_a_port_or_localhost() {
+        for (typed, expected) in [
+            ("7433", "127.0.0.1:7433"),
+            ("0", "127.0.0.1:0"),
+            ("localhost:7433", "127.0.0.1:7433"),
+            ("localhost", "127.0.0.1:7432"),
+            ("0.0.0.0", "0.0.0.0:7432"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("::1", "[::1]:7432"),
+        ] {
+            assert_eq!(address(typed).unwrap().to_string(), expected, "{typed}");
+        }
+        for typed in [
+            "",
+            "nowhere",
+            "nowhere:7432",
+            "127.0.0.1:",
+            ":7432",
+            "70000",
+            "127.0.0.1:x",
+        ] {
+            assert!(address(typed).is_err(), "{typed}");
+        }
+    }
 }

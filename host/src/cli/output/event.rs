@@ -152,6 +152,13 @@ pub enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         exact: Option<bool>,
     },
+    /// `tables`: a schema whose tables are not listed.
+    Elsewhere {
+        /// Its name.
+        schema: &'a str,
+        /// How many tables it has.
+        tables: u64,
+    },
     /// `schema`: the columns and keys of a table.
     Schema(Schema<'a>),
     /// `count`: the number of rows.
@@ -434,7 +441,11 @@ impl Event<'static> {
                 rows: Some(1),
                 exact: Some(true),
             },
-            Some(Self::Listed { .. }) => Self::Schema(Schema::sample()),
+            Some(Self::Listed { .. }) => Self::Elsewhere {
+                schema: "sales",
+                tables: 4,
+            },
+            Some(Self::Elsewhere { .. }) => Self::Schema(Schema::sample()),
             Some(Self::Schema(_)) => Self::Count {
                 table,
                 rows: 1,

@@ -14,6 +14,7 @@ pub mod progress;
 pub mod report;
 pub mod schema;
 pub mod shell;
+pub mod standstill;
 pub mod width;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};

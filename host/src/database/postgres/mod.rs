@@ -112,6 +112,13 @@ impl Database for PostgresDatabase {
         Ok(tables)
     }
 
+    async fn tables_elsewhere(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
+        let mut session = self.server.take_session().await?;
+        let schemas = catalog::elsewhere::count(&mut session).await?;
+        self.server.keep_session(session);
+        Ok(schemas)
+    }
+
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         Ok(self.described_one(table).await?.schema)
     }

@@ -89,6 +89,9 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
                 return Err(no_run());
             }
             host.release(admission(request)?, run)?;
+            if parameter(request, "unwritten") == Some("1") {
+                sessions::release(host, admission(request)?)?;
+            }
             Body::Empty
         }
         (Method::Get, ["runs", _]) => {

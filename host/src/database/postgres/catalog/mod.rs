@@ -2,6 +2,7 @@
 
 mod casts;
 pub(super) mod constraints;
+pub mod elsewhere;
 pub(super) mod enums;
 pub(super) mod exclusives;
 pub(super) mod features;
