@@ -21,6 +21,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::failure::{ErrorCode, failure};
+use tombolo::private_files::sweep_temporary_folders;
 
 use args::database::DatabaseArgument;
 use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
@@ -220,6 +221,7 @@ pub fn run(cli: &Cli) -> Exit {
 }
 
 fn complete(command: &Command, output: &Output) -> Result<Exit, Failure> {
+    sweep_temporary_folders();
     let runtime = Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         let message = format!("cannot start the worker threads: {error}");

@@ -227,7 +227,7 @@ impl From<DatabaseError> for Failure {
             ),
             DatabaseError::TooManyRejects { .. } => (
                 ErrorCode::TooManyRejects,
-                "`tombolo rejects DB` lists them; raise --reject-limit, or correct the cause and pull again",
+                "`tombolo rejects DB` lists some of them; raise --reject-limit, correct the cause, or choose another --conversion for values that do not fit, and pull again",
             ),
             DatabaseError::NotStored { .. } => (
                 ErrorCode::NotStored,

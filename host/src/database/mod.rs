@@ -9,6 +9,7 @@ mod model;
 mod origin;
 mod plan;
 pub mod postgres;
+mod rejected_parents;
 mod sql;
 pub mod sqlite;
 
@@ -18,11 +19,12 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 pub(crate) use bookkeeping::{
-    Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
+    Bookkeeping, Changed, DirectFacts, LedgerRow, RejectedRow, RowFacts, Verification, is_direct,
 };
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
 pub use location::{Location, LocationError};
+pub(crate) use logical::OVER;
 pub use logical::logical_of;
 pub use model::{
     CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
@@ -31,6 +33,7 @@ pub use model::{
 };
 pub use origin::Origin;
 pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
+pub use rejected_parents::{ParentKey, RejectedParents, Relative, descendants};
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};
@@ -112,6 +115,12 @@ pub trait Database: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Checks that rows can be written into a table that exists. Fails with [`DatabaseError::Unsuitable`] if only the
+    /// application of the database can write it.
+    async fn check_target(&self, _table: &str) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     /// Returns the columns of a table that a run created wide enough for every value of their source.
     async fn widened(&self, _table: &str) -> Result<Vec<String>, DatabaseError> {
         Ok(Vec::new())
@@ -168,6 +177,16 @@ pub trait Target: Send {
         run: &str,
         table: &str,
     ) -> Result<Option<LedgerEntry>, DatabaseError>;
+
+    /// Returns the kept rejects of a table, of all runs.
+    async fn kept_rejects(&mut self, table: &str) -> Result<Vec<Reject>, DatabaseError>;
+
+    /// Removes kept rejects of a table, each by its run and its number there.
+    async fn forget_rejects(
+        &mut self,
+        table: &str,
+        rows: &[(String, u64)],
+    ) -> Result<(), DatabaseError>;
 
     /// Begins a table, or goes on with it: creates it where the run does, enters it in the ledger (both in one
     /// transaction, so that a run never finds a table of its own that it does not know), and creates its staging.
@@ -232,6 +251,14 @@ pub trait TableWriter: Send {
 
     /// Gives up the chunk under way; harmless without one.
     async fn rollback(&mut self) -> Result<(), DatabaseError>;
+
+    /// Keeps some of the rows for which a chunk with too many rejects was rolled back, for people. Their numbers are greater
+    /// than that of the last row that is committed.
+    async fn keep_sample(&mut self) -> Result<(), DatabaseError>;
+
+    /// Drops the table if the run made it and committed no row, as if the run had never begun it: another pull may make it with
+    /// other columns. Does nothing else.
+    async fn discard_new_table(self: Box<Self>) -> Result<(), DatabaseError>;
 
     /// Runs the statements that follow the data, moves the numbering past the greatest key, and marks the table as
     /// complete in the ledger. Gives up a chunk that is under way.

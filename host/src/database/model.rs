@@ -1,6 +1,6 @@
 //! The data that reading and writing a table takes and returns, the same for all databases.
 
-use super::CheckedPlan;
+use super::{CheckedPlan, RejectedParents};
 use crate::bindings::types::{
     Cell, ColumnChanges, Conversion, EnumType, Generation, Stored, TableSchema,
 };
@@ -89,6 +89,8 @@ pub struct TableWrite {
     pub conversions: Vec<(String, Conversion)>,
     /// True if these rows are the run's rejects: the first chunk removes the kept ones.
     pub retry: bool,
+    /// Rows that the run rejected and that rows of this table may refer to.
+    pub rejected_parents: RejectedParents,
 }
 
 impl TableWrite {

@@ -7,10 +7,14 @@ mod conflicts;
 mod context;
 mod ddl;
 mod differences;
+mod kept_rejects;
 mod observer;
 mod peer;
+mod present_columns;
 mod pull;
 mod quota;
+mod regenerated_keys;
+mod rejected_parents;
 mod rejects;
 mod retry;
 mod retry_context;
@@ -113,6 +117,7 @@ pub async fn pull(
             prepared.push(table.map_err(at)?);
         }
     }
+    regenerated_keys::check(&prepared)?;
     scheduler::all(run, instruction, &prepared).await
 }
 

@@ -77,6 +77,11 @@ fn changing(plans: &[TablePlan], standard: bool) -> Vec<&TablePlan> {
         .collect()
 }
 
+/// Returns true if an answer means yes.
+pub fn is_yes(answer: &str) -> bool {
+    matches!(read(answer), Answer::Yes)
+}
+
 fn read(answer: &str) -> Answer {
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Answer::Yes,

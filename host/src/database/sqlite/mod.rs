@@ -2,6 +2,7 @@
 
 mod catalog;
 mod codec;
+mod collations;
 mod connection;
 mod error;
 mod file;
@@ -191,6 +192,20 @@ impl Database for SqliteDatabase {
             let table = catalog::table(&mut reader.connection, &self.name, table).await;
             if reader.close().await {
                 return table.map(|table| table.schema);
+            }
+        }
+        Err(self.concurrently_modified())
+    }
+
+    async fn check_target(&self, table: &str) -> Result<(), DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let checked = match catalog::table(&mut reader.connection, &self.name, table).await {
+                Ok(table) => catalog::application::check(&mut reader.connection, &table).await,
+                Err(error) => Err(error),
+            };
+            if reader.close().await {
+                return checked;
             }
         }
         Err(self.concurrently_modified())

@@ -229,6 +229,7 @@ fn instruction(text: &str) -> CopyInstruction {
         database: "main".to_owned(),
         tables: vec![TableInstruction {
             incoming: schema_of(Vec::new()),
+            source: None,
             strategy: "skip".to_owned(),
             params: Vec::new(),
             create: true,

@@ -142,6 +142,7 @@ fn table_write(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
         retry_context: String::new(),
         conversions: Vec::new(),
         retry: false,
+        rejected_parents: crate::database::RejectedParents::default(),
     }
 }
 

@@ -86,6 +86,7 @@ impl Apply<'_> {
             if (refused.len() + alone.len()) as u64 > self.books.rejects_left() {
                 let last = alone.last().map_or("", |refused| refused.reason.as_str());
                 let too_many = self.books.too_many_rejects(last);
+                refused.append(&mut alone);
                 let is_written = done.0.received() > 0;
                 return Err(unqualified.filter(|_| !is_written).unwrap_or(too_many));
             }

@@ -140,7 +140,7 @@ impl<'a> Moves<'a> {
         let merge = &self.plan.merge;
         // What is deferred may be wrong between the steps.
         session.run("SET CONSTRAINTS ALL DEFERRED").await?;
-        let [changing] = numbers(session, merge.changing()).await?;
+        let [changing] = numbers(session, merge.count_changing()).await?;
         let statement = match park {
             Park::Delete => Some(self.delete()),
             Park::High | Park::Low => self.update(park),

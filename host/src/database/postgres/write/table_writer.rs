@@ -19,7 +19,8 @@ use crate::database::postgres::meta::{ledger, trust};
 use crate::database::postgres::server::Server;
 use crate::database::{
     Bookkeeping, CheckedStatement, ChunkCounts, DatabaseError, DirectFacts, Evidence, LedgerEntry,
-    Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome, is_direct,
+    RejectedParents, Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome,
+    is_direct,
 };
 use crate::rows::RowBlock;
 
@@ -40,6 +41,8 @@ pub(in crate::database::postgres) struct PostgresTableWriter<'a> {
     touched: BTreeSet<String>,
     /// The last block of the chunk under way.
     last_block: Option<RowBlock>,
+    /// Rejected rows that rows of the table may refer to.
+    parents: RejectedParents,
     load: Load,
 }
 
@@ -93,6 +96,7 @@ impl<'a> PostgresTableWriter<'a> {
             begin: begin_chunk(write.row_by_row, functions),
             touched: BTreeSet::new(),
             last_block: None,
+            parents: write.rejected_parents,
             load,
         })
     }
@@ -175,11 +179,18 @@ impl TableWriter for PostgresTableWriter<'_> {
 
     async fn stage(&mut self, block: &RowBlock) -> Result<Step<()>, DatabaseError> {
         let (copy, rows) = match &mut self.load {
+            // A row that refers to a rejected one has to be kept apart.
+            Load::Direct(_) if block.rows().any(|row| self.parents.find(row).is_some()) => {
+                return Ok(Step::NeedsStaging);
+            }
             Load::Direct(load) => match load.encode(&self.plan, block)? {
                 Step::Done(rows) => (load.copy_statement(), rows),
                 Step::NeedsStaging => return Ok(Step::NeedsStaging),
             },
-            Load::Staged(load) => (COPY_STAGING, load.encode(&self.plan, &self.books, block)?),
+            Load::Staged(load) => (
+                COPY_STAGING,
+                load.encode(&self.plan, &mut self.books, block)?,
+            ),
         };
         self.connection.copy(&self.begin, copy, rows).await?;
         self.books.arrived(block);
@@ -248,6 +259,40 @@ impl TableWriter for PostgresTableWriter<'_> {
             Load::Staged(load) => load.rolled_back(),
         }
         self.connection.rollback().await
+    }
+
+    async fn keep_sample(&mut self) -> Result<(), DatabaseError> {
+        let session = self.connection.outside_chunk().await?;
+        let Load::Staged(load) = &self.load else {
+            return Ok(());
+        };
+        session.run("BEGIN").await?;
+        let kept = async {
+            trust::lock_to_write(session).await?;
+            load.keep_sample(session, &mut self.books).await
+        };
+        let kept = kept.await;
+        session.end_transaction(kept).await
+    }
+
+    async fn discard_new_table(self: Box<Self>) -> Result<(), DatabaseError> {
+        if !self.books.is_untouched() {
+            return Ok(());
+        }
+        let Self {
+            connection,
+            plan,
+            books,
+            ..
+        } = *self;
+        let session = connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let discarded = async {
+            trust::lock_to_write(session).await?;
+            create::discard(session, &plan.local.relation, &books).await
+        };
+        let discarded = discarded.await;
+        session.end_transaction(discarded).await
     }
 
     async fn finish(

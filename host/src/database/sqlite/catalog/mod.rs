@@ -1,5 +1,6 @@
 //! The tables of a SQLite database, as its pragma functions describe them.
 
+pub mod application;
 pub mod constraints;
 pub mod features;
 pub mod origins;
