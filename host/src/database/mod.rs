@@ -23,13 +23,13 @@ pub(crate) use bookkeeping::{
 };
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
-pub use location::{Location, LocationError};
+pub use location::{FileMode, Location, LocationError};
 pub(crate) use logical::OVER;
 pub use logical::logical_of;
 pub use model::{
-    CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
-    Resolution, StagedConflict, Step, TableWrite, WholeTable, WholeTables, WriteOutcome,
-    without_computed,
+    CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, LoginView, Omission,
+    OmissionReason, Read, Readback, Reject, Resolution, StagedConflict, Step, TableWrite,
+    WholeTable, WholeTables, WriteOutcome, without_computed,
 };
 pub use origin::Origin;
 pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
@@ -54,8 +54,15 @@ pub trait Database: Send + Sync {
     /// Returns a digest of its address: equal for the same database, and telling nothing about it.
     fn identity(&self) -> String;
 
-    /// Returns all tables and views, sorted by name.
+    /// Returns a digest of what it is, whatever its address: equal for the same file, and for the same schema of the same
+    /// running server.
+    async fn fingerprint(&self) -> Result<String, DatabaseError>;
+
+    /// Returns all tables and views that may be read, sorted by name.
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError>;
+
+    /// Returns the tables that [`Self::tables`] leaves out, and those of which rows are left out, sorted by name.
+    async fn omissions(&self) -> Result<Vec<Omission>, DatabaseError>;
 
     /// Returns the schemas whose tables [`Database::tables`] does not list, with their numbers of tables, sorted by name.
     async fn tables_elsewhere(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
@@ -268,10 +275,31 @@ pub trait TableWriter: Send {
     ) -> Result<WriteOutcome, DatabaseError>;
 }
 
-/// Opens the database at a location. With `create`, a missing SQLite file is created; a PostgreSQL database never is.
+/// Opens the database at a location. With `create`, it is opened to be written, and a missing SQLite file is created; a
+/// PostgreSQL database never is.
 pub async fn open(location: &Location, create: bool) -> Result<Box<dyn Database>, DatabaseError> {
-    match location {
-        Location::Sqlite(path) => Ok(Box::new(sqlite::SqliteDatabase::open(path, create).await?)),
-        Location::Postgres(url) => Ok(Box::new(postgres::PostgresDatabase::open(url).await?)),
-    }
+    open_view(location, create, LoginView::Whole).await
+}
+
+/// Opens the database as [`open`] does, and says what of tables with policies is read.
+pub async fn open_view(
+    location: &Location,
+    create: bool,
+    view: LoginView,
+) -> Result<Box<dyn Database>, DatabaseError> {
+    Ok(match location {
+        Location::Sqlite(path) => Box::new(sqlite::SqliteDatabase::open(path, create).await?),
+        Location::SqliteUrl(path, FileMode::Existing) => {
+            // Whether it is there is found out first, so that it is not created.
+            let create = create && path.exists();
+            Box::new(sqlite::SqliteDatabase::open(path, create).await?)
+        }
+        Location::SqliteUrl(path, FileMode::ReadOnly) => {
+            let database = sqlite::SqliteDatabase::open(path, false).await?;
+            Box::new(database.read_only(create)?)
+        }
+        Location::Postgres(url) => {
+            Box::new(postgres::PostgresDatabase::open_view(url, view).await?)
+        }
+    })
 }

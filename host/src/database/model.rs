@@ -6,6 +6,51 @@ use crate::bindings::types::{
 };
 use crate::rows::{BucketDigest, RowBlock};
 
+/// A table that is not shared, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Omission {
+    /// The table.
+    pub table: String,
+    /// Why.
+    pub reason: OmissionReason,
+}
+
+/// Why a table is not shared, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OmissionReason {
+    /// The login may not read it.
+    Unreadable,
+    /// An extension made it, with this name.
+    Extension(String),
+    /// Its name is kept for Tombolo's own tables.
+    Reserved,
+    /// Its policies hide rows from the login.
+    Filtered,
+}
+
+impl std::fmt::Display for OmissionReason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable => formatter.write_str("this login may not read it"),
+            Self::Extension(name) => write!(formatter, "it belongs to the extension {name:?}"),
+            Self::Reserved => formatter
+                .write_str("names that begin with tombolo_ are kept for Tombolo's own tables"),
+            Self::Filtered => formatter
+                .write_str("its policies hide rows from this login; only the others are shared"),
+        }
+    }
+}
+
+/// What is read of a table whose policies hide rows from the login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginView {
+    /// Every row, or none: such a table is refused.
+    #[default]
+    Whole,
+    /// The rows that the policies let the login see.
+    Filtered,
+}
+
 /// Which rows of a table are read, and in which sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {

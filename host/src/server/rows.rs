@@ -252,7 +252,11 @@ impl Sending {
             }
             Err(Broken::Database(error)) => {
                 // Without a connection for a read, the view is as good as before.
-                if !matches!(error, DatabaseError::TooManyConnections { .. }) {
+                let none_free = matches!(
+                    error,
+                    DatabaseError::TooManyConnections { .. } | DatabaseError::ServerFull { .. }
+                );
+                if !none_free {
                     self.held.discard(&snapshot).await;
                 }
                 Err(error.into())

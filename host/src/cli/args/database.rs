@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
-use tombolo::database::{self, Database, DatabaseError, Location};
+use tombolo::database::{self, Database, DatabaseError, Location, LoginView};
 use tombolo::failure::{ErrorCode, failure};
 
 /// A database, or why the argument names none.
@@ -59,6 +59,15 @@ impl DatabaseArgument {
             }
             (Err(error), _) => Err(error.into()),
         }
+    }
+
+    /// Opens the database to read it, and says what of tables with policies is read.
+    pub async fn open_view(&self, view: LoginView) -> Result<Arc<dyn Database>, Failure> {
+        let location = self
+            .0
+            .as_ref()
+            .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
+        Ok(Arc::from(database::open_view(location, false, view).await?))
     }
 
     /// Returns a guard that removes a SQLite file that does not exist yet.

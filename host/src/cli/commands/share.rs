@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::transfers::RunEvent as EngineEvent;
 use tombolo::bindings::types::{Failure, Scope, TableReport};
+use tombolo::database::{LoginView, Omission};
 use tombolo::failure::{ErrorCode, failure};
 use tombolo::host::Host;
 use tombolo::printable::printable;
@@ -27,6 +28,7 @@ use crate::cli::output::announcement::{
     Announcement, claimed_line, expiry, grouped, sent_line, wrong_codes_line,
 };
 use crate::cli::output::event::Event;
+use crate::cli::output::omissions;
 use crate::cli::output::pace::{Pace, SentRows, SentTables};
 use crate::cli::output::width::elided;
 use crate::cli::output::{live, report};
@@ -70,6 +72,10 @@ pub struct Arguments {
     /// How long a snapshot of the database is held for a receiver; after that, it reads a new one
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse_snapshot_limit)]
     snapshot_limit: Duration,
+    /// Of PostgreSQL tables with policies, share the rows that they let this login see; without it, such tables are
+    /// refused
+    #[arg(long)]
+    row_security: bool,
     /// Replace a standard component (engine, sessions, conflicts or ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
     plugins: Vec<PluginArgument>,
@@ -145,15 +151,24 @@ struct Shared {
     server: Server,
     session: Session,
     tables: usize,
+    omissions: Vec<Omission>,
 }
 
 impl Shared {
     async fn open(arguments: &Arguments) -> Result<Self, Failure> {
-        let database = arguments.database.open(false).await?;
+        let view = match arguments.row_security {
+            true => LoginView::Filtered,
+            false => LoginView::Whole,
+        };
+        let database = arguments.database.open_view(view).await?;
         let (patterns, excluded) = (arguments.patterns(), flattened(&arguments.exclude));
-        let tables = matching(&database.tables().await?, &patterns, &excluded)
-            .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
+        let listed = database.tables().await?;
         let readable = Patterns::new(&patterns)?.except(Patterns::new(&excluded)?);
+        let omissions = omissions::of(database.as_ref(), &readable).await?;
+        let tables = matching(&listed, &patterns, &excluded).map_err(|unmatched| {
+            let unmatched = unmatched.failure(&arguments.database.to_string());
+            omissions::explain(unmatched, &omissions)
+        })?;
         let granted = GrantedDatabase::new(database, readable, Patterns::new(&[])?);
         let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
         let builder = builder.snapshot_limit(arguments.snapshot_limit);
@@ -187,6 +202,7 @@ impl Shared {
             server,
             session,
             tables,
+            omissions,
         })
     }
 
@@ -208,6 +224,7 @@ impl Shared {
             now: Timestamp::now(),
         };
         output.result(&announcement.text(&TimeZone::system()));
+        omissions::show(&self.omissions, output);
     }
 
     /// Shows what happens in the session, and returns the receiver's report.

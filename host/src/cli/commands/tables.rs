@@ -2,6 +2,7 @@
 
 use tombolo::bindings::database::TableKind;
 use tombolo::bindings::types::Failure;
+use tombolo::database::{Omission, OmissionReason};
 use tombolo::printable::printable;
 
 use crate::cli::args::database::DatabaseArgument;
@@ -47,6 +48,19 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> 
             kind(&one.kind).to_owned(),
             count.unwrap_or_default(),
         ]);
+    }
+    for Omission { table, reason } in database.omissions().await? {
+        if reason == OmissionReason::Filtered {
+            continue;
+        }
+        let kind = format!("not shared: {reason}");
+        output.event(&Event::Listed {
+            table: &table,
+            kind: &kind,
+            rows: None,
+            exact: None,
+        });
+        rows.push(vec![table, kind, String::new()]);
     }
     if rows.is_empty() {
         output.note(&format!("{} has no tables.", arguments.database));

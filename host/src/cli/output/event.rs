@@ -41,6 +41,13 @@ pub enum Event<'a> {
         /// How many tables are shared.
         tables: usize,
     },
+    /// `share`: a table is not shared, or not whole.
+    LeftOut {
+        /// The table.
+        table: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
     /// `share`: the code was used.
     Claimed {
         /// By whom, in their own words.
@@ -365,7 +372,11 @@ impl Event<'static> {
                 expires_at: "2026-01-02T03:04:05Z",
                 tables: 4,
             },
-            Some(Self::Session { .. }) => Self::Claimed { claimer: "ana" },
+            Some(Self::Session { .. }) => Self::LeftOut {
+                table,
+                reason: "this login may not read it",
+            },
+            Some(Self::LeftOut { .. }) => Self::Claimed { claimer: "ana" },
             Some(Self::Claimed { .. }) => Self::Sent {
                 table,
                 rows: 1,

@@ -8,6 +8,7 @@ mod json;
 pub mod live;
 pub mod log;
 pub mod not_carried;
+pub mod omissions;
 pub mod pace;
 pub mod plan;
 pub mod progress;

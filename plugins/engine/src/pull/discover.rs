@@ -16,10 +16,12 @@ use crate::wire::{
 ///
 /// Fails with the peer's failure, and with `incompatible-peer` if it is of another version.
 pub fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> {
+    // Kept before it is sent for the first time: a claim whose answer is lost can be repeated.
+    let claimer_secret = documents::random_name(host, &document.secret_key, 32)?;
     let claim = Claim {
         code: document.request.code.clone(),
-        // Kept before it is sent for the first time: a claim whose answer is lost can be repeated.
-        claimer_secret: documents::random_name(host, &document.secret_key, 32)?,
+        target: documents::digest_of_database(host, &document.request.database, &claimer_secret)?,
+        claimer_secret,
         claimer: document.request.claimer.clone(),
         protocol: PROTOCOL,
         row_format: ROW_FORMAT,

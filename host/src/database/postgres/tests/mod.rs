@@ -24,6 +24,7 @@ mod refused_values;
 mod rejects;
 mod round_trips;
 mod sequences;
+mod settings;
 mod snapshots;
 mod unlike_forms;
 mod verification;

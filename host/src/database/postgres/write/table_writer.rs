@@ -11,8 +11,7 @@ use super::plan::TablePlan;
 use super::staged_load::StagedLoad;
 use super::staging::{COPY_STAGING, EXISTING, STAGING};
 use super::transaction::WriteConnection;
-use crate::database::postgres::catalog::Relation;
-use crate::database::postgres::catalog::{constraints, sequences};
+use crate::database::postgres::catalog::{Description, Relation, constraints, sequences};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::error;
 use crate::database::postgres::meta::{ledger, trust};
@@ -67,7 +66,7 @@ impl<'a> PostgresTableWriter<'a> {
             trust::lock_to_write(session).await?;
             create::enter(session, server.place(), &write).await
         };
-        let entered = entered.await;
+        let entered = entered.await.and_then(refuse_filtered);
         let (local, mut books) = session.end_transaction(entered).await?;
         let constraints = constraints::find(session, &local).await?;
         if write.plan.regenerates_key() {
@@ -128,6 +127,19 @@ impl<'a> PostgresTableWriter<'a> {
         sequences::advance(session, &plan.local).await?;
         ledger::finish(session, books).await
     }
+}
+
+/// Fails with [`DatabaseError::Unsuitable`] for a table whose policies may hide rows from the login: rows that exist
+/// would be taken for missing.
+fn refuse_filtered<T>((local, rest): (Description, T)) -> Result<(Description, T), DatabaseError> {
+    if !local.relation.filtered {
+        return Ok((local, rest));
+    }
+    Err(DatabaseError::Unsuitable {
+        table: local.relation.table,
+        reason: "its policies may hide rows of the target from this login; write it as its owner, or as a login with BYPASSRLS"
+            .to_owned(),
+    })
 }
 
 /// The start of a chunk's transaction. If a component decides on rows, it is repeatable: a row that another session
