@@ -437,6 +437,8 @@ impl Bookkeeping {
             snapshots: self.row.snapshots,
             evidence,
             changed: changes.filter(|changes| changes.values > 0).collect(),
+            touched: Vec::new(),
+            triggers: Vec::new(),
         }
     }
 }

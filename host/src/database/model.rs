@@ -54,7 +54,7 @@ pub enum LoginView {
 /// Which rows of a table are read, and in which sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {
-    /// The table, as [`super::Snapshot::describe`] returned it.
+    /// The table, as [`super::Snapshot::describe`] returned it, or as it arrives.
     pub table: &'a TableSchema,
     /// Only rows with a greater primary key than this.
     pub after: Option<&'a [Cell]>,
@@ -73,6 +73,15 @@ impl<'a> Read<'a> {
             after: None,
             limit: None,
             ordered: true,
+        }
+    }
+
+    /// Returns a read of all rows in the fastest sequence, to compare them with those of a table that arrives.
+    #[must_use]
+    pub fn compared(arriving: &'a TableSchema) -> Self {
+        Self {
+            ordered: false,
+            ..Self::all(arriving)
         }
     }
 }
@@ -201,6 +210,10 @@ pub struct WriteOutcome {
     pub evidence: Evidence,
     /// The columns in which values were changed to fit.
     pub changed: Vec<ColumnChanges>,
+    /// Other tables whose rows changed while these were written, as far as the database tells.
+    pub touched: Vec<String>,
+    /// The table's triggers.
+    pub triggers: Vec<String>,
 }
 
 /// What a writer can say about how the rows are stored.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::bindings::types::TableSchema;
-use crate::database::{Database, DatabaseError, Snapshot, buckets_of};
+use crate::database::{Database, DatabaseError, Read, Snapshot, buckets_of};
 use crate::digest::random_id;
 use crate::rows::Buckets;
 
@@ -77,7 +77,14 @@ impl RunSnapshot {
         if let Some(found) = digests.get(&name) {
             return Ok(Arc::clone(found));
         }
-        let buckets = buckets_of(self.view.as_ref(), table).await?;
+        let buckets = buckets_of(
+            self.view.as_ref(),
+            Read {
+                ordered: false,
+                ..Read::all(table)
+            },
+        )
+        .await?;
         let buckets = Arc::new(buckets);
         // A peer may ask for many tables; what is kept stays small.
         if digests.len() >= MAX_DIGESTS {

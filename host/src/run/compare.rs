@@ -63,11 +63,8 @@ pub async fn table(
         return Ok(comparison);
     }
     let database = run.target.snapshot().await?;
-    let local = buckets_of(
-        database.as_ref(),
-        converter.map_or(table, RowConverter::held),
-    )
-    .await?;
+    let held = converter.map_or(table, RowConverter::held);
+    let local = buckets_of(database.as_ref(), Read::compared(held)).await?;
     comparison.local = local.total().rows;
     let differing = local.differences(&remote);
     comparison.same = comparison.remote.saturating_sub(remote.rows_in(&differing));
@@ -268,10 +265,7 @@ impl Pass<'_> {
     async fn compare_local(&mut self, local: &dyn Snapshot, mut rows: Rows) -> Result<(), Failure> {
         let held = self.held().clone();
         let (sender, mut blocks) = mpsc::channel(2);
-        let read = Read {
-            ordered: false,
-            ..Read::all(&held)
-        };
+        let read = Read::compared(&held);
         let meet = async {
             while let Some(block) = blocks.recv().await {
                 self.meet(&block, &mut rows);

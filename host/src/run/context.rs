@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::observer::RunObserver;
 use super::peer::{IncomingRows, PeerError, PeerRows, Wanted};
 use super::quota::Quota;
+use super::touched::TouchedTables;
 use crate::bindings::types::Failure;
 use crate::database::Database;
 use crate::failure::{ErrorCode, failure};
@@ -26,6 +27,8 @@ pub struct RunContext<'a> {
     pub strategies: &'a [ConflictStrategies],
     /// Who follows the run.
     pub events: &'a dyn RunObserver,
+    /// What the triggers of its tables did to other tables.
+    pub touched: &'a TouchedTables,
     /// Becomes true when the run is cancelled.
     pub cancelled: &'a watch::Receiver<bool>,
 }

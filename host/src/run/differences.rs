@@ -116,7 +116,7 @@ async fn totals(
     local: &dyn Snapshot,
 ) -> Result<Option<Totals>, Failure> {
     let local = async {
-        match buckets_of(local, incoming).await {
+        match buckets_of(local, Read::compared(incoming)).await {
             Ok(buckets) => Ok(Some(buckets)),
             Err(DatabaseError::Unrepresentable(_)) => Ok(None),
             Err(error) => Err(Failure::from(error)),
@@ -198,7 +198,8 @@ async fn sample_is_alike(
         let (sender, mut blocks) = mpsc::channel::<RowBlock>(2);
         let read = Read {
             limit: Some(SAMPLE),
-            ..Read::all(table)
+            ordered: true,
+            ..Read::compared(table)
         };
         let add = async {
             while let Some(block) = blocks.recv().await {

@@ -22,6 +22,7 @@ mod scheduler;
 mod small_tables;
 mod strategy;
 mod table;
+mod touched;
 mod verify;
 
 use crate::bindings::transfers::{CopyInstruction, TableComparison};
@@ -36,6 +37,7 @@ pub use peer::{IncomingRows, PeerError, PeerRows, Wanted};
 pub use quota::Quota;
 pub use rejects::retry as retry_rejects;
 pub use scheduler::MAX_JOBS;
+pub use touched::TouchedTables;
 
 /// The tables of the target that are described by the same queries.
 const DESCRIBED_TOGETHER: usize = 100;

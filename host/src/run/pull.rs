@@ -110,6 +110,7 @@ impl<'a> TablePull<'a> {
     /// Transfers the table, or what an unfinished run left of it, and verifies it. After an error the target holds whole
     /// chunks only.
     pub async fn all(mut self, target: &mut dyn Target) -> Result<TableReport, Failure> {
+        self.run.touched.begin(self.name());
         let entry = self.entry(target).await?;
         if entry.is_some_and(|entry| entry.done) {
             // An earlier attempt of the run completed it.
@@ -452,6 +453,7 @@ impl<'a> TablePull<'a> {
         differences: Option<&Differences>,
     ) -> Result<TableReport, Failure> {
         let mut counts = outcome.counts;
+        self.run.touched.touch(&outcome.touched, &outcome.triggers);
         if counts.failed > 0 {
             let kept = target.kept_rejects(self.name()).await?;
             let of_run = kept

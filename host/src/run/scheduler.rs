@@ -91,7 +91,10 @@ pub async fn all(
         }
     }
     match exceeded {
-        None => Ok(reports.into_values().collect()),
+        None => {
+            run.touched.correct(reports.values_mut());
+            Ok(reports.into_values().collect())
+        }
         Some(failure) => Err(incomplete(tables, target.as_mut(), &reports, failure)
             .await?
             .into()),

@@ -1,7 +1,7 @@
 //! Decides whether the rows of a complete table are stored as they were sent.
 
 use crate::bindings::types::{Failure, Stored, TableSchema};
-use crate::database::{ChunkCounts, Database, Evidence, Target, WriteOutcome, buckets_of};
+use crate::database::{ChunkCounts, Database, Evidence, Read, Target, WriteOutcome, buckets_of};
 use crate::failure::{ErrorCode, failure};
 
 /// Returns how the rows of a table are stored that a run completed. A table that the run filled alone and directly is read
@@ -50,7 +50,9 @@ async fn read_back(
     digest: u128,
 ) -> Result<(), Failure> {
     let snapshot = database.snapshot().await?;
-    let stored = buckets_of(snapshot.as_ref(), table).await?.total();
+    let stored = buckets_of(snapshot.as_ref(), Read::compared(table))
+        .await?
+        .total();
     if (stored.rows, stored.digest) == (rows, digest) {
         return Ok(());
     }

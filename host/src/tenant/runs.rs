@@ -17,6 +17,7 @@ use crate::failure::{ErrorCode, failure};
 use crate::resources::{Resources, RunEvent, RunEvents};
 use crate::run::{
     self, Difference, Interruption, Quota, RunContext, RunError, RunObserver, TableProgress,
+    TouchedTables,
 };
 use crate::sandbox::ConflictStrategies;
 
@@ -153,6 +154,7 @@ struct Work<'a> {
     target: &'a dyn Database,
     peer: HttpPeer<'a>,
     quota: Arc<Quota>,
+    touched: TouchedTables,
     strategies: &'a [ConflictStrategies],
     topic: RunTopic<'a>,
 }
@@ -169,6 +171,7 @@ impl<'a> Work<'a> {
             target: granted.database().as_ref(),
             peer: HttpPeer::new(&runs.resources, instruction),
             quota: Arc::new(Quota::of(instruction)),
+            touched: TouchedTables::default(),
             strategies: &runs.strategies,
             topic: RunTopic {
                 events: runs.resources.run_events(),
@@ -184,6 +187,7 @@ impl<'a> Work<'a> {
             quota: &self.quota,
             strategies: self.strategies,
             events: &self.topic,
+            touched: &self.touched,
             cancelled,
         }
     }

@@ -94,6 +94,22 @@ impl Session {
             .map_err(|error| error::at_work(&error))
     }
 
+    /// Starts a savepoint; [`Self::keep`] or [`Self::undo`] ends it.
+    pub(super) async fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.run("SAVEPOINT tombolo").await.map(|_| ())
+    }
+
+    /// Keeps what was done since the last savepoint.
+    pub(super) async fn keep(&mut self) -> Result<(), DatabaseError> {
+        self.run("RELEASE SAVEPOINT tombolo").await.map(|_| ())
+    }
+
+    /// Undoes what was done since the last savepoint, and ends it: savepoints inside of each other hold a lock each.
+    pub(super) async fn undo(&mut self) -> Result<(), DatabaseError> {
+        let undo = "ROLLBACK TO SAVEPOINT tombolo; RELEASE SAVEPOINT tombolo";
+        self.run(undo).await.map(|_| ())
+    }
+
     /// Runs one statement with parameters. Returns the number of rows it changed.
     pub(super) async fn execute(
         &mut self,

@@ -56,6 +56,7 @@ impl Column {
             physical: self.0.physical,
             by_class: false,
             check_documents: true,
+            keeps_form: true,
         };
         let mut field = BytesMut::new();
         encoding.encode(cell, &mut field)?;

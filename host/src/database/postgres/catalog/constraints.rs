@@ -1,6 +1,7 @@
 //! Finds what decides how the rows of a table are written: its triggers and constraints.
 
 use super::Description;
+use super::exclusives::{self, Exclusive};
 use super::operators::{self, Strategy};
 use crate::database::DatabaseError;
 use crate::database::postgres::connection::{Session, column, query};
@@ -61,6 +62,14 @@ pub(in crate::database::postgres) struct Constraints {
     pub references: Vec<Reference>,
     pub unique: Vec<Unique>,
     pub triggers: Vec<Trigger>,
+    /// What no two rows may share, the primary key included.
+    pub exclusives: Vec<Exclusive>,
+    /// The columns that foreign keys refer to.
+    pub child_columns: Vec<String>,
+    /// Whether triggers run when rows are deleted.
+    pub has_delete_triggers: bool,
+    /// Columns whose collation takes texts to be equal that are written otherwise, and the collation, quoted.
+    pub loose_collations: Vec<(String, String)>,
     /// Whether there are constraints that only the database can check: domains with checks, exclusion constraints.
     pub opaque: bool,
 }
@@ -68,6 +77,11 @@ pub(in crate::database::postgres) struct Constraints {
 impl Constraints {
     pub fn has_before_triggers(&self) -> bool {
         self.triggers.iter().any(|trigger| trigger.before_row)
+    }
+
+    /// Returns true if rows of other tables, or of the table itself, refer to its rows.
+    pub fn has_children(&self) -> bool {
+        !self.child_columns.is_empty()
     }
 
     /// Returns true if triggers run after the rows are written.
@@ -124,6 +138,10 @@ pub(in crate::database::postgres) async fn find(
         references: references(session, oid).await?,
         unique: unique(session, oid).await?,
         triggers: triggers(session, oid).await?,
+        exclusives: exclusives::find(session, oid).await?,
+        child_columns: exclusives::child_columns(session, oid).await?,
+        has_delete_triggers: exclusives::has_delete_triggers(session, oid).await?,
+        loose_collations: loose_collations(session, oid).await?,
         opaque: opaque(session, oid).await?,
     })
 }
@@ -223,6 +241,28 @@ async fn triggers(session: &mut Session, oid: i64) -> Result<Vec<Trigger>, Datab
         })
     });
     triggers.collect()
+}
+
+async fn loose_collations(
+    session: &mut Session,
+    oid: i64,
+) -> Result<Vec<(String, String)>, DatabaseError> {
+    let rows = session
+        .rows(
+            query(
+                "SELECT a.attname::text AS name, \
+                 pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) AS collation \
+                 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace \
+                 WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT c.collisdeterministic",
+            )
+            .bind(oid),
+        )
+        .await?;
+    let collations = rows
+        .iter()
+        .map(|row| Ok((column(row, "name")?, column(row, "collation")?)));
+    collations.collect()
 }
 
 async fn opaque(session: &mut Session, oid: i64) -> Result<bool, DatabaseError> {

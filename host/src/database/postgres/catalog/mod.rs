@@ -4,6 +4,7 @@ mod casts;
 pub(super) mod constraints;
 pub mod elsewhere;
 pub(super) mod enums;
+pub(super) mod exclusives;
 pub(super) mod features;
 mod names;
 pub(super) mod operators;

@@ -21,6 +21,8 @@ pub(in crate::database::postgres) struct ColumnEncoding {
     pub by_class: bool,
     /// Whether documents are checked before PostgreSQL does it: those that come from PostgreSQL are well formed.
     pub check_documents: bool,
+    /// Whether a value has to come back as it was sent, and not only as the same number or the same words.
+    pub keeps_form: bool,
 }
 
 impl ColumnEncoding {
@@ -115,15 +117,28 @@ impl ColumnEncoding {
             PhysicalType::Int2 => out.put_i16(ranged(integer(value)?)?),
             PhysicalType::Int4 => out.put_i32(ranged(integer(value)?)?),
             PhysicalType::Int8 => out.put_i64(integer(value)?),
-            PhysicalType::Float4 => out.put_f32(single(value)?),
-            PhysicalType::Float8 => out.put_f64(double(value)?),
+            PhysicalType::Float4 => {
+                let number = single(value)?;
+                self.check_digits(value, number.into())?;
+                out.put_f32(number);
+            }
+            PhysicalType::Float8 => {
+                let number = double(value)?;
+                self.check_digits(value, number)?;
+                out.put_f64(number);
+            }
             // SQLite has infinite decimals as texts as well; one read back could not be told from the other.
             PhysicalType::Numeric(_) if self.by_class && is_infinite(value) => {
                 return Err("an infinite number is none of a column of decimals".to_owned());
             }
             PhysicalType::Numeric(limit) => with_digits(value, |digits| {
                 let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
-                match number.unrepresentable(limit) {
+                let is_text = matches!(value, Value::Decimal(_) | Value::Text(_));
+                let printed_otherwise = || {
+                    let keeps_form = self.keeps_form && is_text;
+                    limit.filter(|_| keeps_form)?.prints_otherwise(number)
+                };
+                match number.unrepresentable(limit).or_else(printed_otherwise) {
                     Some(reason) => Err(reason),
                     None => {
                         number.encode(out);
@@ -131,14 +146,21 @@ impl ColumnEncoding {
                     }
                 }
             })?,
-            PhysicalType::Text(limit) => match value {
-                // The value of a column of integers, and not one integer among texts.
-                Value::Integer(number) if !self.by_class => {
-                    let digits = number.to_string();
-                    out.put_slice(text(Value::Text(&digits), limit)?.as_bytes());
+            PhysicalType::Text(limit) => {
+                let digits;
+                let text = match value {
+                    // The value of a column of integers, and not one integer among texts.
+                    Value::Integer(number) if !self.by_class => {
+                        digits = number.to_string();
+                        text(Value::Text(&digits), limit)?
+                    }
+                    value => text(value, limit)?,
+                };
+                if self.keeps_form {
+                    limit.check_length(&text)?;
                 }
-                value => out.put_slice(text(value, limit)?.as_bytes()),
-            },
+                out.put_slice(text.as_bytes());
+            }
             PhysicalType::Bytea => match value {
                 Value::Bytes(bytes) => out.put_slice(bytes),
                 other => return Err(mismatch(other, "bytea")),
@@ -183,6 +205,20 @@ impl ColumnEncoding {
             },
         }
         Ok(())
+    }
+
+    /// Checks that a decimal comes back from a floating-point number with the digits that it has.
+    fn check_digits(&self, value: Value<'_>, number: f64) -> Result<(), String> {
+        let Value::Decimal(digits) = value else {
+            return Ok(());
+        };
+        if !self.keeps_form {
+            return Ok(());
+        }
+        with_digits(Value::Float(number), |printed| match printed == digits {
+            true => Ok(()),
+            false => Err("floating point would not keep the zeros behind the number".to_owned()),
+        })
     }
 
     fn document<'a>(&self, value: Value<'a>) -> Result<&'a str, String> {
@@ -241,6 +277,7 @@ mod tests {
             physical,
             by_class: false,
             check_documents: true,
+            keeps_form: true,
         }
     }
 

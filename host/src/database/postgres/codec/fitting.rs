@@ -35,7 +35,10 @@ pub(in crate::database::postgres) struct Place {
 /// How the values of one incoming column get into a local one.
 #[derive(Clone, Debug)]
 pub(in crate::database::postgres) struct ColumnFit {
+    /// How cells are encoded for the column, or for the staging in front of it.
     encoding: ColumnEncoding,
+    /// The type of the column itself.
+    physical: PhysicalType,
     place: Place,
     /// Whether it comes from PostgreSQL.
     from_postgres: bool,
@@ -52,10 +55,18 @@ impl ColumnFit {
                 physical: kind.physical,
                 by_class: origin.is_sqlite(),
                 check_documents: !from_postgres,
+                keeps_form: place.policy == Policy::Exact,
             },
+            physical: kind.physical,
             place,
             from_postgres,
         }
+    }
+
+    /// Returns the same fit into a staging that holds the column's values as another type.
+    pub fn staged_as(mut self, physical: PhysicalType) -> Self {
+        self.encoding.physical = physical;
+        self
     }
 
     /// Returns the logical type of the cells that arrive.
@@ -149,8 +160,7 @@ impl ColumnFit {
 
     /// Returns what to add to the reason why PostgreSQL refused a cell that was handed to it as it is.
     pub fn advice(&self, cell: CellRef<'_>) -> Option<String> {
-        let untried =
-            self.place.policy == Policy::Exact && parse::comes_first(self.encoding.physical);
+        let untried = self.place.policy == Policy::Exact && parse::comes_first(self.physical);
         if !untried || self.is_its_own_form(cell, &Rules::default()) {
             return None;
         }
@@ -170,7 +180,7 @@ impl ColumnFit {
             Policy::Lossy if !self.place.is_key => &default,
             Policy::Exact | Policy::Lossy => return None,
         };
-        if !parse::comes_first(self.encoding.physical) {
+        if !parse::comes_first(self.physical) {
             return None;
         }
         let cell = cell.decode()?;
@@ -205,6 +215,7 @@ impl ColumnFit {
         let encoding = ColumnEncoding {
             incoming,
             by_class: false,
+            keeps_form: false,
             ..self.encoding.clone()
         };
         encoding.encode((&parsed).into(), out).map_err(|reason| {
@@ -223,6 +234,7 @@ impl ColumnFit {
             let encoding = ColumnEncoding {
                 incoming,
                 by_class: false,
+                keeps_form: false,
                 ..self.encoding.clone()
             };
             if encoding.encode((&cell).into(), out).is_ok() {
@@ -240,7 +252,7 @@ impl ColumnFit {
         Goal {
             incoming: &self.encoding.incoming,
             local: &self.encoding.local,
-            physical: self.encoding.physical,
+            physical: self.physical,
         }
     }
 

@@ -15,6 +15,8 @@ pub(in crate::database::postgres) struct CellForm {
     incoming: LogicalType,
     /// Whether the peer's cells say themselves what they mean, as those of SQLite do.
     by_class: bool,
+    /// Whether the column gives each number the same digits behind the point.
+    pads: bool,
 }
 
 impl CellForm {
@@ -29,12 +31,17 @@ impl CellForm {
             local: kind.logical.clone(),
             incoming: incoming.logical.clone(),
             by_class,
+            pads: matches!(kind.physical, PhysicalType::Numeric(Some(_)))
+                && incoming.logical != LogicalType::Text,
         })
     }
 
     /// Returns a local cell in this form; a cell without such a form stays as it is.
     pub fn apply(&self, cell: CellRef<'_>) -> Cell {
         let read = match value(&self.local, cell) {
+            Ok(Some(Value::Decimal(digits))) if self.by_class && self.pads => {
+                of_sqlite(Value::Decimal(without_zeros(digits)), &self.incoming)
+            }
             Ok(Some(value)) if self.by_class => of_sqlite(value, &self.incoming),
             Ok(Some(value)) => in_form_of(value, &self.incoming),
             _ => None,
@@ -94,6 +101,14 @@ fn of_sqlite(value: Value<'_>, declared: &LogicalType) -> Option<Cell> {
     })
 }
 
+/// Returns the digits of a number without zeros at the end that are behind the point.
+fn without_zeros(digits: &str) -> &str {
+    match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.'),
+        false => digits,
+    }
+}
+
 /// Prints a number as `numeric` keeps it.
 fn printed(float: f64) -> String {
     with_owned_digits(Value::Float(float)).unwrap_or_default()
@@ -103,7 +118,11 @@ fn printed(float: f64) -> String {
 fn in_form_of(value: Value<'_>, incoming: &LogicalType) -> Option<Cell> {
     match incoming {
         LogicalType::Boolean => boolean(value).ok().map(Cell::Boolean),
-        LogicalType::Integer => whole_number(value).map(Cell::Integer),
+        LogicalType::Integer => whole_number(match value {
+            Value::Decimal(digits) => Value::Decimal(without_zeros(digits)),
+            other => other,
+        })
+        .map(Cell::Integer),
         LogicalType::Float => match value {
             Value::Decimal(digits) => digits.parse().ok().map(Cell::Real),
             Value::Integer(_) => double(value).ok().map(Cell::Real),
@@ -169,6 +188,7 @@ mod tests {
             local,
             incoming,
             by_class,
+            pads: false,
         }
     }
 

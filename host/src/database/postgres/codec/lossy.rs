@@ -58,7 +58,9 @@ fn text(cell: CellRef<'_>) -> Option<String> {
 fn cut(text: &str, limit: TextLimit) -> String {
     match limit {
         TextLimit::None => text.to_owned(),
-        TextLimit::Characters(limit) => text.chars().take(limit).collect(),
+        TextLimit::Characters(limit) | TextLimit::Padded(limit) => {
+            text.chars().take(limit).collect()
+        }
         TextLimit::Bytes(limit) => {
             let mut end = limit.min(text.len());
             while !text.is_char_boundary(end) {

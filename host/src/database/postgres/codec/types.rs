@@ -1,5 +1,6 @@
 //! Says for each PostgreSQL type how its values are read and written, and which logical type it has.
 
+use super::numeric::Decimal;
 use super::wide_text::Form;
 use crate::bindings::types::LogicalType;
 use crate::database::{OVER, Origin, logical_of};
@@ -25,8 +26,6 @@ mod oid {
     pub const TIMESTAMPTZ: i64 = 1184;
     pub const INTERVAL: i64 = 1186;
     pub const TIMETZ: i64 = 1266;
-    pub const BIT: i64 = 1560;
-    pub const VARBIT: i64 = 1562;
     pub const NUMERIC: i64 = 1700;
     pub const REGCLASS: i64 = 2205;
     pub const UUID: i64 = 2950;
@@ -46,12 +45,39 @@ pub(in crate::database::postgres) struct NumericLimit {
     pub scale: i32,
 }
 
+impl NumericLimit {
+    /// Returns why a number would be printed with other digits than it has; none if it would not.
+    pub fn prints_otherwise(self, number: Decimal<'_>) -> Option<String> {
+        let Decimal::Finite { fraction, .. } = number else {
+            return None;
+        };
+        let digits = usize::try_from(self.scale).unwrap_or_default();
+        (fraction.len() != digits).then(|| {
+            format!("the type would print the number with {digits} digits behind the point")
+        })
+    }
+}
+
 /// How long a text may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::database::postgres) enum TextLimit {
     None,
     Characters(usize),
+    /// A shorter text is filled up with blanks.
+    Padded(usize),
     Bytes(usize),
+}
+
+impl TextLimit {
+    /// Fails if the type would fill up a text.
+    pub fn check_length(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Padded(length) if text.chars().count() < length => Err(format!(
+                "the type would fill the text up to {length} characters"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The binary form of a column's values.
@@ -83,6 +109,29 @@ pub(in crate::database::postgres) enum PhysicalType {
 }
 
 impl PhysicalType {
+    /// Returns the object identifier of the type in which values are staged.
+    pub fn staged_oid(self) -> Option<u32> {
+        let oid = match self {
+            Self::Bool => oid::BOOL,
+            Self::Int2 => oid::INT2,
+            Self::Int4 => oid::INT4,
+            Self::Int8 => oid::INT8,
+            Self::Float4 => oid::FLOAT4,
+            Self::Float8 => oid::FLOAT8,
+            Self::Numeric(_) => oid::NUMERIC,
+            Self::Bytea => oid::BYTEA,
+            Self::Date => oid::DATE,
+            Self::Time(_) => oid::TIME,
+            Self::Timestamp(_) => oid::TIMESTAMP,
+            Self::Timestamptz(_) => oid::TIMESTAMPTZ,
+            Self::Uuid => oid::UUID,
+            Self::Json => oid::JSON,
+            Self::Jsonb => oid::JSONB,
+            Self::Text(_) | Self::WideText(_) | Self::ByText => oid::TEXT,
+        };
+        u32::try_from(oid).ok()
+    }
+
     /// Returns true if values have a fixed width, so that comparing two of them is fast.
     pub fn is_compared_quickly(self) -> bool {
         !matches!(
@@ -140,8 +189,6 @@ pub(in crate::database::postgres) struct ColumnType {
     pub domain: bool,
     /// The function of a cast from text to the base type, if the login does not trust it.
     pub foreign_cast: Option<String>,
-    /// Whether the modifier can round or cut a value silently in a cast from text.
-    pub lossy_modifier: bool,
     /// The type whose text form is used, where that of the type itself leaves something out.
     printed_as: Option<&'static str>,
     /// The type's input function, where a cast from text is something else.
@@ -151,9 +198,6 @@ pub(in crate::database::postgres) struct ColumnType {
 impl ColumnType {
     pub fn new(catalog: CatalogType) -> Self {
         let physical = physical_type(catalog.oid, catalog.modifier);
-        let lossy_modifier = physical == PhysicalType::ByText
-            && catalog.modifier != -1
-            && (has_lossy_modifier(catalog.oid) || has_lossy_modifier(catalog.element));
         Self {
             oid: catalog.oid,
             physical,
@@ -164,7 +208,6 @@ impl ColumnType {
             base: catalog.base,
             bare: catalog.bare,
             domain: catalog.domain,
-            lossy_modifier,
             // `xml_out` drops the document's declaration, a cast to text keeps it.
             printed_as: match (catalog.oid, catalog.element) {
                 (oid::XML, _) => Some("text"),
@@ -173,6 +216,17 @@ impl ColumnType {
             },
             // The cast reads the dash that means no relation as a name.
             input: (catalog.oid == oid::REGCLASS).then_some("regclassin"),
+        }
+    }
+
+    /// Returns true if two values are equal only if they are written alike, unless the column's collation says more.
+    pub fn is_equal_as_written(&self) -> bool {
+        match self.physical {
+            // Blanks at the end do not count.
+            PhysicalType::Text(_) => self.bare != "bpchar",
+            PhysicalType::WideText(_) | PhysicalType::Bytea => true,
+            PhysicalType::Float4 | PhysicalType::Float8 => false,
+            other => other.is_compared_quickly(),
         }
     }
 
@@ -192,15 +246,19 @@ impl ColumnType {
         match self.physical {
             // `format` keeps the padding of char(n) and turns NULL into '', and IS NULL confuses a null composite.
             PhysicalType::ByText => {
-                let cast = self
-                    .printed_as
-                    .map_or_else(String::new, |name| format!("::pg_catalog.{name}"));
-                format!(
-                    "CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE pg_catalog.format('%s', {column}{cast}) END"
-                )
+                let printed = self.print_expression(column);
+                format!("CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE {printed} END")
             }
             _ => self.base_expression(column),
         }
+    }
+
+    /// Returns the expression for the text form of a value that is not NULL.
+    pub fn print_expression(&self, value: &str) -> String {
+        let cast = self
+            .printed_as
+            .map_or_else(String::new, |name| format!("::pg_catalog.{name}"));
+        format!("pg_catalog.format('%s', {value}{cast})")
     }
 
     /// Returns the expression for a column's value as its base type.
@@ -214,18 +272,9 @@ impl ColumnType {
 
     /// Returns the expression for a staged value as the base type with its modifier.
     pub fn staged_expression(&self, staged: &str) -> String {
-        self.cast(staged, &self.base)
-    }
-
-    /// Returns the expression for a staged value as the base type without its modifier.
-    pub fn bare_expression(&self, staged: &str) -> String {
-        self.cast(staged, &self.bare)
-    }
-
-    fn cast(&self, staged: &str, to: &str) -> String {
         match self.input {
             Some(input) => format!("pg_catalog.{input}(pg_catalog.textout({staged}))"),
-            None => format!("{staged}::{to}"),
+            None => format!("{staged}::{}", self.base),
         }
     }
 
@@ -249,11 +298,11 @@ impl ColumnType {
 }
 
 fn physical_type(base: i64, modifier: i32) -> PhysicalType {
-    let characters = || {
+    let characters = |limit: fn(usize) -> TextLimit| {
         let length = modifier.checked_sub(MODIFIER_OFFSET);
         length
             .and_then(|length| usize::try_from(length).ok())
-            .map_or(TextLimit::None, TextLimit::Characters)
+            .map_or(TextLimit::None, limit)
     };
     let precision = || u32::try_from(modifier).map_or(6, |digits| digits.min(6));
     match base {
@@ -265,7 +314,8 @@ fn physical_type(base: i64, modifier: i32) -> PhysicalType {
         oid::FLOAT8 => PhysicalType::Float8,
         oid::NUMERIC => PhysicalType::Numeric(numeric_limit(modifier)),
         oid::TEXT => PhysicalType::Text(TextLimit::None),
-        oid::VARCHAR | oid::BPCHAR => PhysicalType::Text(characters()),
+        oid::VARCHAR => PhysicalType::Text(characters(TextLimit::Characters)),
+        oid::BPCHAR => PhysicalType::Text(characters(TextLimit::Padded)),
         oid::NAME => PhysicalType::Text(TextLimit::Bytes(NAME_BYTES)),
         oid::BYTEA => PhysicalType::Bytea,
         oid::DATE => PhysicalType::Date,
@@ -306,23 +356,6 @@ fn numeric_limit(modifier: i32) -> Option<NumericLimit> {
         precision: (packed >> 16) & 0xFFFF,
         scale: ((packed & 0x7FF) ^ 0x400) - 0x400,
     })
-}
-
-/// Returns true for types whose modifier rounds or cuts in an explicit cast.
-fn has_lossy_modifier(oid: i64) -> bool {
-    matches!(
-        oid,
-        oid::BPCHAR
-            | oid::VARCHAR
-            | oid::TIME
-            | oid::TIMETZ
-            | oid::TIMESTAMP
-            | oid::TIMESTAMPTZ
-            | oid::INTERVAL
-            | oid::BIT
-            | oid::VARBIT
-            | oid::NUMERIC
-    )
 }
 
 #[cfg(test)]

@@ -280,7 +280,9 @@ pub(super) fn text(value: Value<'_>, limit: TextLimit) -> Result<Cow<'_, str>, S
         }
     };
     match limit {
-        TextLimit::Characters(limit) if text.len() > limit && text.chars().count() > limit => {
+        TextLimit::Characters(limit) | TextLimit::Padded(limit)
+            if text.len() > limit && text.chars().count() > limit =>
+        {
             Err(format!("the text is longer than {limit} characters"))
         }
         TextLimit::Bytes(limit) if text.len() > limit => {

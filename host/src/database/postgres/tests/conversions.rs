@@ -178,7 +178,10 @@ async fn a_wide_column_is_filled_directly_and_read_back_as_it_was_sent() {
             (&sent.logical, &sent.origin)
         );
     }
-    let read_back = buckets_of(snapshot.as_ref(), &there).await.unwrap().total();
+    let read_back = buckets_of(snapshot.as_ref(), Read::all(&there))
+        .await
+        .unwrap()
+        .total();
     assert_eq!(read_back.digest, rows.digest());
     assert_eq!(
         site.database.widened("t").await.unwrap(),

@@ -13,16 +13,22 @@ mod connections;
 mod conversions;
 mod direct;
 mod enums;
+mod equal_keys;
 mod ledger;
+mod moves;
 mod operators;
 mod own_tables;
 mod plans;
 mod races;
+mod refused_values;
 mod rejects;
 mod round_trips;
+mod sequences;
 mod settings;
 mod snapshots;
+mod unlike_forms;
 mod verification;
+mod wide_tables;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::mpsc;
@@ -263,6 +269,7 @@ struct Outcome {
     /// The digest of the rows that were sent, if reading the table has to tell how they are stored.
     digest: Option<u128>,
     changed: Vec<ColumnChanges>,
+    touched: Vec<String>,
 }
 
 impl From<WriteOutcome> for Outcome {
@@ -282,6 +289,7 @@ impl From<WriteOutcome> for Outcome {
             stored,
             digest,
             changed: outcome.changed,
+            touched: outcome.touched,
         }
     }
 }

@@ -215,7 +215,7 @@ async fn a_key_that_arrives_twice_is_rejected_the_second_time() {
     let rejected = "SELECT (\"row\", key, reason) FROM tombolo.rejects";
     assert_eq!(
         site.value(rejected).await,
-        "(3,1.0,\"its key arrived before in this run\")"
+        "(3,1.0,\"a key that is equal to its own arrived before in this run\")"
     );
 }
 

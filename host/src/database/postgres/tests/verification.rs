@@ -149,3 +149,22 @@ async fn findings_last_over_chunks_and_attempts() {
         outcome.stored
     );
 }
+
+#[tokio::test]
+async fn what_triggers_do_to_other_tables_is_told_in_postgres() {
+    let count = "CREATE TABLE counter (n int); INSERT INTO counter VALUES (0);
+        CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS
+          'BEGIN UPDATE counter SET n = n + 1 WHERE NEW.n > 0; RETURN NULL; END';
+        CREATE TRIGGER count_it AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION count_it();";
+    for (more, touched) in [
+        ("", vec!["counter"]),
+        ("UPDATE counter SET n = 5; DELETE FROM counter", vec![]),
+    ] {
+        let Some(site) = Site::new(&format!("{TABLE} {count} {more}")).await else {
+            return;
+        };
+        let write = table_write(&schema(), overwrite(&schema()));
+        let (_, outcome) = chunks(&site, write, &[rows(&[1, 3])]).await.unwrap();
+        assert_eq!(outcome.touched, touched);
+    }
+}

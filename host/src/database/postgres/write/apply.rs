@@ -3,58 +3,30 @@
 
 use super::chunk_rows::RefusedRow;
 use super::execute::{Execute, Written};
+use super::moves::Moves;
+use super::row_range::{Range, SLICE, Search};
 use super::staging::{Rows, STAGING};
-use crate::database::postgres::connection::Session;
+use crate::database::postgres::connection::{Session, query};
 use crate::database::postgres::error;
 use crate::database::{Bookkeeping, ChunkCounts, DatabaseError, Verification};
-
-/// So many rows are written at a time where one of them may not fit: to find it, twice as many are written.
-const SLICE: u64 = 4_096;
 
 /// How often the same rows are written when another session interferes.
 const ATTEMPTS: u32 = 5;
 
-/// Staged rows behind the first number, up to the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub after: u64,
-    pub last: u64,
-}
+/// The SQLSTATE of a unique value that another row has.
+const TAKEN: &str = "23505";
 
-impl Range {
-    fn count(self) -> u64 {
-        self.last - self.after
-    }
+/// The SQLSTATE of a row that an exclusion constraint does not allow beside another one.
+const EXCLUDED: &str = "23P01";
 
-    fn rows(self) -> Rows {
-        Rows::Between(self.after, self.last)
-    }
+/// Undoes both steps of values that move.
+const UNDO_MOVES: &str = "ROLLBACK TO SAVEPOINT tombolo_moves; RELEASE SAVEPOINT tombolo_moves";
 
-    fn halves(self) -> (Self, Self) {
-        let middle = self.after + self.count() / 2;
-        (
-            Self {
-                last: middle,
-                ..self
-            },
-            Self {
-                after: middle,
-                ..self
-            },
-        )
-    }
-
-    /// Returns parts of at most [`SLICE`] rows, the last one first.
-    fn slices(self) -> Vec<Self> {
-        let mut slices = Vec::new();
-        let mut last = self.last;
-        while last > self.after {
-            let after = last.saturating_sub(SLICE).max(self.after);
-            slices.push(Self { after, last });
-            last = after;
-        }
-        slices
-    }
+/// Why the database does not take some rows.
+struct Refusal {
+    reason: String,
+    /// What it said, if that was it.
+    error: Option<DatabaseError>,
 }
 
 fn add(done: &mut (ChunkCounts, Verification), (counts, found): (ChunkCounts, Verification)) {
@@ -82,31 +54,41 @@ impl Apply<'_> {
     ) -> Result<(ChunkCounts, Verification), DatabaseError> {
         let mut done = (ChunkCounts::default(), Verification::default());
         let mut alone: Vec<RefusedRow> = Vec::new();
-        let mut ranges = Vec::new();
-        if self.is_sliced() || !self.attempted(session, Rows::All, &mut done).await? {
+        let mut unqualified = None;
+        let mut is_probed = false;
+        let mut search = Search::default();
+        if self.is_sliced() || !self.whole(session, refused, &mut done).await? {
             let index = "CREATE INDEX IF NOT EXISTS tombolo_staging_row ON";
             session.run(format!("{index} {STAGING} (\"row\")")).await?;
-            ranges = self.rows.slices();
+            search = Search::through(self.rows);
         }
-        while let Some(range) = ranges.pop() {
-            match self.attempt(session, range.rows()).await? {
-                Ok(applied) => add(&mut done, applied),
-                Err(reason) if range.count() <= 1 => {
-                    alone.push(RefusedRow {
-                        row: range.last,
-                        reason,
-                    });
-                    if (refused.len() + alone.len()) as u64 > self.books.rejects_left() {
-                        let last = alone.last().map_or("", |refused| refused.reason.as_str());
-                        let error = self.books.too_many_rejects(last);
-                        refused.append(&mut alone);
-                        return Err(error);
-                    }
+        while let Some(range) = search.next() {
+            let Refusal { reason, error } = match self.attempt(session, range.rows()).await? {
+                Ok(applied) => {
+                    add(&mut done, applied);
+                    continue;
                 }
-                Err(_) => {
-                    let (first, second) = range.halves();
-                    ranges.extend([second, first]);
+                Err(refusal) => refusal,
+            };
+            let Some(row) = search.narrow(range) else {
+                continue;
+            };
+            if let Some(error) = error {
+                if !is_probed && !error::is_about_values(&error) {
+                    self.probe(session).await?;
+                    is_probed = true;
                 }
+                if unqualified.is_none() && matches!(error, DatabaseError::Unqualified(_)) {
+                    unqualified = Some(error);
+                }
+            }
+            alone.push(RefusedRow { row, reason });
+            if (refused.len() + alone.len()) as u64 > self.books.rejects_left() {
+                let last = alone.last().map_or("", |refused| refused.reason.as_str());
+                let too_many = self.books.too_many_rejects(last);
+                refused.append(&mut alone);
+                let is_written = done.0.received() > 0;
+                return Err(unqualified.filter(|_| !is_written).unwrap_or(too_many));
             }
         }
         // A row may depend on a later one.
@@ -125,7 +107,143 @@ impl Apply<'_> {
             }
         }
         refused.extend(alone);
-        Ok(done)
+        match unqualified {
+            // A function that finds nothing by its name fails for every row.
+            Some(error) if done.0.received() == 0 => Err(error),
+            _ => Ok(done),
+        }
+    }
+
+    /// Writes no row. Fails if the database refuses that too: then no row is why it refused the others.
+    async fn probe(&self, session: &mut Session) -> Result<(), DatabaseError> {
+        session.savepoint().await?;
+        self.execute.write_none(session).await?;
+        session.undo().await?;
+        Ok(())
+    }
+
+    /// Writes all rows at once; false if a row among them does not fit. Where unique values move among the rows, those
+    /// that other rows keep are added to `refused`, and the others are written in two steps.
+    async fn whole(
+        &self,
+        session: &mut Session,
+        refused: &mut Vec<RefusedRow>,
+        done: &mut (ChunkCounts, Verification),
+    ) -> Result<bool, DatabaseError> {
+        let refusal = match self.attempt(session, Rows::All).await? {
+            Ok(applied) => {
+                add(done, applied);
+                return Ok(true);
+            }
+            Err(refusal) => refusal,
+        };
+        let is_taken = |error| matches!(error::code(error), Some(TAKEN | EXCLUDED));
+        match Moves::of(self.execute.plan) {
+            Some(moves) if refusal.error.as_ref().is_some_and(is_taken) => {
+                self.move_values(session, &moves, refused, done).await
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Writes all rows in two steps. A row that is refused has its old values back, which others may wait for: these are
+    /// found, and the rest is tried again.
+    async fn move_values(
+        &self,
+        session: &mut Session,
+        moves: &Moves<'_>,
+        refused: &mut Vec<RefusedRow>,
+        done: &mut (ChunkCounts, Verification),
+    ) -> Result<bool, DatabaseError> {
+        let mut ways = moves.ways().into_iter();
+        let mut way = ways.next();
+        for _ in 0..ATTEMPTS {
+            let blocked = moves.blocked(session).await?;
+            self.leave_out(session, blocked, refused).await?;
+            session.run("SAVEPOINT tombolo_moves").await?;
+            let parked = loop {
+                let Some(park) = way else { break None };
+                session.savepoint().await?;
+                match moves.park(session, park).await {
+                    Ok(Some(parked)) => {
+                        session.keep().await?;
+                        break Some(parked);
+                    }
+                    Ok(None) | Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_)) => {
+                        session.undo().await?;
+                        way = ways.next();
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            let Some(parked) = parked else {
+                session.run(UNDO_MOVES).await?;
+                return Ok(false);
+            };
+            let refusal = match self.attempt(session, Rows::All).await? {
+                Ok((counts, found)) => {
+                    session.run("RELEASE SAVEPOINT tombolo_moves").await?;
+                    add(done, (parked.counts(counts), found));
+                    return Ok(true);
+                }
+                Err(refusal) => refusal,
+            };
+            // Which rows these are does not depend on the others, as all of them have given their values away.
+            let found = self.refused_alone(session, refused.len()).await?;
+            session.run(UNDO_MOVES).await?;
+            if found.is_empty() {
+                tracing::debug!(
+                    reason = refusal.reason,
+                    "values that move cannot be parked so"
+                );
+                way = ways.next();
+                continue;
+            }
+            self.leave_out(session, found, refused).await?;
+        }
+        Ok(false)
+    }
+
+    /// Finds the rows that do not fit, whatever becomes of the others.
+    async fn refused_alone(
+        &self,
+        session: &mut Session,
+        before: usize,
+    ) -> Result<Vec<RefusedRow>, DatabaseError> {
+        let mut found = Vec::new();
+        let mut search = Search::through(self.rows);
+        while let Some(range) = search.next() {
+            if let Err(Refusal { reason, .. }) = self.attempt(session, range.rows()).await?
+                && let Some(row) = search.narrow(range)
+            {
+                if (before + found.len()) as u64 >= self.books.rejects_left() {
+                    return Err(self.books.too_many_rejects(&reason));
+                }
+                found.push(RefusedRow { row, reason });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes rows out of the staging.
+    async fn leave_out(
+        &self,
+        session: &mut Session,
+        rows: Vec<RefusedRow>,
+        refused: &mut Vec<RefusedRow>,
+    ) -> Result<(), DatabaseError> {
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
+        if (refused.len() + rows.len()) as u64 > self.books.rejects_left() {
+            return Err(self.books.too_many_rejects(&last.reason));
+        }
+        let numbers = rows.iter().map(|one| i64::try_from(one.row));
+        let numbers: Vec<i64> = numbers.filter_map(Result::ok).collect();
+        let delete = format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)");
+        session.execute(query(delete).bind(numbers)).await?;
+        refused.extend(rows);
+        Ok(())
     }
 
     /// Returns true if rows are written few at a time, because the database is likely to refuse some that no check
@@ -133,6 +251,7 @@ impl Apply<'_> {
     fn is_sliced(&self) -> bool {
         let plan = self.execute.plan;
         self.rows.count() > SLICE
+            && Moves::of(plan).is_none()
             && !plan.constraints.refers_to_itself()
             && (plan.constraints.opaque || plan.merge.triggered || !self.execute.exact_casts)
     }
@@ -152,31 +271,37 @@ impl Apply<'_> {
         &self,
         session: &mut Session,
         rows: Rows,
-    ) -> Result<Result<(ChunkCounts, Verification), String>, DatabaseError> {
+    ) -> Result<Result<(ChunkCounts, Verification), Refusal>, DatabaseError> {
         let plan = self.execute.plan;
         let mut differing = 0;
         for attempt in 0..ATTEMPTS {
             // In a slice, a wrong guess would look like a row that does not fit.
             let guess = attempt == 0 && rows == Rows::All;
-            session.run("SAVEPOINT tombolo").await?;
+            session.savepoint().await?;
             let fault = match self.execute.write(session, rows, guess).await {
                 Ok(Written::Done(counts, found)) => {
-                    session.run("RELEASE SAVEPOINT tombolo").await?;
+                    session.keep().await?;
                     return Ok(Ok((counts, found)));
                 }
-                Ok(Written::Unfit(reason)) => Some(reason),
+                Ok(Written::Unfit(reason)) => Some(Refusal {
+                    reason,
+                    error: None,
+                }),
                 Ok(Written::WrongGuess | Written::Raced) => None,
                 Ok(Written::Differs(rows)) => {
                     differing = rows;
                     None
                 }
                 // A wrong guess causes errors in good rows.
-                Err(error) if is_about_a_row(&error) => (!guess).then(|| error.to_string()),
+                Err(error) if error::may_be_caused_by_a_row(&error) => (!guess).then(|| Refusal {
+                    reason: error::reason(&error),
+                    error: Some(error),
+                }),
                 Err(error) => return Err(error),
             };
-            session.run("ROLLBACK TO SAVEPOINT tombolo").await?;
-            if let Some(reason) = fault {
-                return Ok(Err(reason));
+            session.undo().await?;
+            if let Some(refusal) = fault {
+                return Ok(Err(refusal));
             }
         }
         if differing == 0 {
@@ -189,11 +314,4 @@ impl Apply<'_> {
             rows: differing,
         })
     }
-}
-
-/// Returns true if a row caused the error: data exceptions, broken constraints, and what functions raise.
-fn is_about_a_row(error: &DatabaseError) -> bool {
-    let code = error::code(error).unwrap_or_default();
-    matches!(error, DatabaseError::Refused(_))
-        && (code.starts_with("22") || code.starts_with("23") || code == "P0001")
 }

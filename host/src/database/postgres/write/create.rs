@@ -19,6 +19,7 @@ pub(super) async fn enter(
     if found.is_none()
         && let Some(statements) = &write.create
     {
+        refuse_system_names(write)?;
         run_all(session, name, statements).await?;
         let created = catalog::describe(session, place, name, true).await?;
         refuse_foreign_types(session, &created).await?;
@@ -28,6 +29,26 @@ pub(super) async fn enter(
     refuse_rules(session, &local).await?;
     let books = ledger::enter(session, write).await?;
     Ok((local, books))
+}
+
+/// The columns that every table of PostgreSQL has (`heap.c`).
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
+fn refuse_system_names(write: &TableWrite) -> Result<(), DatabaseError> {
+    let columns = &write.incoming.columns;
+    let taken = columns
+        .iter()
+        .find(|column| SYSTEM_COLUMNS.contains(&column.name.as_str()));
+    match taken {
+        None => Ok(()),
+        Some(column) => Err(DatabaseError::Unsuitable {
+            table: write.incoming.table.clone(),
+            reason: format!(
+                "PostgreSQL keeps the column name {:?} for itself; rename the column at the source",
+                column.name
+            ),
+        }),
+    }
 }
 
 /// Runs the statements of a table; an enum that exists is not created again.

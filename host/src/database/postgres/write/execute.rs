@@ -90,6 +90,16 @@ impl Execute<'_> {
         }
     }
 
+    /// Writes no row, by the statements that write rows.
+    pub async fn write_none(&self, session: &mut Session) -> Result<(), DatabaseError> {
+        let (merge, none) = (&self.plan.merge, Rows::Between(0, 0));
+        session.run(merge.insert(none, false)).await?;
+        if let Some(update) = merge.update(STAGING, none, None) {
+            session.rows(query(update)).await?;
+        }
+        Ok(())
+    }
+
     /// Inserts rows that have no key; their order is all that tells them apart.
     async fn append(
         &self,
@@ -269,7 +279,7 @@ impl Execute<'_> {
         if self.exact_casts {
             return Ok(None);
         }
-        for (name, differs) in self.plan.merge.inexact_casts() {
+        for (name, differs) in self.plan.merge.inexact_texts() {
             let condition = rows.condition();
             let sql =
                 format!("SELECT 1 FROM {STAGING} AS s WHERE {condition} AND {differs} LIMIT 1");

@@ -1,6 +1,6 @@
 //! Builds the statements that write staged rows into a table.
 
-use super::staging::{EXISTING, Rows, STAGING, StagedColumn};
+use super::staging::{EXISTING, PackedArray, Rows, STAGING, StagedColumn};
 use crate::database::postgres::catalog::Relation;
 use crate::database::quote;
 
@@ -13,6 +13,8 @@ pub(super) struct Merge {
     pub relation: Relation,
     /// The incoming columns in order.
     pub columns: Vec<StagedColumn>,
+    /// The staging's arrays, which hold what has no column of its own.
+    pub arrays: Vec<PackedArray>,
     /// Columns that tell whether a row exists; empty if every row is new.
     pub key: Vec<StagedColumn>,
     /// Columns that are inserted; the database numbers the others.
@@ -46,11 +48,11 @@ impl Merge {
 
     /// Replaces the staging. Every commit empties it, and it is rolled back with its chunk.
     pub fn create_staging(&self) -> String {
-        let columns: String = self
-            .columns
-            .iter()
-            .map(|column| format!(", c{} {}", column.position, column.kind.staging_type()))
-            .collect();
+        let own = self.columns.iter().filter(|column| column.packed.is_none());
+        let own = own.map(|column| format!(", c{} {}", column.position, column.staging_type()));
+        let arrays = self.arrays.iter().enumerate();
+        let arrays = arrays.map(|(at, array)| format!(", p{at} {}[]", array.element));
+        let columns: String = own.chain(arrays).collect();
         format!(
             "DROP TABLE IF EXISTS {STAGING}; \
              CREATE TEMPORARY TABLE tombolo_staging (\"row\" bigint NOT NULL{columns}) ON COMMIT DELETE ROWS"
@@ -271,11 +273,29 @@ impl Merge {
     /// Selects a row if a key is staged twice.
     pub fn duplicates(&self) -> String {
         let present = list_with(&self.key, " AND ", |column| {
-            format!("s.c{} IS NOT NULL", column.position)
+            format!("{} IS NOT NULL", column.staged("s"))
         });
         let key = list(&self.key, StagedColumn::incoming);
         format!(
             "SELECT 1 FROM {STAGING} AS s WHERE {present} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+        )
+    }
+
+    /// Returns true if keys are equal only if they are written alike.
+    pub fn has_keys_as_written(&self) -> bool {
+        self.key.iter().all(StagedColumn::is_equal_as_written)
+    }
+
+    /// Selects the numbers of rows whose key is equal to that of a row in the table, and written otherwise.
+    pub fn written_otherwise(&self) -> String {
+        let differs = image_differs(
+            &list(&self.key, StagedColumn::local),
+            &list(&self.key, StagedColumn::incoming),
+        );
+        format!(
+            "SELECT s.\"row\" FROM {STAGING} AS s WHERE EXISTS (SELECT 1 FROM {} AS t WHERE {} AND {differs})",
+            self.relation.only(),
+            self.matches()
         )
     }
 
@@ -284,24 +304,26 @@ impl Merge {
         repeated(&self.key, "true")
     }
 
-    /// Returns, for each column whose cast from text may be inexact, its name and the condition on `s` that it is.
-    pub fn inexact_casts(&self) -> Vec<(String, String)> {
+    /// Returns, for each column whose type may print another text than the staged one, its name and the condition on `s`
+    /// that it does.
+    pub fn inexact_texts(&self) -> Vec<(String, String)> {
         let condition = |column: &StagedColumn| {
-            let text = format!("s.c{}", column.position);
-            let bare = column.kind.bare_expression(&text);
-            let printed = format!("pg_catalog.format('%s', {bare}) <> {text}");
-            let rounded = format!("{bare} <> {}", column.incoming());
-            match (column.foreign_text, column.kind.lossy_modifier) {
-                (true, true) => Some(format!("({printed} OR {rounded})")),
-                (true, false) => Some(printed),
-                (false, true) => Some(rounded),
-                (false, false) => None,
-            }
+            let printed = column.kind.print_expression(&column.incoming());
+            let staged = column.staged("s");
+            format!("({printed} COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.<>) {staged})")
         };
-        let inexact = self.columns.iter();
-        inexact
-            .filter_map(|column| Some((column.name.clone(), condition(column)?)))
+        let printed = self.columns.iter().filter(|column| column.is_printed);
+        printed
+            .map(|column| (column.name.clone(), condition(column)))
             .collect()
+    }
+
+    /// Returns an expression that reads the staged texts of a row as values of their columns; none if all columns are
+    /// staged as what they are.
+    pub fn read_values(&self) -> Option<String> {
+        let texts = self.columns.iter().filter(|column| column.is_read());
+        let values: Vec<_> = texts.map(StagedColumn::incoming).collect();
+        (!values.is_empty()).then(|| format!("ROW({})", values.join(", ")))
     }
 
     /// Selects those of some staged rows that exist with another image: number, local values, and with `incoming` the
@@ -335,7 +357,35 @@ impl Merge {
         )
     }
 
-    fn matches(&self) -> String {
+    /// Selects how many staged rows exist and change.
+    pub fn count_changing(&self) -> String {
+        format!(
+            "SELECT count(*) FROM {STAGING} AS s JOIN {} AS t ON {} WHERE {} AND {}",
+            self.relation.only(),
+            self.matches(),
+            self.guard(),
+            self.changes()
+        )
+    }
+
+    /// Returns the condition that the update changes one of these columns of `t`.
+    pub fn moves(&self, is_one: impl Fn(&str) -> bool) -> String {
+        let columns = self.update.iter().flatten();
+        let columns: Vec<_> = columns.filter(|(column, _)| is_one(&column.name)).collect();
+        let differs = image_differs(
+            &list(&columns, |(column, _)| column.local()),
+            &list(&columns, |(column, value)| updated(column, value)),
+        );
+        format!("{} AND {differs}", self.guard())
+    }
+
+    /// Returns the incoming columns of `t`.
+    pub fn local_columns(&self) -> String {
+        list(&self.columns, |column| format!("t.{}", quote(&column.name)))
+    }
+
+    /// Returns the condition that the rows `t` and `s` have the same key.
+    pub fn matches(&self) -> String {
         list_with(&self.key, " AND ", StagedColumn::matches)
     }
 
@@ -383,7 +433,7 @@ fn updated(column: &StagedColumn, value: &str) -> String {
 /// columns, none of them NULL, as an earlier such row.
 pub(super) fn repeated(columns: &[StagedColumn], condition: &str) -> String {
     let present = list_with(columns, " AND ", |column| {
-        format!("s.c{} IS NOT NULL", column.position)
+        format!("{} IS NOT NULL", column.staged("s"))
     });
     let values = list(columns, StagedColumn::incoming);
     format!(

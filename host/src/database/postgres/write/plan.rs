@@ -2,15 +2,16 @@
 
 use super::merge_sql::Merge;
 use super::row_encoder::RowEncoder;
-use super::staging::StagedColumn;
-use crate::bindings::types::{Dialect, Generation, TableSchema};
+use super::staging::{self, StagedColumn};
+use crate::bindings::types::{Conversion, Dialect, Generation, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::constraints::Constraints;
 use crate::database::postgres::catalog::operators::EQUALS;
 use crate::database::postgres::catalog::zones::Zones;
 use crate::database::postgres::codec::types::PhysicalType;
 use crate::database::{
-    CheckedPlan, DatabaseError, NewValue, PlanAction, PlanColumn, TableWrite, value_expression,
+    CheckedPlan, DatabaseError, NewValue, Origin, PlanAction, PlanColumn, TableWrite,
+    value_expression,
 };
 use crate::rows::{KeyColumns, RowBlock};
 
@@ -36,9 +37,19 @@ impl TablePlan {
         constraints: Constraints,
         zones: &Zones,
     ) -> Result<Self, DatabaseError> {
-        let merge = resolve(&local, &write.incoming, &write.plan, &constraints)?;
+        let keeps_form = |column: &str| {
+            !matches!(
+                write.conversion_of(column),
+                Conversion::Lossy | Conversion::Parse(_)
+            )
+        };
+        let resolve = Resolve {
+            local: &local,
+            keeps_form: &keeps_form,
+        };
+        let merge = resolve.merge(&write.incoming, &write.plan, &constraints)?;
         Ok(Self {
-            encoder: RowEncoder::new(write, &local, &merge.columns, zones),
+            encoder: RowEncoder::new(write, &local, &merge, zones),
             key: KeyColumns::primary(&write.incoming),
             local,
             constraints,
@@ -66,93 +77,96 @@ impl TablePlan {
     }
 }
 
-/// Resolves a plan against the table and what its rows must satisfy.
-fn resolve(
-    local: &Description,
-    incoming: &TableSchema,
-    plan: &CheckedPlan,
-    constraints: &Constraints,
-) -> Result<Merge, DatabaseError> {
-    let resolve = Resolve { local };
-    let columns = resolve.columns(incoming)?;
-    let find = |wanted: &PlanColumn| {
-        let column = columns.get(wanted.position).cloned();
-        column
-            .ok_or_else(|| resolve.unsuitable(format!("column {:?} does not arrive", wanted.name)))
-    };
-    let mut merge = Merge {
-        relation: local.relation.clone(),
-        inserted: columns.clone(),
-        key: Vec::new(),
-        update: None,
-        guard: None,
-        overwrites: false,
-        arbitrated: false,
-        triggered: !constraints.triggers.is_empty(),
-        columns: columns.clone(),
-    };
-    let (key, update) = match plan.action() {
-        PlanAction::Insert => return Ok(merge),
-        PlanAction::Renumber(key) => {
-            resolve.check_numbered(key)?;
-            merge
-                .inserted
-                .retain(|column| key.iter().all(|key| key.position != column.position));
-            return Ok(merge);
-        }
-        PlanAction::Merge { key, update } => (key, update),
-    };
-    let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
-    resolve.check_unique(&names)?;
-    merge.key = key.iter().map(find).collect::<Result<_, _>>()?;
-    for column in &mut merge.key {
-        if let Some(equals) = constraints.equals(&names, &column.name) {
-            column.equals = equals.to_owned();
-        }
-    }
-    // A row that a trigger drops would look like a row of another session.
-    merge.arbitrated = constraints.arbitrates(&names) && !constraints.has_before_triggers();
-    let Some(update) = update else {
-        return Ok(merge);
-    };
-    let is_taken = |staged: &StagedColumn| {
-        let mut columns = update.columns.iter();
-        columns.any(|(column, value)| {
-            column.position == staged.position && *value == NewValue::TakeIncoming
-        })
-    };
-    merge.overwrites = update.only_if_newer.is_none()
-        && columns
-            .iter()
-            .all(|column| is_taken(column) || plan.is_key(&column.name));
-    let mut values = Vec::with_capacity(update.columns.len());
-    for (column, value) in &update.columns {
-        let column = find(column)?;
-        if resolve.is_fixed(&column.name) {
-            return Err(resolve.unsuitable(format!(
-                "column {:?} is GENERATED ALWAYS AS IDENTITY and cannot be updated",
-                column.name
-            )));
-        }
-        let value = value_expression(
-            *value,
-            &Dialect::Postgres,
-            &column.local(),
-            &column.incoming(),
-        );
-        values.push((column, value));
-    }
-    merge.guard = update.only_if_newer.as_ref().map(find).transpose()?;
-    merge.update = Some(values);
-    Ok(merge)
-}
-
 /// Checks of a plan against the local table.
 struct Resolve<'a> {
     local: &'a Description,
+    /// Whether the values of a column have to come back as they were sent.
+    keeps_form: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 impl Resolve<'_> {
+    /// Resolves a plan against the table and what its rows must satisfy.
+    fn merge(
+        &self,
+        incoming: &TableSchema,
+        plan: &CheckedPlan,
+        constraints: &Constraints,
+    ) -> Result<Merge, DatabaseError> {
+        let mut columns = self.columns(incoming, &constraints.loose_collations)?;
+        let arrays = staging::pack(&mut columns);
+        let find = |wanted: &PlanColumn| {
+            let column = columns.get(wanted.position).cloned();
+            column
+                .ok_or_else(|| self.unsuitable(format!("column {:?} does not arrive", wanted.name)))
+        };
+        let mut merge = Merge {
+            relation: self.local.relation.clone(),
+            inserted: columns.clone(),
+            arrays,
+            key: Vec::new(),
+            update: None,
+            guard: None,
+            overwrites: false,
+            arbitrated: false,
+            triggered: !constraints.triggers.is_empty(),
+            columns: columns.clone(),
+        };
+        let (key, update) = match plan.action() {
+            PlanAction::Insert => return Ok(merge),
+            PlanAction::Renumber(key) => {
+                self.check_numbered(key)?;
+                merge
+                    .inserted
+                    .retain(|column| key.iter().all(|key| key.position != column.position));
+                return Ok(merge);
+            }
+            PlanAction::Merge { key, update } => (key, update),
+        };
+        let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
+        self.check_unique(&names)?;
+        merge.key = key.iter().map(find).collect::<Result<_, _>>()?;
+        for column in &mut merge.key {
+            if let Some(equals) = constraints.equals(&names, &column.name) {
+                column.equals = equals.to_owned();
+            }
+        }
+        // A row that a trigger drops would look like a row of another session.
+        merge.arbitrated = constraints.arbitrates(&names) && !constraints.has_before_triggers();
+        let Some(update) = update else {
+            return Ok(merge);
+        };
+        let is_taken = |staged: &StagedColumn| {
+            let mut columns = update.columns.iter();
+            columns.any(|(column, value)| {
+                column.position == staged.position && *value == NewValue::TakeIncoming
+            })
+        };
+        merge.overwrites = update.only_if_newer.is_none()
+            && columns
+                .iter()
+                .all(|column| is_taken(column) || plan.is_key(&column.name));
+        let mut values = Vec::with_capacity(update.columns.len());
+        for (column, value) in &update.columns {
+            let column = find(column)?;
+            if self.is_fixed(&column.name) {
+                return Err(self.unsuitable(format!(
+                    "column {:?} is GENERATED ALWAYS AS IDENTITY and cannot be updated",
+                    column.name
+                )));
+            }
+            let value = value_expression(
+                *value,
+                &Dialect::Postgres,
+                &column.local(),
+                &column.incoming(),
+            );
+            values.push((column, value));
+        }
+        merge.guard = update.only_if_newer.as_ref().map(find).transpose()?;
+        merge.update = Some(values);
+        Ok(merge)
+    }
+
     fn unsuitable(&self, reason: String) -> DatabaseError {
         DatabaseError::Unsuitable {
             table: self.local.relation.table.clone(),
@@ -160,7 +174,11 @@ impl Resolve<'_> {
         }
     }
 
-    fn columns(&self, incoming: &TableSchema) -> Result<Vec<StagedColumn>, DatabaseError> {
+    fn columns(
+        &self,
+        incoming: &TableSchema,
+        collations: &[(String, String)],
+    ) -> Result<Vec<StagedColumn>, DatabaseError> {
         if incoming.columns.is_empty() {
             return Err(self.unsuitable("no column arrives".to_owned()));
         }
@@ -183,14 +201,28 @@ impl Resolve<'_> {
                          whose owner is neither this login nor the database's owner nor a superuser"
                     )));
                 }
-                let foreign_text =
-                    kind.physical == PhysicalType::ByText && wanted.logical != kind.logical;
+                let as_printed = Origin::Postgres("jsonb".to_owned());
+                let keeps_form = (self.keeps_form)(name);
+                let keeps_document = keeps_form
+                    && kind.physical == PhysicalType::Jsonb
+                    && Origin::parse(&wanted.origin) != as_printed;
+                let is_enum =
+                    |shown: &str| self.local.schema.enums.iter().any(|one| one.name == *shown);
                 Ok(StagedColumn {
                     name: name.clone(),
                     kind: kind.clone(),
                     position,
                     equals: EQUALS.to_owned(),
-                    foreign_text,
+                    packed: None,
+                    collation: collations
+                        .iter()
+                        .find(|(column, _)| column == name)
+                        .map(|(_, collation)| collation.clone()),
+                    keeps_document,
+                    is_printed: keeps_document
+                        || keeps_form
+                            && kind.physical == PhysicalType::ByText
+                            && !is_enum(&kind.shown),
                 })
             })
             .collect()
@@ -303,6 +335,19 @@ mod tests {
                 only_if_newer: None,
             }),
         }
+    }
+
+    fn resolve(
+        local: &Description,
+        incoming: &TableSchema,
+        plan: &CheckedPlan,
+        constraints: &Constraints,
+    ) -> Result<Merge, DatabaseError> {
+        let resolve = Resolve {
+            local,
+            keeps_form: &|_| true,
+        };
+        resolve.merge(incoming, plan, constraints)
     }
 
     fn checked(plan: &SetPlan) -> CheckedPlan {

@@ -38,7 +38,7 @@ impl Precheck<'_> {
     ) -> Result<bool, DatabaseError> {
         let merge = &self.plan.merge;
         let mut exact = true;
-        for (name, differs) in merge.inexact_casts() {
+        for (name, differs) in merge.inexact_texts() {
             let sql = format!("SELECT s.\"row\" FROM {STAGING} AS s WHERE {differs}");
             let query = FaultQuery::new(inexact(&name), sql);
             exact &= self.refuse(session, &query, refused).await?;
@@ -47,10 +47,18 @@ impl Precheck<'_> {
             // Cheaper than numbering all rows, and nearly always enough.
             let some = found(session, merge.duplicates()).await?;
             if some.is_some_and(|rows| !rows.is_empty()) {
-                let reason = "its key arrived before in this run".to_owned();
-                let query = FaultQuery::new(reason, merge.repeated());
+                let reason = match merge.has_keys_as_written() {
+                    true => "its key arrived before in this run",
+                    false => "a key that is equal to its own arrived before in this run",
+                };
+                let query = FaultQuery::new(reason.to_owned(), merge.repeated());
                 self.refuse(session, &query, refused).await?;
             }
+        }
+        if !merge.has_keys_as_written() {
+            let reason = "its key is equal to that of another row and written otherwise".to_owned();
+            let query = FaultQuery::new(reason, merge.written_otherwise());
+            self.refuse(session, &query, refused).await?;
         }
         // These may complete a row.
         if self.plan.constraints.has_before_triggers() {
@@ -134,8 +142,8 @@ impl Precheck<'_> {
                 queries.push(FaultQuery::new(
                     format!("column {:?}: NULL is not allowed", column.name),
                     format!(
-                        "SELECT s.\"row\" FROM {STAGING} AS s WHERE s.c{} IS NULL AND {new}",
-                        column.position
+                        "SELECT s.\"row\" FROM {STAGING} AS s WHERE {} IS NULL AND {new}",
+                        column.staged("s")
                     ),
                 ));
             }
@@ -205,7 +213,7 @@ impl Precheck<'_> {
         let present = join(
             columns
                 .iter()
-                .map(|column| format!("s.c{} IS NOT NULL", column.position))
+                .map(|column| format!("{} IS NOT NULL", column.staged("s")))
                 .collect(),
         );
         let parent = join(
@@ -291,16 +299,13 @@ impl Precheck<'_> {
 
 /// Returns what a query finds; none if it cannot be run: it may not be allowed, or one value may break it.
 async fn found(session: &mut Session, sql: String) -> Result<Option<Vec<PgRow>>, DatabaseError> {
-    session.run("SAVEPOINT tombolo").await?;
+    session.savepoint().await?;
     let outcome = session.rows(query(sql)).await;
-    let end = match &outcome {
-        Ok(_) => "RELEASE SAVEPOINT tombolo",
-        Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_)) => {
-            "ROLLBACK TO SAVEPOINT tombolo"
-        }
+    match &outcome {
+        Ok(_) => session.keep().await?,
+        Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_)) => session.undo().await?,
         Err(_) => return outcome.map(Some),
-    };
-    session.run(end).await?;
+    }
     Ok(outcome.ok())
 }
 

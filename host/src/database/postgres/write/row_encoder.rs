@@ -4,8 +4,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::chunk_rows::RefusedRow;
 use super::key_order::KeyOrder;
+use super::merge_sql::Merge;
 use super::readback::digest_of;
-use super::staging::StagedColumn;
+use super::staging::{Packed, PackedArray};
 use crate::bindings::types::{ChangeKind, LogicalType};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::zones::Zones;
@@ -15,6 +16,9 @@ use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::{DatabaseError, Step, TableWrite, Unrepresentable};
 use crate::rows::{BucketDigest, CellRef, RowBlock, RowRef};
 
+/// The bytes of a binary array before its elements.
+const ARRAY_HEADER: i32 = 20;
+
 /// One incoming column, and the column that it goes to.
 #[derive(Clone, Debug)]
 pub(super) struct EncodedColumn {
@@ -23,9 +27,21 @@ pub(super) struct EncodedColumn {
     pub form: Option<CellForm>,
     pub kind: ColumnType,
     fit: ColumnFit,
+    /// Whether its documents have to be compared with what the type prints.
+    keeps_document: bool,
+    /// Where its staged value is, if not in a column of its own.
+    packed: Option<Packed>,
 }
 
 impl EncodedColumn {
+    /// Returns where its staged value is written: in the elements of its array, or in the row.
+    fn sink<'a>(&self, packed: &'a mut [BytesMut], row: &'a mut BytesMut) -> &'a mut BytesMut {
+        match self.packed.and_then(|place| packed.get_mut(place.array)) {
+            Some(elements) => elements,
+            None => row,
+        }
+    }
+
     /// Returns the logical type of the cells that arrive.
     pub fn incoming(&self) -> &LogicalType {
         self.fit.incoming()
@@ -36,7 +52,10 @@ impl EncodedColumn {
         match self.kind.physical {
             PhysicalType::WideText(_) => true,
             PhysicalType::ByText => false,
-            _ => self.fit.is_by_class() || *self.incoming() == self.kind.logical,
+            _ => {
+                !self.keeps_document
+                    && (self.fit.is_by_class() || *self.incoming() == self.kind.logical)
+            }
         }
     }
 
@@ -75,17 +94,14 @@ pub(super) struct DirectBlock {
 pub(super) struct RowEncoder {
     table: String,
     columns: Vec<EncodedColumn>,
+    /// The staging's arrays.
+    arrays: Vec<PackedArray>,
 }
 
 impl RowEncoder {
-    /// Creates the encoder for incoming rows; `staged` are their columns in order.
-    pub fn new(
-        write: &TableWrite,
-        local: &Description,
-        staged: &[StagedColumn],
-        zones: &Zones,
-    ) -> Self {
-        let columns = write.incoming.columns.iter().zip(staged);
+    /// Creates the encoder for incoming rows that are merged so.
+    pub fn new(write: &TableWrite, local: &Description, merge: &Merge, zones: &Zones) -> Self {
+        let columns = write.incoming.columns.iter().zip(&merge.columns);
         let columns = columns.map(|(incoming, staged)| {
             let name = &incoming.name;
             let local = local.column(name);
@@ -99,12 +115,15 @@ impl RowEncoder {
                 name: name.clone(),
                 kind: staged.kind.clone(),
                 form: CellForm::of(&staged.kind, incoming),
-                fit: ColumnFit::new(incoming, &staged.kind, place),
+                fit: ColumnFit::new(incoming, &staged.kind, place).staged_as(staged.encoded_as()),
+                keeps_document: staged.keeps_document,
+                packed: staged.packed,
             }
         });
         Self {
             table: write.incoming.table.clone(),
             columns: columns.collect(),
+            arrays: merge.arrays.clone(),
         }
     }
 
@@ -129,7 +148,7 @@ impl RowEncoder {
         let mut digest = BucketDigest::default();
         for mut row in block.rows() {
             let before = rows.len();
-            rows.put_i16(self.field_count(0));
+            rows.put_i16(self.field_count());
             for column in &self.columns {
                 let Some(cell) = row.next_encoded() else {
                     break;
@@ -179,6 +198,14 @@ impl RowEncoder {
         Ok(staged)
     }
 
+    /// Appends a row for the staging that was encoded before; nothing if it has no place in the table.
+    pub fn encode_again(&self, number: u64, row: RowRef<'_>, out: &mut BytesMut) {
+        let start = out.len();
+        if self.encode_row(number, row, out).is_err() {
+            out.truncate(start);
+        }
+    }
+
     /// Appends a row for the staging. Returns the positions of the cells that were changed to fit, or why the row has
     /// no place in the table.
     fn encode_row(
@@ -189,16 +216,18 @@ impl RowEncoder {
     ) -> Result<Vec<usize>, String> {
         self.begin_staged_row(i64::try_from(number).unwrap_or(i64::MAX), out);
         let mut changed = Vec::new();
+        let mut packed = vec![BytesMut::new(); self.arrays.len()];
         for (at, column) in self.columns.iter().enumerate() {
             let Some(cell) = row.next_encoded() else {
                 break;
             };
-            match column.fit.put(cell, out) {
+            match column.fit.put(cell, column.sink(&mut packed, out)) {
                 Ok(true) => changed.push(at),
                 Ok(false) => {}
                 Err(reason) => return Err(format!("column {:?}: {reason}", column.name)),
             }
         }
+        self.put_arrays(&packed, out);
         Ok(changed)
     }
 
@@ -211,8 +240,9 @@ impl RowEncoder {
         out: &mut BytesMut,
     ) -> Result<(), DatabaseError> {
         self.begin_staged_row(-i64::try_from(number).unwrap_or(i64::MAX), out);
+        let mut packed = vec![BytesMut::new(); self.arrays.len()];
         for (column, cell) in self.columns.iter().zip(cells) {
-            let fits = column.fit.encode(cell, out);
+            let fits = column.fit.encode(cell, column.sink(&mut packed, out));
             fits.map_err(|reason| Unrepresentable {
                 table: self.table.clone(),
                 row: number.to_string(),
@@ -220,7 +250,23 @@ impl RowEncoder {
                 reason,
             })?;
         }
+        self.put_arrays(&packed, out);
         Ok(())
+    }
+
+    /// Appends the staging's arrays, whose elements have the form of fields.
+    fn put_arrays(&self, packed: &[BytesMut], out: &mut BytesMut) {
+        for (array, fields) in self.arrays.iter().zip(packed) {
+            let length = i32::try_from(fields.len()).unwrap_or(i32::MAX);
+            out.put_i32(length.saturating_add(ARRAY_HEADER));
+            // One dimension, which may have NULLs and starts at 1.
+            out.put_i32(1);
+            out.put_i32(1);
+            out.put_u32(array.oid);
+            out.put_i32(i32::try_from(array.length).unwrap_or(i32::MAX));
+            out.put_i32(1);
+            out.put_slice(fields);
+        }
     }
 
     /// Returns the names of the columns in which a staged row was changed to fit.
@@ -277,13 +323,15 @@ impl RowEncoder {
     }
 
     fn begin_staged_row(&self, number: i64, out: &mut BytesMut) {
-        out.put_i16(self.field_count(1));
+        let packed = self.arrays.iter().map(|array| array.length).sum::<usize>();
+        let own = self.columns.len().saturating_sub(packed);
+        out.put_i16(i16::try_from(own + self.arrays.len() + 1).unwrap_or(i16::MAX));
         out.put_i32(8);
         out.put_i64(number);
     }
 
-    fn field_count(&self, more: usize) -> i16 {
-        // PostgreSQL has at most 1 600 columns; the staging has one more.
-        i16::try_from(self.columns.len() + more).unwrap_or(i16::MAX)
+    fn field_count(&self) -> i16 {
+        // PostgreSQL has at most 1 600 columns.
+        i16::try_from(self.columns.len()).unwrap_or(i16::MAX)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::BytesMut;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::apply::{Apply, Range};
+use super::apply::Apply;
 use super::chunk_rows::{ChunkRows, RefusedRow};
 use super::conflicts::Conflicts;
 use super::descendants::Descendants;
@@ -14,7 +14,9 @@ use super::key_order::KeyOrder;
 use super::merge_sql::Merge;
 use super::plan::TablePlan;
 use super::precheck::Precheck;
+use super::row_range::Range;
 use super::staging::STAGING;
+use super::staging_copy::StagingCopy;
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::meta::rejects::RejectStore;
 use crate::database::{
@@ -91,11 +93,26 @@ impl StagedLoad {
         }
     }
 
+    /// Copies the chunk's rows into the empty staging, after the server refused one of them. Those that it does not take
+    /// there are rejects from here on.
+    pub async fn copy_again(
+        &mut self,
+        session: &mut Session,
+        plan: &TablePlan,
+        books: &Bookkeeping,
+    ) -> Result<(), DatabaseError> {
+        let chunk = &self.chunk;
+        let refused = StagingCopy { plan, chunk, books }.copy(session).await?;
+        self.chunk.unfit.extend(refused);
+        Ok(())
+    }
+
     /// Returns the next page of the chunk's rows that exist with another image.
     pub async fn conflicts(
         &mut self,
         session: &mut Session,
         plan: &TablePlan,
+        books: &Bookkeeping,
         limit: u32,
     ) -> Result<Vec<StagedConflict>, DatabaseError> {
         if plan.merge.is_plain_insert() {
@@ -103,6 +120,10 @@ impl StagedLoad {
         }
         if self.conflicts.is_none() {
             self.analyze(session).await?;
+            let chunk = &self.chunk;
+            let copy = StagingCopy { plan, chunk, books };
+            let refused = copy.take_unreadable(session).await?;
+            self.chunk.unfit.extend(refused);
         }
         let conflicts = match &mut self.conflicts {
             Some(conflicts) => conflicts,

@@ -1,5 +1,6 @@
 //! Writes one table: directly, or through a staging.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,8 +12,9 @@ use super::staged_load::StagedLoad;
 use super::staging::{COPY_STAGING, EXISTING, STAGING};
 use super::transaction::WriteConnection;
 use crate::database::postgres::catalog::zones::Zones;
-use crate::database::postgres::catalog::{Description, constraints, sequences};
-use crate::database::postgres::connection::Session;
+use crate::database::postgres::catalog::{Description, Relation, constraints, sequences};
+use crate::database::postgres::connection::{Session, column, query};
+use crate::database::postgres::error;
 use crate::database::postgres::meta::{ledger, trust};
 use crate::database::postgres::server::Server;
 use crate::database::{
@@ -35,6 +37,8 @@ pub(in crate::database::postgres) struct PostgresTableWriter<'a> {
     books: Bookkeeping,
     /// Starts a chunk's transaction.
     begin: String,
+    /// Other tables whose rows changed in the chunks' transactions.
+    touched: BTreeSet<String>,
     /// The last block of the chunk under way.
     last_block: Option<RowBlock>,
     /// Rejected rows that rows of the table may refer to.
@@ -91,10 +95,26 @@ impl<'a> PostgresTableWriter<'a> {
             plan,
             books,
             begin: begin_chunk(write.row_by_row, functions),
+            touched: BTreeSet::new(),
             last_block: None,
             parents: write.rejected_parents,
             load,
         })
+    }
+
+    /// Ends the COPY of the chunk's rows. Where the server refused one of them, a staging finds it.
+    async fn end_staging(&mut self) -> Result<Step<()>, DatabaseError> {
+        let ended = self.connection.chunk().await.map(|_| ());
+        match (ended, &mut self.load) {
+            (Ok(()), _) => Ok(Step::Done(())),
+            (Err(error), _) if !error::may_be_caused_by_a_row(&error) => Err(error),
+            (Err(_), Load::Direct(_)) => Ok(Step::NeedsStaging),
+            (Err(_), Load::Staged(load)) => {
+                let session = self.connection.begin_again(&self.begin).await?;
+                load.copy_again(session, &self.plan, &self.books).await?;
+                Ok(Step::Done(()))
+            }
+        }
     }
 
     /// Runs the statements that follow the data, and marks the table as complete; the caller has a transaction.
@@ -134,6 +154,21 @@ fn begin_chunk(row_by_row: bool, functions: &str) -> String {
     format!(
         "BEGIN ISOLATION LEVEL {level} READ WRITE; {CHUNK_SETTINGS}; SET LOCAL search_path = {functions}"
     )
+}
+
+/// Returns the other tables of a table's schema whose rows changed in this transaction.
+async fn touched(session: &mut Session, table: &Relation) -> Result<Vec<String>, DatabaseError> {
+    let rows = session
+        .rows(
+            query(
+                "SELECT relname::text AS name FROM pg_catalog.pg_stat_xact_user_tables \
+                 WHERE schemaname = $1 AND relid <> $2::int8::oid AND n_tup_ins + n_tup_upd + n_tup_del > 0",
+            )
+            .bind(table.schema.clone())
+            .bind(table.oid),
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "name")).collect()
 }
 
 #[async_trait]
@@ -178,8 +213,14 @@ impl TableWriter for PostgresTableWriter<'_> {
     }
 
     async fn conflicts(&mut self, limit: u32) -> Result<Vec<StagedConflict>, DatabaseError> {
+        if let Step::NeedsStaging = self.end_staging().await? {
+            return Ok(Vec::new());
+        }
         match (&mut self.load, self.connection.chunk().await?) {
-            (Load::Staged(load), Some(session)) => load.conflicts(session, &self.plan, limit).await,
+            (Load::Staged(load), Some(session)) => {
+                load.conflicts(session, &self.plan, &self.books, limit)
+                    .await
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -194,17 +235,20 @@ impl TableWriter for PostgresTableWriter<'_> {
     }
 
     async fn commit(&mut self) -> Result<Step<ChunkCounts>, DatabaseError> {
-        let session = match (self.connection.chunk().await, &self.load) {
-            (Ok(Some(session)), _) => session,
-            (Ok(None), _) => return Ok(Step::Done(ChunkCounts::default())),
-            // Some rows break a constraint or do not fit a type: a staging finds them.
-            (Err(DatabaseError::Refused(_)), Load::Direct(_)) => return Ok(Step::NeedsStaging),
-            (Err(error), _) => return Err(error),
+        if let Step::NeedsStaging = self.end_staging().await? {
+            return Ok(Step::NeedsStaging);
+        }
+        let Some(session) = self.connection.chunk().await? else {
+            return Ok(Step::Done(ChunkCounts::default()));
         };
         let counts = match &mut self.load {
             Load::Direct(load) => load.counts(),
             Load::Staged(load) => load.apply(session, &self.plan, &mut self.books).await?,
         };
+        if !self.plan.constraints.triggers.is_empty() {
+            self.touched
+                .extend(touched(session, &self.plan.local.relation).await?);
+        }
         let last_key = self.last_block.as_ref();
         let last_key = last_key.and_then(|block| self.plan.last_key(block));
         let row = self.books.advance(counts, last_key);
@@ -274,6 +318,7 @@ impl TableWriter for PostgresTableWriter<'_> {
             plan,
             books,
             load,
+            touched,
             ..
         } = *self;
         let session = connection.outside_chunk().await?;
@@ -295,7 +340,11 @@ impl TableWriter for PostgresTableWriter<'_> {
             },
             (evidence, _) => evidence,
         };
-        let mut outcome = books.outcome(evidence);
+        let mut outcome = WriteOutcome {
+            touched: touched.into_iter().collect(),
+            triggers: plan.constraints.trigger_names(),
+            ..books.outcome(evidence)
+        };
         for changes in &mut outcome.changed {
             changes.kind = plan.encoder.change_kind(&changes.column);
         }

@@ -62,10 +62,7 @@ impl WriteConnection {
         if let Self::Free(free) = self
             && !free.in_chunk
         {
-            free.session.run(begin).await?;
-            free.in_chunk = true;
-            // Before the first query, from which on a repeatable transaction would not see what others change.
-            trust::lock_to_write(&mut free.session).await?;
+            free.begin(begin).await?;
         }
         *self = match std::mem::replace(self, Self::Lost) {
             Self::Free(free) => Self::Copying(CopyIn::start(free.session, statement.to_owned())),
@@ -77,6 +74,18 @@ impl WriteConnection {
                 Ok(())
             }
             Self::Free(_) | Self::Lost => Err(lost()),
+        }
+    }
+
+    /// Gives up the chunk under way, and begins another with `begin`. Returns the session in its transaction.
+    pub async fn begin_again(&mut self, begin: &str) -> Result<&mut Session, DatabaseError> {
+        self.rollback().await?;
+        match self {
+            Self::Free(free) => {
+                free.begin(begin).await?;
+                Ok(&mut free.session)
+            }
+            Self::Copying(_) | Self::Lost => Err(lost()),
         }
     }
 
@@ -128,6 +137,15 @@ impl WriteConnection {
             Self::Free(free) => Ok(free),
             Self::Copying(_) | Self::Lost => Err(lost()),
         }
+    }
+}
+
+impl Free {
+    async fn begin(&mut self, begin: &str) -> Result<(), DatabaseError> {
+        self.session.run(begin).await?;
+        self.in_chunk = true;
+        // Before the first query, from which on a repeatable transaction would not see what others change.
+        trust::lock_to_write(&mut self.session).await
     }
 }
 

@@ -36,7 +36,7 @@ fn many(range: std::ops::Range<i64>) -> Vec<Vec<Cell>> {
 /// Asserts that the table holds what the outcome says.
 async fn assert_read_back(database: &SqliteDatabase, load: &TableWrite, loaded: &WriteOutcome) {
     let snapshot = database.snapshot().await.unwrap();
-    let total = buckets_of(&*snapshot, &load.incoming)
+    let total = buckets_of(&*snapshot, Read::compared(&load.incoming))
         .await
         .unwrap()
         .total();
