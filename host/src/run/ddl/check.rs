@@ -279,11 +279,13 @@ fn check_type(data_type: &DataType, dialect: &Dialect) -> Result<(), &'static st
     // SQLite keeps the text in quotes as the declared type, whatever it is.
     if *dialect == Dialect::Sqlite
         && let DataType::Custom(name, modifiers) = data_type
-        && modifiers.is_empty()
         && let [ObjectNamePart::Identifier(part)] = name.0.as_slice()
         && is_quoted(part)
     {
-        return Ok(());
+        return match modifiers.is_empty() {
+            true => Ok(()),
+            false => Err("a column's type in quotes has arguments"),
+        };
     }
     let keyword = |part: &ObjectNamePart| match part {
         ObjectNamePart::Identifier(part) => {

@@ -72,6 +72,9 @@ pub(in crate::database::postgres) fn reform(
 fn of_sqlite(value: Value<'_>, declared: &LogicalType) -> Option<Cell> {
     use LogicalType as L;
     Some(match value {
+        // A column of text affinity has no numbers.
+        Value::Integer(number) if *declared == L::Text => Cell::Text(number.to_string()),
+        Value::Decimal(digits) if *declared == L::Text => Cell::Text(digits.to_owned()),
         Value::Boolean(value) if *declared == L::Boolean => Cell::Boolean(value),
         Value::Boolean(value) => Cell::Integer(value.into()),
         Value::Integer(value @ (0 | 1)) if *declared == L::Boolean => Cell::Boolean(value == 1),
