@@ -1,5 +1,7 @@
 //! Databases of applications: SQLite filled by one, PostgreSQL with its own schema, and one command between them.
 
+mod django;
+mod grafana;
 mod rails;
 
 use crate::support::postgres::Database;

@@ -599,4 +599,36 @@ mod tests {
         let ambiguous = check(&columns(["x", "Aa", "AA"]), &columns(["x", "aa", "b"])).unwrap();
         assert_eq!(ambiguous.source.unwrap().left_out, ["AA", "Aa"]);
     }
+
+    #[test]
+    fn parsed_columns_take_texts_and_numbers_of_another_type() {
+        use crate::bindings::types::{Conversion, ParseRules};
+        use LogicalType as L;
+        let rules = ParseRules {
+            time_zone: None,
+            epoch: None,
+        };
+        let policies = vec![("c".to_owned(), Conversion::Parse(rules))];
+        for (remote, local, takes) in [
+            ((L::Text, "sqlite:TEXT"), (L::Integer, "pg:bigint"), true),
+            (
+                (L::Integer, "sqlite:BIGINT"),
+                (L::Timestamptz, "pg:timestamptz"),
+                true,
+            ),
+            ((L::Bytes, "sqlite:BLOB"), (L::Uuid, "pg:uuid"), true),
+            ((L::Text, "pg:text"), (L::Boolean, "pg:boolean"), true),
+            ((L::Bytes, "pg:bytea"), (L::Uuid, "pg:uuid"), false),
+        ] {
+            let remote = table(&[("c", remote.0, remote.1)]);
+            let local = table(&[("c", local.0, local.1)]);
+            let parsed = fit(remote.clone(), &local, &Dialect::Postgres, |_| {
+                policies.clone()
+            });
+            assert_eq!(parsed.is_ok(), takes, "{remote:?} {local:?}");
+            let exact = check(&remote, &local).err().unwrap();
+            let advised = exact.hint.contains("--conversion parse");
+            assert_eq!(advised, takes, "{exact:?}");
+        }
+    }
 }
