@@ -47,6 +47,7 @@ const TYPES: &[(&str, i64, i32)] = &[
 ];
 
 const TEXTS: &[&str] = &[
+    "1.50",
     "",
     "a",
     "a longer text",

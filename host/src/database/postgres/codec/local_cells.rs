@@ -222,7 +222,7 @@ mod tests {
                 L::Decimal,
                 L::Text,
                 Cell::Text("1.5".to_owned()),
-                Cell::Real(1.5),
+                Cell::Text("1.5".to_owned()),
             ),
             (
                 L::Decimal,

@@ -171,3 +171,39 @@ async fn decimals_of_several_forms_cannot_be_read_back() {
     assert_eq!(outcome.digest, None);
     assert!(matches!(outcome.stored, Stored::Unverified(_)));
 }
+
+#[tokio::test]
+async fn a_table_of_the_run_is_dropped_only_while_it_is_empty_in_postgres() {
+    const COUNT: &str = "SELECT count(*)::text FROM pg_class WHERE relname = 't' AND relnamespace = 'public'::regnamespace";
+    // What happens before the table is dropped, whether the run makes the table, and whether it is there in the end.
+    let cases = [
+        ("", true, "0"),
+        ("INSERT INTO t VALUES (-1, 'a', 1.50)", true, "1"),
+        ("CREATE VIEW v AS SELECT id FROM t", true, "1"),
+        ("", false, "1"),
+    ];
+    for (between, makes, there) in cases {
+        let Some(mut site) = Site::new(if makes { "" } else { MAKE }).await else {
+            return;
+        };
+        let write = match makes {
+            true => direct(),
+            false => table_write(&schema(), overwrite(&schema())),
+        };
+        let mut target = site.target().await;
+        let writer = target.begin_table(write).await.unwrap();
+        site.run(between).await;
+        let dropped = writer.discard_new_table().await;
+        assert_eq!(dropped.is_err(), between.contains("VIEW"), "{between}");
+        assert_eq!(site.value(COUNT).await, there, "{between} {makes}");
+    }
+    let Some(mut site) = Site::new("").await else {
+        return;
+    };
+    let mut target = site.target().await;
+    let mut writer = target.begin_table(direct()).await.unwrap();
+    writer.stage(&rows(1..5)).await.done();
+    writer.commit().await.done();
+    writer.discard_new_table().await.unwrap();
+    assert_eq!(site.value("SELECT count(*)::text FROM t").await, "4");
+}

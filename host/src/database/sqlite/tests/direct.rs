@@ -216,3 +216,41 @@ async fn a_complete_table_reports_the_same_counts_again() {
     assert!(digest(&first).is_some());
     assert!(matches!(known(&again), Stored::Unverified(_)));
 }
+
+#[tokio::test]
+async fn a_table_of_the_run_is_dropped_only_while_it_is_empty() {
+    // What happens before the table is dropped, whether the run makes the table, and whether it is there in the end.
+    let cases = [
+        ("", true, false),
+        (
+            "INSERT INTO goods VALUES (-1, 'theirs', 1, NULL, 1)",
+            true,
+            true,
+        ),
+        ("", false, true),
+    ];
+    for (between, makes, there) in cases {
+        let folder = Folder::new();
+        let mut load = making(&folder, 10).await;
+        if !makes {
+            write(&folder.file("new.db"), MADE).await;
+            load.create = None;
+        }
+        let database = empty(&folder).await;
+        let mut target = target(&database).await;
+        let writer = target.begin_table(load.clone()).await.unwrap();
+        write(&folder.file("new.db"), between).await;
+        writer.discard_new_table().await.unwrap();
+        let described = folder.open("new.db").await.describe("goods").await;
+        assert_eq!(described.is_ok(), there, "{between} {makes}");
+    }
+    let folder = Folder::new();
+    let database = empty(&folder).await;
+    let load = making(&folder, 10).await;
+    let mut target = target(&database).await;
+    let mut writer = target.begin_table(load).await.unwrap();
+    stage(&mut *writer, &block(&many(1..4))).await;
+    committed(&mut *writer).await;
+    writer.discard_new_table().await.unwrap();
+    assert!(folder.open("new.db").await.describe("goods").await.is_ok());
+}
