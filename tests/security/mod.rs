@@ -25,6 +25,7 @@ mod private_folders;
 mod read_only_sources;
 mod session_owners;
 mod sessions;
+mod statement_names;
 mod terminal_escapes;
 #[cfg(target_os = "linux")]
 mod under_attack;

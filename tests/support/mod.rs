@@ -2,6 +2,7 @@
 
 pub mod any_database;
 pub mod attackers;
+pub mod cases;
 pub mod corruption;
 pub mod faulty_proxy;
 pub mod frames;
@@ -20,8 +21,10 @@ pub mod sample_tables;
 pub mod scripted_site;
 pub mod site;
 pub mod sqlite;
+pub mod statements;
 pub mod table;
 pub mod tampering_proxy;
+pub mod tokens;
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;

@@ -498,6 +498,17 @@ mod tests {
         assert!(connections.state().owners.is_empty());
     }
 
+    #[test]
+    fn a_write_of_a_server_may_stall_for_so_long() {
+        let connections = Connections::new(ConnectionLimits::of_system());
+        let connection = connections.admit(address(1)).unwrap();
+        assert_eq!(connection.stall_limit(), Duration::from_secs(20));
+        connection.set_streaming(true);
+        assert_eq!(connection.stall_limit(), Duration::from_secs(30));
+        connection.set_streaming(false);
+        assert_eq!(connection.stall_limit(), Duration::from_secs(20));
+    }
+
     #[tokio::test]
     async fn nothing_is_left_of_closed_connections() {
         let connections = Connections::new(LIMITS);

@@ -409,7 +409,7 @@ pub(super) mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for sql in [
+        let postgres = [
             r#"DROP TABLE "t""#,
             r#"CREATE TABLE "t" ("a" int); DROP TABLE "u""#,
             r#"CREATE TABLE "u" ("a" int)"#,
@@ -465,10 +465,9 @@ pub(super) mod tests {
             r#"CREATE TABLE "t" ("a" int, EXCLUDE USING gist ("a" WITH =))"#,
             r#"CREATE TABLE "t" ("a" int, FOREIGN KEY ("a") REFERENCES "u")"#,
             r#"CREATE TABLE "t" ("a" int, CHECK (evil()))"#,
-        ] {
-            assert!(run(&Dialect::Postgres, sql).is_err(), "{sql}");
-        }
-        for sql in [
+        ];
+        let sqlite = [
+            r#"CREATE VIRTUAL TABLE "t" USING fts5(a)"#,
             r#"CREATE TABLE "t" (a int)"#,
             r#"CREATE TABLE "t" ("a" CHECK (b))"#,
             r#"CREATE TABLE "t" ("a" AS (b))"#,
@@ -480,15 +479,13 @@ pub(super) mod tests {
             r#"CREATE TABLE "t" ("a" int, PRIMARY KEY ("a" COLLATE nocase))"#,
             r#"CREATE TABLE "t" ("a" int, UNIQUE ("a") ON CONFLICT REPLACE)"#,
             r#"CREATE TABLE "temp"."t" ("a" int)"#,
-        ] {
-            assert!(run(&Dialect::Sqlite, sql).is_err(), "{sql}");
-        }
-        assert!(
-            run(
-                &Dialect::Sqlite,
-                r#"CREATE VIRTUAL TABLE "t" USING fts5(a)"#
-            )
-            .is_err()
-        );
+        ];
+        let postgres = postgres.into_iter().map(|sql| (Dialect::Postgres, sql));
+        let sqlite = sqlite.into_iter().map(|sql| (Dialect::Sqlite, sql));
+        let accepted: Vec<_> = postgres
+            .chain(sqlite)
+            .filter(|(dialect, sql)| run(dialect, sql).is_ok())
+            .collect();
+        assert!(accepted.is_empty(), "{accepted:#?}");
     }
 }
