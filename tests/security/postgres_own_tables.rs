@@ -55,7 +55,7 @@ struct Case {
 }
 
 /// On tables that Tombolo made. Mallory had the right to do it, or did it as the owner of a part.
-const ATTACHED: [Case; 26] = [
+const ATTACHED: [Case; 25] = [
     Case {
         login: "postgres",
         sql: "CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON tombolo.ledger FOR EACH ROW EXECUTE FUNCTION evil_trigger()",
@@ -139,9 +139,9 @@ const ATTACHED: [Case; 26] = [
     },
     Case {
         login: "postgres",
-        sql: "CREATE DOMAIN evil AS boolean; ALTER TABLE tombolo.ledger ALTER done DROP DEFAULT, ALTER done TYPE evil;
+        sql: "CREATE DOMAIN evil AS text; ALTER TABLE tombolo.rejects ALTER reason TYPE evil;
               ALTER DOMAIN evil ADD CHECK (evil()) NOT VALID",
-        names: ["table tombolo.ledger", "column done"],
+        names: ["table tombolo.rejects", "column reason"],
     },
     Case {
         login: "postgres",

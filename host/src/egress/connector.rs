@@ -258,7 +258,9 @@ mod tests {
         }
         let listener = TcpListener::bind(anywhere()).await.unwrap();
         let open = listener.local_addr().unwrap();
-        let socket = connect_to_one(&[silent, open]).await.unwrap();
+        let addresses = [silent, open];
+        let connecting = tokio::time::timeout(CONNECT, connect_to_one(&addresses));
+        let socket = connecting.await.unwrap().unwrap();
         assert_eq!(socket.peer_addr().unwrap(), open);
         let error = connect_to_one(&[silent]).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);

@@ -280,9 +280,13 @@ mod tests {
         let more = start(&runs, "one-more");
         assert!(matches!(more, Err(Error::Limit(_))), "{more:?}");
         runs.cancel("run-7");
-        while runs.under_way().len() == 64 {
-            tokio::task::yield_now().await;
-        }
+        let ended = async {
+            while runs.under_way().len() == 64 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        assert!(waited.is_ok());
         start(&runs, "one-more").unwrap();
         runs.cancel_all();
     }
