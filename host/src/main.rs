@@ -17,7 +17,10 @@ const DEFAULT_LOG: &str = "warn,sqlx=error,sqlx_postgres::options::pgpass=warn";
 const NEVER_LOGGED: &str = "sqlx_postgres::options::parse=off";
 
 fn main() -> ExitCode {
-    let cli = Cli::read_from(std::env::args_os()).unwrap_or_else(|usage| usage.exit());
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     let filter = match NEVER_LOGGED.parse() {
         Ok(never) => filter.add_directive(never),

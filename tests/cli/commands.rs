@@ -44,6 +44,97 @@ fn usage_errors_exit_with_code_2() {
 }
 
 #[test]
+fn wrong_arguments_give_an_error_event() {
+    let site = Site::new();
+    for (arguments, message, hint) in [
+        (&["--json"] as &[&str], "no verb", "tombolo help"),
+        (&["fly", "--json"], "'fly'", "tombolo"),
+        (&["--json", "shar", "a.db"], "'shar'", "'share'"),
+        (&["share", "--json"], "<DB>", "tombolo share"),
+        (
+            &["share", "a.db", "--expires", "soon", "--json"],
+            "soon",
+            "--help",
+        ),
+        (
+            &["share", "--json", "mysql://127.0.0.1/shop"],
+            "mysql",
+            "tombolo share",
+        ),
+        (
+            &["pull", "h:1", "--into", "b.db", "--jsno", "--json"],
+            "--jsno",
+            "'--json'",
+        ),
+        (
+            &[
+                "pull",
+                "h:1",
+                "C",
+                "--into",
+                "b.db",
+                "--json",
+                "--strateg=skip",
+            ],
+            "--strateg",
+            "'--strategy'",
+        ),
+        (
+            &[
+                "pull", "--json", "h:1", "C", "--into", "b.db", "--jobs", "99",
+            ],
+            "99",
+            "--help",
+        ),
+        (
+            &[
+                "pull",
+                "--json",
+                "h:1",
+                "--into",
+                "b.db",
+                "--dry-run",
+                "--yes",
+            ],
+            "--yes",
+            "tombolo pull",
+        ),
+        (&["count", "a.db", "--json"], "<TABLE>", "tombolo count"),
+        (
+            &[
+                "tables",
+                "--json",
+                "postgres://ana:never-shown-9f2c@h/db",
+                "x",
+            ],
+            "'x'",
+            "tombolo tables",
+        ),
+    ] {
+        let outcome = site.run(arguments).expect_exit(2);
+        let events = outcome.events();
+        let [error] = events.as_slice() else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(
+            (&error["event"], &error["code"]),
+            (&json!("error"), &json!("bad-request"))
+        );
+        for (field, part) in [("message", message), ("hint", hint)] {
+            let text = error[field].as_str().unwrap();
+            assert!(
+                text.contains(part) && !text.contains('\n'),
+                "{field} {part:?}: {outcome:?}"
+            );
+        }
+        assert!(outcome.stderr.is_empty(), "{outcome:?}");
+    }
+    // It is no option there: the text is for people.
+    let outcome = site.run(&["fly", "--", "--json"]).expect_exit(2);
+    assert!(outcome.stdout.is_empty() && !outcome.stderr.is_empty());
+}
+
+#[test]
 fn demo_succeeds_and_leaves_no_files() {
     let site = Site::new();
     let folder = site.path("temporary");

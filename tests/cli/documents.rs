@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::event_schema::EventSchema;
+
 /// Documents in the repository's root; all others are in `docs/`.
 const ROOT_DOCUMENTS: [&str; 4] = [
     "README.md",
@@ -370,4 +372,12 @@ fn lines_are_read_as_markdown() {
     assert_eq!(option("--conversion widen"), Some("--conversion"));
     assert_eq!(anchor("Tables, schema: `count`"), "tables-schema-count");
     assert_eq!(length("[a](b.md)"), "[a]()".len());
+}
+
+#[test]
+fn every_event_of_the_schema_is_in_the_page() {
+    let page = read(Path::new("docs/cli.md")).text;
+    for event in EventSchema::documented().events() {
+        assert!(page.contains(&format!("\n| `{event}` | ")), "{event}");
+    }
 }

@@ -3,6 +3,7 @@
 mod corruption;
 mod kills;
 mod network_faults;
+mod postgres_locks;
 mod resume;
 mod slow_peers;
 mod stream_failures;

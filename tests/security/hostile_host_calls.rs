@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 17;
 
 /// What a peer's request may call. The others are the operator's.
-const OF_PEERS: [&str; 46] = [
+const OF_PEERS: [&str; 47] = [
     "database.info",
     "database.tables",
     "database.describe",
@@ -28,6 +28,7 @@ const OF_PEERS: [&str; 46] = [
     "http.send",
     "access.admit",
     "access.revoke",
+    "access.release",
     "access.keep-credential",
     "services.now",
     "services.random",

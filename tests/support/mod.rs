@@ -4,6 +4,7 @@ pub mod any_database;
 pub mod attackers;
 pub mod cases;
 pub mod corruption;
+pub mod event_schema;
 pub mod faulty_proxy;
 pub mod frames;
 pub mod generators;

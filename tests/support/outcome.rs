@@ -2,8 +2,14 @@
 
 use std::fmt;
 use std::process::ExitStatus;
+use std::sync::LazyLock;
 
 use serde_json::Value;
+
+use super::event_schema::EventSchema;
+
+/// What every event that a test reads is checked against.
+static SCHEMA: LazyLock<EventSchema> = LazyLock::new(EventSchema::documented);
 
 /// The exit status and the output of a process.
 pub struct Outcome {
@@ -32,14 +38,19 @@ impl Outcome {
         events
     }
 
-    /// The report of a pull that succeeded, which is its last event.
+    /// The report of a process that completed, which is its last event. The exit code says whether rows were rejected.
     pub fn done(self) -> Report {
-        let outcome = self.expect_exit(0);
-        let last = outcome.events().pop();
-        match last {
+        let report = match self.events().pop() {
             Some(event) if event["event"] == "done" => Report(event),
-            _ => panic!("no report at the end of {outcome:?}"),
-        }
+            _ => panic!("no report at the end of {self:?}"),
+        };
+        let failed = |table: &Value| table["failed"].as_u64().unwrap_or_default();
+        let rejected: u64 = report.entries().iter().map(failed).sum();
+        assert_eq!(report.0["rejected"], rejected, "{self:?}");
+        let share = self.command.contains("\"share\"");
+        let code = if rejected > 0 && !share { 5 } else { 0 };
+        self.expect_exit(code);
+        report
     }
 
     /// The one error of a process that failed with exit code 1; checks its code.
@@ -198,11 +209,16 @@ impl Report {
     }
 }
 
-/// Parses lines of `--json`, each of which is an object with an `event`.
+/// Parses lines of `--json`, each of which is an event as its schema says. The field `format` is checked and left out.
 pub fn parse(lines: &[String]) -> Vec<Value> {
-    let event = |line: &String| match serde_json::from_str::<Value>(line) {
-        Ok(value) if value["event"].is_string() => value,
-        _ => panic!("not an event: {line:?} in {lines:#?}"),
+    let event = |line: &String| {
+        let value = serde_json::from_str::<Value>(line);
+        let mut event = value.unwrap_or_else(|_| panic!("not an event: {line:?} in {lines:#?}"));
+        if let Err(reason) = SCHEMA.check(&event) {
+            panic!("{reason}: {line}");
+        }
+        event.as_object_mut().unwrap().remove("format");
+        event
     };
     lines.iter().map(event).collect()
 }

@@ -1,7 +1,7 @@
 //! `diff`, `pull --dry-run`, and pulls that transfer only the rows that differ.
 
 use crate::support::outcome::{Counts, Outcome};
-use crate::support::postgres::Database;
+use crate::support::postgres::{Database, databases};
 use crate::support::sample_tables::create_numbers;
 use crate::support::site::Site;
 use crate::support::sqlite::Sqlite;
@@ -220,4 +220,77 @@ fn a_sample_of_rows_is_not_reported_as_sent() {
     );
     // Of the rows, those of one bucket follow the sample.
     pull(1);
+}
+
+/// A column of a key, a value of it, and how PostgreSQL prints it.
+const KEYS: [(&str, &str, &str); 14] = [
+    ("date", "'2030-01-01'", "2030-01-01"),
+    ("date", "'-infinity'", "-infinity"),
+    (
+        "timestamp",
+        "'2030-01-01 10:00:00.25'",
+        "2030-01-01 10:00:00.25",
+    ),
+    (
+        "timestamptz",
+        "'0044-03-15 12:00+00 BC'",
+        "0044-03-15 12:00:00+00 BC",
+    ),
+    ("time", "'23:59:59.000001'", "23:59:59.000001"),
+    ("bytea", "'\\xff00'", "\\xff00"),
+    (
+        "uuid",
+        "'0190aaaa-0000-7000-8000-00000000000a'",
+        "0190aaaa-0000-7000-8000-00000000000a",
+    ),
+    ("numeric(8,3)", "1.5", "1.500"),
+    ("text[]", "'{a,NULL,\"b c\"}'", "{a,NULL,\"b c\"}"),
+    ("int4range", "'[1,5)'", "[1,5)"),
+    ("boolean", "true", "t"),
+    ("float8", "1e20", "1e+20"),
+    ("real", "0.1", "0.1"),
+    ("interval", "'1 mon 2 days'", "1 mon 2 days"),
+];
+
+#[test]
+fn keys_are_shown_as_postgres_prints_them_in_differences_and_rejects() {
+    let Some([source, target]) = databases() else {
+        return;
+    };
+    let site = Site::new();
+    for (number, (kind, value, _)) in KEYS.iter().enumerate() {
+        source.run(&format!("CREATE TABLE k{number} (id {kind} PRIMARY KEY, n int); INSERT INTO k{number} VALUES ({value}, 1)"));
+        // Another number makes a difference, and no number is a reason to reject.
+        target.run(&format!(
+            "CREATE TABLE k{number} (id {kind} PRIMARY KEY, n int CHECK (n > 1))"
+        ));
+    }
+    source.run("CREATE TABLE pairs (a date, b text, PRIMARY KEY (a, b)); INSERT INTO pairs VALUES ('2030-01-01', 'x, y')");
+    target.run("CREATE TABLE pairs (a date, b text, PRIMARY KEY (a, b), CHECK (b = 'z'))");
+    let share = site.share(&[&source.url()]);
+    let differs = site
+        .diff(&share, &["--with", &target.url(), "--rows"])
+        .expect_exit(3);
+    let report = site.pull(&share, &["--into", &target.url()]).expect_exit(5);
+    for (what, events) in [
+        ("difference", differs.events_of("difference")),
+        ("rejected", site.rejects(&target.url())),
+    ] {
+        let key = |table: &str| {
+            let found = events.iter().find(|event| event["table"] == table);
+            found.unwrap_or_else(|| panic!("{what} {table}: {report:?}"))["key"].clone()
+        };
+        for (number, (kind, _, expected)) in KEYS.iter().enumerate() {
+            assert_eq!(key(&format!("k{number}")), *expected, "{what} {kind}");
+        }
+        assert_eq!(key("pairs"), "2030-01-01, \"x, y\"", "{what}");
+    }
+    let people = site.run(&["rejects", &target.url()]).expect_exit(0);
+    assert!(
+        people
+            .stdout
+            .iter()
+            .any(|line| line.contains("\t0044-03-15 12:00:00+00 BC\t")),
+        "{people:?}"
+    );
 }

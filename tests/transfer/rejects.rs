@@ -141,3 +141,52 @@ fn a_verified_table_stays_verified_when_its_run_resumes_in_sqlite_and_postgres()
         );
     }
 }
+
+#[test]
+fn rejected_rows_show_in_the_exit_code_the_total_and_the_report_in_sqlite_and_postgres() {
+    let site = Site::new();
+    let source = site.path("source.db");
+    Sqlite::script(
+        &source,
+        "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
+         CREATE TABLE home (id INTEGER PRIMARY KEY, number INTEGER);
+         INSERT INTO city VALUES (1, 'one'), (2, NULL);
+         INSERT INTO home VALUES (1, 100), (2, 200), (3, 300);",
+    );
+    for target in targets(&site) {
+        target.run(
+            "CREATE TABLE city (id INTEGER PRIMARY KEY, name VARCHAR(10) NOT NULL);
+             CREATE TABLE home (id INTEGER PRIMARY KEY, number INTEGER CHECK (number < 100));",
+        );
+        let location = target.location();
+        let share = site.share(&[&source]);
+        let arguments = ["--into", location.as_str()];
+        let report = site.pull(&share, &arguments).expect_exit(5).done();
+        assert_eq!(report.0["rejected"], 4, "{location}");
+        assert_eq!(report.entry("home")["stored"], "nothing-arrived");
+        assert_eq!(report.entry("city")["stored"], "verified");
+        let sent = share.running.wait().expect_exit(0).done();
+        assert_eq!(sent.0["rejected"], 4);
+        assert_eq!(sent.entry("home")["stored"], "nothing-arrived");
+
+        let retry = ["rejects", "--json", &location, "--retry"];
+        let run = site.rejects(&location)[0]["run"].clone();
+        let run = run.as_str().unwrap();
+        let again = [&retry[..], &[run]].concat();
+        let still = site.run(&again).expect_exit(5).done();
+        assert_eq!(still.entry("home")["stored"], "nothing-arrived");
+        let constraint = match &target {
+            AnyDatabase::Postgres(_) => {
+                "ALTER TABLE home DROP CONSTRAINT home_number_check; ALTER TABLE city ALTER name DROP NOT NULL"
+            }
+            _ => {
+                "DROP TABLE home; CREATE TABLE home (id INTEGER PRIMARY KEY, number INTEGER);
+                 DROP TABLE city; CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT)"
+            }
+        };
+        target.run(constraint);
+        let complete = site.run(&again).expect_exit(0).done();
+        assert_eq!(complete.0["rejected"], 0, "{location}");
+        assert_eq!(complete.entry("home")["stored"], "verified");
+    }
+}

@@ -30,6 +30,13 @@ impl Host for Capabilities {
         Ok(self.resources.revoke(&admission).await?)
     }
 
+    async fn release(&mut self, admission: String, run: String) -> Result<(), Refusal> {
+        check("an admission", &admission, MAX_ID)?;
+        check("a run", &run, MAX_ID)?;
+        self.resources.snapshots().release_run(&admission, &run);
+        Ok(())
+    }
+
     async fn keep_credential(
         &mut self,
         base_url: String,

@@ -122,6 +122,7 @@ impl From<DatabaseError> for Refusal {
             DatabaseError::TooManyConnections { .. } => Error::Limit(message),
             DatabaseError::Unrepresentable(_)
             | DatabaseError::NotAsMade { .. }
+            | DatabaseError::Rewritten { .. }
             | DatabaseError::Unqualified(_)
             | DatabaseError::TooManyRejects { .. }
             | DatabaseError::NotStored { .. }

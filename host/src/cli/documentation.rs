@@ -13,7 +13,11 @@ use clap::CommandFactory as _;
 use serde_json::Value;
 use tombolo::failure::ErrorCode;
 
-use super::output::event::Event;
+use super::output::event::{Event, Line};
+use event_schema::EventSchema;
+
+#[path = "../../../tests/support/event_schema.rs"]
+mod event_schema;
 
 const PAGE: &str = include_str!("../../../docs/cli.md");
 
@@ -124,6 +128,18 @@ fn every_event_is_documented_with_its_fields() {
         }
     }
     assert!(documented.is_empty(), "no such event: {documented:?}");
+}
+
+#[test]
+fn every_event_is_as_in_its_schema() {
+    let schema = EventSchema::documented();
+    let mut known = schema.events();
+    for event in Event::samples() {
+        let json = serde_json::to_value(Line::from(&event)).unwrap();
+        assert_eq!(schema.check(&json), Ok(()), "{json}");
+        known.retain(|name| json["event"] != *name);
+    }
+    assert!(known.is_empty(), "no such event: {known:?}");
 }
 
 #[test]

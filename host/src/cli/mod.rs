@@ -9,20 +9,22 @@ mod local_tenant;
 mod output;
 mod planned_run;
 mod signals;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
-use tombolo::bindings::types::Failure;
+use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::failure::{ErrorCode, failure};
 
 use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
 use output::Output;
 pub use output::log::Log;
+use usage::without_urls;
 
 /// How a command ends. Exit code 4 (needs approval) is reserved for later commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Exit {
     Failed,
     /// It found differences: exit code 3.
     Differences,
+    /// It is complete, but rows were rejected: exit code 5.
+    Rejected,
 }
 
 impl From<Exit> for ExitCode {
@@ -41,6 +45,7 @@ impl From<Exit> for ExitCode {
             Exit::Ok => Self::SUCCESS,
             Exit::Failed => Self::FAILURE,
             Exit::Differences => Self::from(3),
+            Exit::Rejected => Self::from(5),
         }
     }
 }
@@ -59,7 +64,7 @@ Examples:
 DB is a SQLite file (shop.db, sqlite:shop.db) or a PostgreSQL URL (postgres://user@host/name).
 A shared database is opened read-only. A pull never deletes rows.
 
-Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 differences (diff).
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 differences (diff), 5 complete, but rows were rejected.
 Logs go to standard error; RUST_LOG=info shows more of them.";
 
 /// Move tables between databases of different sites: one site shares and gets a code, the other site pulls with it
@@ -120,7 +125,7 @@ impl Command {
             Self::Share(arguments) => share::run(arguments, output).await.map(done),
             Self::Pull(arguments) => pull::run(arguments, output).await,
             Self::Diff(arguments) => diff::run(arguments, output).await,
-            Self::Rejects(arguments) => rejects::run(arguments, output).await.map(done),
+            Self::Rejects(arguments) => rejects::run(arguments, output).await,
             Self::Clean(arguments) => clean::run(arguments, output).await.map(done),
             Self::Tables(arguments) => tables::run(arguments, output).await.map(done),
             Self::Schema(arguments) => schema::run(arguments, output).await.map(done),
@@ -131,8 +136,16 @@ impl Command {
 }
 
 impl Cli {
-    /// Parses the arguments. The error prints itself, and its exit code is 2 if they are wrong.
-    pub fn read_from(
+    /// Parses the arguments of the process. If they are wrong or ask for help, prints that, and returns the exit code.
+    pub fn read() -> Result<Self, ExitCode> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        Self::read_from(&arguments).map_err(|error| {
+            let given = arguments.iter().skip(1).map(OsString::as_os_str);
+            usage::report(&error, given)
+        })
+    }
+
+    fn read_from(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let mut command = Self::command();
@@ -149,26 +162,6 @@ impl Cli {
         })?;
         Ok(cli)
     }
-}
-
-/// Removes the URLs of databases from the error, which may contain passwords.
-fn without_urls(mut error: clap::Error) -> clap::Error {
-    let named = [
-        ContextKind::InvalidArg,
-        ContextKind::InvalidSubcommand,
-        ContextKind::InvalidValue,
-    ];
-    for kind in named {
-        if let Some(ContextValue::String(text)) = error.get(kind)
-            && let Some((scheme, _)) = text.split_once("://")
-        {
-            let shown = ContextValue::String(format!("{scheme}://…"));
-            error.insert(kind, shown);
-            // A suggestion would repeat it.
-            error.insert(ContextKind::Suggested, ContextValue::None);
-        }
-    }
-    error
 }
 
 /// Runs a command, and prints why it failed if it did.
@@ -193,6 +186,14 @@ fn complete(command: &Command, output: &Output) -> Result<Exit, Failure> {
     let outcome = runtime.block_on(command.run(output));
     runtime.shutdown_timeout(GRACE);
     outcome
+}
+
+/// Returns how a command ends that wrote rows.
+fn written(reports: &[TableReport]) -> Exit {
+    match output::report::rejected(reports) {
+        0 => Exit::Ok,
+        _ => Exit::Rejected,
+    }
 }
 
 fn done((): ()) -> Exit {

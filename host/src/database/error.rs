@@ -70,6 +70,14 @@ pub enum DatabaseError {
         /// How many may be open.
         limit: usize,
     },
+    /// A table was emptied or rewritten since the view of the database began, so that its rows are not in the view.
+    #[error(
+        "table {table:?} was emptied or rewritten while it was shared (TRUNCATE, ALTER TABLE, CLUSTER or VACUUM FULL)"
+    )]
+    Rewritten {
+        /// The table.
+        table: String,
+    },
     /// The database is busy, or the connection broke; a retry may succeed.
     #[error("{}", describe(.0))]
     Busy(DbError),
@@ -203,6 +211,10 @@ impl From<DatabaseError> for Failure {
             DatabaseError::TooManyConnections { .. } => (
                 ErrorCode::Limit,
                 "try again when other transfers of this database are done",
+            ),
+            DatabaseError::Rewritten { .. } => (
+                ErrorCode::SnapshotExpired,
+                "pull again: the run goes on with the database as it is now",
             ),
             DatabaseError::Busy(_) => (ErrorCode::Busy, "try again when the database is less busy"),
             DatabaseError::Unrepresentable(_) => (

@@ -231,6 +231,12 @@ impl Snapshots {
         self.held().retain(|(of, _), _| of != admission);
     }
 
+    /// Releases the snapshot of one run of an admission; a stream that reads keeps its own until it ends.
+    pub fn release_run(&self, admission: &str, run: &str) {
+        let key = (admission.to_owned(), run.to_owned());
+        self.held().remove(&key);
+    }
+
     /// Releases snapshots whose lease or age is over; a stream that reads keeps its own until it ends.
     pub fn sweep(&self) {
         self.held().retain(|_, held| {

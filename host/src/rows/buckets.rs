@@ -41,6 +41,11 @@ impl KeyColumns {
         })
     }
 
+    /// Returns where the key's cells are in a row.
+    pub fn positions(&self) -> impl Iterator<Item = usize> {
+        self.positions.iter().copied()
+    }
+
     /// Returns the key's encoded cells.
     fn cells<'a>(&self, row: RowRef<'a>) -> impl Iterator<Item = &'a [u8]> {
         self.positions.iter().filter_map(move |position| {

@@ -4,6 +4,7 @@ mod block;
 mod buckets;
 mod cell;
 mod frame;
+mod key_text;
 pub mod temporal;
 mod uuid_text;
 
@@ -14,6 +15,7 @@ pub use frame::{
     Frame, FrameError, FrameReader, StreamEnd, StreamHeader, encode_alive, encode_digest,
     encode_end, encode_error, encode_header, encode_rows, encode_start,
 };
+pub use key_text::{format_key, format_primary_key};
 pub use uuid_text::{format_uuid, parse_uuid};
 
 /// The media type of a stream of frames.

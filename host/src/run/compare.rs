@@ -15,7 +15,7 @@ use crate::bindings::transfers::TableComparison;
 use crate::bindings::types::{Failure, TableSchema};
 use crate::database::{Read, Snapshot, buckets_of};
 use crate::failure::{ErrorCode, failure};
-use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock};
+use crate::rows::{BUCKETS, BucketSet, Buckets, Frame, KeyColumns, RowBlock, format_key};
 
 /// The most rows that are compared at a time; each takes about 50 bytes of memory.
 const PASS_ROWS: u64 = 500_000;
@@ -246,7 +246,7 @@ impl Pass<'_> {
         self.run.events.differs(Difference {
             table: self.table.table.clone(),
             kind,
-            key: RowBlock::parse_row(key).unwrap_or_default(),
+            key: format_key(self.table, &RowBlock::parse_row(key).unwrap_or_default()),
         });
     }
 }

@@ -1,6 +1,6 @@
 //! What a run tells about itself while it works.
 
-use crate::bindings::types::{Cell, Failure, TableReport};
+use crate::bindings::types::{Failure, TableReport};
 
 /// Follows one run. The methods return at once.
 pub trait RunObserver: Send + Sync {
@@ -44,8 +44,8 @@ pub struct Difference {
     pub table: String,
     /// How it differs.
     pub kind: DifferenceKind,
-    /// Its primary key, or the whole row where there is none.
-    pub key: Vec<Cell>,
+    /// Its primary key, or the whole row where there is none, for people; shortened.
+    pub key: String,
 }
 
 /// How a row differs.

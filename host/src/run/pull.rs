@@ -375,18 +375,19 @@ impl<'a> TablePull<'a> {
         outcome: WriteOutcome,
         differences: Option<&Differences>,
     ) -> Result<TableReport, Failure> {
+        let mut counts = outcome.counts;
+        if let Some(differences) = differences {
+            differences.count_unmoved(&mut counts, self.table.write.plan.update());
+        }
         let stored = verify::stored(
             self.run.target,
             target,
             &self.table.write.run,
             &self.table.write.incoming,
             &outcome,
+            counts,
         )
         .await?;
-        let mut counts = outcome.counts;
-        if let Some(differences) = differences {
-            differences.count_unmoved(&mut counts, self.table.write.plan.update());
-        }
         Ok(TableReport {
             table: self.name().to_owned(),
             created: counts.created,

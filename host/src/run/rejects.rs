@@ -126,7 +126,15 @@ async fn retry_table(
     }
     let counts = written?;
     let outcome = writer.finish(&[]).await?;
-    let stored = verify::stored(database, target, run, &instruction.incoming, &outcome).await?;
+    let stored = verify::stored(
+        database,
+        target,
+        run,
+        &instruction.incoming,
+        &outcome,
+        counts,
+    )
+    .await?;
     Ok(TableReport {
         table: table.to_owned(),
         created: counts.created,

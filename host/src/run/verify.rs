@@ -1,11 +1,13 @@
 //! Decides whether the rows of a complete table are stored as they were sent.
 
 use crate::bindings::types::{Failure, Stored, TableSchema};
-use crate::database::{Database, Evidence, Target, WriteOutcome, buckets_of};
+use crate::database::{ChunkCounts, Database, Evidence, Target, WriteOutcome, buckets_of};
 use crate::failure::{ErrorCode, failure};
 
 /// Returns how the rows of a table are stored that a run completed. A table that the run filled alone and directly is read
 /// again where nobody read it yet; that it was is noted in the ledger.
+///
+/// `counts`: the rows of the report, those that were found to be the same without being moved included.
 ///
 /// Fails with `not-stored` if such a table holds other rows than those that were sent.
 pub async fn stored(
@@ -14,7 +16,11 @@ pub async fn stored(
     run: &str,
     table: &TableSchema,
     outcome: &WriteOutcome,
+    counts: ChunkCounts,
 ) -> Result<Stored, Failure> {
+    if is_nothing(&counts) {
+        return Ok(Stored::NothingArrived);
+    }
     let (digest, readback) = match &outcome.evidence {
         Evidence::Known(stored) => return Ok(stored.clone()),
         Evidence::Direct { digest, readback } => (*digest, readback),
@@ -29,6 +35,11 @@ pub async fn stored(
     }
     target.mark_read_back(run, &table.table).await?;
     Ok(Stored::Verified)
+}
+
+/// Returns true if rows were rejected and no other row arrived.
+fn is_nothing(counts: &ChunkCounts) -> bool {
+    counts.failed > 0 && counts.received() == counts.failed
 }
 
 /// Compares the sum of the digests of all rows in a table with that of the rows that were sent into it.

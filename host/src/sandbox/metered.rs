@@ -58,6 +58,7 @@ metered! {
     access {
         STATE admit(scope: Scope, owner: String) -> Result<Admission, Refusal>;
         STATE revoke(admission: String) -> Result<(), Refusal>;
+        STATE release(admission: String, run: String) -> Result<(), Refusal>;
         STATE keep_credential(base_url: String, secret: String) -> Result<String, Refusal>;
     }
     database {

@@ -33,6 +33,7 @@ pub trait Host {
 
     fn admit(&self, scope: &Scope, owner: &str) -> Result<Admission, Error>;
     fn revoke(&self, admission: &str) -> Result<(), Error>;
+    fn release(&self, admission: &str, run: &str) -> Result<(), Error>;
     fn keep_credential(&self, base_url: &str, secret: &str) -> Result<String, Error>;
 
     fn info(&self, database: &str) -> Result<DatabaseInfo, Error>;
@@ -114,6 +115,10 @@ impl Host for Imports {
 
     fn revoke(&self, admission: &str) -> Result<(), Error> {
         access::revoke(admission)
+    }
+
+    fn release(&self, admission: &str, run: &str) -> Result<(), Error> {
+        access::release(admission, run)
     }
 
     fn keep_credential(&self, base_url: &str, secret: &str) -> Result<String, Error> {

@@ -2,7 +2,7 @@
 
 use tombolo::bindings::client::PullRequest;
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
-use tombolo::bindings::types::{Cell, Conversion, Failure};
+use tombolo::bindings::types::{Conversion, Failure};
 use tombolo::printable::printable;
 use tombolo::resources::RunEvent;
 use tombolo::run::{Difference, DifferenceKind, MAX_NAMED};
@@ -27,9 +27,6 @@ Examples:
 It asks for the code, or takes it from TOMBOLO_CODE or standard input.
 The same code can be used again from here.
 Exit codes: 0 no difference, 3 differences.";
-
-/// The most characters that are shown of a key.
-const SHOWN_KEY: usize = 120;
 
 /// Arguments of `diff`.
 #[derive(Debug, clap::Args)]
@@ -123,42 +120,11 @@ fn show(difference: &Difference, output: &Output) {
         DifferenceKind::Changed => "changed",
         DifferenceKind::LocalOnly => "local_only",
     };
-    let key = key(&difference.key);
     output.event(&Event::Difference {
         table: &difference.table,
         kind,
-        key: &key,
+        key: &difference.key,
     });
-    output.result(&format!("{kind}\t{}\t{key}", printable(&difference.table)));
-}
-
-/// Formats a key for people.
-fn key(cells: &[Cell]) -> String {
-    let shown = |cell: &Cell| match cell {
-        Cell::Null => "NULL".to_owned(),
-        Cell::Boolean(value) => value.to_string(),
-        Cell::Integer(value) => value.to_string(),
-        Cell::Real(value) => value.to_string(),
-        Cell::Text(text) => format!("{:?}", printable(text)),
-        Cell::Bytes(bytes) => format!("\\x{}", hex::encode(bytes)),
-    };
-    let text = cells.iter().map(shown).collect::<Vec<_>>().join(", ");
-    text.chars().take(SHOWN_KEY).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_readable_and_harmless() {
-        let cells = [
-            Cell::Integer(7),
-            Cell::Text("a\u{1b}[2J".to_owned()),
-            Cell::Bytes(vec![0, 255]),
-            Cell::Null,
-        ];
-        assert_eq!(key(&cells), r#"7, "a [2J", \x00ff, NULL"#);
-        assert_eq!(key(&[Cell::Text("x".repeat(1_000))]).len(), SHOWN_KEY);
-    }
+    let (table, key) = (printable(&difference.table), printable(&difference.key));
+    output.result(&format!("{kind}\t{table}\t{key}"));
 }

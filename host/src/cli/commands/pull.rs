@@ -21,7 +21,7 @@ use crate::cli::output::progress::Progress;
 use crate::cli::output::{comparison, plan, report};
 use crate::cli::planned_run::{Ended, PlannedRun, ended};
 use crate::cli::signals::Signals;
-use crate::cli::{Exit, local_tenant};
+use crate::cli::{Exit, local_tenant, written};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -136,7 +136,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     if !arguments.dry_run && (outcome.is_ok() || has_tables(&pull).await) {
         new_file.keep();
     }
-    match outcome? {
+    let exit = match outcome? {
         Ended::Finished(reports) => {
             report::show(Some(&pull.id), &reports, output);
             for note in report::notes(&reports) {
@@ -149,13 +149,15 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
                 report::count(rows),
                 report::seconds(began.elapsed())
             ));
+            written(&reports)
         }
         Ended::Compared(tables) => {
             comparison::show(&pull.id, &tables, output);
             output.note("Nothing was written.");
+            Exit::Ok
         }
-    }
-    Ok(Exit::Ok)
+    };
+    Ok(exit)
 }
 
 async fn open(arguments: &Arguments, code: String) -> Result<PlannedRun, Failure> {

@@ -6,10 +6,10 @@ use tombolo::resources::{GrantedDatabase, Patterns};
 
 use crate::cli::args::database::DatabaseArgument;
 use crate::cli::args::plugins::{self, PluginArgument};
-use crate::cli::local_tenant;
 use crate::cli::output::Output;
 use crate::cli::output::event::Event;
 use crate::cli::output::report;
+use crate::cli::{Exit, local_tenant, written};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -46,19 +46,22 @@ impl Arguments {
 }
 
 /// Lists the rejected rows, or retries those of a run.
-pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     let database = arguments.database.open(false).await?;
     match &arguments.retry {
-        None => list(&database.rejects(LISTED).await?, output),
+        None => {
+            list(&database.rejects(LISTED).await?, output);
+            Ok(Exit::Ok)
+        }
         Some(run) => {
             let all = Patterns::all()?;
             let granted = GrantedDatabase::new(database, all.clone(), all);
             let tenant = local_tenant::open(granted, None, &arguments.plugins).await?;
             let reports = tenant.retry_rejects(local_tenant::DATABASE, run).await?;
             report::show(Some(run), &reports, output);
+            Ok(written(&reports))
         }
     }
-    Ok(())
 }
 
 fn list(rejects: &[Reject], output: &Output) {

@@ -6,6 +6,26 @@ use tombolo::bindings::types::{Failure, Stored, TableReport};
 
 use super::schema::Schema;
 
+/// The version of the events. It changes when an event or a field is removed or means something else.
+pub const FORMAT: u32 = 1;
+
+/// One event as it is printed.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+    format: u32,
+}
+
+impl<'a> From<&'a Event<'a>> for Line<'a> {
+    fn from(event: &'a Event<'a>) -> Self {
+        Self {
+            event,
+            format: FORMAT,
+        }
+    }
+}
+
 /// One event. `docs/cli.md` lists all of them; later versions add events and fields, and remove none.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -80,6 +100,8 @@ pub enum Event<'a> {
         /// The run's id; `share` has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         run: Option<&'a str>,
+        /// How many rows were rejected, all tables together.
+        rejected: u64,
         /// One for each table.
         tables: Vec<Report<'a>>,
     },
@@ -277,6 +299,7 @@ impl<'a> From<&'a TableReport> for Report<'a> {
         let (stored, triggers): (&str, &[String]) = match &report.stored {
             Stored::Verified => ("verified", &[]),
             Stored::ChangedBy(triggers) => ("changed", triggers),
+            Stored::NothingArrived => ("nothing-arrived", &[]),
             Stored::Unverified(_) | Stored::Other(_) => ("unverified", &[]),
         };
         let changed = report.changed.iter().map(|changes| Changed {
@@ -375,6 +398,7 @@ impl Event<'static> {
             Some(Self::Interrupted { .. }) => Self::Table(report),
             Some(Self::Table(_)) => Self::Done {
                 run: Some("r1"),
+                rejected: 5,
                 tables: vec![report],
             },
             Some(Self::Done { .. }) => Self::Difference {
@@ -479,11 +503,12 @@ mod tests {
         };
         let done = Event::Done {
             run: Some("r1"),
+            rejected: 5,
             tables: vec![(&report).into()],
         };
         assert_eq!(
             json(&done),
-            r#"{"event":"done","run":"r1","tables":[{"table":"orders","created":1,"updated":2,"same":3,"skipped":4,"failed":5,"bytes":6,"snapshots":1,"stored":"verified"}]}"#
+            r#"{"event":"done","run":"r1","rejected":5,"tables":[{"table":"orders","created":1,"updated":2,"same":3,"skipped":4,"failed":5,"bytes":6,"snapshots":1,"stored":"verified"}]}"#
         );
         assert!(
             json(&Event::Table((&report).into()))

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tombolo::bindings::types::Failure;
 use tombolo::printable::{printable, printable_lines};
 
-use event::Event;
+use event::{Event, Line};
 
 /// Standard output and error of one command.
 pub struct Output {
@@ -63,7 +63,7 @@ impl Output {
     /// Prints an event for programs.
     pub fn event(&self, event: &Event<'_>) {
         if self.json
-            && let Ok(line) = json::line(event)
+            && let Ok(line) = json::line(&Line::from(event))
         {
             self.write(&line);
         }

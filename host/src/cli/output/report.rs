@@ -64,10 +64,17 @@ pub fn rows(report: &TableReport) -> u64 {
     .fold(0, u64::saturating_add)
 }
 
+/// Returns the number of rejected rows, all tables together.
+pub fn rejected(reports: &[TableReport]) -> u64 {
+    let failed = reports.iter().map(|report| report.failed);
+    failed.fold(0, u64::saturating_add)
+}
+
 /// Shows that everything is complete: the event for programs, and the counts of rows for people.
 pub fn show(run: Option<&str>, reports: &[TableReport], output: &Output) {
     output.event(&Event::Done {
         run,
+        rejected: rejected(reports),
         tables: reports.iter().map(Into::into).collect(),
     });
     output.result(&summary(reports, output.is_terminal()));
@@ -140,6 +147,11 @@ pub fn notes(reports: &[TableReport]) -> Vec<String> {
         }
         match &report.stored {
             Stored::Verified | Stored::Other(_) => {}
+            Stored::NothingArrived => {
+                notes.push(format!(
+                    "{table}: nothing arrived; all its rows were rejected"
+                ));
+            }
             Stored::ChangedBy(triggers) => notes.push(format!(
                 "{table}: triggers changed rows while they were written: {}",
                 printable(&triggers.join(", "))

@@ -165,9 +165,10 @@ impl Session {
     }
 }
 
-/// Prepares a statement in which every name is quoted.
+/// Prepares a statement in which every name is quoted. It has no name: the server keeps each named one, and looks at all
+/// of them whenever a table is created.
 pub(super) fn query(sql: impl Into<String>) -> Query<'static, Postgres, PgArguments> {
-    sqlx::query(AssertSqlSafe(sql.into()))
+    sqlx::query(AssertSqlSafe(sql.into())).persistent(false)
 }
 
 /// Returns one column of a row, by its name or its position.

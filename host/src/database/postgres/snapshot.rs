@@ -18,15 +18,32 @@ use crate::rows::RowBlock;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/// A read-only transaction that keeps the view, and others that read in it.
+/// Begins what a read does in a transaction.
+const BEGIN_READ: &str = "SAVEPOINT read";
+
+/// Ends it: the locks that it took go, the view stays.
+const END_READ: &str = "ROLLBACK TO SAVEPOINT read";
+
+/// A table that was rewritten since the view began is empty in it, or has other rows. The first oid is that of the
+/// table as it is in the view, the function tells of the table as it is now.
+const REWRITTEN: &str = "\
+    SELECT 1 FROM pg_catalog.pg_class c \
+    WHERE (c.oid = $1::int8::oid OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1::int8::oid::regclass) p)) \
+    AND c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)";
+
+/// The table of origins as it is now, whatever the view.
+const ORIGINS: &str = "SELECT 'tombolo.columns'::pg_catalog.regclass::oid::int8";
+
+/// A read-only transaction that keeps the view, and others that read in it. Between reads none of them holds a lock
+/// on a table.
 ///
 /// A COPY that is not read to its end can only be ended by closing its connection. The view outlives that, except where
 /// the connection that keeps it had to read, because no other one was free.
 pub(super) struct PostgresSnapshot {
     server: Arc<Server>,
     token: String,
-    /// Whether the origins of columns are read.
-    origins: bool,
+    /// The table of the columns' origins, if it is read.
+    origins: Option<i64>,
     /// The connection that keeps the view, while it is not used.
     keeper: Mutex<Option<Session>>,
     /// Others in the view that no read uses now.
@@ -47,10 +64,20 @@ impl PostgresSnapshot {
     /// Connects and begins the view.
     pub(super) async fn open(server: Arc<Server>) -> Result<Self, DatabaseError> {
         let mut keeper = server.connect(Purpose::Read).await?;
-        let origins = trust::begin_to_read(&mut keeper, BEGIN, OwnTable::Columns).await?;
+        let begin = format!("{BEGIN}; {BEGIN_READ}");
+        let readable = trust::begin_to_read(&mut keeper, &begin, OwnTable::Columns).await?;
+        let origins = match readable {
+            true => origins(&mut keeper).await?,
+            false => None,
+        };
+        // Only a transaction without a savepoint can export its view.
+        keeper
+            .run(format!("{END_READ}; RELEASE SAVEPOINT read"))
+            .await?;
         let row = keeper
             .row(query("SELECT pg_catalog.pg_export_snapshot()"))
             .await?;
+        keeper.run(BEGIN_READ).await?;
         let token = match row {
             Some(row) => column(&row, 0)?,
             None => String::new(),
@@ -110,15 +137,20 @@ impl PostgresSnapshot {
     async fn join(&self, mut session: Session) -> Result<Reader, DatabaseError> {
         let token = self.token.replace('\'', "''");
         session
-            .run(format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{token}'"))
+            .run(format!(
+                "{BEGIN}; SET TRANSACTION SNAPSHOT '{token}'; {BEGIN_READ}"
+            ))
             .await?;
         Ok(self.other(session))
     }
 
-    fn give_back(&self, reader: Reader) {
-        match reader.keeps {
-            true => *lock(&self.keeper) = Some(reader.session),
-            false => lock(&self.idle).push(reader.session),
+    /// Ends a read, and keeps its connection for the next one unless it broke.
+    async fn give_back(&self, mut reader: Reader) {
+        if reader.session.run(END_READ).await.is_ok() {
+            match reader.keeps {
+                true => *lock(&self.keeper) = Some(reader.session),
+                false => lock(&self.idle).push(reader.session),
+            }
         }
         self.returned.notify_one();
     }
@@ -131,18 +163,49 @@ impl PostgresSnapshot {
             Some(reader) => reader,
             None => self.reader().await?,
         };
-        let place = self.server.place();
-        let described = catalog::describe(&mut reader.session, place, table, self.origins).await;
-        // A table that is not there, or not as it should be, leaves the view as it is; what the server refuses ends it.
-        if !matches!(
-            described,
-            Err(DatabaseError::Refused(_) | DatabaseError::Unqualified(_) | DatabaseError::Busy(_))
-        ) {
-            self.give_back(reader);
-        }
+        let described = self.describe_with(&mut reader.session, table).await;
+        self.give_back(reader).await;
         let described = Arc::new(described?);
         lock(&self.described).insert(table.to_owned(), Arc::clone(&described));
         Ok(described)
+    }
+
+    async fn describe_with(
+        &self,
+        session: &mut Session,
+        table: &str,
+    ) -> Result<Description, DatabaseError> {
+        if self.origins.is_some() {
+            // Only its owner may have replaced it since, and another table would not be the one that was checked.
+            trust::lock_to_read_again(session, OwnTable::Columns).await?;
+            if origins(session).await? != self.origins {
+                return Err(DatabaseError::Rewritten {
+                    table: "tombolo.columns".to_owned(),
+                });
+            }
+        }
+        let place = self.server.place();
+        catalog::describe(session, place, table, self.origins.is_some()).await
+    }
+}
+
+/// Returns the object identifier of the table of origins.
+async fn origins(session: &mut Session) -> Result<Option<i64>, DatabaseError> {
+    let row = session.row(query(ORIGINS)).await?;
+    row.map(|row| column(&row, 0)).transpose()
+}
+
+/// Fails with [`DatabaseError::Rewritten`] if the rows that were read are not those of the view. The table is locked.
+async fn check_storage(
+    session: &mut Session,
+    described: &Description,
+) -> Result<(), DatabaseError> {
+    let rewritten = query(REWRITTEN).bind(described.relation.oid);
+    match session.row(rewritten).await? {
+        None => Ok(()),
+        Some(_) => Err(DatabaseError::Rewritten {
+            table: described.relation.table.clone(),
+        }),
     }
 }
 
@@ -167,9 +230,13 @@ impl Snapshot for PostgresSnapshot {
         // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
         let table = &read.table.table;
-        if copy_out::send_rows(&mut reader.session, &statement, &types, table, blocks).await? {
-            self.give_back(reader);
+        let sent =
+            copy_out::send_rows(&mut reader.session, &statement, &types, table, blocks).await?;
+        if !sent {
+            return Ok(());
         }
-        Ok(())
+        let checked = check_storage(&mut reader.session, &described).await;
+        self.give_back(reader).await;
+        checked
     }
 }

@@ -127,19 +127,37 @@ impl<'c> RawConnection<'c> {
             (ffi::SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, OFF),
             (ffi::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, OFF),
         ] {
-            // SAFETY: the handle is open, and only we use it while `self` lives. Each of these options takes an int and a
-            // pointer for the old value, which may be null.
-            let code = unsafe {
-                ffi::sqlite3_db_config(
-                    self.handle.as_ptr(),
-                    option,
-                    value,
-                    ptr::null_mut::<c_int>(),
-                )
-            };
-            self.check(code)?;
+            self.configure(option, value)?;
         }
         Ok(())
+    }
+
+    /// Runs work during which no trigger fires and no CHECK is made. Foreign keys and their actions stay.
+    pub(super) fn without_triggers_and_checks<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        self.execute("PRAGMA ignore_check_constraints = ON", &[])?;
+        let done = self.configure(ffi::SQLITE_DBCONFIG_ENABLE_TRIGGER, 0);
+        let done = done.map_err(DatabaseError::from).and_then(|()| work());
+        self.configure(ffi::SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)?;
+        self.execute("PRAGMA ignore_check_constraints = OFF", &[])?;
+        done
+    }
+
+    /// Sets an option that takes an int.
+    fn configure(&self, option: c_int, value: c_int) -> Result<(), RawError> {
+        // SAFETY: the handle is open, and only we use it while `self` lives. Each option that is passed here takes an int and
+        // a pointer for the old value, which may be null.
+        let code = unsafe {
+            ffi::sqlite3_db_config(
+                self.handle.as_ptr(),
+                option,
+                value,
+                ptr::null_mut::<c_int>(),
+            )
+        };
+        self.check(code)
     }
 
     /// Ends the running statement, with an error for which [`RawError::is_interrupt`] is true, as soon as `done` returns true.

@@ -210,6 +210,7 @@ pub fn compared(host: &dyn Host, compared: Compared) -> Result<(), Error> {
         return Ok(());
     };
     if document.stage == Stage::Running {
+        release(host, &run, &document);
         end(host, &run, document, version, &RunEvent::Compared(tables))?;
     }
     Ok(())
@@ -222,6 +223,10 @@ fn fail(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
         let Some((document, version)) = get(host, run)? else {
             return Ok(());
         };
+        // A step of planning may have no time left for another request.
+        if matches!(document.stage, Stage::Planned | Stage::Running) {
+            release(host, run, &document);
+        }
         if document.stage == Stage::Ended || end(host, run, document, version, &failed)? {
             return Ok(());
         }
@@ -229,6 +234,20 @@ fn fail(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
     Err(Error::Other(format!(
         "run {run} was changed {MAX_RACES} times while it was ended"
     )))
+}
+
+/// Tells the peer that a run is over, so that it holds its snapshot no longer. The snapshot ends without that as well,
+/// a while later.
+fn release(host: &dyn Host, run: &str, document: &RunDocument) {
+    let request = Request {
+        method: Method::Post,
+        path: format!("/sync/v1/runs/{run}/end"),
+        body: Vec::new(),
+    };
+    if let Err(error) = host.send(&document.peer, &request) {
+        let message = format!("the other site cannot be told that the run is over: {error:?}");
+        host.log(Level::Debug, &message);
+    }
 }
 
 /// Marks a run as ended and publishes how. Returns false if it has another version by now.

@@ -78,6 +78,14 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
             sessions::done(host, admission, parse::<Done>(&request.body)?.tables)?;
             Body::Empty
         }
+        (Method::Post, ["runs", run, "end"]) => {
+            session(host, request)?;
+            if !is_run(run) {
+                return Err(no_run());
+            }
+            host.release(admission(request)?, run)?;
+            Body::Empty
+        }
         (Method::Get, ["runs", _]) => {
             session(host, request)?;
             return Err(failure(
@@ -265,13 +273,15 @@ fn number(request: &PeerRequest, name: &str) -> Result<Option<u32>, Failure> {
 
 fn run(request: &PeerRequest) -> Result<&str, Failure> {
     let run = parameter(request, "run").filter(|run| is_run(run));
-    run.ok_or_else(|| {
-        failure(
-            ErrorCode::BadRequest,
-            "`run` is missing, or is not 1 to 64 letters, digits and hyphens",
-            SAME_VERSION,
-        )
-    })
+    run.ok_or_else(no_run)
+}
+
+fn no_run() -> Failure {
+    failure(
+        ErrorCode::BadRequest,
+        "`run` is missing, or is not 1 to 64 letters, digits and hyphens",
+        SAME_VERSION,
+    )
 }
 
 fn session(host: &dyn Host, request: &PeerRequest) -> Result<SessionDocument, Failure> {

@@ -1,7 +1,7 @@
 //! Runs after their plan: started, cancelled, and ended by events that can arrive twice.
 
 use super::*;
-use crate::bindings::events::{Event, Finished, Trouble};
+use crate::bindings::events::{Compared, Event, Finished, Trouble};
 use crate::bindings::types::{Error, Stored, TableReport};
 use crate::error::{ErrorCode, failure};
 
@@ -240,4 +240,26 @@ fn events_about_unknown_runs_are_ignored() {
     site.deliver(Event::Other("x".to_owned()));
     assert!(site.run_events.borrow().is_empty());
     assert!(site.state.borrow().is_empty());
+}
+
+#[test]
+fn the_other_site_hears_that_a_run_is_over_whatever_ended_it() {
+    let compared = |run: &str| {
+        Event::Compared(Compared {
+            run: run.to_owned(),
+            tables: Vec::new(),
+        })
+    };
+    for (ended, starts) in [("comparison", true), ("failure", true), ("refusal", false)] {
+        let (sender, _, receiver, run) = planned();
+        if starts {
+            run::compare(&receiver, &run).unwrap();
+        }
+        match ended {
+            "comparison" => receiver.deliver(compared(&run)),
+            "failure" => receiver.deliver(trouble(&run, None, "broken")),
+            _ => run::cancel(&receiver, &run).unwrap(),
+        }
+        assert_eq!(*sender.released.borrow(), [run], "{ended}");
+    }
 }

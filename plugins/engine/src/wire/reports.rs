@@ -35,6 +35,7 @@ pub fn check(reports: Vec<TableReport>) -> Result<Vec<TableReport>, Failure> {
 fn printable_stored(stored: Stored) -> Stored {
     match stored {
         Stored::Verified => Stored::Verified,
+        Stored::NothingArrived => Stored::NothingArrived,
         Stored::ChangedBy(triggers) => {
             Stored::ChangedBy(triggers.iter().map(|name| printable(name)).collect())
         }

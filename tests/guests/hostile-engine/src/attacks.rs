@@ -60,6 +60,7 @@ pub fn attack(name: &str) {
             });
         }
         "access.revoke" => repeat(|| (access::revoke(&text), access::revoke("x"))),
+        "access.release" => repeat(|| (access::release(&text, &text), access::release("x", "y"))),
         "access.keep-credential" => repeat(|| access::keep_credential("http://a", &text)),
         "services.now" => repeat(services::now),
         "services.random" => repeat(|| (services::random(1_024), services::random(u32::MAX))),

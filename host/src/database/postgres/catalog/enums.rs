@@ -1,6 +1,8 @@
 //! Describes the enums of a table's columns, and creates those that a new table needs.
 
-use super::{Relation, names};
+use std::collections::HashMap;
+
+use super::names;
 use crate::bindings::types::EnumType;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::postgres::connection::{Session, column, query};
@@ -19,43 +21,51 @@ const MAX_LABEL_BYTES: usize = 63;
 /// An expression for the labels of an enum, in order.
 const LABELS: &str = "ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder)";
 
-/// Returns the enums that a table's columns have, or have arrays of, sorted by name. Leaves out those beyond
-/// [`MAX_ENUMS`] and [`MAX_LABELS`].
-pub(in crate::database::postgres) async fn of_table(
-    session: &mut Session,
-    relation: &Relation,
-    types: &[ColumnType],
-) -> Result<Vec<EnumType>, DatabaseError> {
-    if !types
+/// Returns whether columns of these types may be enums.
+pub(super) fn may_be_among(types: &[ColumnType]) -> bool {
+    types
         .iter()
         .any(|kind| kind.physical == PhysicalType::ByText)
-    {
-        return Ok(Vec::new());
+}
+
+/// Returns the enums that the columns of some tables have, or have arrays of, by the table's object identifier and sorted
+/// by name. Leaves out those of a table beyond [`MAX_ENUMS`] and [`MAX_LABELS`].
+pub(super) async fn of_tables(
+    session: &mut Session,
+    relations: &[i64],
+) -> Result<HashMap<i64, Vec<EnumType>>, DatabaseError> {
+    if relations.is_empty() {
+        return Ok(HashMap::new());
     }
     let rows = session
         .rows(
             query(format!(
-                "SELECT t.oid::int8 AS oid, {LABELS} AS labels \
-                 FROM pg_catalog.pg_type t WHERE t.typtype = 'e' AND t.oid IN ( \
-                   SELECT CASE WHEN c.typcategory = 'A' THEN c.typelem ELSE c.oid END \
-                   FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type c ON c.oid = a.atttypid \
-                   WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped)"
+                "SELECT DISTINCT a.attrelid::int8 AS relation, t.oid::int8 AS oid, {LABELS} AS labels \
+                 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type c ON c.oid = a.atttypid \
+                 JOIN pg_catalog.pg_type t ON t.oid = CASE WHEN c.typcategory = 'A' THEN c.typelem ELSE c.oid END \
+                 WHERE a.attrelid = ANY ($1::int8[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype = 'e'"
             ))
-            .bind(relation.oid),
+            .bind(relations.to_vec()),
         )
         .await?;
     let oids = rows
         .iter()
         .map(|row| column(row, "oid"))
         .collect::<Result<Vec<i64>, _>>()?;
-    let mut names = names::of_types(session, &oids).await?;
-    let mut enums = Vec::new();
+    let names = names::of_types(session, &oids).await?;
+    let mut enums: HashMap<i64, Vec<EnumType>> = HashMap::new();
     for (row, oid) in rows.iter().zip(&oids) {
-        enums.push(EnumType {
-            name: names.remove(oid).unwrap_or_default(),
+        let of_table = enums.entry(column(row, "relation")?).or_default();
+        of_table.push(EnumType {
+            name: names.get(oid).cloned().unwrap_or_default(),
             labels: column(row, "labels")?,
         });
     }
+    enums.values_mut().for_each(limit);
+    Ok(enums)
+}
+
+fn limit(enums: &mut Vec<EnumType>) {
     enums.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     enums.truncate(MAX_ENUMS);
     let mut left = MAX_LABELS;
@@ -68,7 +78,6 @@ pub(in crate::database::postgres) async fn of_table(
         left -= if fits { kind.labels.len() } else { 0 };
         fits
     });
-    Ok(enums)
 }
 
 /// Runs a statement that was checked. By the extended protocol, no text can hold a second one.

@@ -8,6 +8,10 @@ pub(super) mod operators;
 pub(super) mod origins;
 pub(super) mod sequences;
 
+use std::collections::HashMap;
+
+use sqlx::postgres::PgRow;
+
 use self::operators::{KeyOperators, Strategy};
 
 use crate::bindings::database::{TableKind, TableSummary};
@@ -63,6 +67,23 @@ pub(in crate::database::postgres) struct Description {
 }
 
 impl Description {
+    /// Returns the description of a table without columns.
+    fn empty(relation: Relation) -> Self {
+        Self {
+            schema: TableSchema {
+                table: relation.table.clone(),
+                columns: Vec::new(),
+                primary_key: Vec::new(),
+                unique_keys: Vec::new(),
+                foreign_keys: Vec::new(),
+                enums: Vec::new(),
+            },
+            relation,
+            types: Vec::new(),
+            key_operators: Vec::new(),
+        }
+    }
+
     /// Returns the columns that hold every value of SQLite.
     pub fn widened(&self) -> Vec<String> {
         let columns = self.schema.columns.iter().zip(&self.types);
@@ -119,29 +140,77 @@ pub(in crate::database::postgres) async fn find(
     place: &str,
     table: &str,
 ) -> Result<Relation, DatabaseError> {
-    let missing = || DatabaseError::NotFound {
+    let found = find_all(session, place, &[table.to_owned()]).await?;
+    only(found, place, table)
+}
+
+/// Describes a table; fails as [`find`] does. `with_origins`: the table of origins may be read, and is locked.
+pub(in crate::database::postgres) async fn describe(
+    session: &mut Session,
+    place: &str,
+    table: &str,
+    with_origins: bool,
+) -> Result<Description, DatabaseError> {
+    let described = describe_all(session, place, &[table.to_owned()], with_origins).await?;
+    only(described, place, table)
+}
+
+fn only<T>(
+    found: Vec<Result<T, DatabaseError>>,
+    place: &str,
+    table: &str,
+) -> Result<T, DatabaseError> {
+    let mut found = found.into_iter();
+    found.next().unwrap_or_else(|| Err(missing(place, table)))
+}
+
+fn missing(place: &str, table: &str) -> DatabaseError {
+    DatabaseError::NotFound {
         database: place.to_owned(),
         table: table.to_owned(),
-    };
-    if table.contains('\0') {
-        return Err(missing());
     }
+}
+
+/// Finds tables by their names, in one query. What [`find`] fails with is in the place of the table.
+pub(in crate::database::postgres) async fn find_all(
+    session: &mut Session,
+    place: &str,
+    tables: &[String],
+) -> Result<Vec<Result<Relation, DatabaseError>>, DatabaseError> {
     let home = session.home().map(str::to_owned);
-    let row = session
-        .row(
+    let possible: Vec<String> = tables
+        .iter()
+        .filter(|table| !table.contains('\0'))
+        .cloned()
+        .collect();
+    let rows = session
+        .rows(
             query(
-                "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relkind::text AS kind, c.relispartition AS partition, \
-                 pg_catalog.row_security_active(c.oid) AS filtered FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = $1 AND n.nspname <> $2 AND c.relname = $3 \
+                "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind, \
+                 c.relispartition AS partition, pg_catalog.row_security_active(c.oid) AS filtered \
+                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = $1 AND n.nspname <> $2 AND c.relname = ANY ($3) \
                  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
             )
             .bind(home)
             .bind(OWN_SCHEMA)
-            .bind(table.to_owned()),
+            .bind(possible),
         )
-        .await?
-        .ok_or_else(missing)?;
-    let kind: String = column(&row, "kind")?;
+        .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let name: String = column(row, "name")?;
+        found.insert(name, row);
+    }
+    let relations = tables.iter().map(|table| match found.get(table) {
+        Some(row) => relation(row, place, table),
+        None => Err(missing(place, table)),
+    });
+    Ok(relations.collect())
+}
+
+fn relation(row: &PgRow, place: &str, table: &str) -> Result<Relation, DatabaseError> {
+    let kind: String = column(row, "kind")?;
     let unsuitable = |reason: &str| DatabaseError::Unsuitable {
         table: table.to_owned(),
         reason: reason.to_owned(),
@@ -154,51 +223,75 @@ pub(in crate::database::postgres) async fn find(
         "f" => Err(unsuitable(
             "it is a foreign table; transfer it from the database that holds its rows",
         )),
-        _ if column(&row, "partition")? => Err(unsuitable(
+        _ if column(row, "partition")? => Err(unsuitable(
             "it is a partition; transfer the table it belongs to",
         )),
         kind => Ok(Relation {
-            oid: column(&row, "oid")?,
-            schema: column(&row, "schema")?,
+            oid: column(row, "oid")?,
+            schema: column(row, "schema")?,
             table: table.to_owned(),
             partitioned: kind == "p",
-            filtered: column(&row, "filtered")?,
+            filtered: column(row, "filtered")?,
         }),
     }
 }
 
-/// Describes a table; fails as [`find`] does. `with_origins`: the table of origins may be read, and is locked.
-pub(in crate::database::postgres) async fn describe(
+/// Describes tables by a number of queries that does not depend on how many they are. What [`find`] fails with is in the
+/// place of the table. `with_origins`: as for [`describe`].
+pub(in crate::database::postgres) async fn describe_all(
     session: &mut Session,
     place: &str,
-    table: &str,
+    tables: &[String],
     with_origins: bool,
-) -> Result<Description, DatabaseError> {
-    let relation = find(session, place, table).await?;
-    let (mut columns, mut types) = columns(session, &relation).await?;
-    if with_origins {
-        origins::apply(session, &relation, &mut columns, &mut types).await?;
+) -> Result<Vec<Result<Description, DatabaseError>>, DatabaseError> {
+    let found = find_all(session, place, tables).await?;
+    let relations: Vec<i64> = found
+        .iter()
+        .flatten()
+        .map(|relation| relation.oid)
+        .collect();
+    if relations.is_empty() {
+        return Ok(found
+            .into_iter()
+            .map(|found| found.map(Description::empty))
+            .collect());
     }
-    let Keys {
-        primary_key,
-        operators,
-        unique_keys,
-    } = keys(session, &relation).await?;
-    let foreign_keys = foreign_keys(session, &relation).await?;
-    let enums = enums::of_table(session, &relation, &types).await?;
-    Ok(Description {
-        schema: TableSchema {
-            table: table.to_owned(),
-            columns,
-            primary_key,
-            unique_keys,
-            foreign_keys,
-            enums,
-        },
-        relation,
-        types,
-        key_operators: operators,
-    })
+    let mut columns = columns(session, &relations).await?;
+    let mut keys = keys(session, &relations).await?;
+    let mut foreign_keys = foreign_keys(session, &relations).await?;
+    let mut places = Vec::with_capacity(found.len());
+    let mut described = Vec::with_capacity(relations.len());
+    for found in found {
+        places.push(found.map(|relation| {
+            let oid = relation.oid;
+            let mut table = Description::empty(relation);
+            let (columns, types) = columns.remove(&oid).unwrap_or_default();
+            let keys = keys.remove(&oid).unwrap_or_default();
+            table.schema.columns = columns;
+            table.schema.primary_key = keys.primary_key;
+            table.schema.unique_keys = keys.unique_keys;
+            table.schema.foreign_keys = foreign_keys.remove(&oid).unwrap_or_default();
+            table.types = types;
+            table.key_operators = keys.operators;
+            described.push(table);
+        }));
+    }
+    if with_origins {
+        origins::apply(session, &mut described).await?;
+    }
+    let with_enums = described
+        .iter()
+        .filter(|table| enums::may_be_among(&table.types));
+    let with_enums: Vec<i64> = with_enums.map(|table| table.relation.oid).collect();
+    let mut enums = enums::of_tables(session, &with_enums).await?;
+    let mut described = described.into_iter().map(|mut table| {
+        table.schema.enums = enums.remove(&table.relation.oid).unwrap_or_default();
+        table
+    });
+    let tables = places.into_iter().zip(tables).map(|(found, name)| {
+        found.and_then(|()| described.next().ok_or_else(|| missing(place, name)))
+    });
+    Ok(tables.collect())
 }
 
 /// Returns those of `types`, named as the login sees them, that are user-defined in this database and that columns can
@@ -252,34 +345,41 @@ fn without_modifier(name: &str) -> String {
 
 const COLUMNS: &str = "\
     WITH RECURSIVE base AS ( \
-      SELECT a.attnum, a.atttypid AS oid, a.atttypmod AS modifier, 0 AS depth, a.attnotnull AS required \
-      FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped \
+      SELECT a.attrelid, a.attnum, a.atttypid AS oid, a.atttypmod AS modifier, 0 AS depth, a.attnotnull AS required \
+      FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ($1::int8[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped \
       UNION ALL \
-      SELECT b.attnum, t.typbasetype, t.typtypmod, b.depth + 1, b.required OR t.typnotnull \
+      SELECT b.attrelid, b.attnum, t.typbasetype, t.typtypmod, b.depth + 1, b.required OR t.typnotnull \
       FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd' \
     ) \
-    SELECT DISTINCT ON (a.attnum) a.attname::text AS name, b.required AS required, a.attidentity::text AS identity, \
+    SELECT DISTINCT ON (a.attrelid, a.attnum) a.attrelid::int8 AS relation, a.attname::text AS name, b.required AS required, a.attidentity::text AS identity, \
       a.attgenerated::text AS generated, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression, b.oid::int8 AS oid, a.attnum::int8 AS number, \
       CASE WHEN t.typcategory = 'A' THEN t.typelem::int8 ELSE 0 END AS element, b.modifier AS modifier, \
       pg_catalog.format_type(a.atttypid, a.atttypmod) AS declared, pg_catalog.format_type(b.oid, b.modifier) AS base, \
       pg_catalog.format_type(b.oid, -1) AS bare, b.depth > 0 AS is_domain \
     FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid \
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::int8::oid AND a.attnum = b.attnum \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum \
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-    ORDER BY a.attnum, b.depth DESC";
+    ORDER BY a.attrelid, a.attnum, b.depth DESC";
 
+/// Columns and their types, in the order of the table.
+type Columns = (Vec<Column>, Vec<ColumnType>);
+
+/// Returns the columns of tables, by the tables' object identifiers.
 async fn columns(
     session: &mut Session,
-    relation: &Relation,
-) -> Result<(Vec<Column>, Vec<ColumnType>), DatabaseError> {
-    let rows = session.rows(query(COLUMNS).bind(relation.oid)).await?;
-    let mut seen = names::of_columns(session, relation.oid).await?;
-    let casts = casts::foreign(session, relation.oid).await?;
-    let mut columns = Vec::with_capacity(rows.len());
-    let mut types = Vec::with_capacity(rows.len());
+    relations: &[i64],
+) -> Result<HashMap<i64, Columns>, DatabaseError> {
+    let rows = session
+        .rows(query(COLUMNS).bind(relations.to_vec()))
+        .await?;
+    let mut seen = names::of_columns(session, relations).await?;
+    let casts = casts::foreign(session, relations).await?;
+    let mut tables: HashMap<i64, Columns> = HashMap::new();
     for row in &rows {
+        let relation: i64 = column(row, "relation")?;
         let number: i64 = column(row, "number")?;
-        let (shown, default) = seen.remove(&number).unwrap_or_default();
+        let (shown, default) = seen.remove(&(relation, number)).unwrap_or_default();
+        let (columns, types) = tables.entry(relation).or_default();
         let oid = column(row, "oid")?;
         let kind = ColumnType::new(CatalogType {
             oid,
@@ -308,7 +408,7 @@ async fn columns(
         });
         types.push(kind);
     }
-    Ok((columns, types))
+    Ok(tables)
 }
 
 fn generation(
@@ -341,22 +441,27 @@ struct Keys {
     unique_keys: Vec<Vec<String>>,
 }
 
-async fn keys(session: &mut Session, relation: &Relation) -> Result<Keys, DatabaseError> {
+/// Returns the keys of tables, by the tables' object identifiers.
+async fn keys(
+    session: &mut Session,
+    relations: &[i64],
+) -> Result<HashMap<i64, Keys>, DatabaseError> {
     let sql = format!(
-        "SELECT i.indisprimary AS is_primary, ARRAY(SELECT a.attname::text \
+        "SELECT i.indrelid::int8 AS relation, i.indisprimary AS is_primary, ARRAY(SELECT a.attname::text \
            FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position) \
            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
            WHERE k.position <= i.indnkeyatts ORDER BY k.position) AS columns, \
-         {} AS equals, {} AS greater \
+         CASE WHEN i.indisprimary THEN {} ELSE '{{}}' END AS equals, CASE WHEN i.indisprimary THEN {} ELSE '{{}}' END AS greater \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
-         WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid \
+         WHERE i.indrelid = ANY ($1::int8[]::oid[]) AND i.indisunique AND i.indisvalid \
          AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY c.relname",
         operators::of_index(Strategy::Equal),
         operators::of_index(Strategy::Greater)
     );
-    let rows = session.rows(query(sql).bind(relation.oid)).await?;
-    let mut keys = Keys::default();
+    let rows = session.rows(query(sql).bind(relations.to_vec())).await?;
+    let mut tables: HashMap<i64, Keys> = HashMap::new();
     for row in &rows {
+        let keys = tables.entry(column(row, "relation")?).or_default();
         let columns: Vec<String> = column(row, "columns")?;
         if !column(row, "is_primary")? {
             keys.unique_keys.push(columns);
@@ -371,13 +476,14 @@ async fn keys(session: &mut Session, relation: &Relation) -> Result<Keys, Databa
             .map(|(equals, greater)| KeyOperators { equals, greater })
             .collect();
     }
-    Ok(keys)
+    Ok(tables)
 }
 
+/// Returns the foreign keys of tables, by the tables' object identifiers.
 async fn foreign_keys(
     session: &mut Session,
-    relation: &Relation,
-) -> Result<Vec<ForeignKey>, DatabaseError> {
+    relations: &[i64],
+) -> Result<HashMap<i64, Vec<ForeignKey>>, DatabaseError> {
     let names = |table: &str, numbers: &str| {
         format!(
             "ARRAY(SELECT a.attname::text FROM unnest(f.{numbers}) WITH ORDINALITY AS k(attnum, position) \
@@ -387,23 +493,24 @@ async fn foreign_keys(
     let rows = session
         .rows(
             query(format!(
-                "SELECT r.relname::text AS parent, {} AS columns, {} AS parent_columns FROM pg_catalog.pg_constraint f \
-                 JOIN pg_catalog.pg_class t ON t.oid = f.conrelid \
+                "SELECT f.conrelid::int8 AS relation, r.relname::text AS parent, {} AS columns, {} AS parent_columns \
+                 FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class t ON t.oid = f.conrelid \
                  JOIN pg_catalog.pg_class r ON r.oid = f.confrelid AND r.relnamespace = t.relnamespace \
-                 WHERE f.contype = 'f' AND f.conrelid = $1::int8::oid AND f.conparentid = 0 ORDER BY f.conname",
+                 WHERE f.contype = 'f' AND f.conrelid = ANY ($1::int8[]::oid[]) AND f.conparentid = 0 ORDER BY f.conname",
                 names("conrelid", "conkey"),
                 names("confrelid", "confkey"),
             ))
-            .bind(relation.oid),
+            .bind(relations.to_vec()),
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(ForeignKey {
-                referenced_table: column(row, "parent")?,
-                columns: column(row, "columns")?,
-                referenced_columns: column(row, "parent_columns")?,
-            })
-        })
-        .collect()
+    let mut tables: HashMap<i64, Vec<ForeignKey>> = HashMap::new();
+    for row in &rows {
+        let keys = tables.entry(column(row, "relation")?).or_default();
+        keys.push(ForeignKey {
+            referenced_table: column(row, "parent")?,
+            columns: column(row, "columns")?,
+            referenced_columns: column(row, "parent_columns")?,
+        });
+    }
+    Ok(tables)
 }

@@ -1,9 +1,13 @@
 //! Stores where the columns of tables that a run created come from, in `tombolo.columns`.
 
+use std::collections::HashMap;
+
+use sqlx::postgres::PgRow;
+
 use super::{Description, Relation};
 use crate::bindings::types::{Column, Conversion};
 use crate::database::postgres::codec::types::ColumnType;
-use crate::database::postgres::connection::{Session, column};
+use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::meta::statement::Statement;
 use crate::database::{DatabaseError, Origin, TableWrite};
 
@@ -44,20 +48,39 @@ pub(in crate::database::postgres) async fn store(
     Ok(())
 }
 
-/// Gives columns the origins that are stored for them.
-pub(in crate::database::postgres) async fn apply(
+/// Gives the columns of tables the origins that are stored for them.
+pub(super) async fn apply(
     session: &mut Session,
-    relation: &Relation,
+    tables: &mut [Description],
+) -> Result<(), DatabaseError> {
+    let (schemas, names): (Vec<String>, Vec<String>) = tables
+        .iter()
+        .map(|table| (table.relation.schema.clone(), table.relation.table.clone()))
+        .unzip();
+    let sql = format!(
+        "SELECT table_schema, table_name, column_name, origin, stored_as, widened FROM {TABLE} \
+         WHERE table_schema = ANY ($1) AND table_name = ANY ($2)"
+    );
+    let rows = session.rows(query(sql).bind(schemas).bind(names)).await?;
+    let mut stored: HashMap<(String, String), Vec<&PgRow>> = HashMap::new();
+    for row in &rows {
+        let table = (column(row, "table_schema")?, column(row, "table_name")?);
+        stored.entry(table).or_default().push(row);
+    }
+    for table in tables {
+        let name = (table.relation.schema.clone(), table.relation.table.clone());
+        let rows = stored.remove(&name).unwrap_or_default();
+        apply_to(&mut table.schema.columns, &mut table.types, &rows)?;
+    }
+    Ok(())
+}
+
+fn apply_to(
     columns: &mut [Column],
     types: &mut [ColumnType],
+    rows: &[&PgRow],
 ) -> Result<(), DatabaseError> {
-    let of_table = Statement::on(TABLE)
-        .matching("table_schema", relation.schema.clone())
-        .matching("table_name", relation.table.clone());
-    let rows = session
-        .rows(of_table.select("column_name, origin, stored_as, widened")?)
-        .await?;
-    for row in &rows {
+    for row in rows {
         let name: String = column(row, "column_name")?;
         let stored_as: String = column(row, "stored_as")?;
         for (described, kind) in columns.iter_mut().zip(types.iter_mut()) {

@@ -101,7 +101,8 @@ impl Statement {
 
     fn build(self, sql: String) -> Built {
         match self.failed {
-            None => Ok(sqlx::query_with(AssertSqlSafe(sql), self.arguments)),
+            // As `query` does.
+            None => Ok(sqlx::query_with(AssertSqlSafe(sql), self.arguments).persistent(false)),
             Some(error) => Err(error::at_work(&sqlx::Error::Encode(error))),
         }
     }

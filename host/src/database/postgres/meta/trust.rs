@@ -126,6 +126,14 @@ pub(super) async fn lock_to_read(
     verify(session).await
 }
 
+/// Locks a table that was checked before, and is still the same one if its object identifier is.
+pub(in crate::database::postgres) async fn lock_to_read_again(
+    session: &mut Session,
+    table: OwnTable,
+) -> Result<(), DatabaseError> {
+    lock(session, &[table.name().to_owned()], "ACCESS SHARE").await
+}
+
 /// Locks all tables, so that they can be written until the transaction's end. The transaction has run no query yet, or
 /// sees what is committed meanwhile. Fails as [`verify`] does.
 pub(in crate::database::postgres) async fn lock_to_write(

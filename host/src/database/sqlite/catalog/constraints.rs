@@ -58,6 +58,51 @@ pub async fn indexes(
     Ok(indexes)
 }
 
+/// A unique index of any kind, as its rows depend on the table's columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UniqueValues {
+    /// Its columns, without the expressions.
+    pub columns: Vec<String>,
+    /// Its statement, if it depends on more than these columns: it is partial, or has expressions.
+    pub depends: Option<String>,
+}
+
+/// Returns all unique indexes of a table, those of expressions and of parts of its rows included.
+pub async fn unique_indexes(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<Vec<UniqueValues>, DatabaseError> {
+    let list = rows(
+        connection,
+        "SELECT i.name, i.partial, l.sql FROM pragma_index_list(?, 'main') AS i
+         LEFT JOIN main.sqlite_schema AS l ON l.type = 'index' AND l.name = i.name
+         WHERE i.\"unique\" ORDER BY i.seq",
+        table,
+    )
+    .await?;
+    let mut indexes = Vec::with_capacity(list.len());
+    for row in list {
+        let name: String = get(&row, 0)?;
+        let parts = rows(
+            connection,
+            "SELECT name FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno",
+            &name,
+        )
+        .await?;
+        let mut columns = Vec::with_capacity(parts.len());
+        for part in &parts {
+            columns.extend(get::<Option<String>>(part, 0)?);
+        }
+        let plain = columns.len() == parts.len() && !get::<bool>(&row, 1)?;
+        let sql: Option<String> = get(&row, 2)?;
+        indexes.push(UniqueValues {
+            columns,
+            depends: sql.filter(|_| !plain),
+        });
+    }
+    Ok(indexes)
+}
+
 /// Returns a table's foreign keys in the order of their declaration. Referenced tables are spelled as they were created.
 pub async fn foreign_keys(
     connection: &mut SqliteConnection,

@@ -5,10 +5,7 @@ use crate::bindings::types::{Cell, LogicalType, TableSchema};
 use crate::database::DatabaseError;
 use crate::database::sqlite::catalog::Table;
 use crate::database::sqlite::raw::Row;
-use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef};
-
-/// The most characters of a key in a message.
-const KEY_CHARACTERS: usize = 100;
+use crate::rows::{BlockBuilder, CellRef, RowBlock, RowRef, format_primary_key};
 
 /// The incoming columns, and the columns of the table that they go to.
 #[derive(Debug)]
@@ -104,39 +101,7 @@ impl RowLayout {
     /// Returns a row's primary key for messages, shortened; empty without a primary key.
     pub fn shown_key(&self, row: &[u8]) -> String {
         let cells = RowBlock::parse_row(row).unwrap_or_default();
-        let parts: Vec<_> = self
-            .key_positions()
-            .flatten()
-            .filter_map(|index| Some(self.shown(index, cells.get(index)?)))
-            .collect();
-        let key = parts.join(", ").replace(char::is_control, "\u{fffd}");
-        match key.char_indices().nth(KEY_CHARACTERS) {
-            Some((end, _)) => format!("{}…", key.get(..end).unwrap_or_default()),
-            None => key,
-        }
-    }
-
-    fn shown(&self, index: usize, cell: &Cell) -> String {
-        // Dates and times are shown as they are stored.
-        let stored = self
-            .incoming
-            .columns
-            .get(index)
-            .zip(self.columns.get(index))
-            .and_then(|(column, local)| to_storage(cell.into(), &column.logical, local).ok());
-        match (stored, cell) {
-            (Some(SqliteValue::Text(text)), _) => text.into_owned(),
-            (_, Cell::Null) => "NULL".to_owned(),
-            (_, Cell::Boolean(value)) => value.to_string(),
-            (_, Cell::Integer(value)) => value.to_string(),
-            (_, Cell::Real(value)) => value.to_string(),
-            (_, Cell::Text(value)) => value.clone(),
-            (_, Cell::Bytes(bytes)) => bytes
-                .iter()
-                .take(KEY_CHARACTERS)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        }
+        format_primary_key(&self.incoming, &cells)
     }
 
     fn key_positions(&self) -> impl Iterator<Item = Option<usize>> {

@@ -12,6 +12,7 @@ mod deferred;
 mod direct;
 mod hostile;
 mod merge;
+mod moves;
 mod raw;
 mod reading;
 mod rejects;

@@ -322,6 +322,6 @@ async fn keys_are_shown_short_and_harmless() {
         .await
         .unwrap();
     let rejected = rejected(&database).await;
-    assert_eq!(rejected[0].1, "\u{fffd}[31mx, 00ff");
-    assert_eq!(rejected[1].1.chars().count(), 101);
+    assert_eq!(rejected[0].1, "\u{fffd}[31mx, \\x00ff");
+    assert_eq!(rejected[1].1.chars().count(), 121);
 }

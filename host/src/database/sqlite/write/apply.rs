@@ -1,6 +1,7 @@
 //! Applies a chunk's staged rows to their table.
 
 use super::chunk::{Chunk, position};
+use super::moves;
 use super::staging;
 use super::stored_rows::{self, LastRowid};
 use super::table_plan::TablePlan;
@@ -46,7 +47,10 @@ impl<'a> Application<'a> {
         self.reject_orphans()?;
         let mut counts = ChunkCounts::default();
         if merging && let Some(sql) = merge.update() {
-            counts.updated = self.write(&sql)?;
+            counts.updated = match &self.plan.moves {
+                Some(moves) => moves::update(self, moves, &sql)?,
+                None => self.write(&sql)?,
+            };
         }
         let last = LastRowid::find(connection, merge, RANGE * RANGE)?;
         counts.created = self.write(&merge.insert(merging))?;
@@ -111,17 +115,26 @@ impl<'a> Application<'a> {
     }
 
     /// Runs a statement for all staged rows and rejects those that it cannot take. Returns the number of rows it changed.
-    fn write(&mut self, sql: &str) -> Result<u64, DatabaseError> {
+    pub fn write(&mut self, sql: &str) -> Result<u64, DatabaseError> {
         let mut statement = self.connection.prepare(sql)?;
-        let mut first = position(self.chunk.before) + 1;
-        let end = position(self.chunk.arrived);
         let mut changed = 0;
-        while first <= end {
-            let last = end.min(first.saturating_add(RANGE - 1));
+        for (first, last) in self.ranges() {
             changed += self.write_range(&mut statement, first, last)?;
-            first = last + 1;
         }
         Ok(changed)
+    }
+
+    /// Returns the ranges of staged rows that one statement writes, in their order: the first and the last number of each.
+    pub fn ranges(&self) -> Vec<(i64, i64)> {
+        let mut first = position(self.chunk.before) + 1;
+        let end = position(self.chunk.arrived);
+        let mut ranges = Vec::new();
+        while first <= end {
+            let last = end.min(first.saturating_add(RANGE - 1));
+            ranges.push((first, last));
+            first = last + 1;
+        }
+        ranges
     }
 
     /// Halves a range that contains a row that SQLite refuses, until only that row is left.

@@ -186,6 +186,12 @@ impl Merge {
         self.update.is_some()
     }
 
+    /// Returns the columns that an update changes: their positions, and the expressions of their new values.
+    pub fn updated(&self) -> impl Iterator<Item = (usize, &str)> {
+        let columns = self.update.iter().flat_map(|update| &update.columns);
+        columns.map(|(index, expression)| (*index, expression.as_str()))
+    }
+
     /// Inserts a row directly into the table. Parameters: its values.
     pub fn direct(&self) -> String {
         format!(
@@ -538,8 +544,8 @@ impl Merge {
         given.join(" AND ")
     }
 
-    /// The condition that a staged row matches a row of the table.
-    fn matches(&self) -> String {
+    /// Returns the condition that a staged row `s` matches a row `t` of the table.
+    pub fn matches(&self) -> String {
         let parts: Vec<_> = self
             .key
             .iter()
@@ -568,7 +574,7 @@ impl KeyColumn {
     }
 }
 
-/// The condition that two values differ. `IS NOT` alone takes 1 for 1.0, and 'a' for 'A' if the column ignores case.
-fn differs(local: &str, new: &str) -> String {
+/// Returns the condition that two values differ. `IS NOT` alone takes 1 for 1.0, and 'a' for 'A' if the column ignores case.
+pub fn differs(local: &str, new: &str) -> String {
     format!("typeof({local}) <> typeof({new}) OR {local} COLLATE BINARY IS NOT ({new})")
 }

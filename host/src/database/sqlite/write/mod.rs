@@ -5,6 +5,8 @@ pub mod chunk;
 pub mod deferred_fks;
 pub mod foreign_keys;
 pub mod merge_sql;
+pub mod moved_values;
+pub mod moves;
 pub mod staging;
 pub mod stored_rows;
 pub mod table_plan;

@@ -5,8 +5,9 @@ use sqlx::SqliteConnection;
 
 use super::foreign_keys::{self, ForeignKeys};
 use super::merge_sql::Merge;
+use super::moved_values::MovedValues;
 use crate::database::bookkeeping::{self, Bookkeeping, DirectFacts};
-use crate::database::sqlite::catalog::{self, Table};
+use crate::database::sqlite::catalog::{self, Table, constraints};
 use crate::database::sqlite::codec::encode::RowLayout;
 use crate::database::sqlite::raw::RawConnection;
 use crate::database::{DatabaseError, LoadMode, TableWrite};
@@ -19,6 +20,8 @@ pub struct TablePlan {
     pub merge: Merge,
     /// The checks of foreign keys.
     pub foreign_keys: ForeignKeys,
+    /// How rows are updated whose unique values move among each other; none if no unique value changes.
+    pub moves: Option<MovedValues>,
     /// The names of the table's triggers.
     pub triggers: Vec<String>,
     /// How rows get into the table.
@@ -46,6 +49,8 @@ impl TablePlan {
             .collect();
         let foreign_keys = foreign_keys::checks(connection, database, local, &arriving, &merge);
         let foreign_keys = block_on(foreign_keys)?;
+        let indexes = block_on(constraints::unique_indexes(connection, books.table()))?;
+        let moves = MovedValues::new(&indexes, local, &write.incoming, &merge);
         let triggers = block_on(catalog::triggers(connection, books.table()))?;
         // Other programs may have written since the run's last chunk.
         let alone = books.is_filling() && {
@@ -65,6 +70,7 @@ impl TablePlan {
             layout: RowLayout::new(write.incoming.clone(), local),
             merge,
             foreign_keys,
+            moves,
             triggers,
             mode: match direct {
                 true => LoadMode::Direct,

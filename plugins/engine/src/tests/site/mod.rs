@@ -51,6 +51,8 @@ pub struct Site {
     pub jobs: RefCell<Vec<CopyInstruction>>,
     pub comparisons: RefCell<Vec<CopyInstruction>>,
     pub cancelled: RefCell<Vec<String>>,
+    /// Runs whose snapshots were released.
+    pub released: RefCell<Vec<String>>,
     /// The error of the next call to `start`.
     pub start_fails: RefCell<Option<Error>>,
     pub run_events: RefCell<Vec<(String, RunEvent)>>,
