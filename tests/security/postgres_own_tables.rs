@@ -55,7 +55,7 @@ struct Case {
 }
 
 /// On tables that Tombolo made. Mallory had the right to do it, or did it as the owner of a part.
-const ATTACHED: [Case; 25] = [
+const ATTACHED: [Case; 26] = [
     Case {
         login: "postgres",
         sql: "CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON tombolo.ledger FOR EACH ROW EXECUTE FUNCTION evil_trigger()",
@@ -75,6 +75,12 @@ const ATTACHED: [Case; 25] = [
         login: "postgres",
         sql: "DROP TABLE tombolo.columns; CREATE VIEW tombolo.columns AS SELECT x AS table_schema, x AS table_name, x AS column_name,
                 x AS origin, x AS stored_as, true AS widened FROM evil_rows() x",
+        names: ["table tombolo.columns", "rule"],
+    },
+    Case {
+        login: "postgres",
+        sql: "CREATE TABLE tombolo.other (LIKE tombolo.columns INCLUDING DEFAULTS) PARTITION BY LIST (table_schema);
+              DROP TABLE tombolo.columns; ALTER TABLE tombolo.other RENAME TO columns",
         names: ["table tombolo.columns", "not an ordinary table"],
     },
     Case {

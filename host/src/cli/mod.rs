@@ -21,7 +21,7 @@ use tokio::runtime::Builder;
 use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::failure::{ErrorCode, failure};
 
-use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
+use commands::{clean, count, demo, diff, plugin, pull, rejects, schema, share, tables};
 use output::Output;
 pub use output::log::Log;
 use usage::without_urls;
@@ -100,6 +100,9 @@ enum Command {
     Schema(schema::Arguments),
     /// Count the rows of a table, or estimate them if counting takes long
     Count(count::Arguments),
+    /// For authors of plugins: print the contract
+    #[command(after_help = plugin::EXAMPLES)]
+    Plugin(plugin::Arguments),
     /// Run a transfer between two sites on this machine, and compare every row
     Demo,
 }
@@ -116,7 +119,7 @@ impl Command {
             Self::Tables(arguments) => arguments.database.check(),
             Self::Schema(arguments) => arguments.database.check(),
             Self::Count(arguments) => arguments.database.check(),
-            Self::Demo => Ok(()),
+            Self::Plugin(_) | Self::Demo => Ok(()),
         }
     }
 
@@ -130,6 +133,10 @@ impl Command {
             Self::Tables(arguments) => tables::run(arguments, output).await.map(done),
             Self::Schema(arguments) => schema::run(arguments, output).await.map(done),
             Self::Count(arguments) => count::run(arguments, output).await.map(done),
+            Self::Plugin(arguments) => {
+                plugin::run(arguments, output);
+                Ok(Exit::Ok)
+            }
             Self::Demo => demo::run(output).await.map(done),
         }
     }

@@ -6,6 +6,7 @@ mod compare;
 mod conflicts;
 mod context;
 mod ddl;
+mod decisions;
 mod differences;
 mod observer;
 mod peer;
@@ -17,9 +18,12 @@ mod retry_context;
 mod scheduler;
 mod strategy;
 mod table;
+mod trial;
 mod verify;
 
-use crate::bindings::transfers::{CopyInstruction, TableComparison};
+use crate::bindings::transfers::{
+    CopyInstruction, StrategyEffect, TableComparison, TableInstruction,
+};
 use crate::bindings::types::{Failure, TableReport};
 use crate::database::{DatabaseError, without_computed};
 use table::PreparedTable;
@@ -101,9 +105,28 @@ pub async fn compare(
 ) -> Result<Vec<TableComparison>, RunError> {
     let mut comparisons = Vec::with_capacity(instruction.tables.len());
     for table in &instruction.tables {
-        let incoming = without_computed(table.incoming.clone());
-        let compared = compare::table(run, &incoming, table.create).await;
-        comparisons.push(compared.map_err(RunError::at(&incoming.table))?);
+        let compared = compare_table(run, instruction, table).await;
+        comparisons.push(compared.map_err(RunError::at(&table.incoming.table))?);
     }
     Ok(comparisons)
+}
+
+/// Compares one table, and asks its strategy what it would do, if the instruction names one.
+async fn compare_table(
+    run: RunContext<'_>,
+    instruction: &CopyInstruction,
+    table: &TableInstruction,
+) -> Result<TableComparison, Failure> {
+    if table.strategy.is_empty() {
+        let incoming = without_computed(table.incoming.clone());
+        return compare::table(run, &incoming, table.create, None).await;
+    }
+    let prepared = PreparedTable::prepare(run, instruction, table).await?;
+    let trial = prepared.resolver.as_ref();
+    let incoming = &prepared.write.incoming;
+    let mut compared = compare::table(run, incoming, table.create, trial).await?;
+    if let Some(rule) = prepared.rule.filter(|_| !table.create) {
+        compared.effect = Some(StrategyEffect::Rule(rule));
+    }
+    Ok(compared)
 }

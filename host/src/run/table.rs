@@ -5,7 +5,7 @@ use super::context::RunContext;
 use super::retry_context::RetryContext;
 use super::{ddl, strategy};
 use crate::bindings::transfers::{CopyInstruction, TableInstruction};
-use crate::bindings::types::Failure;
+use crate::bindings::types::{Failure, SetPlan};
 use crate::database::{CheckedStatement, LoadMode, TableWrite, without_computed};
 
 /// A table that is ready to be written.
@@ -14,6 +14,8 @@ pub struct PreparedTable {
     pub write: TableWrite,
     /// Who resolves conflicting rows first, if the strategy is row by row.
     pub resolver: Option<Resolver>,
+    /// The strategy's rule for all rows, if it has one.
+    pub rule: Option<SetPlan>,
     /// The statements that follow the data.
     pub after: Vec<CheckedStatement>,
     /// The tables that its rows may refer to.
@@ -74,6 +76,7 @@ impl PreparedTable {
                 retry: false,
             },
             resolver: strategy.resolver,
+            rule: strategy.rule,
             after,
             parents,
             one_chunk: table.one_chunk,

@@ -53,7 +53,10 @@ pub struct Arguments {
     #[arg(long, value_name = "DB")]
     into: DatabaseArgument,
     /// What happens to rows that exist on both sides, for all tables or for one; repeatable [default: skip]
-    #[arg(long = "strategy", value_name = "NAME | TABLE=NAME")]
+    #[arg(
+        long = "strategy",
+        value_name = "NAME[(PARAMETER=VALUE,…)] | TABLE=NAME[(…)]"
+    )]
     strategies: Vec<StrategyArgument>,
     /// What happens to values that a PostgreSQL column cannot hold exactly, for all columns or for one; repeatable
     /// [default: exact]
@@ -131,7 +134,16 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     let mut pull = signals.or_signal(open(arguments, code)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
-    let outcome = follow(&mut pull, arguments, output, &mut progress, &mut signals).await;
+    let mut plans = Vec::new();
+    let outcome = follow(
+        &mut pull,
+        arguments,
+        output,
+        &mut progress,
+        &mut plans,
+        &mut signals,
+    )
+    .await;
     progress.end();
     if !arguments.dry_run && (outcome.is_ok() || has_tables(&pull).await) {
         new_file.keep();
@@ -153,6 +165,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         }
         Ended::Compared(tables) => {
             comparison::show(&pull.id, &tables, output);
+            comparison::show_effects(&tables, &plans, output);
             output.note("Nothing was written.");
             Exit::Ok
         }
@@ -178,27 +191,27 @@ async fn follow(
     arguments: &Arguments,
     output: &Output,
     progress: &mut Progress<'_>,
+    plans: &mut Vec<TablePlan>,
     signals: &mut Signals,
 ) -> Result<Ended, Failure> {
-    let mut plans = Vec::new();
     loop {
         let note = |text: &str| progress.note(text);
         match pull.next(signals, note).await? {
-            RunEvent::Progress(arrived) => progress.rows(&arrived, &plans),
+            RunEvent::Progress(arrived) => progress.rows(&arrived, plans),
             RunEvent::TableDone(report) => progress.table_done(&report),
             RunEvent::Interrupted(interruption) => progress.interrupted(&interruption),
             RunEvent::Difference(_) => {}
             RunEvent::Engine(EngineEvent::Planned(planned)) => {
                 plan::show(&pull.id, &planned, output);
-                plans = planned;
+                *plans = planned;
                 if pull.is_stopping() {
                     continue;
                 }
                 if arguments.dry_run {
-                    plan::show_effects(&plans, output);
+                    plan::show_effects(plans, output);
                     pull.tenant.engine().compare(&pull.id).await?;
                 } else {
-                    start(pull, arguments, &plans, output, signals).await?;
+                    start(pull, arguments, plans, output, signals).await?;
                     progress.begin();
                 }
             }
@@ -277,11 +290,11 @@ mod tests {
             "pull http://host:7432 CODE a --into copy.db --strategy merge --strategy b=skip --no-create b",
         );
         assert_eq!(request.tables, ["a", "b"]);
-        assert_eq!(request.strategy, "merge");
-        assert_eq!(
-            request.table_strategies,
-            [("b".to_owned(), "skip".to_owned())]
-        );
+        assert_eq!(request.strategy.name, "merge");
+        let [(table, strategy)] = request.table_strategies.as_slice() else {
+            panic!("{:?}", request.table_strategies);
+        };
+        assert_eq!((table.as_str(), strategy.name.as_str()), ("b", "skip"));
         assert!(!request.create_missing);
         assert_eq!((request.max_rows, request.max_bytes), (None, None));
     }
@@ -303,7 +316,7 @@ mod tests {
             ("http://host:7432", "A7X9K2M4")
         );
         assert!(request.tables.is_empty() && request.create_missing);
-        assert_eq!(request.strategy, "skip");
+        assert_eq!(request.strategy.name, "skip");
     }
 
     #[test]

@@ -445,10 +445,6 @@ pub(super) mod tests {
             ),
             (
                 Dialect::Postgres,
-                r#"CREATE TABLE "t" ("a" int DEFAULT - - 5)"#,
-            ),
-            (
-                Dialect::Postgres,
                 r#"CREATE TABLE "t" ("a" int, PRIMARY KEY ())"#,
             ),
             (
@@ -499,6 +495,7 @@ pub(super) mod tests {
             r#"CREATE TABLE "t" ("a" int CONSTRAINT "c" NOT NULL)"#,
             r#"CREATE TABLE "t" ("a" int PRIMARY KEY)"#,
             r#"CREATE TABLE "t" ("a" int DEFAULT -'5')"#,
+            r#"CREATE TABLE "t" ("a" int DEFAULT - - 5)"#,
             r#"CREATE TABLE "t" ("a" int DEFAULT 1 + 1)"#,
             r#"CREATE TABLE "t" ("a" int DEFAULT 'x'::evil)"#,
             r#"CREATE TABLE "t" ("a" int DEFAULT CAST('x' AS evil))"#,

@@ -166,11 +166,12 @@ fn existing_table(
     let conversions = conversion::policies_for(&document.request, &incoming);
     conversion::check_existing_table(host, database, &conversions, &incoming, &local)?;
     let local_rows = host.count(database, &local.table)?.rows;
+    let strategy = document.strategy_for(&incoming.table).clone();
     Ok(PlannedTable {
         instruction: TableInstruction {
-            strategy: document.strategy_for(&incoming.table).to_owned(),
+            strategy: strategy.name,
+            params: strategy.params,
             incoming,
-            params: Vec::new(),
             create: false,
             before: Vec::new(),
             after: Vec::new(),
@@ -211,11 +212,12 @@ fn new_table(
         &known_types,
         &conversion::columns_to_widen(&conversions),
     )?;
+    let strategy = document.strategy_for(&incoming.table).clone();
     Ok(PlannedTable {
         instruction: TableInstruction {
-            strategy: document.strategy_for(&incoming.table).to_owned(),
+            strategy: strategy.name,
+            params: strategy.params,
             incoming,
-            params: Vec::new(),
             create: true,
             before,
             after,

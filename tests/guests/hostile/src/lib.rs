@@ -10,6 +10,9 @@
 //! | `conflicts.decide` of `extra-decision` | one decision too many |
 //! | `conflicts.decide` of `change-key` | rows with another key |
 //! | `conflicts.decide` of `well-behaved` | always the incoming row |
+//! | `conflicts.decide` of `write-text` | a text in every column beside the key, with the parameter `text` |
+//! | `conflicts.decide` of `undecided` | an error if the page has a row whose first cell is 3 |
+//! | `conflicts.decide` of `printing` | prints on both outputs, then always the incoming row |
 //! | `conflicts.decide` of `rewrite` | always a row that is equal to the incoming one |
 //! | `conflicts.plan` of `all-rules` | each source of a value for one column after the other, if the last column is newer |
 //! | `sessions.decide` | does not return |
@@ -40,7 +43,7 @@ use bindings::tombolo::sync::types::{
     Statement, StatementKind, TableSchema, UpdateRule, ValueSource, Verdict,
 };
 
-const STRATEGIES: [&str; 10] = [
+const STRATEGIES: [&str; 13] = [
     "loop",
     "allocate",
     "panic",
@@ -51,6 +54,9 @@ const STRATEGIES: [&str; 10] = [
     "well-behaved",
     "rewrite",
     "all-rules",
+    "write-text",
+    "undecided",
+    "printing",
 ];
 
 /// The component.
@@ -116,16 +122,15 @@ impl conflicts::Guest for Hostile {
                 }))
             }
             "all-rules" => Ok(StrategyPlan::SetBased(all_rules(&incoming, &local))),
-            "extra-decision" | "change-key" | "well-behaved" | "rewrite" => {
-                Ok(StrategyPlan::RowByRow(local.primary_key))
-            }
+            "extra-decision" | "change-key" | "well-behaved" | "rewrite" | "write-text"
+            | "undecided" | "printing" => Ok(StrategyPlan::RowByRow(local.primary_key)),
             _ => Err(unknown(&strategy)),
         }
     }
 
     fn decide(
         strategy: String,
-        _params: Vec<(String, String)>,
+        params: Vec<(String, String)>,
         incoming: TableSchema,
         conflicts: Vec<Conflict>,
     ) -> Result<Vec<Decision>, Error> {
@@ -138,6 +143,32 @@ impl conflicts::Guest for Hostile {
                 Ok(changed.map(Decision::Write).collect())
             }
             "well-behaved" => Ok(vec![Decision::TakeIncoming; conflicts.len()]),
+            "write-text" => {
+                let text = params.first().map_or("x", |(_, text)| text);
+                let rows = conflicts.into_iter().map(|conflict| {
+                    let cells = conflict.incoming.into_iter().enumerate();
+                    let cells = cells.map(|(position, cell)| match position {
+                        0 => cell,
+                        _ => Cell::Text(text.to_owned()),
+                    });
+                    Decision::Write(cells.collect())
+                });
+                Ok(rows.collect())
+            }
+            "undecided" => {
+                let is_third = |conflict: &Conflict| {
+                    matches!(conflict.incoming.first(), Some(Cell::Integer(3)))
+                };
+                match conflicts.iter().any(is_third) {
+                    true => Err(Error::Invalid("it cannot decide about three".to_owned())),
+                    false => Ok(vec![Decision::TakeIncoming; conflicts.len()]),
+                }
+            }
+            "printing" => {
+                println!("on standard output");
+                eprintln!("on standard error");
+                Ok(vec![Decision::TakeIncoming; conflicts.len()])
+            }
             "rewrite" => {
                 let rows = conflicts.into_iter().map(|conflict| conflict.incoming);
                 Ok(rows.map(Decision::Write).collect())
