@@ -398,3 +398,22 @@ fn events_are_lines_of_json_and_the_last_is_done() {
         ]
     );
 }
+
+#[test]
+fn the_bytes_of_a_table_are_the_same_number_at_both_ends() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 20_000);
+    create_items(
+        &AnyDatabase::Sqlite(source.clone()),
+        "items",
+        &[(1, "one", None)],
+    );
+    let share = site.share(&[&source]);
+    let report = site.pull(&share, &["--into", &target]).done();
+    let ended = share.running.wait().expect_exit(0);
+    for table in ["numbers", "items"] {
+        let sent = ended.events_of("sent");
+        let sent = sent.iter().find(|event| event["table"] == table).unwrap();
+        assert_eq!(sent["bytes"], report.bytes(table), "{table}");
+    }
+}

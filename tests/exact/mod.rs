@@ -4,6 +4,7 @@ mod built_in_types;
 mod conversions;
 mod enums;
 mod generated_tables;
+mod held_values;
 mod numbered_keys;
 mod refusals;
 mod round_trips;

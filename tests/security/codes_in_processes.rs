@@ -193,7 +193,7 @@ fn no_printed_command_has_the_code() {
     let share =
         Running::start(site.command("data", &["share", &source, "--listen", "127.0.0.1:0"]));
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !share.has_printed("--into DB") {
+    while !share.has_printed("--into copy.db") {
         assert!(Instant::now() < deadline, "{share:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -201,7 +201,7 @@ fn no_printed_command_has_the_code() {
     let outcome = share.wait();
     let text = outcome.stdout.join("\n");
     let (_, behind) = text.split_once("Code ").unwrap();
-    let code = &behind[..8];
+    let code = &behind[..9];
     let command = outcome
         .stdout
         .iter()

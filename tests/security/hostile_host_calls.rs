@@ -18,10 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 17;
 
 /// What a peer's request may call. The others are the operator's.
-const OF_PEERS: [&str; 47] = [
+const OF_PEERS: [&str; 48] = [
     "database.info",
     "database.tables",
     "database.describe",
+    "database.facts",
     "database.known-types",
     "database.widened",
     "database.count",
@@ -77,10 +78,11 @@ const OF_PEERS_TOO: [&str; 5] = [
 ];
 
 /// What only the operator's calls may do for long.
-const OF_THE_OPERATOR: [&str; 9] = [
+const OF_THE_OPERATOR: [&str; 10] = [
     "database.info",
     "database.tables",
     "database.describe",
+    "database.facts",
     "database.known-types",
     "database.widened",
     "database.count",

@@ -25,6 +25,7 @@ pub mod sqlite;
 pub mod statements;
 pub mod table;
 pub mod tampering_proxy;
+pub mod terminal;
 pub mod tokens;
 
 use std::collections::BTreeSet;

@@ -272,6 +272,11 @@ impl Running {
         output.stdout.iter().any(|line| line.contains(text)) || output.stderr.contains(text)
     }
 
+    /// Its output so far.
+    pub fn printed(&self) -> String {
+        self.output.0.lock().unwrap().stdout.join("\n")
+    }
+
     /// Waits for the first event of a kind.
     pub fn wait_for(&self, event: &str) -> Value {
         self.wait_until(|found| found["event"] == event)

@@ -6,7 +6,7 @@ use super::limits::{MAX_LABEL, MAX_NAME, check, check_length};
 use super::{Caller, Capabilities};
 use crate::bindings::Refusal;
 use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
-use crate::bindings::types::{DbError, Error, TableSchema};
+use crate::bindings::types::{DbError, Error, TableFacts, TableSchema};
 use crate::database::DatabaseError;
 use crate::resources::{GrantedDatabase, ReadableTables};
 
@@ -33,6 +33,15 @@ impl Host for Capabilities {
     async fn describe(&mut self, database: String, table: String) -> Result<TableSchema, Refusal> {
         self.check(&database, &table)?;
         Ok(self.granted(&database)?.database().describe(&table).await?)
+    }
+
+    async fn facts(
+        &mut self,
+        database: String,
+        table: String,
+    ) -> Result<Option<TableFacts>, Refusal> {
+        self.check(&database, &table)?;
+        Ok(self.granted(&database)?.database().facts(&table).await?)
     }
 
     async fn known_types(

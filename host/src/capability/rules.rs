@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::Capabilities;
 use super::limits::{MAX_CODE_INPUT, MAX_NAME, check, check_length};
 use crate::bindings::Refusal;
-use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
+use crate::bindings::types::{
+    CreateOptions, DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict,
+};
 use crate::bindings::{ddl, sessions};
 use crate::sandbox::{Answer, SandboxError};
 
@@ -45,20 +47,18 @@ impl ddl::Host for Capabilities {
         &mut self,
         dialect: Dialect,
         incoming: TableSchema,
-        types: Vec<String>,
-        widen: Vec<String>,
+        options: CreateOptions,
     ) -> Result<DdlPlan, Refusal> {
-        for names in [&types, &widen] {
+        let values = options.facts.values.len();
+        check_length("a list of columns", values, MAX_NAMES, "elements")?;
+        for names in [&options.types, &options.widen, &options.keep] {
             check_length("a list of names", names.len(), MAX_NAMES, "elements")?;
             for name in names {
                 check("a name", name, MAX_NAME)?;
             }
         }
         let rules = Arc::clone(&self.rules);
-        let planned = rules
-            .ddl
-            .create_table(&dialect, &incoming, &types, &widen)
-            .await;
+        let planned = rules.ddl.create_table(&dialect, &incoming, &options).await;
         self.paid(planned)
     }
 }

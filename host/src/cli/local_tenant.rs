@@ -73,11 +73,22 @@ pub fn who() -> String {
             .filter_map(|name| std::env::var(name).ok());
         found.find(|value| !value.is_empty())
     };
-    let host = variable(["HOSTNAME", "COMPUTERNAME"]).or_else(|| {
+    introduce(variable(["USER", "USERNAME"]), machine_name())
+}
+
+/// Returns the name of this machine; `localhost` if it is not known.
+pub fn machine() -> String {
+    let name = machine_name().filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| "localhost".to_owned())
+}
+
+fn machine_name() -> Option<String> {
+    let set = ["HOSTNAME", "COMPUTERNAME"].into_iter();
+    let mut set = set.filter_map(|name| std::env::var(name).ok());
+    set.find(|name| !name.is_empty()).or_else(|| {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
         Some(name.trim().to_owned())
-    });
-    introduce(variable(["USER", "USERNAME"]), host)
+    })
 }
 
 fn introduce(user: Option<String>, host: Option<String>) -> String {

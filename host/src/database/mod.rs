@@ -31,7 +31,7 @@ pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, Pla
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableSchema};
+use crate::bindings::types::{Dialect, TableFacts, TableSchema};
 use crate::rows::RowBlock;
 
 /// A database that a tenant may use.
@@ -50,6 +50,10 @@ pub trait Database: Send + Sync {
 
     /// Describes one table. Fails with [`DatabaseError::View`] for a view.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
+
+    /// Returns what is known of a table beside its schema; none while a large table is still being looked at. Takes about
+    /// 1 s at most.
+    async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError>;
 
     /// Returns those of `types`, named as the database prints them, that are user-defined in this database.
     async fn known_types(&self, _types: &[String]) -> Result<Vec<String>, DatabaseError> {

@@ -8,7 +8,8 @@ use crate::bindings::services::Level;
 use crate::bindings::state::{Entry, Lifetime};
 use crate::bindings::transfers::{CopyInstruction, RunEvent};
 use crate::bindings::types::{
-    self, DdlPlan, Dialect, Error, Peer, SessionFacts, TableSchema, Verdict,
+    self, CreateOptions, DdlPlan, Dialect, Error, Peer, SessionFacts, TableFacts, TableSchema,
+    Verdict,
 };
 use crate::bindings::{
     EngineHost, Refusal, access, database, ddl, http, services, sessions, state, transfers,
@@ -65,12 +66,13 @@ metered! {
         QUESTION info(database: String) -> Result<DatabaseInfo, Refusal>;
         DATABASE tables(database: String) -> Result<Vec<TableSummary>, Refusal>;
         DATABASE describe(database: String, table: String) -> Result<TableSchema, Refusal>;
+        DATABASE facts(database: String, table: String) -> Result<Option<TableFacts>, Refusal>;
         DATABASE known_types(database: String, types: Vec<String>) -> Result<Vec<String>, Refusal>;
         DATABASE widened(database: String, table: String) -> Result<Vec<String>, Refusal>;
         DATABASE count(database: String, table: String) -> Result<RowCount, Refusal>;
     }
     ddl {
-        COMPONENT create_table(dialect: Dialect, incoming: TableSchema, types: Vec<String>, widen: Vec<String>)
+        COMPONENT create_table(dialect: Dialect, incoming: TableSchema, options: CreateOptions)
             -> Result<DdlPlan, Refusal>;
     }
     http {

@@ -13,7 +13,9 @@ use super::error::{Cause, LoadError, SandboxError};
 use super::store::{HostOf, StoreState};
 use super::wasi::link_std;
 use crate::bindings::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
-use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
+use crate::bindings::types::{
+    CreateOptions, DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict,
+};
 use crate::bindings::{
     ConflictStrategyPre, Engine, EngineHost, EnginePre, SchemaDdlPre, SessionRulesPre,
 };
@@ -228,15 +230,14 @@ impl SchemaDdl {
         &self,
         dialect: &Dialect,
         incoming: &TableSchema,
-        types: &[String],
-        widen: &[String],
+        options: &CreateOptions,
     ) -> Answer<Result<DdlPlan, Error>> {
         rules_calls(&self.sandbox, &self.plugin, "ddl.create-table", DDL)
             .run((), async |store| {
                 let rules = self.pre.instantiate_async(&mut *store).await?;
                 rules
                     .tombolo_sync_ddl()
-                    .call_create_table(store, dialect, incoming, types, widen)
+                    .call_create_table(store, dialect, incoming, options)
                     .await
             })
             .await

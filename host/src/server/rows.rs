@@ -1,6 +1,7 @@
 //! The bodies of row streams: the rows of a held snapshot, or their digests, as frames.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -84,6 +85,7 @@ pub fn stream(sending: Sending, content: Content) -> impl Stream<Item = Bytes> +
     let frames = Frames {
         sender,
         budget: sending.budget.clone(),
+        bytes: AtomicU64::new(0),
     };
     let (unread, read) = oneshot::channel();
     tokio::spawn(run(sending, content, frames, read));
@@ -169,6 +171,8 @@ fn log_end(log: &LogPace, table: &str, failure: &Failure) {
 struct Frames {
     sender: mpsc::Sender<Bytes>,
     budget: OwnBudget,
+    /// Bytes of all frames so far: what the peer counts as received.
+    bytes: AtomicU64,
 }
 
 impl Frames {
@@ -176,6 +180,7 @@ impl Frames {
     async fn push(&self, bytes: usize, frame: impl FnOnce() -> Bytes) -> Result<(), Failure> {
         let room = self.alive_until(self.budget.room(bytes)).await?;
         let frame = room.fill(frame());
+        self.count(&frame);
         self.sender.send(frame).await.map_err(|_| cancelled())
     }
 
@@ -186,7 +191,15 @@ impl Frames {
 
     /// Says that the sender works, unless the peer has something to read anyway.
     fn alive(&self) {
-        let _ = self.sender.try_send(encode_alive());
+        let frame = encode_alive();
+        let bytes = frame.len() as u64;
+        if self.sender.try_send(frame).is_ok() {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    fn count(&self, frame: &Bytes) {
+        self.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
     }
 
     /// Waits, and sends `alive` frames meanwhile.
@@ -280,7 +293,7 @@ impl Sending {
             same: 0,
             skipped: 0,
             failed: 0,
-            bytes: sent.bytes,
+            bytes: frames.bytes.load(Ordering::Relaxed),
             snapshots: 1,
             stored: Stored::Unverified("sent, not stored".to_owned()),
             changed: Vec::new(),
@@ -334,7 +347,6 @@ impl From<Failure> for Broken {
 struct Forwarded {
     rows: u64,
     digest: u128,
-    bytes: u64,
 }
 
 /// Sends blocks as frames as they arrive.
@@ -394,16 +406,10 @@ impl Forwarded {
         frames: &Frames,
     ) -> Result<(), Failure> {
         let before = self.rows;
-        let mut bytes = 0;
-        let encode = || {
-            let frame = encode_rows(block, before, compress);
-            bytes = frame.len();
-            frame
-        };
+        let encode = || encode_rows(block, before, compress);
         frames.push(block.data().len(), encode).await?;
         self.rows += u64::from(block.row_count());
         self.digest = self.digest.wrapping_add(block.digest());
-        self.bytes += bytes as u64;
         Ok(())
     }
 }
@@ -457,6 +463,7 @@ mod tests {
         let frames = Frames {
             sender,
             budget: Budget::default().of(Some("ana")),
+            bytes: AtomicU64::new(0),
         };
         let (blocks, read) = mpsc::channel(WAITING_BLOCKS);
         let reading = async move {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::Failure;
 use crate::error::{ErrorCode, failure};
-use crate::wire::{MAX_TABLES, SharedTable, weight};
+use crate::wire::{MAX_TABLES, SharedTable, weight, weight_of_facts};
 
 /// The most bytes of one plan: all answers of the peer, what their tables take in memory beside their texts, and the
 /// statements that they lead to.
@@ -68,7 +68,8 @@ impl Spent {
             ));
         }
         let schema = shared.schema.as_ref();
-        self.add(schema.map_or(0, weight))
+        self.add(schema.map_or(0, weight))?;
+        self.add(shared.facts.as_ref().map_or(0, weight_of_facts))
     }
 
     /// Counts the statements and phrases that a table leads to. Fails with `limit` if the plan would become too large.
@@ -151,6 +152,8 @@ mod tests {
             rows: 0,
             exact: false,
             schema: None,
+            facts: None,
+            unfinished: false,
         }
     }
 

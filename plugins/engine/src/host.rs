@@ -7,7 +7,8 @@ use crate::bindings::services::{self, Level};
 use crate::bindings::state::{self, Entry, Lifetime};
 use crate::bindings::transfers::{self, CopyInstruction, RunEvent};
 use crate::bindings::types::{
-    DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
+    CreateOptions, DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableFacts, TableSchema,
+    Verdict,
 };
 use crate::bindings::{ddl, sessions};
 
@@ -39,6 +40,7 @@ pub trait Host {
     fn info(&self, database: &str) -> Result<DatabaseInfo, Error>;
     fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error>;
     fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error>;
+    fn facts(&self, database: &str, table: &str) -> Result<Option<TableFacts>, Error>;
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error>;
     fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error>;
     fn count(&self, database: &str, table: &str) -> Result<RowCount, Error>;
@@ -58,8 +60,7 @@ pub trait Host {
         &self,
         dialect: &Dialect,
         incoming: &TableSchema,
-        types: &[String],
-        widen: &[String],
+        options: &CreateOptions,
     ) -> Result<DdlPlan, Error>;
 }
 
@@ -137,6 +138,10 @@ impl Host for Imports {
         database::describe(database, table)
     }
 
+    fn facts(&self, database: &str, table: &str) -> Result<Option<TableFacts>, Error> {
+        database::facts(database, table)
+    }
+
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error> {
         database::known_types(database, types)
     }
@@ -189,9 +194,8 @@ impl Host for Imports {
         &self,
         dialect: &Dialect,
         incoming: &TableSchema,
-        types: &[String],
-        widen: &[String],
+        options: &CreateOptions,
     ) -> Result<DdlPlan, Error> {
-        ddl::create_table(dialect, incoming, types, widen)
+        ddl::create_table(dialect, incoming, options)
     }
 }

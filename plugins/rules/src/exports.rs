@@ -2,7 +2,9 @@
 
 use crate::bindings::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
 use crate::bindings::exports::tombolo::sync as exported;
-use crate::bindings::types::{DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict};
+use crate::bindings::types::{
+    CreateOptions, DdlPlan, Dialect, Error, SessionFacts, TableSchema, Verdict,
+};
 use crate::{conflicts, ddl, sessions};
 
 /// The component; it holds nothing, because each call gets a fresh instance.
@@ -50,10 +52,9 @@ impl exported::ddl::Guest for Rules {
     fn create_table(
         dialect: Dialect,
         incoming: TableSchema,
-        types: Vec<String>,
-        widen: Vec<String>,
+        options: CreateOptions,
     ) -> Result<DdlPlan, Error> {
-        ddl::create_table(&dialect, &incoming, &types, &widen)
+        ddl::create_table(&dialect, &incoming, &options)
     }
 }
 

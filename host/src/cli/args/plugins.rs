@@ -143,7 +143,12 @@ mod tests {
         std::fs::write(file.path(), [7; 100]).unwrap();
         assert_eq!(read(file.path(), 100).unwrap().len(), 100);
         let failure = read(file.path(), 10).unwrap_err();
-        assert!(failure.message.contains("has 100 bytes, and 10 are allowed"), "{failure:?}");
+        assert!(
+            failure
+                .message
+                .contains("has 100 bytes, and 10 are allowed"),
+            "{failure:?}"
+        );
         let missing = read(&file.path().with_extension("none"), 10).unwrap_err();
         assert!(missing.message.contains("cannot read"), "{missing:?}");
     }

@@ -46,7 +46,8 @@ fn with_params(text: &str) -> Result<(&str, Params), String> {
         return Ok((text, Vec::new()));
     };
     for (at, _) in open.match_indices('(') {
-        let (named, params) = (&open[..at], &open[at + 1..]);
+        let (named, params) = open.split_at(at);
+        let params = params.strip_prefix('(').unwrap_or_default();
         let name = named.rsplit('=').next().unwrap_or_default();
         if !name.is_empty()
             && let Some(params) = parse_params(params)

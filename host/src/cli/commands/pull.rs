@@ -18,7 +18,7 @@ use crate::cli::args::strategy::{Strategies, StrategyArgument};
 use crate::cli::output::Output;
 use crate::cli::output::confirmation::confirmed;
 use crate::cli::output::progress::Progress;
-use crate::cli::output::{comparison, plan, report};
+use crate::cli::output::{comparison, not_carried, plan, report};
 use crate::cli::planned_run::{Ended, PlannedRun, ended};
 use crate::cli::signals::Signals;
 use crate::cli::{Exit, local_tenant, written};
@@ -85,6 +85,9 @@ pub struct Arguments {
     /// Do not ask before existing rows are changed
     #[arg(long)]
     yes: bool,
+    /// List everything that is not carried over, instead of a number for each kind
+    #[arg(long)]
+    verbose: bool,
     /// Show what the pull would do, and write nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
@@ -134,16 +137,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     let mut pull = signals.or_signal(open(arguments, code)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
-    let mut plans = Vec::new();
-    let outcome = follow(
-        &mut pull,
-        arguments,
-        output,
-        &mut progress,
-        &mut plans,
-        &mut signals,
-    )
-    .await;
+    let outcome = follow(&mut pull, arguments, output, &mut progress, &mut signals).await;
     progress.end();
     if !arguments.dry_run && (outcome.is_ok() || has_tables(&pull).await) {
         new_file.keep();
@@ -151,21 +145,26 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     let exit = match outcome? {
         Ended::Finished(reports) => {
             report::show(Some(&pull.id), &reports, output);
-            for note in report::notes(&reports) {
-                output.note(&note);
-            }
             let rows = reports.iter().map(report::rows);
             let rows = rows.fold(0, u64::saturating_add);
-            output.note(&format!(
-                "{} in {}",
-                report::count(rows),
-                report::seconds(began.elapsed())
-            ));
+            let time = report::seconds(began.elapsed());
+            let remarks = [
+                report::notes(&reports),
+                not_carried::lines(&progress.plans, arguments.verbose),
+                vec![format!("{} in {time}", report::count(rows))],
+                report::next_steps(&reports, &arguments.into.to_string()),
+            ];
+            for note in remarks.iter().flatten() {
+                output.note(note);
+            }
             written(&reports)
         }
         Ended::Compared(tables) => {
             comparison::show(&pull.id, &tables, output);
-            comparison::show_effects(&tables, &plans, output);
+            comparison::show_effects(&tables, &progress.plans, output);
+            for note in not_carried::lines(&progress.plans, arguments.verbose) {
+                output.note(&note);
+            }
             output.note("Nothing was written.");
             Exit::Ok
         }
@@ -191,27 +190,26 @@ async fn follow(
     arguments: &Arguments,
     output: &Output,
     progress: &mut Progress<'_>,
-    plans: &mut Vec<TablePlan>,
     signals: &mut Signals,
 ) -> Result<Ended, Failure> {
     loop {
-        let note = |text: &str| progress.note(text);
+        let note = |text: &str| output.note(text);
         match pull.next(signals, note).await? {
-            RunEvent::Progress(arrived) => progress.rows(&arrived, plans),
+            RunEvent::Progress(arrived) => progress.rows(&arrived),
             RunEvent::TableDone(report) => progress.table_done(&report),
             RunEvent::Interrupted(interruption) => progress.interrupted(&interruption),
             RunEvent::Difference(_) => {}
             RunEvent::Engine(EngineEvent::Planned(planned)) => {
                 plan::show(&pull.id, &planned, output);
-                *plans = planned;
+                progress.plans = planned;
                 if pull.is_stopping() {
                     continue;
                 }
                 if arguments.dry_run {
-                    plan::show_effects(plans, output);
+                    plan::show_effects(&progress.plans, output);
                     pull.tenant.engine().compare(&pull.id).await?;
                 } else {
-                    start(pull, arguments, plans, output, signals).await?;
+                    start(pull, arguments, &progress.plans, output, signals).await?;
                     progress.begin();
                 }
             }

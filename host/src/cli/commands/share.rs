@@ -4,11 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::transfers::RunEvent as EngineEvent;
 use tombolo::bindings::types::{Failure, Scope, TableReport};
 use tombolo::failure::{ErrorCode, failure};
 use tombolo::host::Host;
+use tombolo::printable::printable;
 use tombolo::resources::{self, Followed, Follower, GrantedDatabase, Owner, Patterns, RunEvent};
 use tombolo::server::Server;
 use tombolo::tenant::Tenant;
@@ -20,11 +24,12 @@ use crate::cli::args::plugins::{self, PluginArgument};
 use crate::cli::local_tenant;
 use crate::cli::output::Output;
 use crate::cli::output::announcement::{
-    announcement, claimed_line, expiry, sent_line, wrong_codes_line,
+    Announcement, claimed_line, expiry, grouped, sent_line, wrong_codes_line,
 };
 use crate::cli::output::event::Event;
 use crate::cli::output::pace::{Pace, SentRows, SentTables};
-use crate::cli::output::report;
+use crate::cli::output::width::elided;
+use crate::cli::output::{live, report};
 use crate::cli::signals::{Signals, cancelled};
 
 pub const EXAMPLES: &str = "\
@@ -41,6 +46,9 @@ const DEFAULT_ADDRESS: SocketAddr =
 
 /// How often the expiry of the code is checked, and what is to be shown.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The columns for a table's name in the line about what was sent.
+const SHOWN_NAME: usize = 24;
 
 /// Arguments of `share`.
 #[derive(Debug, clap::Args)]
@@ -161,13 +169,16 @@ impl Shared {
             expires_at: &expiry(self.session.expires_at).to_string(),
             tables: self.tables,
         });
-        output.result(&announcement(
-            &arguments.database.to_string(),
-            self.tables,
-            &self.session.code,
+        let announcement = Announcement {
+            database: &arguments.database.to_string(),
+            tables: self.tables,
+            code: &self.session.code,
             address,
-            expiry(self.session.expires_at),
-        ));
+            machine: &local_tenant::machine(),
+            expires: expiry(self.session.expires_at),
+            now: Timestamp::now(),
+        };
+        output.result(&announcement.text(&TimeZone::system()));
     }
 
     /// Shows what happens in the session, and returns the receiver's report.
@@ -184,7 +195,7 @@ impl Shared {
             expired = self.expired() => Err(expired),
             () = signals.next() => Err(cancelled()),
         };
-        shown.rest();
+        shown.rest(outcome.is_ok());
         outcome
     }
 
@@ -202,7 +213,7 @@ impl Shared {
                 ErrorCode::Expired,
                 format!(
                     "nobody used the code {} before it expired",
-                    self.session.code
+                    grouped(&self.session.code)
                 ),
                 "share again; --expires sets how long a code can be used",
             ),
@@ -237,6 +248,35 @@ struct Shown<'a> {
     server: &'a Server,
     sent: SentTables,
     wrong_codes: Pace,
+    live: LiveTotal,
+}
+
+/// What was sent so far, in one line of a terminal.
+#[derive(Default)]
+struct LiveTotal {
+    line: Option<ProgressBar>,
+    sent: SentRows,
+}
+
+impl LiveTotal {
+    fn add(&mut self, table: &str, (rows, bytes): (u64, u64)) {
+        self.sent.times += 1;
+        self.sent.rows = self.sent.rows.saturating_add(rows);
+        self.sent.bytes = self.sent.bytes.saturating_add(bytes);
+        let line = self.line.get_or_insert_with(live::add_line);
+        let table = elided(&printable(table), SHOWN_NAME);
+        line.set_message(format!("{}, last of {table}", sent_total(&self.sent)));
+    }
+
+    /// Removes the line. What was sent of a transfer that did not end is told: no report says it.
+    fn end(&mut self, complete: bool, output: &Output) {
+        if let Some(line) = self.line.take() {
+            live::remove(&line);
+            if !complete {
+                output.note(&sent_total(&self.sent));
+            }
+        }
+    }
 }
 
 impl<'a> Shown<'a> {
@@ -246,6 +286,7 @@ impl<'a> Shown<'a> {
             server,
             sent: SentTables::default(),
             wrong_codes: Pace::new(Instant::now()),
+            live: LiveTotal::default(),
         }
     }
 
@@ -275,6 +316,10 @@ impl<'a> Shown<'a> {
                 }
                 EngineEvent::Sent(sent) => {
                     let (output, rows) = (self.output, (sent.created, sent.bytes));
+                    if output.shows_progress() {
+                        self.live.add(&sent.table, rows);
+                        continue;
+                    }
                     self.sent
                         .add(&sent.table, rows, Instant::now(), |table, sent| {
                             show_sent(output, table, sent);
@@ -298,8 +343,9 @@ impl<'a> Shown<'a> {
     }
 
     /// Shows what is left at the end.
-    fn rest(&mut self) {
+    fn rest(&mut self, complete: bool) {
         let output = self.output;
+        self.live.end(complete, output);
         self.sent
             .show_all(|table, sent| show_sent(output, table, sent));
         self.show_wrong_codes();
@@ -316,6 +362,11 @@ impl<'a> Shown<'a> {
             self.output.note(&wrong_codes_line(&wrong));
         }
     }
+}
+
+fn sent_total(sent: &SentRows) -> String {
+    let (rows, bytes) = (report::count(sent.rows), report::bytes(sent.bytes));
+    format!("{rows} sent, {bytes}")
 }
 
 fn show_sent(output: &Output, table: &str, sent: SentRows) {

@@ -5,12 +5,16 @@ pub mod comparison;
 pub mod confirmation;
 pub mod event;
 mod json;
+pub mod live;
 pub mod log;
+pub mod not_carried;
 pub mod pace;
 pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod schema;
+pub mod shell;
+pub mod width;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,7 +105,7 @@ impl Output {
     pub fn note(&self, text: &str) {
         if !self.json {
             // A closed standard error is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{}", printable_lines(text));
+            let _ = live::above(|| writeln!(std::io::stderr(), "{}", printable_lines(text)));
         }
     }
 
@@ -113,8 +117,10 @@ impl Output {
 
     /// Standard output may be closed (`| head`) or full: the work continues, and the exit code is 1.
     fn write(&self, text: &str) {
-        let mut stdout = std::io::stdout().lock();
-        let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+        let written = live::above(|| {
+            let mut stdout = std::io::stdout().lock();
+            writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+        });
         if let Err(error) = written
             && !self.broken.swap(true, Ordering::Relaxed)
             && error.kind() != ErrorKind::BrokenPipe

@@ -8,7 +8,7 @@ use super::Output;
 use super::event::Event;
 use super::report::{number, table};
 
-/// Shows a complete plan: the event for programs, and for people what a created table will not have.
+/// Shows a complete plan: the event for programs, and for people whether it goes on.
 pub fn show(run: &str, plans: &[TablePlan], output: &Output) {
     output.event(&Event::Planned {
         run,
@@ -16,12 +16,6 @@ pub fn show(run: &str, plans: &[TablePlan], output: &Output) {
     });
     if plans.iter().any(|plan| plan.continued) {
         output.note("Resuming the unfinished pull.");
-    }
-    for plan in plans {
-        for lost in &plan.not_carried {
-            let (table, lost) = (printable(&plan.table), printable(lost));
-            output.note(&format!("{table}: not carried over: {lost}"));
-        }
     }
 }
 

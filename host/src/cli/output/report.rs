@@ -9,23 +9,52 @@ use tombolo::printable::printable;
 
 use super::Output;
 use super::event::Event;
+use super::shell::quoted;
+use super::width::{elided, fitting, terminal_width, width};
 
-/// Returns a table. The columns from number `left` on are aligned to the right.
+/// The narrowest that a column gets to make a table fit.
+const NARROWEST: usize = 8;
+
+/// What a table takes for the border and the space of each column.
+const PADDING: usize = 3;
+
+/// Returns a table that fits the terminal. The columns from number `left` on are aligned to the right; in those before,
+/// texts that are too long are shortened in the middle.
 pub fn table(header: &[&str], left: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
-    let align = |(position, text): (usize, String)| {
-        let cell = Cell::new(printable(&text));
+    fitted(header, left, rows, terminal_width())
+}
+
+fn fitted(
+    header: &[&str],
+    left: usize,
+    rows: impl IntoIterator<Item = Vec<String>>,
+    columns: usize,
+) -> Table {
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| row.iter().map(|text| printable(text)).collect())
+        .collect();
+    let widest = |(position, title): (usize, &&str)| {
+        let texts = rows.iter().filter_map(|row| row.get(position));
+        let texts = texts.map(|text| width(text)).max();
+        texts.unwrap_or(0).max(width(title))
+    };
+    let widths: Vec<usize> = header.iter().enumerate().map(widest).collect();
+    let available = columns.saturating_sub(header.len() * PADDING + 1);
+    let widths = fitting(&widths, left, available, NARROWEST);
+    let align = |(position, text): (usize, &str)| {
         if position < left {
-            cell
+            let columns = widths.get(position).copied().unwrap_or(usize::MAX);
+            Cell::new(elided(text, columns))
         } else {
-            cell.set_alignment(CellAlignment::Right)
+            Cell::new(text).set_alignment(CellAlignment::Right)
         }
     };
     let mut table = Table::new();
     table.load_preset(presets::UTF8_BORDERS_ONLY);
-    let header = header.iter().map(|&text| text.to_owned());
-    table.set_header(header.enumerate().map(align));
-    for row in rows {
-        table.add_row(row.into_iter().enumerate().map(align));
+    table.set_header(header.iter().copied().enumerate().map(align));
+    for row in &rows {
+        table.add_row(row.iter().map(String::as_str).enumerate().map(align));
     }
     table
 }
@@ -90,46 +119,49 @@ fn summary(reports: &[TableReport], terminal: bool) -> String {
     }
 }
 
+/// Returns the columns that are not zero in every row.
 fn summary_table(reports: &[TableReport]) -> Table {
-    let header = [
-        "table", "created", "updated", "same", "skipped", "failed", "size",
+    type Count = fn(&TableReport) -> u64;
+    let counts: [(&str, Count); 5] = [
+        ("created", |report| report.created),
+        ("updated", |report| report.updated),
+        ("same", |report| report.same),
+        ("skipped", |report| report.skipped),
+        ("failed", |report| report.failed),
     ];
-    let mut table = table(
-        &header,
-        1,
-        reports.iter().map(|report| {
-            vec![
-                report.table.clone(),
-                number(report.created),
-                number(report.updated),
-                number(report.same),
-                number(report.skipped),
-                number(report.failed),
-                bytes(report.bytes),
-            ]
-        }),
-    );
+    let mut shown: Vec<(&str, Count)> = counts
+        .into_iter()
+        .filter(|(_, of)| reports.iter().any(|report| of(report) > 0))
+        .collect();
+    if shown.is_empty() {
+        // Of empty tables, this is to be seen.
+        shown.extend(counts.first());
+    }
+    let titles = shown.iter().map(|(title, _)| *title);
+    let header: Vec<&str> = std::iter::once("table")
+        .chain(titles)
+        .chain(["size"])
+        .collect();
+    let rows = reports.iter().map(|report| {
+        let counts = shown.iter().map(|(_, of)| number(of(report)));
+        let name = std::iter::once(report.table.clone());
+        name.chain(counts).chain([bytes(report.bytes)]).collect()
+    });
+    let mut table = table(&header, 1, rows);
     if reports.is_empty() {
         table.add_row(["no table"]);
     }
     table
 }
 
-/// Returns what the counts do not say: rejects, several snapshots, changed values, verification.
+/// Returns what the counts do not say: several snapshots, changed values, verification.
 pub fn notes(reports: &[TableReport]) -> Vec<String> {
     let mut notes = Vec::new();
     for report in reports {
         let table = printable(&report.table);
-        if report.failed > 0 {
-            let verb = if report.failed == 1 { "was" } else { "were" };
-            notes.push(format!(
-                "{table}: {} {verb} rejected; `tombolo rejects DB` lists the reasons",
-                count(report.failed)
-            ));
-        }
         if report.snapshots > 1 {
             notes.push(format!(
-                "{table}: the rows come from {} snapshots, because the other site closed the first one",
+                "{table}: the rows come from {} snapshots; the other site closed the first",
                 report.snapshots
             ));
         }
@@ -163,6 +195,21 @@ pub fn notes(reports: &[TableReport]) -> Vec<String> {
         }
     }
     notes
+}
+
+/// Returns what to do next about rows that did not arrive: commands that can be pasted. `database` is the argument that
+/// names the target.
+pub fn next_steps(reports: &[TableReport], database: &str) -> Vec<String> {
+    let failed = rejected(reports);
+    if failed == 0 {
+        return Vec::new();
+    }
+    let verb = if failed == 1 { "was" } else { "were" };
+    vec![format!(
+        "{} {verb} rejected. To see why: tombolo rejects {}",
+        count(failed),
+        quoted(database)
+    )]
 }
 
 /// Formats one table's report in a line.
@@ -211,12 +258,46 @@ mod tests {
              order_items: 50000 created, 1000 updated, 3 same, 0 skipped, 0 failed, 1572864 bytes"
         );
         let table = summary(&reports, true);
-        for part in ["order_items", "50,000", "1,000", "1.50 MiB", "skipped"] {
+        for part in ["order_items", "50,000", "1,000", "1.50 MiB", "same"] {
             assert!(table.contains(part), "{part}: {table}");
+        }
+        for part in ["skipped", "failed"] {
+            assert!(!table.contains(part), "{part} is zero: {table}");
         }
         let row = table.lines().nth(3).map(str::to_owned);
         assert!(row.is_some_and(|row| row.contains(" 50,000 ")), "{table}");
         assert_eq!(rows(&reported("orders")), 51_003);
+    }
+
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let long = "a_very_long_name_of_a_table_that_nobody_would_type_by_hand_again";
+        let row = |name: &str| vec![name.to_owned(), number(12_345_678), bytes(1 << 40)];
+        let shown = fitted(&["table", "created", "size"], 1, [row(long), row("b")], 50);
+        for line in shown.to_string().lines() {
+            assert_eq!(width(line), 50, "{line}");
+        }
+        assert!(shown.to_string().contains("again ") && shown.to_string().contains("12,345,678"));
+        let empty = summary_table(&[TableReport {
+            created: 0,
+            updated: 0,
+            same: 0,
+            ..reported("t")
+        }]);
+        assert!(empty.to_string().contains("created"), "{empty}");
+    }
+
+    #[test]
+    fn rejected_rows_have_a_command_that_can_be_pasted() {
+        let report = |failed| TableReport {
+            failed,
+            ..reported("t")
+        };
+        assert!(next_steps(&[report(0)], "copy.db").is_empty());
+        assert_eq!(
+            next_steps(&[report(1), report(1_000)], "my copy.db"),
+            ["1,001 rows were rejected. To see why: tombolo rejects 'my copy.db'"]
+        );
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Column {
             incoming: incoming.clone(),
             local: self.0.logical.clone(),
             physical: self.0.physical,
+            by_class: false,
             check_documents: true,
         };
         let mut field = BytesMut::new();

@@ -30,7 +30,7 @@ use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
 use super::{Database, DatabaseError, Reject, Snapshot, Target};
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{Dialect, TableSchema};
+use crate::bindings::types::{ColumnValues, Dialect, TableFacts, TableSchema, ValueKind};
 
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
@@ -82,6 +82,23 @@ impl Database for PostgresDatabase {
 
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
         Ok(self.described(table).await?.schema)
+    }
+
+    async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError> {
+        let described = self.described(table).await?;
+        let mut session = self.server.take_session().await?;
+        let features = catalog::features::of_table(&mut session, &described.relation).await?;
+        self.server.keep_session(session);
+        // The type of every other column says what it holds.
+        let wide = described.widened().into_iter();
+        let values = wide.map(|column| ColumnValues {
+            column,
+            kinds: vec![ValueKind::Text, ValueKind::TextWithNul, ValueKind::Bytes],
+        });
+        Ok(Some(TableFacts {
+            values: values.collect(),
+            features,
+        }))
     }
 
     async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc};
 
 use super::catalog::{self, Description};
+use super::codec::local_cells::CellForm;
 use super::connection::{Session, column, query};
 use super::meta::tables::OwnTable;
 use super::meta::trust;
@@ -227,11 +228,15 @@ impl Snapshot for PostgresSnapshot {
     ) -> Result<(), DatabaseError> {
         let described = self.description(&read.table.table).await?;
         let (statement, types) = read_query::copy_statement(&described, read)?;
+        let columns = read.table.columns.iter().zip(&types);
+        let forms: Vec<Option<CellForm>> = columns
+            .map(|(wanted, kind)| CellForm::of(kind, wanted))
+            .collect();
         // Dropped, and so closed, unless the stream is read to its end.
         let mut reader = self.reader().await?;
         let table = &read.table.table;
-        let sent =
-            copy_out::send_rows(&mut reader.session, &statement, &types, table, blocks).await?;
+        let session = &mut reader.session;
+        let sent = copy_out::send_rows(session, &statement, &types, &forms, table, blocks).await?;
         if !sent {
             return Ok(());
         }

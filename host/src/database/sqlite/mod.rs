@@ -16,21 +16,28 @@ mod tests;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+use tokio::sync::Mutex;
 
+use self::catalog::features;
+use self::catalog::values::Scans;
 use self::file::access::{self, Access, Reader};
 use self::meta::{maintenance, rejects};
 use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
-use crate::bindings::types::{DbError, Dialect, TableSchema};
+use crate::bindings::types::{DbError, Dialect, TableFacts, TableSchema};
 use crate::digest::sha256;
 
 /// The time limit of an exact count.
 const COUNT_LIMIT: Duration = Duration::from_millis(200);
+
+/// The time limit of one look at the values of a table.
+const FACTS_LIMIT: Duration = Duration::from_millis(800);
 
 /// Steps of SQLite's virtual machine between two checks of the time; they take much less than a millisecond.
 const STEPS: i32 = 1_000;
@@ -45,6 +52,8 @@ pub struct SqliteDatabase {
     file: PathBuf,
     /// The path as it was given, for messages.
     name: String,
+    /// The looks at the values of tables that go on when they are asked for again.
+    scans: Scans,
 }
 
 impl SqliteDatabase {
@@ -82,7 +91,34 @@ impl SqliteDatabase {
             access::recover(&file).await;
         }
         Reader::open(&file, &name).await?.close().await;
-        Ok(Self { file, name })
+        let scans = Scans::default();
+        Ok(Self { file, name, scans })
+    }
+
+    /// Looks at a table until this time.
+    async fn look(
+        &self,
+        reader: &Arc<Mutex<Reader>>,
+        table: &str,
+        until: Instant,
+    ) -> Result<Option<TableFacts>, DatabaseError> {
+        let mut locked = reader.lock().await;
+        let found = catalog::table(&mut locked.connection, &self.name, table).await?;
+        let features = features::of_table(&mut locked.connection, &found).await?;
+        drop(locked);
+        let mut scan = self.scans.take(&found);
+        loop {
+            let (scanned, ended) = scan.go_on(Arc::clone(reader), &found).await?;
+            if ended {
+                let values = scanned.values();
+                return Ok(Some(TableFacts { values, features }));
+            }
+            scan = scanned;
+            if Instant::now() >= until {
+                self.scans.keep(table, scan);
+                return Ok(None);
+            }
+        }
     }
 
     fn concurrently_modified(&self) -> DatabaseError {
@@ -155,6 +191,24 @@ impl Database for SqliteDatabase {
             let table = catalog::table(&mut reader.connection, &self.name, table).await;
             if reader.close().await {
                 return table.map(|table| table.schema);
+            }
+        }
+        Err(self.concurrently_modified())
+    }
+
+    async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError> {
+        let until = Instant::now() + FACTS_LIMIT;
+        for _ in 0..ATTEMPTS {
+            let reader = Reader::open(&self.file, &self.name).await?;
+            let reader = Arc::new(Mutex::new(reader));
+            let facts = self.look(&reader, table, until).await;
+            // The work on another thread is over, and nothing else has the reader.
+            let undisturbed = match Arc::into_inner(reader) {
+                Some(reader) => reader.into_inner().close().await,
+                None => true,
+            };
+            if undisturbed {
+                return facts;
             }
         }
         Err(self.concurrently_modified())

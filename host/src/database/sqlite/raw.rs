@@ -435,6 +435,24 @@ impl Drop for Rows<'_, '_> {
     }
 }
 
+/// The kinds of values, one bit each.
+pub(super) mod kinds {
+    /// 0 and 1.
+    pub const TRUTH: u8 = 1;
+    /// Other integers.
+    pub const INTEGER: u8 = 2;
+    /// Finite floating-point numbers.
+    pub const REAL: u8 = 4;
+    /// Infinite ones.
+    pub const INFINITY: u8 = 8;
+    /// Texts without U+0000.
+    pub const TEXT: u8 = 16;
+    /// Texts with U+0000.
+    pub const TEXT_WITH_NUL: u8 = 32;
+    /// Blobs.
+    pub const BYTES: u8 = 64;
+}
+
 /// One row, until the next step.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'r> {
@@ -442,6 +460,41 @@ pub(super) struct Row<'r> {
 }
 
 impl<'r> Row<'r> {
+    /// Returns what one value is, as one of the bits of [`kinds`]; 0 for NULL and for a column that does not exist. Reads no
+    /// blob.
+    pub(super) fn kind(self, index: usize) -> u8 {
+        let statement = self.statement.statement.as_ptr();
+        let Ok(index) = c_int::try_from(index) else {
+            return 0;
+        };
+        // SAFETY: the statement stands on a row, nobody steps while `'r` lasts, and of a column that does not exist SQLite
+        // says that it is NULL. Text is asked for as UTF-8 only.
+        unsafe {
+            match ffi::sqlite3_column_type(statement, index) {
+                ffi::SQLITE_INTEGER => match ffi::sqlite3_column_int64(statement, index) {
+                    0 | 1 => kinds::TRUTH,
+                    _ => kinds::INTEGER,
+                },
+                ffi::SQLITE_FLOAT => {
+                    match ffi::sqlite3_column_double(statement, index).is_finite() {
+                        true => kinds::REAL,
+                        false => kinds::INFINITY,
+                    }
+                }
+                ffi::SQLITE_TEXT => {
+                    let text = ffi::sqlite3_column_text(statement, index);
+                    let text = slice(text, ffi::sqlite3_column_bytes(statement, index));
+                    match text.is_some_and(|text| memchr::memchr(0, text).is_some()) {
+                        true => kinds::TEXT_WITH_NUL,
+                        false => kinds::TEXT,
+                    }
+                }
+                ffi::SQLITE_BLOB => kinds::BYTES,
+                _ => 0,
+            }
+        }
+    }
+
     /// Returns one value in its storage class. The error says why it cannot be read.
     pub(super) fn get(self, index: usize) -> Result<SqliteValueRef<'r>, &'static str> {
         const NO_MEMORY: &str = "there is not enough memory for the value";

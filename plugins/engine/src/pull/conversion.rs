@@ -101,10 +101,22 @@ pub fn policies_for(request: &PullRequest, incoming: &TableSchema) -> Policies {
 
 /// Returns the columns whose policy is `widen`.
 pub fn columns_to_widen(policies: &Policies) -> Vec<String> {
-    let widened = policies
-        .iter()
-        .filter(|(_, policy)| *policy == Conversion::Widen);
-    widened.map(|(column, _)| column.clone()).collect()
+    columns_with(policies, &Conversion::Widen)
+}
+
+/// Returns the columns with a policy.
+pub fn columns_with(policies: &Policies, wanted: &Conversion) -> Vec<String> {
+    let columns = policies.iter().filter(|(_, policy)| policy == wanted);
+    columns.map(|(column, _)| column.clone()).collect()
+}
+
+/// Gives columns the policy `widen`.
+pub fn widen(policies: &mut Policies, columns: Vec<String>) {
+    policies.retain(|(column, _)| !columns.contains(column));
+    let widened = columns
+        .into_iter()
+        .map(|column| (column, Conversion::Widen));
+    policies.extend(widened);
 }
 
 /// Adds to `matches` how many columns of a table each name of the request fits.

@@ -92,6 +92,11 @@ pub fn fetch_table(
             SAME_VERSION,
         ));
     }
+    // The number of requests of a plan is limited.
+    if shared.unfinished {
+        check_described_table(&shared)?;
+        return Ok(Stage::FetchTable(index));
+    }
     count(document, &shared)?;
     if shared.kind != "table" {
         return Err(failure(
@@ -117,7 +122,7 @@ pub fn list_tables(
     document: &mut RunDocument,
     after: Option<String>,
 ) -> Result<Stage, Failure> {
-    let mut path = "/sync/v1/tables?schema=1&counts=1".to_owned();
+    let mut path = "/sync/v1/tables?schema=1&counts=1&facts=1".to_owned();
     if let Some(after) = &after {
         path.push_str(&format!("&after={}", segment(after)));
     }
@@ -125,6 +130,11 @@ pub fn list_tables(
     let is_empty = page.tables.is_empty();
     let mut last = after;
     for shared in page.tables {
+        if shared.unfinished {
+            // It is asked for again, with those behind it.
+            check_described_table(&shared)?;
+            return Ok(Stage::ListTables(last));
+        }
         // Ascending names also mean that no table occurs twice and that the listing ends.
         if last.as_ref().is_some_and(|last| shared.table <= *last) {
             return Err(failure(

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::bindings::transfers::{TableInstruction, TablePlan};
-use crate::bindings::types::{DdlPlan, Dialect, Error, Failure, ForeignKey, TableSchema};
+use crate::bindings::types::{
+    Conversion, CreateOptions, DdlPlan, Dialect, Error, Failure, ForeignKey, TableFacts,
+    TableSchema,
+};
 use crate::documents::{
     self, PlannedTable, RunDocument, Stage, TableDocument, TableKeys, TablePreview, table_key,
 };
@@ -42,7 +45,9 @@ pub fn plan_tables(
         }
         let incoming = table.shared.schema.take();
         bytes += incoming.as_ref().map_or(0, weight);
-        let planned = plan_table(host, document, &dialect, &table.shared.table, incoming)?;
+        let facts = table.shared.facts.take();
+        let described = incoming.map(|incoming| (incoming, facts));
+        let planned = plan_table(host, document, &dialect, &table.shared.table, described)?;
         document
             .spent
             .planned(&planned.instruction, &planned.not_carried)?;
@@ -118,10 +123,10 @@ fn plan_table(
     document: &RunDocument,
     dialect: &Dialect,
     name: &String,
-    incoming: Option<TableSchema>,
+    described: Option<(TableSchema, Option<TableFacts>)>,
 ) -> Result<PlannedTable, Failure> {
     let database = &document.request.database;
-    let incoming = incoming.ok_or_else(|| {
+    let (incoming, facts) = described.ok_or_else(|| {
         failure(
             ErrorCode::IncompatiblePeer,
             format!("the other site did not describe table {name:?}"),
@@ -132,11 +137,11 @@ fn plan_table(
         // The unfinished run created it.
         Ok(local) if document.created.contains(name) => Ok(PlannedTable {
             local_rows: host.count(database, &local.table)?.rows,
-            ..new_table(host, document, dialect, incoming)?
+            ..new_table(host, document, dialect, incoming, facts)?
         }),
         Ok(local) => existing_table(host, document, dialect, incoming, local),
         Err(Error::NotFound(_)) if document.request.create_missing => {
-            new_table(host, document, dialect, incoming)
+            new_table(host, document, dialect, incoming, facts)
         }
         Err(Error::NotFound(_)) => Err(failure(
             ErrorCode::MissingTable,
@@ -190,8 +195,9 @@ fn new_table(
     document: &RunDocument,
     dialect: &Dialect,
     incoming: TableSchema,
+    facts: Option<TableFacts>,
 ) -> Result<PlannedTable, Failure> {
-    let conversions = conversion::policies_for(&document.request, &incoming);
+    let mut conversions = conversion::policies_for(&document.request, &incoming);
     let types: BTreeSet<&str> = incoming
         .columns
         .iter()
@@ -202,16 +208,22 @@ fn new_table(
         .collect();
     let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
     let known_types = host.known_types(&document.request.database, &types)?;
+    let options = CreateOptions {
+        facts: facts.unwrap_or_else(|| TableFacts {
+            values: Vec::new(),
+            features: Vec::new(),
+        }),
+        types: known_types,
+        widen: conversion::columns_to_widen(&conversions),
+        keep: conversion::columns_with(&conversions, &Conversion::Lossy),
+    };
     let DdlPlan {
         before,
         after,
         not_carried,
-    } = host.create_table(
-        dialect,
-        &incoming,
-        &known_types,
-        &conversion::columns_to_widen(&conversions),
-    )?;
+        widened,
+    } = host.create_table(dialect, &incoming, &options)?;
+    conversion::widen(&mut conversions, widened);
     let strategy = document.strategy_for(&incoming.table).clone();
     Ok(PlannedTable {
         instruction: TableInstruction {

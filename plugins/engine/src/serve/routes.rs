@@ -112,7 +112,11 @@ fn list_tables(
     request: &PeerRequest,
 ) -> Result<SharedTables, Failure> {
     let wanted = |name| parameter(request, name) == Some("1");
-    let (schemas, counts) = (wanted("schema"), wanted("counts"));
+    let parts = Parts {
+        schema: wanted("schema"),
+        count: wanted("counts"),
+        facts: wanted("facts"),
+    };
     let after = parameter(request, "after").unwrap_or_default();
     let began = host.now();
     let mut bytes = 0;
@@ -133,14 +137,19 @@ fn list_tables(
             page.next = Some(last.table.clone());
             break;
         }
-        let shared = match share_table(host, &session.database, summary, schemas, counts) {
+        let shared = match share_table(host, &session.database, summary, parts) {
             // Dropped after the listing.
             Err(Error::NotFound(_)) => continue,
             Err(error) => return Err(about_table(&summary.table, error)),
             Ok(shared) => shared,
         };
+        let unfinished = shared.unfinished;
         bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
         page.tables.push(shared);
+        if unfinished {
+            page.next = Some(summary.table.clone());
+            break;
+        }
     }
     Ok(page)
 }
@@ -155,16 +164,27 @@ fn describe_table(
         table: table.to_owned(),
         kind: TableKind::Table,
     };
-    share_table(host, &session.database, &summary, true, true)
-        .map_err(|error| about_table(table, error))
+    let parts = Parts {
+        schema: true,
+        count: true,
+        facts: true,
+    };
+    share_table(host, &session.database, &summary, parts).map_err(|error| about_table(table, error))
+}
+
+/// What a peer wants to know of each table.
+#[derive(Clone, Copy)]
+struct Parts {
+    schema: bool,
+    count: bool,
+    facts: bool,
 }
 
 fn share_table(
     host: &dyn Host,
     database: &str,
     summary: &TableSummary,
-    schema: bool,
-    count: bool,
+    parts: Parts,
 ) -> Result<SharedTable, Error> {
     let table = &summary.table;
     let mut shared = SharedTable {
@@ -177,14 +197,20 @@ fn share_table(
         rows: 0,
         exact: false,
         schema: None,
+        facts: None,
+        unfinished: false,
     };
     if summary.kind != TableKind::Table {
         return Ok(shared);
     }
-    if schema {
+    if parts.schema {
         shared.schema = Some(host.describe(database, table)?);
     }
-    if count {
+    if parts.facts {
+        shared.facts = host.facts(database, table)?;
+        shared.unfinished = shared.facts.is_none();
+    }
+    if parts.count {
         let count = host.count(database, table)?;
         shared.rows = count.rows;
         shared.exact = count.exact;

@@ -1,6 +1,7 @@
 //! Conversion policies in a pull request.
 
 use super::*;
+use crate::bindings::types::{ColumnValues, TableFacts, ValueKind};
 
 fn named(names: &[(&str, Conversion)]) -> Vec<(String, Conversion)> {
     let own = |(name, policy): &(&str, Conversion)| ((*name).to_owned(), policy.clone());
@@ -159,4 +160,33 @@ fn an_unfinished_run_with_another_policy_is_not_resumed() {
     let lossy = || request_with(&code, Conversion::Lossy, &[]);
     assert!(!plan(&receiver, lossy()).1.unwrap()[0].continued);
     assert!(plan(&receiver, request(&code)).1.unwrap()[0].continued);
+}
+
+#[test]
+fn what_a_column_holds_decides_whether_it_is_wide_and_is_waited_for() {
+    for tables in [&[][..], &["a"]] {
+        let (sender, code, receiver) = two_sites();
+        sender.add(&[table("a", &[])]);
+        receiver.postgres.set(true);
+        let values = ColumnValues {
+            column: "id".to_owned(),
+            kinds: vec![ValueKind::Integer, ValueKind::Text],
+        };
+        let facts = TableFacts {
+            values: vec![values],
+            features: Vec::new(),
+        };
+        sender.facts.borrow_mut().insert("a".to_owned(), facts);
+        sender.waits_for_facts.set(3);
+        let request = PullRequest {
+            tables: tables.iter().map(|name| (*name).to_owned()).collect(),
+            ..request_with(&code, Conversion::Exact, &[])
+        };
+        assert_eq!(
+            instructed(&receiver, request, "a"),
+            named(&[("id", Conversion::Widen)])
+        );
+        // The claim, three unfinished answers, and the whole one.
+        assert_eq!(receiver.requests.borrow().len(), 5);
+    }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{MAX_NAME, SharedTable, enums, is_name};
-use crate::bindings::types::{Failure, ForeignKey, Generation, LogicalType, TableSchema};
+use crate::bindings::types::{
+    Failure, ForeignKey, Generation, LogicalType, TableFacts, TableSchema, ValueKind,
+};
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 
 /// The most columns of a table.
@@ -11,6 +13,15 @@ const MAX_COLUMNS: usize = 2_000;
 
 /// The most unique keys, and the most foreign keys, of a table.
 const MAX_KEYS: usize = 1_000;
+
+/// The most kinds of values of a column.
+const MAX_KINDS: usize = 16;
+
+/// The most features of a table.
+const MAX_FEATURES: usize = 1_000;
+
+/// The longest text of a feature, in bytes.
+const MAX_FEATURE: usize = 2_000;
 
 /// The most that one description takes in memory, in bytes. One of 2 000 columns with names of 63 bytes needs half of it.
 const MAX_DESCRIPTION: usize = 512 << 10;
@@ -56,6 +67,16 @@ pub fn weight(schema: &TableSchema) -> usize {
         .fold(schema.table.len(), usize::saturating_add)
 }
 
+/// Returns about how many bytes the facts of a table take in memory.
+pub fn weight_of_facts(facts: &TableFacts) -> usize {
+    let values = facts.values.iter().map(|values| {
+        let kinds = values.kinds.len().saturating_mul(PART);
+        kinds.saturating_add(values.column.len() + PART)
+    });
+    let features = facts.features.iter().map(|text| text.len() + PART);
+    values.chain(features).fold(0, usize::saturating_add)
+}
+
 /// Checks a table that a peer described.
 ///
 /// Fails with `incompatible-peer` if no database can have such a table, or if it exceeds a limit.
@@ -86,9 +107,14 @@ fn find_fault(shared: &SharedTable) -> Option<String> {
             printable(&schema.table)
         ));
     }
+    let fact_fault = || {
+        let facts = shared.facts.as_ref();
+        facts.and_then(|facts| fact_fault(facts, schema))
+    };
     column_fault(schema)
         .or_else(|| key_fault(schema))
         .or_else(|| enums::find_fault(&schema.enums))
+        .or_else(fact_fault)
         .or_else(|| size_fault(schema))
 }
 
@@ -116,6 +142,27 @@ fn column_fault(schema: &TableSchema) -> Option<String> {
         }
     }
     None
+}
+
+/// What a peer says of its values can only make a new table wrong: its rows are rejected then.
+fn fact_fault(facts: &TableFacts, schema: &TableSchema) -> Option<String> {
+    let columns = schema.columns.len();
+    let kinds = facts.values.iter().map(|values| values.kinds.len()).max();
+    if facts.values.len() > columns || kinds.is_some_and(|kinds| kinds > MAX_KINDS) {
+        return Some(format!(
+            "it tells the values of {} columns of {columns}, or one column has more than {MAX_KINDS} kinds of them",
+            facts.values.len()
+        ));
+    }
+    let known = |kind: &ValueKind| !matches!(kind, ValueKind::Other(name) if name.len() > MAX_NAME);
+    let mut values = facts.values.iter();
+    if !values.all(|values| is_name(&values.column) && values.kinds.iter().all(known)) {
+        return Some("the values of a column have an impossible name".to_owned());
+    }
+    let longest = facts.features.iter().map(String::len).max().unwrap_or(0);
+    (facts.features.len() > MAX_FEATURES || longest > MAX_FEATURE).then(|| {
+        format!("it has more than {MAX_FEATURES} features, or one of more than {MAX_FEATURE} bytes")
+    })
 }
 
 fn key_fault(schema: &TableSchema) -> Option<String> {
@@ -161,7 +208,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::bindings::types::{Column, EnumType};
+    use crate::bindings::types::{Column, ColumnValues, EnumType};
 
     fn shared() -> SharedTable {
         let column = |name: &str| Column {
@@ -177,6 +224,8 @@ mod tests {
             kind: "table".to_owned(),
             rows: 0,
             exact: true,
+            facts: None,
+            unfinished: false,
             schema: Some(TableSchema {
                 table: "t".to_owned(),
                 columns: vec![column("id"), column("parent")],
@@ -210,6 +259,39 @@ mod tests {
                 ..shared()
             };
             assert!(check(&renamed).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn impossible_facts_are_refused() {
+        let values = |columns: usize, kinds: usize| TableFacts {
+            values: vec![
+                ColumnValues {
+                    column: "id".to_owned(),
+                    kinds: vec![ValueKind::Text; kinds],
+                };
+                columns
+            ],
+            features: Vec::new(),
+        };
+        let features = |number: usize, length: usize| TableFacts {
+            values: Vec::new(),
+            features: vec!["x".repeat(length); number],
+        };
+        let with = |facts| SharedTable {
+            facts: Some(facts),
+            ..shared()
+        };
+        check(&with(values(2, MAX_KINDS))).unwrap();
+        check(&with(features(MAX_FEATURES, 1))).unwrap();
+        for facts in [
+            values(3, 1),
+            values(1, MAX_KINDS + 1),
+            features(MAX_FEATURES + 1, 1),
+            features(1, MAX_FEATURE + 1),
+        ] {
+            let failure = check(&with(facts)).unwrap_err();
+            assert_eq!(failure.code, "incompatible-peer");
         }
     }
 

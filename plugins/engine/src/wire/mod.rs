@@ -8,9 +8,11 @@ mod reports;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::types::{Column, Failure, Generation, Scope, TableReport, TableSchema};
+use crate::bindings::types::{
+    Column, Failure, Generation, Scope, TableFacts, TableReport, TableSchema,
+};
 
-pub use described_table::{check as check_described_table, weight};
+pub use described_table::{check as check_described_table, weight, weight_of_facts};
 pub use json::{check as check_json, reason as json_reason};
 pub use names::{is_name, is_run, is_source, is_token, segment};
 pub use reports::check as check_reports;
@@ -66,6 +68,12 @@ pub struct SharedTable {
     #[serde(default)]
     pub exact: bool,
     pub schema: Option<TableSchema>,
+    /// What is known of the table beside its schema, if that was asked for.
+    #[serde(default)]
+    pub facts: Option<TableFacts>,
+    /// True: the table is still being looked at. The receiver asks for it again, with those behind it.
+    #[serde(default)]
+    pub unfinished: bool,
 }
 
 /// A page of shared tables, sorted by the bytes of their names.

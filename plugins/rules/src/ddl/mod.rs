@@ -5,14 +5,17 @@
 
 mod enums;
 mod literal;
+mod narrowest;
 mod postgres;
 mod sqlite;
 
 use std::collections::BTreeSet;
 
 use self::literal::{Holds, Literal};
+use self::narrowest::Narrowest;
 use crate::bindings::types::{
-    Column, DdlPlan, Dialect, Error, Generation, Statement, StatementKind, TableSchema,
+    Column, CreateOptions, DdlPlan, Dialect, Error, Generation, Statement, StatementKind,
+    TableSchema,
 };
 use crate::columns::{is_sent, sent_columns};
 
@@ -75,8 +78,8 @@ impl Declaration {
 
 /// Returns the statements that create a table like the incoming one, and what the table will not have.
 ///
-/// `types` are the user-defined types of the target that the columns can have. `widen` are the columns that must hold
-/// every value of their source.
+/// No row is refused for the type of a new column: a column of SQLite gets the narrowest type that holds what it really
+/// holds, unless the options say otherwise.
 ///
 /// # Errors
 ///
@@ -85,8 +88,7 @@ impl Declaration {
 pub fn create_table(
     dialect: &Dialect,
     incoming: &TableSchema,
-    types: &[String],
-    widen: &[String],
+    options: &CreateOptions,
 ) -> Result<DdlPlan, Error> {
     let target = match dialect {
         Dialect::Sqlite => Target::Sqlite,
@@ -100,11 +102,12 @@ pub fn create_table(
     check(target, incoming)?;
 
     let (mut before, created_types) = match target {
-        Target::Postgres => enums::create(incoming, types),
+        Target::Postgres => enums::create(incoming, &options.types),
         Target::Sqlite => Default::default(),
     };
-    let types = [types, &created_types].concat();
+    let types = [options.types.as_slice(), &created_types].concat();
     let mut not_carried = Vec::new();
+    let mut widened = Vec::new();
     let mut parts = Vec::new();
     for column in &incoming.columns {
         if column.generation == Generation::Computed {
@@ -113,12 +116,29 @@ pub fn create_table(
                 column.name
             ));
         } else {
-            let widen = widen.contains(&column.name);
+            let declaration = match target {
+                Target::Postgres => match narrowest::of(column, options) {
+                    Narrowest::Declared => {
+                        let in_key = incoming.primary_key.contains(&column.name);
+                        postgres::declare(column, in_key, &types)
+                    }
+                    Narrowest::Type(declaration) => declaration,
+                    Narrowest::Wide => {
+                        widened.push(column.name.clone());
+                        postgres::widened(column)
+                    }
+                },
+                // A column of SQLite holds values of every type, whatever it declares.
+                Target::Sqlite => sqlite::declare(
+                    column,
+                    incoming.primary_key.as_slice() == [column.name.as_str()],
+                ),
+            };
             parts.push(definition(
                 target,
-                (column, widen),
+                column,
+                declaration,
                 incoming,
-                &types,
                 &mut not_carried,
             ));
         }
@@ -135,6 +155,7 @@ pub fn create_table(
         ));
     }
 
+    not_carried.extend(options.facts.features.iter().cloned());
     before.push(Statement {
         kind: StatementKind::CreateTable,
         object: incoming.table.clone(),
@@ -148,24 +169,19 @@ pub fn create_table(
         before,
         after: Vec::new(),
         not_carried,
+        widened,
     })
 }
 
 /// Returns the definition of one column: name, type, numbering, default, NOT NULL.
 fn definition(
     target: Target,
-    (column, widen): (&Column, bool),
+    column: &Column,
+    declaration: Declaration,
     table: &TableSchema,
-    types: &[String],
     not_carried: &mut Vec<String>,
 ) -> String {
     let in_key = table.primary_key.contains(&column.name);
-    let declaration = match target {
-        Target::Postgres if widen && postgres::can_be_wider(column) => postgres::widened(column),
-        Target::Postgres => postgres::declare(column, in_key, types),
-        // A column of SQLite holds values of every type, whatever it declares.
-        Target::Sqlite => sqlite::declare(column, in_key && table.primary_key.len() == 1),
-    };
     let mut lose = |what: &str| not_carried.push(format!("of column {:?}: {what}", column.name));
 
     let mut sql = quote(&column.name);

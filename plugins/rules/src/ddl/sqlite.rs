@@ -217,7 +217,7 @@ fn is_word(word: &str) -> bool {
 }
 
 /// Returns the affinity of a declared type, as section 3.1 of "Datatypes In SQLite" defines it.
-fn affinity(name: &str) -> &'static str {
+pub fn affinity(name: &str) -> &'static str {
     let name = name.to_ascii_uppercase();
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if has(&["INT"]) {

@@ -10,6 +10,7 @@
 mod dialects;
 mod enums;
 mod hostile;
+mod narrowest;
 mod user_types;
 mod widened;
 
@@ -19,7 +20,7 @@ use sqlparser::keywords::ALL_KEYWORDS;
 use sqlparser::parser::{Parser, ParserOptions};
 
 use super::*;
-use crate::bindings::types::{EnumType, ForeignKey, LogicalType};
+use crate::bindings::types::{EnumType, ForeignKey, LogicalType, TableFacts};
 
 fn column(name: &str, logical: LogicalType, origin: &str) -> Column {
     Column {
@@ -40,6 +41,18 @@ fn table(columns: Vec<Column>, primary_key: &[&str]) -> TableSchema {
         unique_keys: vec![],
         foreign_keys: vec![],
         enums: Vec::new(),
+    }
+}
+
+fn options(types: &[String], widen: &[String]) -> CreateOptions {
+    CreateOptions {
+        facts: TableFacts {
+            values: Vec::new(),
+            features: Vec::new(),
+        },
+        types: types.to_vec(),
+        widen: widen.to_vec(),
+        keep: Vec::new(),
     }
 }
 
@@ -90,14 +103,14 @@ fn parsed(dialect: &Dialect, plan: &DdlPlan) -> CreateTable {
 }
 
 fn create(dialect: Dialect, table: &TableSchema) -> (String, Vec<String>) {
-    let plan = create_table(&dialect, table, &[], &[]).unwrap();
+    let plan = create_table(&dialect, table, &options(&[], &[])).unwrap();
     parsed(&dialect, &plan);
     assert_eq!(plan.before.len(), 1);
     (plan.before[0].sql.clone(), plan.not_carried)
 }
 
 fn invalid(dialect: Dialect, table: &TableSchema) -> String {
-    match create_table(&dialect, table, &[], &[]) {
+    match create_table(&dialect, table, &options(&[], &[])) {
         Err(Error::Invalid(text)) => text,
         other => panic!("{other:?}"),
     }
@@ -237,7 +250,7 @@ fn impossible_tables_are_refused_with_the_reason() {
 
 /// Returns the type of the only column as the parser reads it.
 fn only_type(dialect: Dialect, column: Column) -> DataType {
-    let plan = create_table(&dialect, &table(vec![column], &[]), &[], &[]).unwrap();
+    let plan = create_table(&dialect, &table(vec![column], &[]), &options(&[], &[])).unwrap();
     let create = parsed(&dialect, &plan);
     let [
         ColumnDef {

@@ -7,8 +7,8 @@ use crate::bindings::tombolo::sync::services::Level;
 use crate::bindings::tombolo::sync::state::Lifetime;
 use crate::bindings::tombolo::sync::transfers::{CopyInstruction, RunEvent, TableInstruction};
 use crate::bindings::tombolo::sync::types::{
-    Column, Dialect, Generation, LogicalType, Peer, Scope, SessionFacts, Statement, StatementKind,
-    TableSchema,
+    Column, CreateOptions, Dialect, Generation, LogicalType, Peer, Scope, SessionFacts, Statement,
+    StatementKind, TableFacts, TableSchema,
 };
 use crate::bindings::tombolo::sync::{
     access, database, ddl, http, services, sessions, state, transfers,
@@ -33,6 +33,10 @@ pub fn attack(name: &str) {
             (database::describe("main", &text), described)
         }),
         "database.known-types" => repeat(|| database::known_types("main", &many)),
+        "database.facts" => repeat(|| {
+            let facts = database::facts("main", "t");
+            (database::facts("main", &text), facts)
+        }),
         "database.widened" => repeat(|| {
             let widened = database::widened("main", "t");
             (database::widened("main", &text), widened)
@@ -130,12 +134,10 @@ pub fn attack(name: &str) {
         "ddl.create-table" => {
             let schema = schema(20_000);
             let small = schema_of(Vec::new());
+            let (with_many, none) = (options(&many), options(&[]));
             repeat(|| {
-                let planned = ddl::create_table(&Dialect::Sqlite, &small, &many, &[]);
-                (
-                    ddl::create_table(&Dialect::Sqlite, &schema, &[], &[]),
-                    planned,
-                )
+                let planned = ddl::create_table(&Dialect::Sqlite, &small, &with_many);
+                (ddl::create_table(&Dialect::Sqlite, &schema, &none), planned)
             });
         }
         _ => {}
@@ -189,6 +191,18 @@ fn schema(columns: usize) -> TableSchema {
         generation: Generation::None,
     };
     schema_of((0..columns).map(column).collect())
+}
+
+fn options(types: &[String]) -> CreateOptions {
+    CreateOptions {
+        facts: TableFacts {
+            values: Vec::new(),
+            features: Vec::new(),
+        },
+        types: types.to_vec(),
+        widen: Vec::new(),
+        keep: Vec::new(),
+    }
 }
 
 fn schema_of(columns: Vec<Column>) -> TableSchema {

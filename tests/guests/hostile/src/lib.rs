@@ -39,8 +39,8 @@ use std::hint::black_box;
 use bindings::exports::tombolo::sync::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
 use bindings::exports::tombolo::sync::{conflicts, ddl, sessions};
 use bindings::tombolo::sync::types::{
-    Cell, ColumnRule, DdlPlan, Dialect, EnumType, Error, Generation, Row, SessionFacts, SetPlan,
-    Statement, StatementKind, TableSchema, UpdateRule, ValueSource, Verdict,
+    Cell, ColumnRule, CreateOptions, DdlPlan, Dialect, EnumType, Error, Generation, Row,
+    SessionFacts, SetPlan, Statement, StatementKind, TableSchema, UpdateRule, ValueSource, Verdict,
 };
 
 const STRATEGIES: [&str; 13] = [
@@ -182,8 +182,7 @@ impl ddl::Guest for Hostile {
     fn create_table(
         _dialect: Dialect,
         incoming: TableSchema,
-        _types: Vec<String>,
-        _widen: Vec<String>,
+        _options: CreateOptions,
     ) -> Result<DdlPlan, Error> {
         let object = incoming.table.clone();
         let quoted = format!("\"{}\"", object.replace('"', "\"\""));
@@ -210,6 +209,7 @@ impl ddl::Guest for Hostile {
             before: create_type.into_iter().chain([statement]).collect(),
             after: Vec::new(),
             not_carried: Vec::new(),
+            widened: Vec::new(),
         })
     }
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -11,9 +13,8 @@ use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
 
 use crate::cli::output::Output;
-use crate::cli::output::announcement::{announcement, claimed_line, sent_line};
+use crate::cli::output::announcement::{Announcement, claimed_line};
 use crate::cli::output::event::Event;
-use crate::cli::output::pace::SentRows;
 
 /// The file that is shared.
 pub const SOURCE: &str = "shop.db";
@@ -167,31 +168,25 @@ fn announced(event: &Value) -> Result<String, Failure> {
         .get("tables")
         .and_then(Value::as_u64)
         .unwrap_or_default();
-    Ok(announcement(
-        SOURCE,
-        usize::try_from(tables).unwrap_or_default(),
-        &text(event, "code")?,
-        address.parse().map_err(|_| unexpected_output())?,
-        text(event, "expires_at")?
+    let announcement = Announcement {
+        database: SOURCE,
+        tables: usize::try_from(tables).unwrap_or_default(),
+        code: &text(event, "code")?,
+        address: address.parse().map_err(|_| unexpected_output())?,
+        machine: "",
+        expires: text(event, "expires_at")?
             .parse()
             .map_err(|_| unexpected_output())?,
-    ))
+        now: Timestamp::now(),
+    };
+    Ok(announcement.text(&TimeZone::system()))
 }
 
-/// Formats a later event as `share` does for people.
+/// Formats the event `claimed` as `share` does for people; the numbers of the others are in the report of the pull.
 fn note(event: &Value) -> Option<String> {
     let text = |field: &str| event.get(field).and_then(Value::as_str);
-    let number = |field: &str| event.get(field).and_then(Value::as_u64);
     match text("event")? {
         "claimed" => Some(claimed_line(text("claimer")?)),
-        "sent" => {
-            let sent = SentRows {
-                times: number("times").unwrap_or(1),
-                rows: number("rows")?,
-                bytes: number("bytes")?,
-            };
-            Some(sent_line(text("table")?, sent))
-        }
         _ => None,
     }
 }
@@ -226,12 +221,12 @@ mod tests {
         let session = r#"{"event":"session","code":"A7X9K2M4","url":"http://127.0.0.1:7433","expires_at":"2026-01-02T03:04:05Z","tables":4}"#;
         let announced = announced(&read(session).unwrap()).unwrap();
         assert!(
-            announced.contains("tombolo pull http://127.0.0.1:7433 --into DB"),
+            announced.contains("tombolo pull http://127.0.0.1:7433 --into copy.db"),
             "{announced}"
         );
 
-        let sent = read(r#"{"event":"sent","table":"orders","rows":29000,"bytes":1024}"#).unwrap();
-        assert_eq!(note(&sent).unwrap(), "orders: 29,000 rows sent, 1.00 KiB");
+        let claimed = read(r#"{"event":"claimed","claimer":"ana@laptop"}"#).unwrap();
+        assert_eq!(note(&claimed).unwrap(), "claimed by ana@laptop");
         assert_eq!(note(&read(r#"{"event":"newer"}"#).unwrap()), None);
     }
 

@@ -3,6 +3,7 @@
 mod casts;
 pub(super) mod constraints;
 pub(super) mod enums;
+pub(super) mod features;
 mod names;
 pub(super) mod operators;
 pub(super) mod origins;

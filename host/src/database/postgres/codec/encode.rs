@@ -17,6 +17,8 @@ pub(in crate::database::postgres) struct ColumnEncoding {
     pub incoming: LogicalType,
     pub local: LogicalType,
     pub physical: PhysicalType,
+    /// Whether each cell says itself what it means, whatever its column declares, as those of SQLite do.
+    pub by_class: bool,
     /// Whether documents are checked before PostgreSQL does it: those that come from PostgreSQL are well formed.
     pub check_documents: bool,
 }
@@ -25,14 +27,18 @@ impl ColumnEncoding {
     /// Appends an encoded cell; its bytes are copied where both formats agree. See [`Self::encode`].
     pub fn copy_cell(&self, cell: EncodedCell<'_>, out: &mut BytesMut) -> Result<(), String> {
         match (&self.incoming, self.physical) {
-            (LogicalType::Integer, PhysicalType::Int8) => {
+            (incoming, PhysicalType::Int8)
+                if self.by_class || *incoming == LogicalType::Integer =>
+            {
                 if let Some(bytes) = cell.integer() {
                     out.put_i32(8);
                     out.put_slice(&bytes);
                     return Ok(());
                 }
             }
-            (LogicalType::Text, PhysicalType::Text(TextLimit::None)) => {
+            (incoming, PhysicalType::Text(TextLimit::None))
+                if self.by_class || *incoming == LogicalType::Text =>
+            {
                 if let Some(text) = cell.text().and_then(storable) {
                     out.put_i32(text.length);
                     out.put_slice(text.bytes);
@@ -68,7 +74,11 @@ impl ColumnEncoding {
                 }
             };
         }
-        match value(&self.incoming, cell)? {
+        let read = match value(&self.incoming, cell) {
+            Err(_) if self.by_class => value(&LogicalType::Any, cell),
+            read => read,
+        };
+        match read? {
             Some(value) => Self::field(out, |out| self.put(value, out)),
             None => {
                 out.put_i32(-1);
@@ -95,6 +105,8 @@ impl ColumnEncoding {
         let value = match (value, &self.incoming) {
             // A domain whose values another database holds as they are printed.
             (Value::Printed(text), LogicalType::Other(_)) => Value::Text(text),
+            // SQLite has no truth values of its own.
+            (Value::Boolean(value), _) if self.by_class => Value::Integer(value.into()),
             (value, _) => value,
         };
         match self.physical {
@@ -104,6 +116,10 @@ impl ColumnEncoding {
             PhysicalType::Int8 => out.put_i64(integer(value)?),
             PhysicalType::Float4 => out.put_f32(single(value)?),
             PhysicalType::Float8 => out.put_f64(double(value)?),
+            // SQLite has infinite decimals as texts as well; one read back could not be told from the other.
+            PhysicalType::Numeric(_) if self.by_class && is_infinite(value) => {
+                return Err("an infinite number is none of a column of decimals".to_owned());
+            }
             PhysicalType::Numeric(limit) => with_digits(value, |digits| {
                 let number = Decimal::parse(digits).ok_or("the text is not a decimal number")?;
                 match number.unrepresentable(limit) {
@@ -179,6 +195,10 @@ impl ColumnEncoding {
     }
 }
 
+fn is_infinite(value: Value<'_>) -> bool {
+    matches!(value, Value::Float(float) if !float.is_finite())
+}
+
 /// A text without NUL, and its length.
 struct Storable<'a> {
     bytes: &'a [u8],
@@ -211,6 +231,7 @@ mod tests {
             local: incoming.clone(),
             incoming,
             physical,
+            by_class: false,
             check_documents: true,
         }
     }

@@ -45,10 +45,6 @@ pub(super) fn value<'a>(
         (LogicalType::Decimal | LogicalType::Float, CellRef::Integer(value)) => {
             Value::Integer(value)
         }
-        // SQLite has such decimals as texts; one read back could not be told from the other.
-        (LogicalType::Decimal, CellRef::Real(value)) if !value.is_finite() => {
-            return Err("an infinite number is none of a column of decimals".to_owned());
-        }
         (LogicalType::Decimal, CellRef::Real(value)) => Value::Float(value),
         (LogicalType::Date, CellRef::Integer(value)) => Value::Date(value),
         (LogicalType::Time, CellRef::Integer(value)) => Value::Time(value),

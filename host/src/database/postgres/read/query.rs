@@ -144,6 +144,11 @@ fn literal(kind: &ColumnType, cell: &Cell) -> Option<String> {
         (PhysicalType::Timestamptz(_), Cell::Integer(at)) => Some(format!(
             "('2000-01-01 00:00+00'::timestamptz + '{at} microseconds'::interval)"
         )),
+        // The form of a number for SQLite.
+        (PhysicalType::Numeric(_), Cell::Integer(value)) => quoted(&value.to_string()),
+        (PhysicalType::Numeric(_), Cell::Real(value)) if value.is_finite() => {
+            quoted(&value.to_string())
+        }
         (PhysicalType::WideText(form), cell) => quoted(&form.print(cell.into()).ok()??),
         (
             PhysicalType::Numeric(_)

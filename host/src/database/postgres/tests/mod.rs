@@ -221,7 +221,11 @@ fn announced(table: &str, columns: &[(&str, LogicalType)], key: &[&str]) -> Tabl
             .map(|(name, logical)| Column {
                 name: (*name).to_owned(),
                 logical: logical.clone(),
-                origin: "sqlite:ANY".to_owned(),
+                // The decimals of SQLite have other cells.
+                origin: match logical {
+                    LogicalType::Decimal => "pg:numeric".to_owned(),
+                    _ => "sqlite:ANY".to_owned(),
+                },
                 nullable: true,
                 default: None,
                 generation: Generation::None,

@@ -11,8 +11,8 @@ use super::plan::TablePlan;
 use super::staging::{COPY_STAGING, Rows, STAGING};
 use crate::bindings::types::Cell;
 use crate::database::postgres::codec::copy_stream::{end_copy, start_copy};
+use crate::database::postgres::codec::decode;
 use crate::database::postgres::codec::wide_text::Scratch;
-use crate::database::postgres::codec::{decode, local_cells};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::error;
 use crate::database::{DatabaseError, Resolution, StagedConflict};
@@ -198,11 +198,10 @@ fn read_cells(plan: &TablePlan, row: &PgRow, first: usize) -> Result<Vec<Cell>, 
             Ok(data) => decode::cell(column.kind.physical, data, &mut scratch, position + 1)
                 .map_err(|error| plan.unsuitable(error.to_string()))?,
         };
-        cells.push(local_cells::in_form_of(
-            cell,
-            &column.kind.logical,
-            &column.incoming,
-        ));
+        cells.push(match &column.form {
+            Some(form) => form.apply(cell),
+            None => cell.to_cell(),
+        });
     }
     Ok(cells)
 }

@@ -9,6 +9,7 @@ use super::staging::StagedColumn;
 use crate::bindings::types::{Conversion, LogicalType};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::codec::encode::ColumnEncoding;
+use crate::database::postgres::codec::local_cells::CellForm;
 use crate::database::postgres::codec::lossy;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
 use crate::database::{DatabaseError, Origin, Step, TableWrite, Unrepresentable};
@@ -20,6 +21,8 @@ pub(super) struct EncodedColumn {
     pub name: String,
     /// The logical type of its cells.
     pub incoming: LogicalType,
+    /// The form that local cells have for the incoming column.
+    pub form: Option<CellForm>,
     pub kind: ColumnType,
     encoding: ColumnEncoding,
     /// Whether it comes from PostgreSQL.
@@ -35,16 +38,20 @@ impl EncodedColumn {
         match self.kind.physical {
             PhysicalType::WideText(_) => true,
             PhysicalType::ByText => false,
-            _ => self.incoming == self.kind.logical,
+            _ => self.encoding.by_class || self.incoming == self.kind.logical,
         }
     }
 
     /// Returns true if a value has one canonical cell. SQLite has numbers and texts for a decimal, and PostgreSQL gives
     /// all of them back as texts.
     fn has_one_form(&self) -> bool {
-        self.incoming != LogicalType::Decimal
-            || self.from_postgres
-            || matches!(self.kind.physical, PhysicalType::WideText(_))
+        match self.kind.physical {
+            PhysicalType::WideText(_) => true,
+            _ if self.encoding.by_class => {
+                self.incoming == self.kind.logical && self.incoming != LogicalType::Decimal
+            }
+            _ => self.incoming != LogicalType::Decimal || self.from_postgres,
+        }
     }
 
     /// Appends the nearest value that the column can hold; false if there is none, not even NULL.
@@ -53,6 +60,7 @@ impl EncodedColumn {
         if let Some((incoming, cell)) = lossy::nearest(cell, &self.incoming, self.kind.physical) {
             let encoding = ColumnEncoding {
                 incoming,
+                by_class: false,
                 ..self.encoding.clone()
             };
             if encoding.encode((&cell).into(), out).is_ok() {
@@ -114,9 +122,11 @@ impl RowEncoder {
                     incoming: incoming.logical.clone(),
                     local: staged.kind.logical.clone(),
                     physical: staged.kind.physical,
+                    by_class: Origin::parse(&incoming.origin).is_sqlite(),
                     check_documents: !from_postgres,
                 },
                 from_postgres,
+                form: CellForm::of(&staged.kind, incoming),
                 incoming: incoming.logical.clone(),
             }
         });

@@ -1,7 +1,9 @@
 //! The tables of a SQLite database, as its pragma functions describe them.
 
 pub mod constraints;
+pub mod features;
 pub mod origins;
+pub mod values;
 
 use std::collections::HashSet;
 

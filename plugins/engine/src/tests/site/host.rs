@@ -11,8 +11,8 @@ use crate::bindings::services::Level;
 use crate::bindings::state::{Entry, Lifetime};
 use crate::bindings::transfers::{CopyInstruction, RunEvent};
 use crate::bindings::types::{
-    DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind, TableSchema,
-    Verdict,
+    CreateOptions, DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind,
+    TableFacts, TableSchema, Verdict,
 };
 use crate::host::Host;
 
@@ -153,6 +153,19 @@ impl Host for Site {
         self.look(table)
     }
 
+    fn facts(&self, _: &str, table: &str) -> Result<Option<TableFacts>, Error> {
+        self.look(table)?;
+        let waits = self.waits_for_facts.get();
+        self.waits_for_facts.set(waits.saturating_sub(1));
+        Ok((waits == 0).then(|| {
+            let facts = self.facts.borrow();
+            facts.get(table).cloned().unwrap_or(TableFacts {
+                values: Vec::new(),
+                features: Vec::new(),
+            })
+        }))
+    }
+
     fn widened(&self, _: &str, table: &str) -> Result<Vec<String>, Error> {
         Ok(self
             .widened
@@ -261,9 +274,14 @@ impl Host for Site {
         &self,
         _: &Dialect,
         incoming: &TableSchema,
-        types: &[String],
-        widen: &[String],
+        options: &CreateOptions,
     ) -> Result<DdlPlan, Error> {
+        let CreateOptions {
+            facts,
+            types,
+            widen,
+            ..
+        } = options;
         let not_carried = ["a thing".to_owned()].into_iter();
         Ok(DdlPlan {
             before: vec![Statement {
@@ -275,6 +293,12 @@ impl Host for Site {
             not_carried: not_carried
                 .chain(types.iter().map(|name| format!("not the type {name}")))
                 .chain(widen.iter().map(|name| format!("wide {name}")))
+                .collect(),
+            widened: facts
+                .values
+                .iter()
+                .filter(|values| values.kinds.len() > 1)
+                .map(|values| values.column.clone())
                 .collect(),
         })
     }

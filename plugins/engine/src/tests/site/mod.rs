@@ -13,7 +13,7 @@ use crate::bindings::peers::{PeerRequest, PeerResponse};
 use crate::bindings::sharing::{Direction, ShareRequest};
 use crate::bindings::state::{Entry, Lifetime};
 use crate::bindings::transfers::{CopyInstruction, RunEvent};
-use crate::bindings::types::{Error, Scope, TableSchema};
+use crate::bindings::types::{Error, Scope, TableFacts, TableSchema};
 use crate::exports;
 use crate::serve::{routes, sessions};
 
@@ -41,6 +41,10 @@ pub struct Site {
     pub types: RefCell<Vec<String>>,
     /// The widened columns by table.
     pub widened: RefCell<BTreeMap<String, Vec<String>>>,
+    /// What is known of tables beside their schemas.
+    pub facts: RefCell<BTreeMap<String, TableFacts>>,
+    /// How often `facts` has to be asked again.
+    pub waits_for_facts: Cell<u32>,
     /// The scope of the peer whose request is handled.
     narrowed: RefCell<Option<Scope>>,
     pub peer: RefCell<Option<Rc<Site>>>,

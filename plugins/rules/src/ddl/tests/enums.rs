@@ -47,7 +47,7 @@ fn plan(
         ..table(vec![column], &[])
     };
     let types: Vec<String> = types.iter().map(ToString::to_string).collect();
-    let plan = create_table(&dialect, &table, &types, &[]).unwrap();
+    let plan = create_table(&dialect, &table, &options(&types, &[])).unwrap();
     assert!(plan.before.iter().all(|statement| statement.object == "t"));
     let statements = plan.before.into_iter().map(|statement| statement.sql);
     (statements.collect(), plan.not_carried)
@@ -107,7 +107,7 @@ fn an_enum_that_the_target_has_or_no_column_has_is_not_created() {
             &[],
         )
     };
-    let plan = create_table(&Dialect::Postgres, &table, &[], &[]).unwrap();
+    let plan = create_table(&Dialect::Postgres, &table, &options(&[], &[])).unwrap();
     assert_eq!(plan.before.len(), 1);
 }
 

@@ -93,7 +93,7 @@ proptest! {
         }
         let primary_key = columns.iter().take(in_key).map(|column| column.name.clone()).collect();
         let table = TableSchema { table: name, columns, primary_key, unique_keys: vec![], foreign_keys: vec![], enums, };
-        match create_table(&dialect, &table, &types, &[]) {
+        match create_table(&dialect, &table, &options(&types, &[])) {
             Ok(plan) => {
                 let create = parsed(&dialect, &plan);
                 for statement in plan.before.iter().rev().skip(1) {
@@ -120,7 +120,7 @@ proptest! {
     fn text_defaults_are_unchanged(text in "[^\0]{0,20}", sqlite in any::<bool>()) {
         let dialect = if sqlite { Dialect::Sqlite } else { Dialect::Postgres };
         let column = with_default(column("a", LogicalType::Text, "pg:text"), &format!("{}::text", Literal::Text(text.clone()).sql()));
-        let plan = create_table(&dialect, &table(vec![column], &[]), &[], &[]).unwrap();
+        let plan = create_table(&dialect, &table(vec![column], &[]), &options(&[], &[])).unwrap();
         let create = parsed(&dialect, &plan);
         let printed = format!("{:?}", create.columns[0].options);
         prop_assert!(printed.contains(&format!("SingleQuotedString({text:?})")), "{}", printed);

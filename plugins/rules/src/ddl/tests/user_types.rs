@@ -8,7 +8,12 @@ fn create_column(origin: &str, default: Option<&str>, types: &[&str]) -> (String
         ..column("a", LogicalType::Other("x".into()), &format!("pg:{origin}"))
     };
     let types: Vec<String> = types.iter().map(ToString::to_string).collect();
-    let plan = create_table(&Dialect::Postgres, &table(vec![state], &[]), &types, &[]).unwrap();
+    let plan = create_table(
+        &Dialect::Postgres,
+        &table(vec![state], &[]),
+        &options(&types, &[]),
+    )
+    .unwrap();
     parsed(&Dialect::Postgres, &plan);
     (plan.before[0].sql.clone(), plan.not_carried)
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn wide(dialect: &Dialect, table: &TableSchema, widen: &[&str]) -> (String, Vec<String>) {
     let widen: Vec<String> = widen.iter().map(|&name| name.to_owned()).collect();
-    let plan = create_table(dialect, table, &[], &widen).unwrap();
+    let plan = create_table(dialect, table, &options(&[], &widen)).unwrap();
     parsed(dialect, &plan);
     (plan.before[0].sql.clone(), plan.not_carried)
 }
