@@ -79,7 +79,8 @@ fn a_dry_run_shows_what_a_strategy_decides() {
     let site = Site::new();
     let (source, target) = files(&site);
     fill(&source, &target);
-    let before = target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1");
+    let before =
+        target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1");
     let dry = |plugin: &Guest, strategy: &str| {
         pull(
             &site,
@@ -111,7 +112,10 @@ fn a_dry_run_shows_what_a_strategy_decides() {
     dry(&hostile(), "write-text")
         .error("plugin")
         .names(&["row 2"]);
-    assert_eq!(target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1"), before);
+    assert_eq!(
+        target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1"),
+        before
+    );
 }
 
 #[test]
@@ -152,7 +156,8 @@ fn a_dry_run_says_for_people_what_a_strategy_would_do() {
 fn check_errors(source: &AnyDatabase, target: &AnyDatabase) {
     let site = Site::new();
     fill(source, target);
-    let before = target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1");
+    let before =
+        target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1");
     let digest = &hostile().digest[..8];
     let names = |failure: Failure, strategy: &str, more: &[&str]| {
         let all = [
@@ -174,7 +179,10 @@ fn check_errors(source: &AnyDatabase, target: &AnyDatabase) {
         "write-text",
         &["row 2", "a text into column \"n\"", "integers"],
     );
-    assert_eq!(target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1"), before);
+    assert_eq!(
+        target.rows("SELECT CAST(id AS text), CAST(n AS text), CAST(at AS text) FROM t ORDER BY 1"),
+        before
+    );
 }
 
 #[test]

@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read() {
-        let cases: [(&str, Option<&str>, &str, &[(&str, &str)]); 8] = [
+        type Expected<'a> = (&'a str, Option<&'a str>, &'a str, &'a [(&'a str, &'a str)]);
+        let cases: [Expected<'_>; 8] = [
             (
                 "newest-wins(column=at)",
                 None,

@@ -289,9 +289,8 @@ mod tests {
         );
         assert_eq!(request.tables, ["a", "b"]);
         assert_eq!(request.strategy.name, "merge");
-        let [(table, strategy)] = request.table_strategies.as_slice() else {
-            panic!("{:?}", request.table_strategies);
-        };
+        assert_eq!(request.table_strategies.len(), 1);
+        let (table, strategy) = request.table_strategies.first().unwrap();
         assert_eq!((table.as_str(), strategy.name.as_str()), ("b", "skip"));
         assert!(!request.create_missing);
         assert_eq!((request.max_rows, request.max_bytes), (None, None));
