@@ -254,3 +254,19 @@ fn a_complete_pull_ends_the_session() {
     );
     again.error("unreachable");
 }
+
+#[test]
+fn a_code_is_good_for_another_target_until_something_is_written() {
+    let site = Site::new();
+    let source = create_one_row(&site, "source.db");
+    let share = site.share(&[&source]);
+    let into = |name: &str| site.path(name);
+    site.pull(&share, &["--into", &into("a.db"), "no_such_table"])
+        .error("no-such-table");
+    site.pull(&share, &["--into", &into("b.db"), "--dry-run"])
+        .expect_exit(0);
+    std::fs::copy(&source, into("c.db")).unwrap();
+    site.diff(&share, &["--with", &into("c.db")]).expect_exit(0);
+    site.pull(&share, &["--into", &into("d.db")]).done();
+    site.pull(&share, &["--into", &into("e.db")]).failure();
+}

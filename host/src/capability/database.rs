@@ -1,14 +1,28 @@
 //! Interface `database`: what is in the granted databases, within grants and scope.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::limits::{MAX_LABEL, MAX_NAME, check, check_length};
 use super::{Caller, Capabilities};
 use crate::bindings::Refusal;
-use crate::bindings::database::{DatabaseInfo, Host, RowCount, TableSummary};
+use crate::bindings::database::{DatabaseInfo, DescribedTable, Host, RowCount, TableSummary};
 use crate::bindings::types::{DbError, Error, TableFacts, TableSchema};
 use crate::database::DatabaseError;
 use crate::resources::{GrantedDatabase, ReadableTables};
+use crate::weight::weigh;
+
+/// The most tables that are described at once.
+const MAX_DESCRIBED: usize = 200;
+
+/// Descriptions end after so many bytes.
+const DESCRIBED_BYTES: u64 = 4 << 20;
+
+/// The tables that are described before the bytes are counted again.
+const DESCRIBED_TOGETHER: usize = 50;
+
+/// What the description of one of several tables costs, in units of fuel.
+const DESCRIPTION: u64 = 20_000;
 
 /// The most types that one question names.
 const MAX_TYPES: usize = 10_000;
@@ -33,6 +47,66 @@ impl Host for Capabilities {
     async fn describe(&mut self, database: String, table: String) -> Result<TableSchema, Refusal> {
         self.check(&database, &table)?;
         Ok(self.granted(&database)?.database().describe(&table).await?)
+    }
+
+    async fn describe_all(
+        &mut self,
+        database: String,
+        tables: Vec<String>,
+        counts: bool,
+        facts: bool,
+    ) -> Result<Vec<DescribedTable>, Refusal> {
+        check_length("a list of tables", tables.len(), MAX_DESCRIBED, "elements")?;
+        let mut names = HashSet::with_capacity(tables.len());
+        for table in &tables {
+            self.check(&database, table)?;
+            if !names.insert(table.as_str()) {
+                return Err(Error::Invalid("a table is named twice".to_owned()).into());
+            }
+        }
+        self.owe(DESCRIPTION.saturating_mul(tables.len() as u64));
+        let granted = self.granted(&database)?.database();
+        let mut described = Vec::with_capacity(tables.len());
+        let mut bytes = 0;
+        for together in tables.chunks(DESCRIBED_TOGETHER) {
+            if bytes >= DESCRIBED_BYTES {
+                break;
+            }
+            for (table, schema) in together.iter().zip(granted.describe_all(together).await?) {
+                bytes += schema.as_ref().map_or(0, |schema| weigh(schema).units);
+                described.push(DescribedTable {
+                    table: table.clone(),
+                    schema: guests(schema)?,
+                    count: None,
+                    facts: None,
+                });
+            }
+        }
+        if facts {
+            let with_schema = described.iter_mut().enumerate();
+            let with_schema = with_schema.filter(|(_, table)| table.schema.is_ok());
+            let mut to_look: Vec<_> = with_schema.collect();
+            let names: Vec<String> = to_look.iter().map(|(_, one)| one.table.clone()).collect();
+            let found = match names.as_slice() {
+                [] => Vec::new(),
+                names => granted.facts_all(names).await?,
+            };
+            let end = to_look.get(found.len()).map(|(place, _)| *place);
+            for ((_, table), facts) in to_look.iter_mut().zip(found) {
+                table.facts = Some(guests(facts)?);
+            }
+            described.truncate(end.unwrap_or(usize::MAX));
+        }
+        if counts {
+            let with_schema = described.iter_mut().filter(|table| table.schema.is_ok());
+            let mut to_count: Vec<&mut DescribedTable> = with_schema.collect();
+            let names: Vec<String> = to_count.iter().map(|table| table.table.clone()).collect();
+            let counted = granted.count_all(&names).await?;
+            for (table, count) in to_count.iter_mut().zip(counted) {
+                table.count = Some(guests(count)?);
+            }
+        }
+        Ok(described)
     }
 
     async fn facts(
@@ -110,6 +184,15 @@ impl Capabilities {
     fn check(&mut self, label: &str, table: &str) -> Result<(), Refusal> {
         check("the name of a table", table, MAX_NAME)?;
         Ok(self.readable(label)?.check(table)?)
+    }
+}
+
+/// An answer about one of several tables.
+fn guests<T>(answer: Result<T, DatabaseError>) -> Result<Result<T, Error>, Refusal> {
+    match answer.map_err(Refusal::from) {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(Refusal::Guest(error)) => Ok(Err(*error)),
+        Err(trap) => Err(trap),
     }
 }
 

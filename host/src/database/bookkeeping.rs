@@ -92,6 +92,29 @@ pub struct LedgerRow {
     pub retry_context: String,
 }
 
+impl LedgerRow {
+    /// Returns the row of a table that is about to begin.
+    #[must_use]
+    pub fn first(write: &TableWrite) -> Self {
+        Self {
+            next_seq: 0,
+            counts: ChunkCounts::default(),
+            last_key: None,
+            facts: RowFacts {
+                digest: Some(0),
+                direct: true,
+                verification: Verification::default(),
+                changed: Changed::new(),
+            },
+            snapshot: None,
+            snapshots: 0,
+            made: write.create.is_some(),
+            done: false,
+            retry_context: write.retry_context.clone(),
+        }
+    }
+}
+
 impl From<LedgerRow> for LedgerEntry {
     fn from(row: LedgerRow) -> Self {
         Self {

@@ -12,6 +12,8 @@ pub mod postgres;
 mod sql;
 pub mod sqlite;
 
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -24,7 +26,8 @@ pub use location::{Location, LocationError};
 pub use logical::logical_of;
 pub use model::{
     CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
-    Resolution, StagedConflict, Step, TableWrite, WriteOutcome, without_computed,
+    Resolution, StagedConflict, Step, TableWrite, WholeTable, WholeTables, WriteOutcome,
+    without_computed,
 };
 pub use origin::Origin;
 pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
@@ -33,6 +36,9 @@ pub use sql::{quote, value_expression};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{Dialect, TableFacts, TableSchema};
 use crate::rows::RowBlock;
+
+/// How long the facts of several tables are looked at.
+const FACTS_TIME: Duration = Duration::from_millis(800);
 
 /// A database that a tenant may use.
 ///
@@ -51,9 +57,50 @@ pub trait Database: Send + Sync {
     /// Describes one table. Fails with [`DatabaseError::View`] for a view.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
 
+    /// Describes tables as [`Self::describe`] does, each name once, in the same order. Fails as a whole only where no table
+    /// can be described.
+    async fn describe_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<TableSchema, DatabaseError>>, DatabaseError> {
+        let mut described = Vec::with_capacity(tables.len());
+        for table in tables {
+            described.push(self.describe(table).await);
+        }
+        Ok(described)
+    }
+
+    /// Counts the rows of tables as [`Self::count`] does, each name once, in the same order.
+    async fn count_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<RowCount, DatabaseError>>, DatabaseError> {
+        let mut counted = Vec::with_capacity(tables.len());
+        for table in tables {
+            counted.push(self.count(table).await);
+        }
+        Ok(counted)
+    }
+
     /// Returns what is known of a table beside its schema; none while a large table is still being looked at. Takes about
     /// 1 s at most.
     async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError>;
+
+    /// Returns [`Self::facts`] of the first tables, at least one; ends when about 1 s is over.
+    async fn facts_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<Option<TableFacts>, DatabaseError>>, DatabaseError> {
+        let until = Instant::now() + FACTS_TIME;
+        let mut facts = Vec::with_capacity(tables.len());
+        for table in tables {
+            facts.push(self.facts(table).await);
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(facts)
+    }
 
     /// Returns those of `types`, named as the database prints them, that are user-defined in this database.
     async fn known_types(&self, _types: &[String]) -> Result<Vec<String>, DatabaseError> {
@@ -124,6 +171,25 @@ pub trait Target: Send {
         &'a mut self,
         write: TableWrite,
     ) -> Result<Box<dyn TableWriter + 'a>, DatabaseError>;
+
+    /// Returns how far a run is with some tables, in the same order.
+    async fn ledger_entries(
+        &mut self,
+        run: &str,
+        tables: &[&str],
+    ) -> Result<Vec<Option<LedgerEntry>>, DatabaseError> {
+        let mut entries = Vec::with_capacity(tables.len());
+        for table in tables {
+            entries.push(self.ledger_entry(run, table).await?);
+        }
+        Ok(entries)
+    }
+
+    /// Creates and fills small tables, parents first, in one transaction. Rows are checked as they are stored. After an error
+    /// nothing is written.
+    async fn write_whole(&mut self, tables: &[WholeTable]) -> Result<WholeTables, DatabaseError> {
+        Ok(WholeTables::OneByOne((0..tables.len()).collect()))
+    }
 
     /// Notes in the ledger that a complete table was read and holds what was sent, so that a resumed run need not read it
     /// again.

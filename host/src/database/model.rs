@@ -4,7 +4,7 @@ use super::CheckedPlan;
 use crate::bindings::types::{
     Cell, ColumnChanges, Conversion, EnumType, Generation, Stored, TableSchema,
 };
-use crate::rows::BucketDigest;
+use crate::rows::{BucketDigest, RowBlock};
 
 /// Which rows of a table are read, and in which sequence.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,28 @@ impl TableWrite {
         let own = named.find(|(name, _)| name == column);
         own.map_or(Conversion::Exact, |(_, policy)| policy.clone())
     }
+}
+
+/// A table that the run creates, with all its rows.
+#[derive(Clone, Debug)]
+pub struct WholeTable {
+    /// How it is written: created, and directly.
+    pub write: TableWrite,
+    /// The sender's snapshot that the rows come from.
+    pub snapshot: String,
+    /// All rows, in their order.
+    pub blocks: Vec<RowBlock>,
+    /// The statements that follow the data.
+    pub after: Vec<CheckedStatement>,
+}
+
+/// What became of whole tables.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WholeTables {
+    /// All of them are created, filled, checked and complete, in the same order.
+    Written(Vec<WriteOutcome>),
+    /// Nothing was written, because the tables in these places, at least one, need a writer of their own.
+    OneByOne(Vec<usize>),
 }
 
 /// The result of a call that a table may refuse while rows go into it directly.

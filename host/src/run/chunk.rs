@@ -26,6 +26,11 @@ static CHUNK_ROWS: LazyLock<u64> = LazyLock::new(|| {
     smaller.map_or(ROWS, |rows: u64| rows.clamp(1, ROWS))
 });
 
+/// Returns true if so many rows are fewer than those of a full chunk.
+pub fn is_smaller(rows: u64) -> bool {
+    rows < *CHUNK_ROWS
+}
+
 /// The chunk under way.
 #[derive(Debug, Default)]
 pub struct Chunk {

@@ -16,6 +16,7 @@ mod rejects;
 mod retry;
 mod retry_context;
 mod scheduler;
+mod small_tables;
 mod strategy;
 mod table;
 mod trial;
@@ -35,6 +36,9 @@ pub use peer::{IncomingRows, PeerError, PeerRows, Wanted};
 pub use quota::Quota;
 pub use rejects::retry as retry_rejects;
 pub use scheduler::MAX_JOBS;
+
+/// The tables of the target that are described by the same queries.
+const DESCRIBED_TOGETHER: usize = 100;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -90,10 +94,26 @@ pub async fn pull(
     instruction: &CopyInstruction,
 ) -> Result<Vec<TableReport>, RunError> {
     let mut prepared = Vec::with_capacity(instruction.tables.len());
-    for table in &instruction.tables {
-        let name = &table.incoming.table;
-        let table = PreparedTable::prepare(run, instruction, table).await;
-        prepared.push(table.map_err(RunError::at(name))?);
+    for tables in instruction.tables.chunks(DESCRIBED_TOGETHER) {
+        let existing = tables.iter().filter(|table| !table.create);
+        let names: Vec<String> = existing.map(|table| table.incoming.table.clone()).collect();
+        let described = match names.as_slice() {
+            [] => Vec::new(),
+            names => run.target.describe_all(names).await?,
+        };
+        let mut described = described.into_iter();
+        for table in tables {
+            let at = RunError::at(&table.incoming.table);
+            let local = match table.create {
+                true => Ok(None),
+                false => described.next().transpose().map_err(Failure::from),
+            };
+            let table = match local {
+                Ok(local) => PreparedTable::prepare(run, instruction, table, local).await,
+                Err(failure) => Err(failure),
+            };
+            prepared.push(table.map_err(at)?);
+        }
     }
     scheduler::all(run, instruction, &prepared).await
 }

@@ -96,6 +96,8 @@ pub struct IncomingRows {
     received: u64,
     /// What the run may receive.
     quota: Option<Arc<Quota>>,
+    /// The rows and bytes that were taken from the quota.
+    taken: (u64, u64),
     /// Ends with this.
     _receiving: JoinSet<()>,
 }
@@ -145,6 +147,7 @@ impl IncomingRows {
             frames: receiver,
             received: 0,
             quota: None,
+            taken: (0, 0),
             _receiving: receiving,
         })
     }
@@ -181,11 +184,19 @@ impl IncomingRows {
                 Frame::Rows(block) => (block.row_count().into(), block.data().len() as u64),
                 _ => (0, 0),
             };
-            quota
-                .take(rows, bytes.max(unpacked))
-                .map_err(PeerError::Exceeded)?;
+            let bytes = bytes.max(unpacked);
+            quota.take(rows, bytes).map_err(PeerError::Exceeded)?;
+            self.taken = (
+                self.taken.0.saturating_add(rows),
+                self.taken.1.saturating_add(bytes),
+            );
         }
         Ok(frame)
+    }
+
+    /// Returns the rows and bytes that count to what the run may receive.
+    pub(super) fn taken(&self) -> (u64, u64) {
+        self.taken
     }
 
     /// Waits for the digests that were asked for, and returns them with the bytes received.

@@ -64,6 +64,8 @@ pub struct TablePull<'a> {
     table: &'a PreparedTable,
     /// Bytes of earlier connections.
     bytes: u64,
+    /// How far the run is with the table, while this process has not begun it.
+    known: Option<Option<LedgerEntry>>,
     /// How far the attempts came.
     reached: Reached,
     /// Rows that the present attempt committed.
@@ -78,10 +80,17 @@ impl<'a> TablePull<'a> {
             run,
             table,
             bytes: 0,
+            known: None,
             reached: Reached::default(),
             committed: 0,
             told: Instant::now(),
         }
+    }
+
+    /// The same transfer, with how far the run is with the table.
+    pub fn from(mut self, entry: Option<LedgerEntry>) -> Self {
+        self.known = Some(entry);
+        self
     }
 
     fn name(&self) -> &'a str {
@@ -136,6 +145,7 @@ impl<'a> TablePull<'a> {
         loop {
             // Nothing is written before the peer's rows are there and are what they were described as.
             let (entry, opened) = self.open_first(target, differences, &mut retries).await?;
+            self.known = None;
             let mut writer = target.begin_table(self.write(mode)).await?;
             let attempts = self.attempts(writer.as_mut(), entry, opened, differences, &mut retries);
             match attempts.await? {
@@ -347,6 +357,9 @@ impl<'a> TablePull<'a> {
     }
 
     async fn entry(&self, target: &mut dyn Target) -> Result<Option<LedgerEntry>, Failure> {
+        if let Some(known) = &self.known {
+            return Ok(known.clone());
+        }
         Ok(target
             .ledger_entry(&self.table.write.run, self.name())
             .await?)

@@ -52,6 +52,13 @@ impl Quota {
         ))
     }
 
+    /// Forgets what was taken and has to arrive again.
+    pub fn give_back(&self, rows: u64, bytes: u64) {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.0 = received.0.saturating_sub(rows);
+        received.1 = received.1.saturating_sub(bytes);
+    }
+
     /// Returns true if more arrived than the run may receive.
     #[must_use]
     pub fn is_exceeded(&self) -> bool {

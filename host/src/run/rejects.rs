@@ -99,6 +99,7 @@ async fn retry_table(
         before: Vec::new(),
         after: Vec::new(),
         one_chunk: false,
+        rows: None,
         differences: false,
         conversions: kept.conversions,
     };

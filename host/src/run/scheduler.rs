@@ -6,13 +6,13 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 
-use super::RunError;
 use super::context::RunContext;
 use super::pull::TablePull;
 use super::table::PreparedTable;
+use super::{RunError, small_tables};
 use crate::bindings::transfers::CopyInstruction;
 use crate::bindings::types::{Failure, TableReport};
-use crate::database::{DatabaseError, Target};
+use crate::database::{DatabaseError, LedgerEntry, Target};
 
 /// The most tables at a time.
 pub const MAX_JOBS: usize = 16;
@@ -31,24 +31,33 @@ pub async fn all(
 ) -> Result<Vec<TableReport>, RunError> {
     let mut target = run.target.target().await?;
     target.prepare().await?;
-    let mut idle = vec![target];
     let jobs = jobs(run, instruction);
+    let mut entries = entries(tables, target.as_mut()).await?;
     let mut reports = BTreeMap::new();
+    small_tables::pull(run, jobs, tables, &entries, target.as_mut(), &mut reports).await?;
+    let mut idle = vec![target];
     let mut waiting: Vec<usize> = (0..tables.len()).collect();
+    waiting.retain(|number| !reports.contains_key(number));
+    let mut unfinished: BTreeSet<&str> = waiting
+        .iter()
+        .filter_map(|number| tables.get(*number).map(PreparedTable::name))
+        .collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
     let mut exceeded: Option<Failure> = None;
     loop {
         while under_way.len() < jobs
             && exceeded.is_none()
-            && let Some(next) = next(tables, &mut waiting, &reports)
+            && let Some(next) = next(tables, &mut waiting, &unfinished)
             && let Some(table) = tables.get(next)
         {
             let mut target = match idle.pop() {
                 Some(target) => target,
                 None => run.target.target().await?,
             };
+            let entry = entries.get_mut(next).and_then(Option::take);
+            let transfer = TablePull::new(run, table).from(entry);
             under_way.push(Box::pin(async move {
-                let report = TablePull::new(run, table).all(target.as_mut()).await;
+                let report = transfer.all(target.as_mut()).await;
                 (next, target, report)
             }));
         }
@@ -60,6 +69,7 @@ pub async fn all(
         match report {
             Ok(report) => {
                 run.events.table_complete(report.clone());
+                unfinished.remove(name);
                 reports.insert(number, report);
             }
             // The other tables under way end at their next frame, and commit what arrived.
@@ -134,27 +144,32 @@ fn jobs(run: RunContext<'_>, instruction: &CopyInstruction) -> usize {
     wanted.clamp(1, MAX_JOBS).min(run.target.writers())
 }
 
-/// Takes the first waiting table whose parents are complete. The sequence of an instruction is such that there is one as
-/// soon as no table is under way.
+/// Returns how far the run is with each table.
+async fn entries(
+    tables: &[PreparedTable],
+    target: &mut dyn Target,
+) -> Result<Vec<Option<LedgerEntry>>, DatabaseError> {
+    let Some(first) = tables.first() else {
+        return Ok(Vec::new());
+    };
+    let names: Vec<&str> = tables.iter().map(PreparedTable::name).collect();
+    target.ledger_entries(&first.write.run, &names).await
+}
+
+/// Takes the first waiting table whose parents are complete. While no table is under way, the first one waits for nobody.
 fn next(
     tables: &[PreparedTable],
     waiting: &mut Vec<usize>,
-    reports: &BTreeMap<usize, TableReport>,
+    incomplete: &BTreeSet<&str>,
 ) -> Option<usize> {
-    let incomplete: BTreeSet<&str> = tables
-        .iter()
-        .enumerate()
-        .filter(|(number, _)| !reports.contains_key(number))
-        .map(|(_, table)| table.name())
-        .collect();
+    let none_under_way = incomplete.len() == waiting.len();
     let is_ready = |number: &usize| {
         tables.get(*number).is_some_and(|table| {
             let mut others = table
                 .parents
                 .iter()
                 .filter(|parent| *parent != table.name());
-            // When all tables before it are complete, the first one waits for nobody.
-            waiting.first() == Some(number) && reports.len() == *number
+            waiting.first() == Some(number) && none_under_way
                 || others.all(|parent| !incomplete.contains(parent.as_str()))
         })
     };
@@ -172,12 +187,9 @@ async fn close_gaps(
 ) -> Result<(), RunError> {
     let mut snapshots = BTreeSet::new();
     let mut several = false;
-    for table in tables {
-        let entry = target.ledger_entry(&table.write.run, table.name()).await?;
-        if let Some(entry) = entry {
-            several |= entry.snapshots > 1;
-            snapshots.extend(entry.snapshot);
-        }
+    for entry in entries(tables, target).await?.into_iter().flatten() {
+        several |= entry.snapshots > 1;
+        snapshots.extend(entry.snapshot);
     }
     if !several && snapshots.len() < 2 {
         return Ok(());

@@ -5,7 +5,7 @@ use super::context::RunContext;
 use super::retry_context::RetryContext;
 use super::{ddl, strategy};
 use crate::bindings::transfers::{CopyInstruction, TableInstruction};
-use crate::bindings::types::{Failure, SetPlan};
+use crate::bindings::types::{Failure, SetPlan, TableSchema};
 use crate::database::{CheckedStatement, LoadMode, TableWrite, without_computed};
 
 /// A table that is ready to be written.
@@ -22,16 +22,20 @@ pub struct PreparedTable {
     pub parents: Vec<String>,
     /// Whether all rows are committed together.
     pub one_chunk: bool,
+    /// How many rows the peer has counted, if it did.
+    pub rows: Option<u64>,
     /// Whether the run may look for differences instead of receiving all rows.
     differences: bool,
 }
 
 impl PreparedTable {
-    /// Checks one table of an instruction against the target and the strategies. Nothing is written.
+    /// Checks one table of an instruction against the target and the strategies. Nothing is written. `local` is the table
+    /// in the target; none if it is created.
     pub async fn prepare(
         run: RunContext<'_>,
         instruction: &CopyInstruction,
         table: &TableInstruction,
+        local: Option<TableSchema>,
     ) -> Result<Self, Failure> {
         let mut table = table.clone();
         table.incoming = without_computed(table.incoming);
@@ -44,11 +48,7 @@ impl PreparedTable {
         };
         let before = check(&table.before)?;
         let after = check(&table.after)?;
-        let local = if table.create {
-            table.incoming.clone()
-        } else {
-            run.target.describe(&table.incoming.table).await?
-        };
+        let local = local.unwrap_or_else(|| table.incoming.clone());
         let strategy = strategy::resolve(run.strategies, &table, &local).await?;
         let keys = table
             .incoming
@@ -80,6 +80,7 @@ impl PreparedTable {
             after,
             parents,
             one_chunk: table.one_chunk,
+            rows: table.rows,
             differences: table.differences,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::meter::Meter;
 use crate::bindings::access::{Admission, Scope};
-use crate::bindings::database::{DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::database::{DatabaseInfo, DescribedTable, RowCount, TableSummary};
 use crate::bindings::http::{Request, Response};
 use crate::bindings::services::Level;
 use crate::bindings::state::{Entry, Lifetime};
@@ -66,6 +66,8 @@ metered! {
         QUESTION info(database: String) -> Result<DatabaseInfo, Refusal>;
         DATABASE tables(database: String) -> Result<Vec<TableSummary>, Refusal>;
         DATABASE describe(database: String, table: String) -> Result<TableSchema, Refusal>;
+        DATABASE describe_all(database: String, tables: Vec<String>, counts: bool, facts: bool)
+            -> Result<Vec<DescribedTable>, Refusal>;
         DATABASE facts(database: String, table: String) -> Result<Option<TableFacts>, Refusal>;
         DATABASE known_types(database: String, types: Vec<String>) -> Result<Vec<String>, Refusal>;
         DATABASE widened(database: String, table: String) -> Result<Vec<String>, Refusal>;

@@ -44,6 +44,9 @@ pub struct SessionDocument {
     /// The name that the claimer gave itself.
     pub claimer: Option<String>,
     pub admission: Option<String>,
+    /// Whether the claimer gave the code back, because it wrote nothing.
+    #[serde(default)]
+    pub released: bool,
     pub done: bool,
 }
 
@@ -63,6 +66,9 @@ pub struct RunDocument {
     pub peer: Peer,
     /// The key of the claimer's secret.
     pub secret_key: String,
+    /// Whether the run was started to write.
+    #[serde(default)]
+    pub writes: bool,
     /// How many tables have a [`TableDocument`].
     pub known: u32,
     /// What planning has taken so far.

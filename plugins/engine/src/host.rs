@@ -1,14 +1,13 @@
 //! Everything that the engine asks of its host, as one trait: the imports of the component, or a site in memory in tests.
 
 use crate::bindings::access::{self, Admission};
-use crate::bindings::database::{self, DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::database::{self, DatabaseInfo, DescribedTable, TableSummary};
 use crate::bindings::http::{self, Request, Response};
 use crate::bindings::services::{self, Level};
 use crate::bindings::state::{self, Entry, Lifetime};
 use crate::bindings::transfers::{self, CopyInstruction, RunEvent};
 use crate::bindings::types::{
-    CreateOptions, DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableFacts, TableSchema,
-    Verdict,
+    CreateOptions, DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, TableSchema, Verdict,
 };
 use crate::bindings::{ddl, sessions};
 
@@ -39,11 +38,15 @@ pub trait Host {
 
     fn info(&self, database: &str) -> Result<DatabaseInfo, Error>;
     fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error>;
-    fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error>;
-    fn facts(&self, database: &str, table: &str) -> Result<Option<TableFacts>, Error>;
+    fn describe_all(
+        &self,
+        database: &str,
+        tables: &[String],
+        counts: bool,
+        facts: bool,
+    ) -> Result<Vec<DescribedTable>, Error>;
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error>;
     fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error>;
-    fn count(&self, database: &str, table: &str) -> Result<RowCount, Error>;
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error>;
 
@@ -134,12 +137,14 @@ impl Host for Imports {
         database::tables(database)
     }
 
-    fn describe(&self, database: &str, table: &str) -> Result<TableSchema, Error> {
-        database::describe(database, table)
-    }
-
-    fn facts(&self, database: &str, table: &str) -> Result<Option<TableFacts>, Error> {
-        database::facts(database, table)
+    fn describe_all(
+        &self,
+        database: &str,
+        tables: &[String],
+        counts: bool,
+        facts: bool,
+    ) -> Result<Vec<DescribedTable>, Error> {
+        database::describe_all(database, tables, counts, facts)
     }
 
     fn known_types(&self, database: &str, types: &[String]) -> Result<Vec<String>, Error> {
@@ -148,10 +153,6 @@ impl Host for Imports {
 
     fn widened(&self, database: &str, table: &str) -> Result<Vec<String>, Error> {
         database::widened(database, table)
-    }
-
-    fn count(&self, database: &str, table: &str) -> Result<RowCount, Error> {
-        database::count(database, table)
     }
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error> {

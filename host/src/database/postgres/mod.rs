@@ -15,6 +15,7 @@ mod target;
 mod tests;
 mod write;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -35,6 +36,9 @@ use crate::bindings::types::{ColumnValues, Dialect, TableFacts, TableSchema, Val
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
 
+/// The most tables that are counted in one statement.
+const COUNTED_TOGETHER: usize = 50;
+
 /// Begins a transaction in which each statement sees what is committed.
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 
@@ -51,15 +55,43 @@ impl PostgresDatabase {
         Ok(Self { server })
     }
 
-    /// Describes a table, with what Tombolo's own tables say of it.
-    async fn described(&self, table: &str) -> Result<Description, DatabaseError> {
+    /// Describes tables, with what Tombolo's own tables say of them.
+    async fn described(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<Description, DatabaseError>>, DatabaseError> {
         let mut session = self.server.take_session().await?;
         let origins = trust::begin_to_read(&mut session, BEGIN_READING, OwnTable::Columns).await?;
         let place = self.server.place();
-        let described = catalog::describe(&mut session, place, table, origins).await?;
+        let described = catalog::describe_all(&mut session, place, tables, origins).await?;
         session.run("COMMIT").await?;
         self.server.keep_session(session);
         Ok(described)
+    }
+
+    async fn described_one(&self, table: &str) -> Result<Description, DatabaseError> {
+        let described = self.described(&[table.to_owned()]).await?;
+        catalog::only(described, self.server.place(), table)
+    }
+
+    /// Counts the rows of some tables in one statement; none if that takes too long, or if one of them cannot be counted.
+    async fn count_together(
+        session: &mut Session,
+        relations: &[&Relation],
+    ) -> Result<Option<Vec<u64>>, DatabaseError> {
+        let counts: Vec<String> = relations
+            .iter()
+            .map(|relation| format!("(SELECT count(*) FROM {})", relation.only()))
+            .collect();
+        let sql = format!("SELECT ARRAY[{}]::int8[]", counts.join(", "));
+        match in_time(session, sql).await {
+            Ok(Some(row)) => {
+                let counts: Vec<i64> = column(&row, 0)?;
+                Ok(Some(counts.into_iter().map(number).collect()))
+            }
+            Ok(None) | Err(DatabaseError::Refused(_) | DatabaseError::Busy(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -81,24 +113,50 @@ impl Database for PostgresDatabase {
     }
 
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
-        Ok(self.described(table).await?.schema)
+        Ok(self.described_one(table).await?.schema)
+    }
+
+    async fn describe_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<TableSchema, DatabaseError>>, DatabaseError> {
+        let described = self.described(tables).await?;
+        let schemas = described.into_iter();
+        Ok(schemas
+            .map(|described| described.map(|described| described.schema))
+            .collect())
     }
 
     async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError> {
-        let described = self.described(table).await?;
+        let facts = self.facts_all(&[table.to_owned()]).await?;
+        catalog::only(facts, self.server.place(), table)
+    }
+
+    async fn facts_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<Option<TableFacts>, DatabaseError>>, DatabaseError> {
+        let described = self.described(tables).await?;
+        let relations = described.iter().flatten();
+        let relations: Vec<i64> = relations.map(|table| table.relation.oid).collect();
         let mut session = self.server.take_session().await?;
-        let features = catalog::features::of_table(&mut session, &described.relation).await?;
+        let mut features = catalog::features::of_tables(&mut session, &relations).await?;
         self.server.keep_session(session);
-        // The type of every other column says what it holds.
-        let wide = described.widened().into_iter();
-        let values = wide.map(|column| ColumnValues {
-            column,
-            kinds: vec![ValueKind::Text, ValueKind::TextWithNul, ValueKind::Bytes],
+        let facts = described.into_iter().map(|described| {
+            let described = described?;
+            // The type of every other column says what it holds.
+            let wide = described.widened().into_iter();
+            let values = wide.map(|column| ColumnValues {
+                column,
+                kinds: vec![ValueKind::Text, ValueKind::TextWithNul, ValueKind::Bytes],
+            });
+            let features = features.remove(&described.relation.oid);
+            Ok(Some(TableFacts {
+                values: values.collect(),
+                features: features.unwrap_or_default(),
+            }))
         });
-        Ok(Some(TableFacts {
-            values: values.collect(),
-            features,
-        }))
+        Ok(facts.collect())
     }
 
     async fn known_types(&self, types: &[String]) -> Result<Vec<String>, DatabaseError> {
@@ -109,7 +167,7 @@ impl Database for PostgresDatabase {
     }
 
     async fn widened(&self, table: &str) -> Result<Vec<String>, DatabaseError> {
-        Ok(self.described(table).await?.widened())
+        Ok(self.described_one(table).await?.widened())
     }
 
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
@@ -118,6 +176,40 @@ impl Database for PostgresDatabase {
         let counted = count(&mut session, &relation).await?;
         self.server.keep_session(session);
         Ok(counted)
+    }
+
+    async fn count_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<RowCount, DatabaseError>>, DatabaseError> {
+        let mut session = self.server.take_session().await?;
+        let found = catalog::find_all(&mut session, self.server.place(), tables).await?;
+        let relations: Vec<&Relation> = found.iter().flatten().collect();
+        let mut counts = HashMap::with_capacity(relations.len());
+        for together in relations.chunks(COUNTED_TOGETHER) {
+            let counted = match together.iter().any(|relation| relation.filtered) {
+                true => None,
+                false => Self::count_together(&mut session, together).await?,
+            };
+            match counted {
+                Some(rows) => {
+                    let exact = rows.into_iter().map(|rows| RowCount { rows, exact: true });
+                    let oids = together.iter().map(|relation| relation.oid);
+                    counts.extend(oids.zip(exact.map(Ok)));
+                }
+                None => {
+                    for relation in together {
+                        counts.insert(relation.oid, count(&mut session, relation).await);
+                    }
+                }
+            }
+        }
+        self.server.keep_session(session);
+        let counted = found.into_iter().zip(tables).map(|(found, table)| {
+            let counted = counts.remove(&found?.oid);
+            counted.unwrap_or_else(|| Err(catalog::missing(self.server.place(), table)))
+        });
+        Ok(counted.collect())
     }
 
     fn writers(&self) -> usize {

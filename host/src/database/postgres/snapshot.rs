@@ -13,9 +13,13 @@ use super::meta::tables::OwnTable;
 use super::meta::trust;
 use super::read::{copy_out, query as read_query};
 use super::server::{Purpose, Server};
+use crate::bindings::database::TableKind;
 use crate::bindings::types::TableSchema;
 use crate::database::{DatabaseError, Read, Snapshot, without_computed};
 use crate::rows::RowBlock;
+
+/// The tables that are described with one that is asked for.
+const DESCRIBED_TOGETHER: usize = 100;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -53,6 +57,8 @@ pub(super) struct PostgresSnapshot {
     returned: Notify,
     /// The tables that were described, by name: they do not change in the view.
     described: Mutex<HashMap<String, Arc<Description>>>,
+    /// All names in the view, sorted; none before the second table is described.
+    names: Mutex<Option<Arc<Vec<String>>>>,
 }
 
 /// A connection in the view, and where it belongs.
@@ -91,6 +97,7 @@ impl PostgresSnapshot {
             idle: Mutex::default(),
             returned: Notify::new(),
             described: Mutex::default(),
+            names: Mutex::default(),
         })
     }
 
@@ -164,18 +171,60 @@ impl PostgresSnapshot {
             Some(reader) => reader,
             None => self.reader().await?,
         };
-        let described = self.describe_with(&mut reader.session, table).await;
+        let described = self.describe_with_next(&mut reader.session, table).await;
         self.give_back(reader).await;
-        let described = Arc::new(described?);
-        lock(&self.described).insert(table.to_owned(), Arc::clone(&described));
-        Ok(described)
+        described
     }
 
-    async fn describe_with(
+    /// Describes a table. From the second one on, those that follow it by name are described with it: whoever reads
+    /// several reads them in about that order.
+    async fn describe_with_next(
         &self,
         session: &mut Session,
         table: &str,
-    ) -> Result<Description, DatabaseError> {
+    ) -> Result<Arc<Description>, DatabaseError> {
+        let mut names = vec![table.to_owned()];
+        if !lock(&self.described).is_empty() {
+            let all = self.names(session).await?;
+            let known = lock(&self.described);
+            let next = all
+                .iter()
+                .skip(all.partition_point(|name| name.as_str() <= table));
+            let next = next.take(DESCRIBED_TOGETHER);
+            names.extend(next.filter(|name| !known.contains_key(*name)).cloned());
+        }
+        let place = self.server.place();
+        let described = self.describe_all(session, &names).await?;
+        let mut described = described.into_iter();
+        let first = described.next();
+        let first = Arc::new(first.unwrap_or_else(|| Err(catalog::missing(place, table)))?);
+        let mut known = lock(&self.described);
+        known.insert(table.to_owned(), Arc::clone(&first));
+        // What cannot be described is looked at again when it is asked for.
+        for next in described.flatten() {
+            known.insert(next.relation.table.clone(), Arc::new(next));
+        }
+        Ok(first)
+    }
+
+    async fn names(&self, session: &mut Session) -> Result<Arc<Vec<String>>, DatabaseError> {
+        if let Some(names) = lock(&self.names).as_ref() {
+            return Ok(Arc::clone(names));
+        }
+        let tables = catalog::list(session).await?.into_iter();
+        let tables = tables.filter(|table| table.kind == TableKind::Table);
+        let mut names: Vec<String> = tables.map(|table| table.table).collect();
+        names.sort_unstable();
+        let names = Arc::new(names);
+        *lock(&self.names) = Some(Arc::clone(&names));
+        Ok(names)
+    }
+
+    async fn describe_all(
+        &self,
+        session: &mut Session,
+        tables: &[String],
+    ) -> Result<Vec<Result<Description, DatabaseError>>, DatabaseError> {
         if self.origins.is_some() {
             // Only its owner may have replaced it since, and another table would not be the one that was checked.
             trust::lock_to_read_again(session, OwnTable::Columns).await?;
@@ -186,7 +235,7 @@ impl PostgresSnapshot {
             }
         }
         let place = self.server.place();
-        catalog::describe(session, place, table, self.origins.is_some()).await
+        catalog::describe_all(session, place, tables, self.origins.is_some()).await
     }
 }
 

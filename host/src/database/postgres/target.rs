@@ -8,7 +8,10 @@ use super::meta::{ledger, tables, trust};
 use super::server::{Purpose, Server};
 use super::write::table_writer::PostgresTableWriter;
 use super::write::transaction::WriteConnection;
-use crate::database::{DatabaseError, LedgerEntry, TableWrite, TableWriter, Target};
+use super::write::whole_tables;
+use crate::database::{
+    DatabaseError, LedgerEntry, TableWrite, TableWriter, Target, WholeTable, WholeTables,
+};
 
 /// A connection that writes.
 pub(super) struct PostgresTarget {
@@ -51,6 +54,28 @@ impl Target for PostgresTarget {
         let found = found.await;
         let row = session.end_transaction(found).await?;
         Ok(row.map(LedgerEntry::from))
+    }
+
+    async fn ledger_entries(
+        &mut self,
+        run: &str,
+        tables: &[&str],
+    ) -> Result<Vec<Option<LedgerEntry>>, DatabaseError> {
+        let session = self.connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let found = async {
+            trust::lock_to_write(session).await?;
+            ledger::find_all(session, run, tables).await
+        };
+        let found = found.await;
+        let mut rows = session.end_transaction(found).await?;
+        let entries = tables.iter().map(|table| rows.remove(*table));
+        Ok(entries.map(|row| row.map(LedgerEntry::from)).collect())
+    }
+
+    async fn write_whole(&mut self, tables: &[WholeTable]) -> Result<WholeTables, DatabaseError> {
+        let session = self.connection.outside_chunk().await?;
+        whole_tables::write(session, self.server.place(), tables).await
     }
 
     async fn begin_table<'a>(

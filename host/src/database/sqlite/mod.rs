@@ -196,6 +196,45 @@ impl Database for SqliteDatabase {
         Err(self.concurrently_modified())
     }
 
+    async fn describe_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<TableSchema, DatabaseError>>, DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let mut described = Vec::with_capacity(tables.len());
+            for table in tables {
+                let table = catalog::table(&mut reader.connection, &self.name, table).await;
+                described.push(table.map(|table| table.schema));
+            }
+            if reader.close().await {
+                return Ok(described);
+            }
+        }
+        Err(self.concurrently_modified())
+    }
+
+    async fn count_all(
+        &self,
+        tables: &[String],
+    ) -> Result<Vec<Result<RowCount, DatabaseError>>, DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let mut counted = Vec::with_capacity(tables.len());
+            for table in tables {
+                let table = catalog::table(&mut reader.connection, &self.name, table).await;
+                counted.push(match table {
+                    Ok(table) => count(&mut reader.connection, &table, COUNT_LIMIT).await,
+                    Err(error) => Err(error),
+                });
+            }
+            if reader.close().await {
+                return Ok(counted);
+            }
+        }
+        Err(self.concurrently_modified())
+    }
+
     async fn facts(&self, table: &str) -> Result<Option<TableFacts>, DatabaseError> {
         let until = Instant::now() + FACTS_LIMIT;
         for _ in 0..ATTEMPTS {

@@ -131,6 +131,33 @@ fn send_rows(
     Ok(())
 }
 
+/// Returns how many rows a table has, and the sum of their digests.
+pub(super) fn digest(
+    connection: &RawConnection<'_>,
+    table: &TableSchema,
+    found: &Table,
+) -> Result<(u64, u128), DatabaseError> {
+    let mut read = Read::all(table);
+    read.ordered = false;
+    let mut statement = connection.prepare(&select(read, found)?)?;
+    let mut rows = statement.query(&[])?;
+    let mut builder = BlockBuilder::new(table.columns.len());
+    let (mut number, mut sum) = (0_u64, 0_u128);
+    while let Some(row) = rows.next()? {
+        number += 1;
+        if let Some(block) = push(row, table, number, &mut builder)? {
+            sum = sum.wrapping_add(block.digest());
+        }
+        if builder.is_full() {
+            sum = sum.wrapping_add(builder.take().digest());
+        }
+    }
+    if !builder.is_empty() {
+        sum = sum.wrapping_add(builder.take().digest());
+    }
+    Ok((number, sum))
+}
+
 fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
     let table = read.table;
     let known = |name: &String| {

@@ -9,7 +9,10 @@ use super::meta::{ledger, tables};
 use super::raw::RawConnection;
 use super::write::table_state::TableState;
 use super::write::table_writer::SqliteTableWriter;
-use crate::database::{DatabaseError, LedgerEntry, TableWrite, TableWriter, Target};
+use super::write::whole_tables;
+use crate::database::{
+    DatabaseError, LedgerEntry, TableWrite, TableWriter, Target, WholeTable, WholeTables,
+};
 
 /// A connection that writes, with the name of its database for messages.
 pub(super) struct SqliteTarget {
@@ -65,6 +68,13 @@ impl Target for SqliteTarget {
             table,
             state,
         )))
+    }
+
+    async fn write_whole(&mut self, tables: &[WholeTable]) -> Result<WholeTables, DatabaseError> {
+        let (database, tables) = (self.database.clone(), tables.to_vec());
+        self.connection
+            .begin_with(move |connection| whole_tables::write(connection, &database, &tables))
+            .await
     }
 
     async fn mark_read_back(&mut self, run: &str, table: &str) -> Result<(), DatabaseError> {

@@ -14,6 +14,9 @@ use crate::pull::{conversion, discover, request, resume, table_plan};
 use crate::retention;
 use crate::wire::Done;
 
+/// Failures after which the peer is not asked for anything else.
+const WITHOUT_ANSWER: [ErrorCode; 2] = [ErrorCode::Timeout, ErrorCode::Unreachable];
+
 /// The most keys of one run that are listed at once.
 const PAGE: u32 = 1_000;
 
@@ -35,6 +38,7 @@ pub fn plan(host: &dyn Host, mut request: PullRequest) -> Result<String, Failure
             credential: None,
         },
         request,
+        writes: false,
         known: 0,
         matches: Vec::new(),
         spent: Spent::default(),
@@ -87,7 +91,7 @@ fn plan_step(host: &dyn Host, run: &str) -> Result<(), Failure> {
 /// Fails with `not-found` if there is no such run, `bad-request` if it is not waiting to be started, and as the host
 /// does.
 pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
-    begin(host, run, |document, instruction| {
+    begin(host, run, true, |document, instruction| {
         resume::remember(host, document, instruction)?;
         Ok(host.start(instruction)?)
     })
@@ -95,12 +99,15 @@ pub fn start(host: &dyn Host, run: &str) -> Result<(), Failure> {
 
 /// Starts a job that compares a planned run's tables with the target. Fails as [`start`] does.
 pub fn compare(host: &dyn Host, run: &str) -> Result<(), Failure> {
-    begin(host, run, |_, instruction| Ok(host.compare(instruction)?))
+    begin(host, run, false, |_, instruction| {
+        Ok(host.compare(instruction)?)
+    })
 }
 
 fn begin(
     host: &dyn Host,
     run: &str,
+    writes: bool,
     start_job: impl Fn(&RunDocument, &CopyInstruction) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let not_planned = || {
@@ -126,10 +133,12 @@ fn begin(
         max_bytes: document.request.max_bytes,
     };
     document.stage = Stage::Running;
+    document.writes = writes;
     let key = run_key(run);
     let version = documents::put(host, &key, &document, Some(version))?.ok_or_else(not_planned)?;
     if let Err(failure) = start_job(&document, &instruction) {
         document.stage = Stage::Planned;
+        document.writes = false;
         documents::put(host, &key, &document, Some(version))?;
         return Err(failure);
     }
@@ -203,7 +212,7 @@ pub fn finished(host: &dyn Host, run: &str, reports: Vec<TableReport>) -> Result
     Ok(())
 }
 
-/// Ends a run whose tables are compared. The peer's session goes on: its code can be used again from here.
+/// Ends a run whose tables are compared. The peer's session goes on: its code can be used again.
 pub fn compared(host: &dyn Host, compared: Compared) -> Result<(), Error> {
     let Compared { run, tables } = compared;
     let Some((document, version)) = get(host, &run)? else {
@@ -218,14 +227,20 @@ pub fn compared(host: &dyn Host, compared: Compared) -> Result<(), Error> {
 
 /// Ends a run and publishes the failure, once.
 fn fail(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
+    let failed_code = failure.code.parse().unwrap_or(ErrorCode::Internal);
     let failed = RunEvent::Failed(failure);
     for _ in 0..MAX_RACES {
         let Some((document, version)) = get(host, run)? else {
             return Ok(());
         };
-        // A step of planning may have no time left for another request.
-        if matches!(document.stage, Stage::Planned | Stage::Running) {
-            release(host, run, &document);
+        // After waiting for an answer in vain, a step of planning has no time left for another request.
+        let answers = !WITHOUT_ANSWER.contains(&failed_code);
+        let is_claimed = document.peer.credential.is_some();
+        match document.stage {
+            Stage::Planned | Stage::Running => release(host, run, &document),
+            Stage::Ended => {}
+            _ if answers && is_claimed => release(host, run, &document),
+            _ => {}
         }
         if document.stage == Stage::Ended || end(host, run, document, version, &failed)? {
             return Ok(());
@@ -237,11 +252,14 @@ fn fail(host: &dyn Host, run: &str, failure: Failure) -> Result<(), Error> {
 }
 
 /// Tells the peer that a run is over, so that it holds its snapshot no longer. The snapshot ends without that as well,
-/// a while later.
+/// a while later. A run that was not started to write gives the code back as well.
 fn release(host: &dyn Host, run: &str, document: &RunDocument) {
     let request = Request {
         method: Method::Post,
-        path: format!("/sync/v1/runs/{run}/end"),
+        path: match document.writes {
+            true => format!("/sync/v1/runs/{run}/end"),
+            false => format!("/sync/v1/runs/{run}/end?unwritten=1"),
+        },
         body: Vec::new(),
     };
     if let Err(error) = host.send(&document.peer, &request) {

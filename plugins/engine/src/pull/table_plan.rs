@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::bindings::database::DescribedTable;
 use crate::bindings::transfers::{TableInstruction, TablePlan};
 use crate::bindings::types::{
     Conversion, CreateOptions, DdlPlan, Dialect, Error, Failure, ForeignKey, TableFacts,
@@ -16,6 +17,12 @@ use crate::pull::origin::Origin;
 use crate::pull::toposort::{self, NameCase, Node};
 use crate::pull::{STEP_BYTES, STEP_TIME, compatibility, conversion};
 use crate::wire::weight;
+
+/// The most tables that are planned with the same questions to the database.
+const GROUP: u32 = 50;
+
+/// The most types of one question.
+const MAX_TYPES: usize = 10_000;
 
 /// Plans tables until the step's time is over.
 ///
@@ -34,29 +41,112 @@ pub fn plan_tables(
         .matches
         .resize(document.request.column_conversions.len(), 0);
     let mut bytes = 0;
-    for number in first..document.known {
+    let mut number = first;
+    while number < document.known {
         if bytes >= STEP_BYTES || number > first && host.now().saturating_sub(began) >= STEP_TIME {
             return Ok(Stage::PlanTable(number));
         }
-        let mut table: TableDocument = documents::get_table(host, run, number)?;
-        // The step may come twice.
-        if table.planned.is_some() {
-            continue;
+        let group = next_group(host, run, document, number)?;
+        let names = group.iter().map(|table| table.shared.table.clone());
+        let names: Vec<String> = names.collect();
+        let described = host.describe_all(&document.request.database, &names, true, false)?;
+        if described.is_empty() {
+            return Err(not_described(&names));
         }
-        let incoming = table.shared.schema.take();
-        bytes += incoming.as_ref().map_or(0, weight);
-        let facts = table.shared.facts.take();
-        let described = incoming.map(|incoming| (incoming, facts));
-        let planned = plan_table(host, document, &dialect, &table.shared.table, described)?;
-        document
-            .spent
-            .planned(&planned.instruction, &planned.not_carried)?;
-        let incoming = &planned.instruction.incoming;
-        conversion::count_matches(&document.request, incoming, &mut document.matches);
-        table.planned = Some(planned);
-        documents::put(host, &table_key(run, number), &table, None)?;
+        let target = Target {
+            host,
+            dialect: &dialect,
+            known_types: known_types(host, document, &dialect, &group)?,
+        };
+        for (mut table, local) in group.into_iter().zip(described) {
+            // The step may come twice.
+            if table.planned.is_none() {
+                let incoming = table.shared.schema.take();
+                bytes += incoming.as_ref().map_or(0, weight);
+                let facts = table.shared.facts.take();
+                let described = incoming.map(|incoming| (incoming, facts));
+                let name = &table.shared.table;
+                let mut planned = plan_table(&target, document, name, described, local)?;
+                planned.instruction.rows = table.shared.exact.then_some(table.shared.rows);
+                document
+                    .spent
+                    .planned(&planned.instruction, &planned.not_carried)?;
+                let incoming = &planned.instruction.incoming;
+                conversion::count_matches(&document.request, incoming, &mut document.matches);
+                table.planned = Some(planned);
+                documents::put(host, &table_key(run, number), &table, None)?;
+            }
+            number = number.saturating_add(1);
+        }
     }
     Ok(Stage::Sort)
+}
+
+/// Where tables are planned for.
+struct Target<'a> {
+    host: &'a dyn Host,
+    dialect: &'a Dialect,
+    /// Those of the group's types that the target knows.
+    known_types: BTreeSet<String>,
+}
+
+/// Returns the next tables, which are planned with few questions to the database.
+fn next_group(
+    host: &dyn Host,
+    run: &str,
+    document: &RunDocument,
+    first: u32,
+) -> Result<Vec<TableDocument>, Failure> {
+    let mut group = Vec::new();
+    let mut bytes = 0;
+    for number in first..document.known.min(first.saturating_add(GROUP)) {
+        let table: TableDocument = documents::get_table(host, run, number)?;
+        bytes += table.shared.schema.as_ref().map_or(0, weight);
+        group.push(table);
+        if bytes >= STEP_BYTES {
+            break;
+        }
+    }
+    Ok(group)
+}
+
+/// Returns those types of the columns of tables that are user-defined in the target as well.
+fn known_types(
+    host: &dyn Host,
+    document: &RunDocument,
+    dialect: &Dialect,
+    group: &[TableDocument],
+) -> Result<BTreeSet<String>, Failure> {
+    let schemas = group
+        .iter()
+        .filter_map(|table| table.shared.schema.as_ref());
+    let types: BTreeSet<&str> = schemas
+        .flat_map(|schema| postgres_types(dialect, schema))
+        .collect();
+    let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
+    let mut known = BTreeSet::new();
+    for types in types.chunks(MAX_TYPES) {
+        known.extend(host.known_types(&document.request.database, types)?);
+    }
+    Ok(known)
+}
+
+/// Returns the types of a table's columns that a target of this dialect may have under the same names.
+fn postgres_types<'a>(dialect: &Dialect, schema: &'a TableSchema) -> impl Iterator<Item = &'a str> {
+    let same = *dialect == Dialect::Postgres;
+    let columns = schema.columns.iter().filter(move |_| same);
+    columns.filter_map(|column| match Origin::from(column) {
+        Origin::Postgres(name) => Some(name),
+        _ => None,
+    })
+}
+
+fn not_described(names: &[String]) -> Failure {
+    failure(
+        ErrorCode::Internal,
+        format!("the target did not describe any of {} tables", names.len()),
+        "please report it",
+    )
 }
 
 /// Decides the sequence of the planned tables. Fails with `cycle` or `bad-request` if the tables cannot be pulled together
@@ -119,13 +209,12 @@ pub fn instructions(
 }
 
 fn plan_table(
-    host: &dyn Host,
+    target: &Target<'_>,
     document: &RunDocument,
-    dialect: &Dialect,
     name: &String,
     described: Option<(TableSchema, Option<TableFacts>)>,
+    local: DescribedTable,
 ) -> Result<PlannedTable, Failure> {
-    let database = &document.request.database;
     let (incoming, facts) = described.ok_or_else(|| {
         failure(
             ErrorCode::IncompatiblePeer,
@@ -133,15 +222,16 @@ fn plan_table(
             SAME_VERSION,
         )
     })?;
-    match host.describe(database, name) {
+    let local_rows = local.count.transpose()?.map_or(0, |count| count.rows);
+    match local.schema {
         // The unfinished run created it.
-        Ok(local) if document.created.contains(name) => Ok(PlannedTable {
-            local_rows: host.count(database, &local.table)?.rows,
-            ..new_table(host, document, dialect, incoming, facts)?
+        Ok(_) if document.created.contains(name) => Ok(PlannedTable {
+            local_rows,
+            ..new_table(target, document, incoming, facts)?
         }),
-        Ok(local) => existing_table(host, document, dialect, incoming, local),
+        Ok(local) => existing_table(target, document, incoming, local, local_rows),
         Err(Error::NotFound(_)) if document.request.create_missing => {
-            new_table(host, document, dialect, incoming, facts)
+            new_table(target, document, incoming, facts)
         }
         Err(Error::NotFound(_)) => Err(failure(
             ErrorCode::MissingTable,
@@ -160,17 +250,16 @@ fn plan_table(
 }
 
 fn existing_table(
-    host: &dyn Host,
+    target: &Target<'_>,
     document: &RunDocument,
-    dialect: &Dialect,
     incoming: TableSchema,
     local: TableSchema,
+    local_rows: u64,
 ) -> Result<PlannedTable, Failure> {
     let database = &document.request.database;
     compatibility::check(&incoming, &local)?;
     let conversions = conversion::policies_for(&document.request, &incoming);
-    conversion::check_existing_table(host, database, &conversions, &incoming, &local)?;
-    let local_rows = host.count(database, &local.table)?.rows;
+    conversion::check_existing_table(target.host, database, &conversions, &incoming, &local)?;
     let strategy = document.strategy_for(&incoming.table).clone();
     Ok(PlannedTable {
         instruction: TableInstruction {
@@ -180,7 +269,9 @@ fn existing_table(
             create: false,
             before: Vec::new(),
             after: Vec::new(),
-            one_chunk: name_case(dialect).refers_to_itself(&local.table, &local.foreign_keys),
+            one_chunk: name_case(target.dialect)
+                .refers_to_itself(&local.table, &local.foreign_keys),
+            rows: None,
             differences: local_rows > 0,
             conversions,
         },
@@ -191,23 +282,16 @@ fn existing_table(
 }
 
 fn new_table(
-    host: &dyn Host,
+    target: &Target<'_>,
     document: &RunDocument,
-    dialect: &Dialect,
     incoming: TableSchema,
     facts: Option<TableFacts>,
 ) -> Result<PlannedTable, Failure> {
     let mut conversions = conversion::policies_for(&document.request, &incoming);
-    let types: BTreeSet<&str> = incoming
-        .columns
-        .iter()
-        .filter_map(|column| match (dialect, Origin::from(column)) {
-            (Dialect::Postgres, Origin::Postgres(name)) => Some(name),
-            _ => None,
-        })
+    let known_types: BTreeSet<&str> = postgres_types(target.dialect, &incoming)
+        .filter(|name| target.known_types.contains(*name))
         .collect();
-    let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
-    let known_types = host.known_types(&document.request.database, &types)?;
+    let known_types: Vec<String> = known_types.into_iter().map(str::to_owned).collect();
     let options = CreateOptions {
         facts: facts.unwrap_or_else(|| TableFacts {
             values: Vec::new(),
@@ -222,7 +306,9 @@ fn new_table(
         after,
         not_carried,
         widened,
-    } = host.create_table(dialect, &incoming, &options)?;
+    } = target
+        .host
+        .create_table(target.dialect, &incoming, &options)?;
     conversion::widen(&mut conversions, widened);
     let strategy = document.strategy_for(&incoming.table).clone();
     Ok(PlannedTable {
@@ -234,6 +320,7 @@ fn new_table(
             before,
             after,
             one_chunk: false,
+            rows: None,
             differences: false,
             conversions,
         },

@@ -1,9 +1,11 @@
 //! The routes below `/sync/v1/`, which a peer's requests are answered from.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::database::{TableKind, TableSummary};
+use crate::bindings::database::{DescribedTable, TableKind, TableSummary};
 use crate::bindings::http::Method;
 use crate::bindings::peers::{
     ApplyInstruction, Body, DigestInstruction, PeerRequest, PeerResponse, ReadInstruction,
@@ -24,6 +26,9 @@ const PAGE_BYTES: usize = 4 << 20;
 
 /// A page ends after so many milliseconds of describing and counting.
 const PAGE_TIME: u64 = 1_500;
+
+/// The most tables that are described at once: the time of a page is looked at between them.
+const DESCRIBED_TOGETHER: usize = 50;
 
 /// The most buckets of a table's rows (`docs/row-format.md`).
 const MAX_BUCKETS: usize = 4_096;
@@ -84,6 +89,9 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
                 return Err(no_run());
             }
             host.release(admission(request)?, run)?;
+            if parameter(request, "unwritten") == Some("1") {
+                sessions::release(host, admission(request)?)?;
+            }
             Body::Empty
         }
         (Method::Get, ["runs", _]) => {
@@ -127,22 +135,30 @@ fn list_tables(
     let mut summaries = host.tables(&session.database)?;
     // A database may sort by a collation; the receiver compares the names by their bytes.
     summaries.sort_by(|one, other| one.table.cmp(&other.table));
-    for summary in summaries
-        .iter()
-        .filter(|summary| summary.table.as_str() > after)
-    {
+    summaries.retain(|summary| summary.table.as_str() > after);
+    let mut described = VecDeque::new();
+    for (number, summary) in summaries.iter().enumerate() {
         let late = host.now().saturating_sub(began) >= PAGE_TIME;
         let full = page.tables.len() >= PAGE_TABLES || bytes >= PAGE_BYTES || late;
         if full && let Some(last) = page.tables.last() {
             page.next = Some(last.table.clone());
             break;
         }
-        let shared = match share_table(host, &session.database, summary, parts) {
-            // Dropped after the listing.
-            Err(Error::NotFound(_)) => continue,
-            Err(error) => return Err(about_table(&summary.table, error)),
-            Ok(shared) => shared,
-        };
+        let mut shared = named(summary);
+        if parts.any() && summary.kind == TableKind::Table {
+            if described.is_empty() {
+                let room = PAGE_TABLES.saturating_sub(page.tables.len());
+                let next = summaries.iter().skip(number);
+                described.extend(describe_next(host, session, next, room, parts)?);
+            }
+            let table = described.pop_front();
+            match fill(&mut shared, table, parts) {
+                Ok(()) => {}
+                // Dropped after the listing.
+                Err(Error::NotFound(_)) => continue,
+                Err(error) => return Err(about_table(&summary.table, error)),
+            }
+        }
         let unfinished = shared.unfinished;
         bytes += serde_json::to_vec(&shared).map_or(0, |json| json.len());
         page.tables.push(shared);
@@ -160,16 +176,19 @@ fn describe_table(
     session: &SessionDocument,
     table: &str,
 ) -> Result<SharedTable, Failure> {
-    let summary = TableSummary {
+    let mut shared = named(&TableSummary {
         table: table.to_owned(),
         kind: TableKind::Table,
-    };
+    });
     let parts = Parts {
         schema: true,
         count: true,
         facts: true,
     };
-    share_table(host, &session.database, &summary, parts).map_err(|error| about_table(table, error))
+    let described = host.describe_all(&session.database, &[table.to_owned()], true, true);
+    let described = described.and_then(|mut described| fill(&mut shared, described.pop(), parts));
+    described.map_err(|error| about_table(table, error))?;
+    Ok(shared)
 }
 
 /// What a peer wants to know of each table.
@@ -180,15 +199,30 @@ struct Parts {
     facts: bool,
 }
 
-fn share_table(
+impl Parts {
+    fn any(self) -> bool {
+        self.schema || self.count || self.facts
+    }
+}
+
+/// Describes the next tables of a listing, at least the first.
+fn describe_next<'a>(
     host: &dyn Host,
-    database: &str,
-    summary: &TableSummary,
+    session: &SessionDocument,
+    next: impl Iterator<Item = &'a TableSummary>,
+    room: usize,
     parts: Parts,
-) -> Result<SharedTable, Error> {
-    let table = &summary.table;
-    let mut shared = SharedTable {
-        table: table.clone(),
+) -> Result<Vec<DescribedTable>, Failure> {
+    let tables = next.filter(|summary| summary.kind == TableKind::Table);
+    let tables = tables.take(room.clamp(1, DESCRIBED_TOGETHER));
+    let names: Vec<String> = tables.map(|summary| summary.table.clone()).collect();
+    Ok(host.describe_all(&session.database, &names, parts.count, parts.facts)?)
+}
+
+/// Returns a name in the form of the wire.
+fn named(summary: &TableSummary) -> SharedTable {
+    SharedTable {
+        table: summary.table.clone(),
         kind: match &summary.kind {
             TableKind::Table => "table".to_owned(),
             TableKind::View => "view".to_owned(),
@@ -199,23 +233,30 @@ fn share_table(
         schema: None,
         facts: None,
         unfinished: false,
-    };
-    if summary.kind != TableKind::Table {
-        return Ok(shared);
     }
+}
+
+/// Adds what is known of a table; none: it is gone.
+fn fill(
+    shared: &mut SharedTable,
+    described: Option<DescribedTable>,
+    parts: Parts,
+) -> Result<(), Error> {
+    let described = described.ok_or_else(|| Error::NotFound(String::new()))?;
+    let schema = described.schema?;
     if parts.schema {
-        shared.schema = Some(host.describe(database, table)?);
+        shared.schema = Some(schema);
     }
     if parts.facts {
-        shared.facts = host.facts(database, table)?;
+        shared.facts = described.facts.transpose()?.flatten();
         shared.unfinished = shared.facts.is_none();
     }
-    if parts.count {
-        let count = host.count(database, table)?;
+    if let Some(count) = described.count {
+        let count = count?;
         shared.rows = count.rows;
         shared.exact = count.exact;
     }
-    Ok(shared)
+    Ok(())
 }
 
 /// What an error of the database means to a peer that named a table.

@@ -127,6 +127,7 @@ pub fn create(host: &dyn Host, request: ShareRequest) -> Result<Session, Failure
         claimed_by: None,
         claimer: None,
         admission: None,
+        released: false,
         done: false,
     };
     for _ in 0..MAX_CODES {
@@ -211,6 +212,7 @@ pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
                 let claimer = printable(&claim.claimer);
                 session.claimed_by = Some(secret_digest.clone());
                 session.claimer = Some(claimer.clone());
+                session.released = false;
                 // Of claimers that race, one writes over the version that it read; only that one is admitted.
                 let key = session_key(&session.code);
                 let Some(written) = documents::put(host, &key, &session, Some(version))? else {
@@ -245,6 +247,7 @@ fn admit(
     };
     documents::put(host, &admission_key(&admission.id), &document, None)?;
     let replaced = session.admission.replace(admission.id.clone());
+    session.released = false;
     let key = session_key(&session.code);
     if documents::put(host, &key, &session, Some(version))?.is_none() {
         revoke(host, &admission.id)?;
@@ -304,6 +307,23 @@ pub fn done(host: &dyn Host, admission: &str, reports: Vec<TableReport>) -> Resu
     Err(SessionError::OwnerGone.into())
 }
 
+/// Gives a code back, because nothing was written: its claimer can claim again, and until the code expires another one as
+/// well. The admission ends, so that two receivers never read side by side.
+///
+/// Fails with `owner-gone` if the session has ended, or if another admission has replaced this one.
+pub fn release(host: &dyn Host, admission: &str) -> Result<(), Failure> {
+    for _ in 0..MAX_RACES {
+        let (mut session, version) = find_active(host, admission)?;
+        session.released = true;
+        session.admission = None;
+        let key = session_key(&session.code);
+        if documents::put(host, &key, &session, Some(version))?.is_some() {
+            return Ok(revoke(host, admission)?);
+        }
+    }
+    Err(SessionError::Busy.into())
+}
+
 /// Publishes that a peer has all rows of a table.
 pub fn sent(host: &dyn Host, admission: &str, report: TableReport) -> Result<(), Error> {
     let document = documents::get::<AdmissionDocument>(host, &admission_key(admission));
@@ -333,12 +353,13 @@ fn decide(
     session: &SessionDocument,
     secret_digest: &str,
 ) -> Result<Verdict, Error> {
+    let same_claimer = session.claimed_by.as_deref() == Some(secret_digest);
     host.decide(SessionFacts {
         now: host.now(),
         expires_at: session.expires_at,
         owner_alive: host.owner_alive(&session.owner)?,
-        claimed: session.claimed_by.is_some(),
-        same_claimer: session.claimed_by.as_deref() == Some(secret_digest),
+        claimed: session.claimed_by.is_some() && (same_claimer || !session.released),
+        same_claimer,
         done: session.done,
     })
 }

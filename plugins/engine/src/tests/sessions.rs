@@ -74,6 +74,15 @@ fn done(site: &Site, token: &str, tables: &[TableReport]) -> PeerResponse {
     )
 }
 
+fn release(site: &Site, token: &str) -> PeerResponse {
+    site.serve(
+        Some(token),
+        Method::Post,
+        "/sync/v1/runs/r1/end?unwritten=1",
+        b"",
+    )
+}
+
 #[test]
 fn a_session_from_its_claim_to_its_end() {
     let site = Site::default();
@@ -416,4 +425,27 @@ fn a_token_that_is_replaced_meanwhile_ends_nothing() {
     // The token was replaced meanwhile, so it ends nothing.
     assert_eq!(refused(&done(&site, &token, &[])).0, 410);
     assert_eq!(state(&site, &code), SessionState::Claimed);
+}
+
+#[test]
+fn a_code_that_is_given_back_is_good_for_another_receiver() {
+    let site = Site::default();
+    let code = site.share(&["*"]);
+    let first = token(&claim(&site, &code, "a secret"));
+    let other = refused(&claim(&site, &code, "another"));
+    assert_eq!(other.1, "already-used", "while the first one may go on");
+    assert_eq!(release(&site, &first).status, 200);
+    assert_eq!(tables(&site, &first).status, 401, "never two side by side");
+    let second = token(&claim(&site, &code, "another"));
+    assert_eq!(tables(&site, &second).status, 200);
+    // Nobody gives back what is another one's.
+    assert_eq!(release(&site, &first).status, 401);
+    assert_eq!(refused(&claim(&site, &code, "a secret")).1, "already-used");
+    assert_eq!(release(&site, &second).status, 200);
+    // After the expiry, only the last one that had it.
+    site.clock.set(120_000_000);
+    assert_eq!(refused(&claim(&site, &code, "a secret")).1, "expired");
+    let third = token(&claim(&site, &code, "another"));
+    assert_eq!(refused(&claim(&site, &code, "a secret")).1, "already-used");
+    assert_eq!(tables(&site, &third).status, 200);
 }

@@ -235,6 +235,7 @@ fn instruction(text: &str) -> CopyInstruction {
             before: vec![statement],
             after: Vec::new(),
             one_chunk: false,
+            rows: None,
             differences: false,
             conversions: Vec::new(),
         }],

@@ -91,6 +91,21 @@ pub(in crate::database::postgres) async fn run_checked(
     session.pin_path().await
 }
 
+/// Runs statements that were checked and create no enum, as [`run_checked`] does.
+pub(in crate::database::postgres) async fn run_checked_together(
+    session: &mut Session,
+    statements: &[&CheckedStatement],
+) -> Result<(), DatabaseError> {
+    if statements.is_empty() {
+        return Ok(());
+    }
+    session.open_path().await?;
+    for statement in statements {
+        session.execute(query(statement.sql())).await?;
+    }
+    session.pin_path().await
+}
+
 /// Creates an enum in the current schema, inside of a transaction, unless it exists. Tables that need the same one may
 /// be created at the same time. Fails with [`DatabaseError::TypeTaken`] if another type has its name.
 pub(in crate::database::postgres) async fn create(

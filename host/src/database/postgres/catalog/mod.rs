@@ -156,7 +156,8 @@ pub(in crate::database::postgres) async fn describe(
     only(described, place, table)
 }
 
-fn only<T>(
+/// Returns what was found of the only table that was asked for.
+pub(in crate::database::postgres) fn only<T>(
     found: Vec<Result<T, DatabaseError>>,
     place: &str,
     table: &str,
@@ -165,7 +166,8 @@ fn only<T>(
     found.next().unwrap_or_else(|| Err(missing(place, table)))
 }
 
-fn missing(place: &str, table: &str) -> DatabaseError {
+/// Returns the error for a table that does not exist.
+pub(in crate::database::postgres) fn missing(place: &str, table: &str) -> DatabaseError {
     DatabaseError::NotFound {
         database: place.to_owned(),
         table: table.to_owned(),

@@ -4,48 +4,81 @@ use std::collections::HashMap;
 
 use sqlx::postgres::PgRow;
 
-use super::{Description, Relation};
+use super::Description;
 use crate::bindings::types::{Column, Conversion};
 use crate::database::postgres::codec::types::ColumnType;
 use crate::database::postgres::connection::{Session, column, query};
-use crate::database::postgres::meta::statement::Statement;
 use crate::database::{DatabaseError, Origin, TableWrite};
 
 const TABLE: &str = "tombolo.columns";
 
-/// Stores the origins of a new table's columns, where they are not simply the types that they have now, and which of
-/// them hold every value of their source.
+/// Stores the origins of the columns of new tables, where they are not simply the types that they have now, and which of
+/// them hold every value of their source. Returns whether there are any.
 pub(in crate::database::postgres) async fn store(
     session: &mut Session,
-    created: &Description,
-    write: &TableWrite,
-) -> Result<(), DatabaseError> {
-    let Relation { schema, table, .. } = &created.relation;
-    let of_table = Statement::on(TABLE)
-        .matching("table_schema", schema.clone())
-        .matching("table_name", table.clone());
-    session.execute(of_table.delete()?).await?;
-    for wanted in &write.incoming.columns {
-        let Some((_, kind)) = created.column(&wanted.name) else {
-            continue;
-        };
-        let origin = Origin::parse(&wanted.origin);
-        if origin == kind.origin() {
-            continue;
+    tables: &[(&Description, &TableWrite)],
+) -> Result<bool, DatabaseError> {
+    let mut of_tables = Stored::default();
+    let mut stored = Stored::default();
+    for (created, write) in tables {
+        of_tables.add(created, "", "", "", false);
+        for wanted in &write.incoming.columns {
+            let Some((_, kind)) = created.column(&wanted.name) else {
+                continue;
+            };
+            let origin = Origin::parse(&wanted.origin);
+            if origin == kind.origin() {
+                continue;
+            }
+            let widened = write.conversion_of(&wanted.name) == Conversion::Widen
+                && origin.is_sqlite()
+                && kind.can_be_wide();
+            stored.add(created, &wanted.name, &wanted.origin, &kind.shown, widened);
         }
-        let widened = write.conversion_of(&wanted.name) == Conversion::Widen
-            && origin.is_sqlite()
-            && kind.can_be_wide();
-        let row = Statement::on(TABLE)
-            .set("table_schema", schema.clone())
-            .set("table_name", table.clone())
-            .set("column_name", wanted.name.clone())
-            .set("origin", wanted.origin.clone())
-            .set("stored_as", kind.shown.clone())
-            .set("widened", widened);
-        session.execute(row.insert("")?).await?;
     }
-    Ok(())
+    let delete = format!(
+        "DELETE FROM {TABLE} WHERE (table_schema, table_name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+    );
+    let delete = query(delete).bind(of_tables.schemas).bind(of_tables.tables);
+    session.execute(delete).await?;
+    if stored.columns.is_empty() {
+        return Ok(false);
+    }
+    let insert = format!(
+        "INSERT INTO {TABLE} (table_schema, table_name, column_name, origin, stored_as, widened) \
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[])"
+    );
+    let insert = query(insert)
+        .bind(stored.schemas)
+        .bind(stored.tables)
+        .bind(stored.columns)
+        .bind(stored.origins)
+        .bind(stored.types)
+        .bind(stored.widened);
+    session.execute(insert).await?;
+    Ok(true)
+}
+
+/// Rows of the table, column by column.
+#[derive(Default)]
+struct Stored {
+    schemas: Vec<String>,
+    tables: Vec<String>,
+    columns: Vec<String>,
+    origins: Vec<String>,
+    types: Vec<String>,
+    widened: Vec<bool>,
+}
+
+impl Stored {
+    fn add(&mut self, table: &Description, column: &str, origin: &str, kind: &str, widened: bool) {
+        self.schemas.push(table.relation.schema.clone());
+        self.tables.push(table.relation.table.clone());
+        self.columns.push(column.to_owned());
+        self.origins.push(origin.to_owned());
+        self.types.push(kind.to_owned());
+        self.widened.push(widened);
+    }
 }
 
 /// Gives the columns of tables the origins that are stored for them.

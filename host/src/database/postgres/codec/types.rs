@@ -124,6 +124,8 @@ pub(in crate::database::postgres) struct CatalogType {
 /// A column's type, as far as reading and writing need it.
 #[derive(Clone, Debug)]
 pub(in crate::database::postgres) struct ColumnType {
+    /// The object identifier of the base type.
+    pub oid: i64,
     pub physical: PhysicalType,
     pub logical: LogicalType,
     /// The column's own type as the login sees it.
@@ -153,6 +155,7 @@ impl ColumnType {
             && catalog.modifier != -1
             && (has_lossy_modifier(catalog.oid) || has_lossy_modifier(catalog.element));
         Self {
+            oid: catalog.oid,
             physical,
             logical: logical(catalog.oid, &catalog.shown),
             shown: catalog.shown,

@@ -1,9 +1,11 @@
 //! Stores how far each run is with each of its tables, in `tombolo.ledger`.
 
+use std::collections::HashMap;
+
 use sqlx::postgres::PgRow;
 
 use super::statement::Statement;
-use crate::database::postgres::connection::{Session, column};
+use crate::database::postgres::connection::{Session, column, query};
 use crate::database::{
     Bookkeeping, ChunkCounts, DatabaseError, LedgerRow, RowFacts, TableWrite, Verification,
 };
@@ -22,6 +24,62 @@ pub(in crate::database::postgres) async fn find(
 ) -> Result<Option<LedgerRow>, DatabaseError> {
     let found = session.row(of(run, table).select(COLUMNS)?).await?;
     found.map(|row| read(&row)).transpose()
+}
+
+/// Returns how far a run is with some tables, by their names.
+pub(in crate::database::postgres) async fn find_all(
+    session: &mut Session,
+    run: &str,
+    tables: &[&str],
+) -> Result<HashMap<String, LedgerRow>, DatabaseError> {
+    let tables: Vec<String> = tables.iter().map(|&table| table.to_owned()).collect();
+    let sql = format!(
+        "SELECT table_name, {COLUMNS} FROM {TABLE} WHERE run = $1 AND table_name = ANY ($2)"
+    );
+    let found = session
+        .rows(query(sql).bind(run.to_owned()).bind(tables))
+        .await?;
+    let rows = found
+        .iter()
+        .map(|row| Ok((column(row, "table_name")?, read(row)?)));
+    rows.collect()
+}
+
+/// Enters tables that a run made and completed in one go. Fails with [`DatabaseError::Refused`] if one of them is there
+/// already.
+pub(in crate::database::postgres) async fn enter_complete(
+    session: &mut Session,
+    run: &str,
+    tables: &[(&str, LedgerRow)],
+) -> Result<(), DatabaseError> {
+    fn each<T>(tables: &[(&str, LedgerRow)], value: impl Fn(&LedgerRow) -> T) -> Vec<T> {
+        tables.iter().map(|(_, row)| value(row)).collect()
+    }
+    let names: Vec<String> = tables.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let digest = |row: &LedgerRow| {
+        let digest = row.facts.digest.map(u128::to_be_bytes);
+        digest.map_or_else(Vec::new, |digest| digest.to_vec())
+    };
+    let sql = format!(
+        "INSERT INTO {TABLE} (run, table_name, next_seq, created, last_key, digest, snapshot, snapshots, description, \
+           direct, made, done) \
+         SELECT $1, t.name, t.seq, t.created, t.last_key, t.digest, t.snapshot, t.snapshots, t.description, false, true, true \
+         FROM unnest($2::text[], $3::int8[], $4::int8[], $5::bytea[], $6::bytea[], $7::text[], $8::int4[], $9::text[]) \
+           AS t (name, seq, created, last_key, digest, snapshot, snapshots, description)"
+    );
+    let insert = query(sql)
+        .bind(run.to_owned())
+        .bind(names)
+        .bind(each(tables, |row| row.next_seq))
+        .bind(each(tables, |row| number(row.counts.created)))
+        .bind(each(tables, |row| row.last_key.clone()))
+        .bind(each(tables, digest))
+        .bind(each(tables, |row| row.snapshot.clone()))
+        .bind(each(tables, |row| {
+            i32::try_from(row.snapshots).unwrap_or(i32::MAX)
+        }))
+        .bind(each(tables, |row| row.retry_context.clone()));
+    session.execute(insert).await.map(|_| ())
 }
 
 /// Opens the books of a table; its row is inserted where it is missing.

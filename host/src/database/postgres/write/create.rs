@@ -22,7 +22,7 @@ pub(super) async fn enter(
         run_all(session, name, statements).await?;
         let created = catalog::describe(session, place, name, true).await?;
         refuse_foreign_types(session, &created).await?;
-        origins::store(session, &created, write).await?;
+        origins::store(session, &[(&created, write)]).await?;
     }
     let local = catalog::describe(session, place, name, true).await?;
     refuse_rules(session, &local).await?;
@@ -69,7 +69,7 @@ async fn refuse_rules(session: &mut Session, local: &Description) -> Result<(), 
 
 /// A type of another login may have made its way into a new table since the plan: storing values would run its checks
 /// and casts.
-async fn refuse_foreign_types(
+pub(super) async fn refuse_foreign_types(
     session: &mut Session,
     created: &Description,
 ) -> Result<(), DatabaseError> {

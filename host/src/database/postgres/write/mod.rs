@@ -17,3 +17,4 @@ mod staged_load;
 mod staging;
 pub(super) mod table_writer;
 pub(super) mod transaction;
+pub(super) mod whole_tables;

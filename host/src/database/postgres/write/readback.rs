@@ -49,16 +49,7 @@ struct Table {
 impl ReadbackTask {
     /// Starts with what is committed.
     pub fn start(server: Arc<Server>, plan: &TablePlan) -> Self {
-        let columns = plan.encoder.columns();
-        let expressions = columns
-            .iter()
-            .map(|column| column.kind.read_expression(&quote(&column.name)));
-        let table = Table {
-            name: plan.table().to_owned(),
-            only: plan.local.relation.only(),
-            columns: expressions.collect::<Vec<_>>().join(", "),
-            types: columns.iter().map(|one| one.kind.physical).collect(),
-        };
+        let table = Table::of(plan);
         let (commits, committed) = watch::channel(());
         commits.send_replace(());
         let mut work = JoinSet::new();
@@ -112,7 +103,28 @@ async fn read(
     Ok(sum)
 }
 
+/// Reads a table in the session's own transaction. Returns the sum of [`digest_of`] all its rows.
+pub(super) async fn of_table(
+    session: &mut Session,
+    plan: &TablePlan,
+) -> Result<BucketDigest, DatabaseError> {
+    Table::of(plan).digest(session, "true").await
+}
+
 impl Table {
+    fn of(plan: &TablePlan) -> Self {
+        let columns = plan.encoder.columns();
+        let expressions = columns
+            .iter()
+            .map(|column| column.kind.read_expression(&quote(&column.name)));
+        Self {
+            name: plan.table().to_owned(),
+            only: plan.local.relation.only(),
+            columns: expressions.collect::<Vec<_>>().join(", "),
+            types: columns.iter().map(|one| one.kind.physical).collect(),
+        }
+    }
+
     /// Returns the last page that has a row, from a page on.
     async fn last_page(&self, session: &mut Session, from: i64) -> Result<i64, DatabaseError> {
         let sql = format!(

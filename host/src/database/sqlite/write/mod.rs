@@ -12,3 +12,4 @@ pub mod stored_rows;
 pub mod table_plan;
 pub mod table_state;
 pub mod table_writer;
+pub mod whole_tables;

@@ -8,15 +8,17 @@ use super::chunk::{Chunk, position};
 use super::deferred_fks::StagedChunk;
 use super::staging;
 use super::table_plan::TablePlan;
+use crate::bindings::types::Stored;
 use crate::database::bookkeeping::{Bookkeeping, LedgerRow, Verification};
 use crate::database::sqlite::catalog::{self, Table, origins};
 use crate::database::sqlite::codec::storage::{SqliteValue, SqliteValueRef};
 use crate::database::sqlite::connection::{run_all, transaction};
 use crate::database::sqlite::meta::{ledger, rejects};
 use crate::database::sqlite::raw::RawConnection;
+use crate::database::sqlite::snapshot;
 use crate::database::{
     CheckedStatement, ChunkCounts, DatabaseError, Evidence, LoadMode, Resolution, StagedConflict,
-    Step, TableWrite, WriteOutcome,
+    Step, TableWrite, WholeTable, WriteOutcome,
 };
 use crate::rows::{RowBlock, RowRef};
 
@@ -55,6 +57,64 @@ impl TableState {
         })
     }
 
+    /// Creates a table and fills it in the transaction that is open, which has to be rolled back if this returns none: the
+    /// table does not take all rows directly, or does not hold what was sent.
+    pub fn write_whole(
+        connection: &mut SqliteConnection,
+        database: &str,
+        table: &WholeTable,
+    ) -> Result<Option<WriteOutcome>, DatabaseError> {
+        let (local, books) = enter(connection, database, &table.write)?;
+        let plan = TablePlan::new(connection, database, &table.write, &local, &books)?;
+        if plan.mode != LoadMode::Direct {
+            return Ok(None);
+        }
+        let mut state = Self {
+            arrived: 0,
+            plan,
+            books,
+            chunk: None,
+        };
+        let mut chunk = Chunk::after(0);
+        if !table.blocks.is_empty() {
+            state.books.read_from(&table.snapshot);
+        }
+        let locked = RawConnection::lock_blocking(connection)?;
+        for block in &table.blocks {
+            state.check_width(block)?;
+            state.books.arrived(block);
+            let step = state.put(&locked, &mut chunk, block)?;
+            if step == Step::NeedsStaging || state.books.rejected() > 0 {
+                return Ok(None);
+            }
+        }
+        if chunk.held > 0 {
+            let counts = ChunkCounts {
+                created: chunk.held,
+                ..ChunkCounts::default()
+            };
+            let done = state.advance(&locked, &chunk, counts)?;
+            state.books.committed(done.row);
+        }
+        drop(locked);
+        run_all(connection, &table.after)?;
+        let locked = RawConnection::lock_blocking(connection)?;
+        ledger::finish(&locked, &state.books)?;
+        let (rows, digest) = snapshot::digest(&locked, &table.write.incoming, &local)?;
+        if (rows, Some(digest)) != (chunk.held, state.books.row().facts.digest) {
+            return Ok(None);
+        }
+        Ok(Some(state.books.outcome(Evidence::Known(Stored::Verified))))
+    }
+
+    fn check_width(&self, block: &RowBlock) -> Result<(), DatabaseError> {
+        if block.column_count() == self.plan.layout.width() {
+            return Ok(());
+        }
+        let reason = "the rows have another number of cells than the incoming table";
+        Err(self.plan.layout.unsuitable(reason))
+    }
+
     /// Says which snapshot the rows come from that are staged from now on.
     pub fn read_from(&mut self, snapshot: &str) {
         self.books.read_from(snapshot);
@@ -67,10 +127,7 @@ impl TableState {
         connection: &RawConnection<'_>,
         block: &RowBlock,
     ) -> Result<Step<()>, DatabaseError> {
-        if block.column_count() != self.plan.layout.width() {
-            let reason = "the rows have another number of cells than the incoming table";
-            return Err(self.plan.layout.unsuitable(reason));
-        }
+        self.check_width(block)?;
         let mut chunk = match self.chunk.take() {
             Some(chunk) => chunk,
             None => self.open(connection)?,

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use super::Site;
 use crate::bindings::access::Admission;
-use crate::bindings::database::{DatabaseInfo, RowCount, TableSummary};
+use crate::bindings::database::{DatabaseInfo, DescribedTable, RowCount, TableSummary};
 use crate::bindings::http::{Request, Response};
 use crate::bindings::peers::{Body, PeerResponse};
 use crate::bindings::services::Level;
@@ -12,7 +12,7 @@ use crate::bindings::state::{Entry, Lifetime};
 use crate::bindings::transfers::{CopyInstruction, RunEvent};
 use crate::bindings::types::{
     CreateOptions, DdlPlan, Dialect, Error, Peer, Scope, SessionFacts, Statement, StatementKind,
-    TableFacts, TableSchema, Verdict,
+    TableSchema, Verdict,
 };
 use crate::host::Host;
 
@@ -149,21 +149,28 @@ impl Host for Site {
             .collect())
     }
 
-    fn describe(&self, _: &str, table: &str) -> Result<TableSchema, Error> {
-        self.look(table)
-    }
-
-    fn facts(&self, _: &str, table: &str) -> Result<Option<TableFacts>, Error> {
-        self.look(table)?;
-        let waits = self.waits_for_facts.get();
-        self.waits_for_facts.set(waits.saturating_sub(1));
-        Ok((waits == 0).then(|| {
-            let facts = self.facts.borrow();
-            facts.get(table).cloned().unwrap_or(TableFacts {
-                values: Vec::new(),
-                features: Vec::new(),
-            })
-        }))
+    fn describe_all(
+        &self,
+        _: &str,
+        tables: &[String],
+        counts: bool,
+        facts: bool,
+    ) -> Result<Vec<DescribedTable>, Error> {
+        let described = tables.iter().map(|table| {
+            let schema = self.look(table);
+            let count = (counts && schema.is_ok()).then_some(Ok(RowCount {
+                rows: 7,
+                exact: true,
+            }));
+            let facts = (facts && schema.is_ok()).then(|| Ok(self.facts_of(table)));
+            DescribedTable {
+                table: table.clone(),
+                schema,
+                count,
+                facts,
+            }
+        });
+        Ok(described.collect())
     }
 
     fn widened(&self, _: &str, table: &str) -> Result<Vec<String>, Error> {
@@ -180,14 +187,6 @@ impl Host for Site {
             .iter()
             .filter(|name| self.types.borrow().contains(name));
         Ok(known.cloned().collect())
-    }
-
-    fn count(&self, _: &str, table: &str) -> Result<RowCount, Error> {
-        self.look(table)?;
-        Ok(RowCount {
-            rows: 7,
-            exact: true,
-        })
     }
 
     fn send(&self, peer: &Peer, request: &Request) -> Result<Response, Error> {

@@ -66,6 +66,19 @@ pub struct Site {
 }
 
 impl Site {
+    /// What is known of a table; none while it is still looked at.
+    pub fn facts_of(&self, table: &str) -> Option<TableFacts> {
+        let waits = self.waits_for_facts.get();
+        self.waits_for_facts.set(waits.saturating_sub(1));
+        (waits == 0).then(|| {
+            let facts = self.facts.borrow();
+            facts.get(table).cloned().unwrap_or(TableFacts {
+                values: Vec::new(),
+                features: Vec::new(),
+            })
+        })
+    }
+
     pub fn with(tables: &[TableSchema]) -> Self {
         let site = Self::default();
         site.add(tables);
