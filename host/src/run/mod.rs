@@ -141,7 +141,11 @@ async fn compare_table(
         let incoming = without_computed(table.incoming.clone());
         return compare::table(run, &incoming, table.create, None).await;
     }
-    let prepared = PreparedTable::prepare(run, instruction, table).await?;
+    let local = match table.create {
+        true => None,
+        false => Some(run.target.describe(&table.incoming.table).await?),
+    };
+    let prepared = PreparedTable::prepare(run, instruction, table, local).await?;
     let trial = prepared.resolver.as_ref();
     let incoming = &prepared.write.incoming;
     let mut compared = compare::table(run, incoming, table.create, trial).await?;
