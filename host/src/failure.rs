@@ -1,6 +1,6 @@
 //! The form of errors that all clients see: a code for programs, a message and a hint for people.
 
-pub use tombolo_errors::ErrorCode;
+pub use tombolo_errors::{ErrorCode, nearest};
 
 use crate::bindings::types::{Error, Failure};
 use crate::printable::printable;

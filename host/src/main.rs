@@ -21,15 +21,21 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let chosen = EnvFilter::try_from_default_env().ok();
+    let for_people = chosen.is_none() && !cli.is_for_programs();
+    let filter = chosen.unwrap_or_else(|| EnvFilter::new(DEFAULT_LOG));
     let filter = match NEVER_LOGGED.parse() {
         Ok(never) => filter.add_directive(never),
         Err(_) => filter,
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| cli::Log)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    if for_people {
+        log.event_format(cli::ForPeople).init();
+    } else {
+        log.init();
+    }
     cli::run(&cli).into()
 }

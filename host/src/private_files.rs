@@ -4,11 +4,14 @@
 
 #[cfg(unix)]
 mod check;
+mod temporary;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+
+pub use temporary::{TemporaryFolder, sweep_temporary_folders};
 
 /// What follows the name of a SQLite database in the names of its own file and of those beside it.
 #[cfg(unix)]

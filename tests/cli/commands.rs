@@ -417,3 +417,117 @@ fn the_bytes_of_a_table_are_the_same_number_at_both_ends() {
         assert_eq!(sent["bytes"], report.bytes(table), "{table}");
     }
 }
+
+#[test]
+fn tables_are_chosen_by_patterns_lists_and_exceptions_on_both_sides() {
+    let (site, source, target) = Site::with_files();
+    Sqlite::script(
+        &source,
+        "CREATE TABLE track (id INTEGER PRIMARY KEY); CREATE TABLE trace (id INTEGER PRIMARY KEY);
+         CREATE TABLE album (id INTEGER PRIMARY KEY); CREATE TABLE secret (id INTEGER PRIMARY KEY);
+         CREATE TABLE artist (id INTEGER PRIMARY KEY); CREATE VIEW trap AS SELECT 1 AS id;",
+    );
+    let share = site.share(&[&source, "--exclude", "sec*"]);
+    let url = share.url.strip_prefix("http://").unwrap().to_owned();
+    let dry = |arguments: &[&str]| {
+        let all = [arguments, &["--into", &target, "--dry-run"]].concat();
+        site.pull_from(&url, &share.code, &all)
+    };
+    let tables = |arguments: &[&str]| {
+        let planned = dry(arguments).expect_exit(0).events_of("planned").remove(0);
+        let tables = planned["tables"].as_array().unwrap().iter();
+        let mut names: Vec<String> = tables
+            .map(|table| table["table"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(tables(&[]), ["album", "artist", "trace", "track"]);
+    assert_eq!(tables(&["tra*"]), ["trace", "track"]);
+    assert_eq!(tables(&["album,track"]), ["album", "track"]);
+    assert_eq!(
+        tables(&["a{lbum,rtist},t?ace"]),
+        ["album", "artist", "trace"]
+    );
+    assert_eq!(tables(&["--exclude", "tra*,album"]), ["artist"]);
+    assert_eq!(tables(&["t*", "--exclude", "*k"]), ["trace"]);
+    for pattern in [&["x*"] as &[&str], &["tra*", "--exclude", "x*"]] {
+        dry(pattern)
+            .error("no-such-table")
+            .names(&["x*"])
+            .has_hint();
+    }
+    // What is left out at the sharing side does not exist for the other one.
+    dry(&["secret"]).error("denied");
+    let misspelt = dry(&["artits"]).failure();
+    assert!(misspelt.hint.contains("\"artist\""), "{misspelt:?}");
+
+    let typed = site.run(&["share", "--json", &source, "--tables", "artst"]);
+    let failure = typed.error("no-such-table");
+    assert!(failure.hint.contains("\"artist\""), "{failure:?}");
+    let nothing = site.run(&["share", "--json", &source, "--exclude", "*"]);
+    nothing.error("no-such-table").names(&["--exclude"]);
+    for verb in ["schema", "count"] {
+        let failure = site
+            .run(&[verb, "--json", &source, "albun"])
+            .error("no-such-table");
+        assert!(failure.hint.contains("\"album\""), "{failure:?}");
+    }
+    let strategy = dry(&["--strategy", "overwritte"]).error("no-such-strategy");
+    assert!(
+        strategy.hint.contains("did you mean overwrite?"),
+        "{strategy:?}"
+    );
+}
+
+#[test]
+fn tables_says_how_many_are_in_other_schemas_of_postgres() {
+    let Some(database) = Database::new() else {
+        return;
+    };
+    database.run(
+        "CREATE TABLE here (id int); CREATE SCHEMA sales; CREATE TABLE sales.a (id int); CREATE TABLE sales.b (id int);
+         CREATE TABLE sales.p (id int) PARTITION BY LIST (id); CREATE TABLE sales.q PARTITION OF sales.p DEFAULT;
+         CREATE VIEW sales.v AS SELECT 1; CREATE SCHEMA empty; CREATE SCHEMA stock; CREATE TABLE stock.c (id int);",
+    );
+    let site = Site::new();
+    let listed = site
+        .run(&["tables", "--json", &database.url()])
+        .expect_exit(0);
+    let elsewhere = |schema: &str, tables: u64| json!({ "event": "elsewhere", "schema": schema, "tables": tables });
+    assert_eq!(
+        listed.events_of("elsewhere"),
+        [elsewhere("sales", 3), elsewhere("stock", 1)]
+    );
+    let people = site.run(&["tables", &database.url()]).expect_exit(0);
+    let expected = "4 tables are in 2 other schemas: sales (3), stock (1)";
+    assert!(
+        people.stderr.contains(expected) && people.stdout.len() == 1,
+        "{people:?}"
+    );
+}
+
+#[test]
+fn hints_have_the_names_of_their_command() {
+    let site = Site::new();
+    let source = site.path("a source.db");
+    create_numbers(&source, 1);
+    let failure = site
+        .run(&["rejects", "--json", &source, "--retry", "abc"])
+        .failure();
+    let command = format!("`tombolo rejects '{source}'`");
+    assert!(failure.hint.contains(&command), "{failure:?}");
+    for hint in [
+        site.run(&["share", "--json", &source, "--tables", "xyz"])
+            .failure()
+            .hint,
+        site.run(&["count", "--json", &source, "xyz"])
+            .failure()
+            .hint,
+    ] {
+        assert!(
+            !hint.contains("DB") && hint.contains(&format!("'{source}'")),
+            "{hint}"
+        );
+    }
+}

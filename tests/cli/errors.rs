@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::support::http;
 use crate::support::outcome::Counts;
 use crate::support::postgres::{Database, databases};
-use crate::support::sample_tables::create_one_row;
-use crate::support::site::Site;
+use crate::support::sample_tables::{create_numbers, create_one_row};
+use crate::support::site::{Running, Site};
 use crate::support::sqlite::{Sqlite, assert_same_table};
 
 #[test]
@@ -304,4 +304,48 @@ fn an_expiry_has_bounds() {
         let row = page.lines().find(|line| line.starts_with("| `--expires "));
         assert!(row.unwrap().contains(bounds), "docs/cli.md: {bounds}");
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_created_is_named_with_its_folder() {
+    let site = Site::new();
+    let source = create_one_row(&site, "source.db");
+    let share = site.share(&[&source]);
+    let missing = site.path("missing/copy.db");
+    let failure = site
+        .pull(&share, &["--into", &missing])
+        .error("unreachable");
+    let failure = failure.names(&["cannot create copy.db in ", "missing/", "no such folder"]);
+    assert!(failure.hint.contains("create the folder"), "{failure:?}");
+
+    let folder = site.path("ro");
+    std::fs::create_dir(&folder).unwrap();
+    crate::support::set_mode(&folder, 0o555);
+    let file = format!("{folder}/copy.db");
+    let command =
+        site.command_of_nobody(&["pull", "--json", &share.url, &share.code, "--into", &file]);
+    let failure = Running::start(command).wait().error("unreachable");
+    let failure = failure.names(&["cannot create copy.db in ", "ro/"]);
+    assert!(failure.hint.contains("writable"), "{failure:?}");
+}
+
+#[test]
+fn a_pull_that_the_sender_ends_says_what_is_in_and_asks_for_a_new_code() {
+    let (site, source, target) = Site::with_files();
+    create_numbers(&source, 400_000);
+    let share = site.share(&[&source]);
+    let pull = site.start_pull_with_small_chunks(&share.url, &share.code, &["--into", &target]);
+    pull.wait_for("progress");
+    share.running.signal("INT");
+    let failure = pull.wait().error("sender");
+    assert!(
+        failure
+            .message
+            .contains(" of 400,000 rows of numbers are in"),
+        "{failure:?}"
+    );
+    assert!(
+        failure.hint.contains("with a new code from the other site"),
+        "{failure:?}"
+    );
 }

@@ -168,3 +168,79 @@ fn the_code_line_is_short_and_has_local_time_and_minutes() {
     let command = format!("  tombolo pull {url} --into copy.db");
     assert!(lines.contains(&command), "{}", screen.text());
 }
+
+#[test]
+fn rejected_rows_are_grouped_and_the_last_line_names_the_command() {
+    let (site, source, target) = Site::with_files();
+    Sqlite::script(
+        &source,
+        &format!(
+            "CREATE TABLE a_name_of_19_signs (id INTEGER PRIMARY KEY, price INTEGER);
+             {} INSERT INTO a_name_of_19_signs SELECT i, i FROM n;",
+            series(1_200)
+        ),
+    );
+    Sqlite::script(
+        &target,
+        "CREATE TABLE a_name_of_19_signs (id INTEGER PRIMARY KEY, price INTEGER CHECK (price NOT BETWEEN 7 AND 240) CHECK (price <> 5))",
+    );
+    let [pull, _] = transfer(&site, &source, &["--into", "target.db"]);
+    let lines = pull.lines();
+    let last = lines.last().unwrap();
+    assert_eq!(
+        last,
+        "235 rows were rejected. To see why: tombolo rejects target.db"
+    );
+    assert!(pull.text().contains("failed"), "{}", pull.text());
+    let listed = screen(&terminal::start(&site, "data", &["rejects", "target.db"], &[]).wait());
+    let text = listed.text();
+    assert!(listed.wrapped().is_empty(), "{text}");
+    for part in ["rows", "table", "column", "reason", "234", "235 rows"] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert!(listed.lines().len() < 20, "{text}");
+}
+
+#[test]
+fn the_question_says_how_many_rows_may_change_and_offers_the_dry_run() {
+    use std::io::Write as _;
+    let (site, source, target) = Site::with_files();
+    let table = |name: &str| {
+        format!(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'a'), (2, '{name}'), (3, 'c');"
+        )
+    };
+    Sqlite::script(&source, &table("new"));
+    Sqlite::script(&target, &table("old"));
+    let shared = share(&site, &[&source]);
+    let code = [("TOMBOLO_CODE", shared.code.as_str())];
+    let all = [
+        "pull",
+        &shared.url,
+        "--into",
+        &target,
+        "--strategy",
+        "overwrite",
+    ];
+    for (typed, name, part) in [
+        ("d\n", "old", "Nothing was written."),
+        ("y\n", "new", "updated"),
+    ] {
+        let mut pull = terminal::start(&site, "pull-data", &all, &code);
+        let mut input = pull.input();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !pull.has_printed("Up to 3 existing rows may change in: t") {
+            assert!(Instant::now() < deadline, "{pull:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        input.write_all(typed.as_bytes()).unwrap();
+        let screen = screen(&pull.wait());
+        let text = screen.text();
+        assert!(text.contains("dry run") && text.contains(part), "{text}");
+        assert!(screen.wrapped().is_empty(), "{text}");
+        let mut stored = Sqlite::open(&target);
+        let wanted = format!("SELECT count(*) FROM t WHERE name = '{name}'");
+        assert_eq!(stored.number(&wanted), 1, "{text}");
+    }
+}

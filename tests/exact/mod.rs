@@ -2,6 +2,7 @@
 
 mod built_in_types;
 mod conversions;
+mod declared_types;
 mod enums;
 mod generated_tables;
 mod held_values;

@@ -95,3 +95,48 @@ fn floats_of_postgres_that_a_real_column_cannot_represent_are_rejected_by_an_exi
         "{reason}"
     );
 }
+
+#[test]
+fn domains_cross_sqlite_as_their_base_types_and_come_back_to_postgres() {
+    let Some([source, bare, with_types]) = databases() else {
+        return;
+    };
+    let domains = "CREATE DOMAIN yes_no AS boolean; CREATE DOMAIN code AS varchar(9) NOT NULL; CREATE DOMAIN cents AS numeric(12,2);
+         CREATE DOMAIN small_cents AS cents CHECK (VALUE < 100); CREATE DOMAIN \"odd Name\" AS integer; CREATE DOMAIN list AS integer[];
+         CREATE DOMAIN day AS date";
+    source.run(domains);
+    source.run(
+        "CREATE TABLE d (id int PRIMARY KEY, b yes_no, c code, n cents, m small_cents, i \"odd Name\", l list, t day);
+         INSERT INTO d VALUES (1, true, 'x', 1.50, 2.00, 7, '{1,2}', '2024-02-29'), (2, NULL, '', NULL, NULL, NULL, NULL, NULL)",
+    );
+    with_types.run(domains);
+    let site = Site::new();
+    let file = site.path("between.db");
+    site.transfer(&source.url(), &file, &[]);
+    let share = site.share(&[&source.url()]);
+    site.diff(&share, &["--with", &file]).expect_exit(0);
+    let types = "SELECT string_agg(format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
+                 WHERE attrelid = 'd'::regclass AND attnum > 0";
+    let rows = "SELECT d::text FROM d ORDER BY id";
+    for (target, expected) in [
+        (
+            &bare,
+            "integer, boolean, character varying(9), numeric(12,2), numeric(12,2), integer, integer[], date",
+        ),
+        (
+            &with_types,
+            "integer, yes_no, code, cents, small_cents, \"odd Name\", list, day",
+        ),
+    ] {
+        site.transfer(&file, &target.url(), &[]);
+        assert_eq!(target.rows(types)[0][0].as_deref(), Some(expected));
+        assert_eq!(target.rows(rows), source.rows(rows));
+        let share = site.share(&[&file]);
+        site.diff(&share, &["--with", &target.url()]).expect_exit(0);
+    }
+    let again = site.transfer(&bare.url(), &file, &["--strategy", "overwrite"]);
+    assert_eq!(
+        (again.counts("d").created, again.counts("d").updated),
+        (0, 0)
+    );
+}

@@ -82,8 +82,8 @@ fn types_that_a_postgres_target_lacks_become_base_types_or_text_and_are_reported
         ("c", "\\\"select\\\"", "text"),
         ("r", "spans", "text"),
         ("rm", "spans_multirange", "text"),
-        ("d", "cents", "numeric"),
-        ("dc", "code", "text"),
+        ("d", "cents", "numeric(12,2)"),
+        ("dc", "code", "character(5)"),
         ("dd", "born", "date"),
         ("df", "ratio", "double precision"),
         ("dm", "moods", "text"),
@@ -141,7 +141,7 @@ fn types_come_back_from_sqlite_to_a_postgres_database_that_has_them() {
     let without = Database::new().unwrap();
     let lost = pull(&site, &file, &without.url(), &[]);
     assert!(
-        lost.contains(&"of column \"d\": its type \"cents\" (created as text)".to_owned()),
+        lost.contains(&"of column \"d\": its type \"cents\" (created as numeric(12,2))".to_owned()),
         "{lost:#?}"
     );
     let prices = "SELECT d::text FROM \"Table of types\" ORDER BY id";

@@ -4,6 +4,7 @@ mod corruption;
 mod kills;
 mod network_faults;
 mod postgres_locks;
+mod private_copies;
 mod resume;
 mod slow_peers;
 mod stream_failures;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::site::{Share, Site};
-use crate::support::sqlite::Sqlite;
+use crate::support::sqlite::{Sqlite, series};
 
 /// Makes a pipe.
 fn pipe(path: &str) {
@@ -288,7 +288,9 @@ fn private_copies_are_private_whatever_the_umask() {
         Sqlite::script(
             &source,
             &format!(
-                "PRAGMA journal_mode = {journal}; CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)"
+                "PRAGMA journal_mode = {journal}; CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB);
+                 {} INSERT INTO t SELECT i, randomblob(1000000) FROM n",
+                series(60)
             ),
         );
         let temporary = site.path("tmp");
@@ -314,7 +316,7 @@ fn private_copies_are_private_whatever_the_umask() {
         command.env("TMPDIR", &temporary);
         let share = Share::start(command);
         let target = site.path("target.db");
-        // The snapshot is held while the pull waits for nothing more.
+        // An open copy has no name: only while it is made can it be seen.
         let mut found = 0;
         let pull = site.start_pull(&share.url, &share.code, &["--yes", "--into", &target]);
         let deadline = Instant::now() + Duration::from_secs(30);

@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 17;
 
 /// What a peer's request may call. The others are the operator's.
-const OF_PEERS: [&str; 48] = [
+const OF_PEERS: [&str; 49] = [
     "database.info",
+    "database.fingerprint",
     "database.tables",
     "database.describe",
     "database.facts",

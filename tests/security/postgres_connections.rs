@@ -78,3 +78,61 @@ fn transfers_with_many_jobs_take_a_tenth_of_the_connections_of_postgres() {
 fn transfers_with_many_jobs_work_with_two_connections_of_a_small_postgres() {
     transfer_on(15, 2);
 }
+
+/// Transfers on a server whose login may have so many connections.
+fn transfer_with_limited_login(limit: u32, elsewhere: u32) {
+    let Some(server) = PrivateServer::start("-c max_connections=100") else {
+        return;
+    };
+    server.run(
+        "postgres",
+        "postgres",
+        &format!("CREATE ROLE plain LOGIN CONNECTION LIMIT {limit}"),
+    );
+    server.run("postgres", "postgres", "CREATE DATABASE shop OWNER plain");
+    let tables: String = (0..5)
+        .map(|number| {
+            format!(
+                "CREATE TABLE t{number} (id integer PRIMARY KEY, pad text);
+                 INSERT INTO t{number} SELECT i, repeat('x', 100) FROM generate_series(1, 2000) i;"
+            )
+        })
+        .collect();
+    server.run("plain", "shop", &tables);
+    let (site, url) = (Site::new(), server.url("plain", "shop"));
+    // Connections of somebody else with the same login.
+    let others: Vec<_> = (0..elsewhere)
+        .map(|_| server.hold("plain", "shop"))
+        .collect();
+    let copy = site.path("copy.db");
+    let report = site.transfer(&url, &copy, &["--jobs", "4"]);
+    assert_eq!(report.tables().len(), 5);
+    server.run(
+        "postgres",
+        "shop",
+        "DELETE FROM t1 WHERE id > 10; UPDATE t2 SET pad = ''",
+    );
+    let report = site.transfer(
+        &copy,
+        &url,
+        &["--jobs", "4", "--strategy", "overwrite", "--yes"],
+    );
+    assert_eq!(report.counts("t1").created, 1_990);
+    assert_eq!(report.counts("t2").updated, 2_000);
+    drop(others);
+}
+
+#[test]
+fn a_login_of_postgres_with_three_connections_is_enough() {
+    transfer_with_limited_login(3, 0);
+}
+
+#[test]
+fn a_login_of_postgres_with_two_connections_is_enough() {
+    transfer_with_limited_login(2, 0);
+}
+
+#[test]
+fn connections_that_others_have_of_a_limited_login_of_postgres_are_missed_by_nobody() {
+    transfer_with_limited_login(6, 4);
+}

@@ -67,6 +67,16 @@ impl PrivateServer {
             .collect()
     }
 
+    /// Opens a connection that stays open until it is dropped.
+    pub fn hold(&self, login: &str, database: &str) -> PgConnection {
+        self.connect(login, database)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What the server has logged.
     pub fn log(&self) -> String {
         self.instance.log().unwrap()

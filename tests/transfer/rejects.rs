@@ -97,7 +97,9 @@ fn too_many_rejects_end_a_pull_into_sqlite_and_postgres() {
         let share = site.share(&[&source]);
         let few = ["--into", location.as_str(), "--reject-limit", "49"];
         site.pull(&share, &few).error("too-many-rejects").has_hint();
-        assert!(rejected(&site, &location).is_empty());
+        // The chunk is rolled back, and people can see why.
+        let sample = rejected(&site, &location);
+        assert!((1..50).contains(&sample.len()), "{location}: {sample:?}");
         let report = site
             .pull(&share, &["--into", &location, "--reject-limit", "50"])
             .done();
@@ -188,5 +190,114 @@ fn rejected_rows_show_in_the_exit_code_the_total_and_the_report_in_sqlite_and_po
         let complete = site.run(&again).expect_exit(0).done();
         assert_eq!(complete.0["rejected"], 0, "{location}");
         assert_eq!(complete.entry("home")["stored"], "verified");
+    }
+}
+
+#[test]
+fn a_retry_reads_the_columns_of_postgres_as_they_are_now() {
+    let Some(database) = Database::new() else {
+        return;
+    };
+    let site = Site::new();
+    let source = site.path("source.db");
+    Sqlite::script(
+        &source,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, m INTEGER);
+         INSERT INTO t VALUES (1, 7, 1), (2, 'abc', 2), (3, 'de', 3);
+         CREATE TABLE u (id INTEGER PRIMARY KEY, n INTEGER);
+         INSERT INTO u VALUES (1, 100), (2, 3);",
+    );
+    let target = AnyDatabase::Postgres(database);
+    target.run("CREATE TABLE t (id bigint PRIMARY KEY, n bigint, m bigint); CREATE TABLE u (id bigint PRIMARY KEY, n bigint CHECK (n < 100))");
+    let location = target.location();
+    let share = site.share(&[&source]);
+    let report = site
+        .pull(&share, &["--into", &location])
+        .expect_exit(5)
+        .done();
+    assert_eq!(report.0["rejected"], 3, "{report:?}");
+    target.run("ALTER TABLE t ALTER n TYPE text; ALTER TABLE u DROP CONSTRAINT u_n_check; ALTER TABLE u RENAME n TO number");
+    let run = site.rejects(&location)[0]["run"].clone();
+    let retry = [
+        "rejects",
+        "--json",
+        &location,
+        "--retry",
+        run.as_str().unwrap(),
+    ];
+    site.run(&retry).expect_exit(0).done();
+    let rows = target.rows("SELECT n FROM t ORDER BY id");
+    let rows: Vec<_> = rows.iter().flatten().flatten().collect();
+    assert_eq!(rows, ["7", "abc", "de"]);
+    assert_eq!(
+        target.rows("SELECT number::text FROM u WHERE id = 1"),
+        [[Some("100".to_owned())]]
+    );
+}
+
+#[test]
+fn rows_that_arrive_another_way_leave_the_list_in_sqlite_and_postgres() {
+    let site = Site::new();
+    let source = site.path("source.db");
+    Sqlite::script(
+        &source,
+        "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT);
+         INSERT INTO city VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, NULL);",
+    );
+    for target in targets(&site) {
+        target.run(
+            "CREATE TABLE city (id INTEGER PRIMARY KEY, name VARCHAR(10) NOT NULL UNIQUE);
+             INSERT INTO city VALUES (11, 'one'), (12, 'two'), (13, 'three');",
+        );
+        let location = target.location();
+        let pull = || {
+            let share = site.share(&[&source]);
+            let report = site.pull(&share, &["--into", &location]).done();
+            share.running.wait().expect_exit(0);
+            report
+        };
+        assert_eq!(pull().0["rejected"], 4, "{location}");
+        // The second pull rejects the same rows; they are listed once.
+        assert_eq!(pull().0["rejected"], 4, "{location}");
+        assert_eq!(rejected(&site, &location).len(), 4, "{location}");
+        target.run("DELETE FROM city WHERE id IN (11, 12); INSERT INTO city VALUES (2, 'two')");
+        assert_eq!(pull().0["rejected"], 2, "{location}");
+        let left = rejected(&site, &location);
+        let keys: Vec<&str> = left.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["3", "4"], "{location}: {left:?}");
+
+        let refused = site.run(&["clean", "--json", &location]).error("cancelled");
+        refused.has_hint().names(&["2 rows"]);
+        assert_eq!(rejected(&site, &location).len(), 2, "{location}");
+        site.run(&["clean", "--json", "--yes", &location])
+            .expect_exit(0);
+        assert!(rejected(&site, &location).is_empty(), "{location}");
+    }
+}
+
+#[test]
+fn a_unique_key_without_null_finds_rows_in_sqlite_and_postgres() {
+    let site = Site::new();
+    let source = site.path("source.db");
+    Sqlite::script(
+        &source,
+        "CREATE TABLE Items (code TEXT NOT NULL UNIQUE, name TEXT); INSERT INTO Items VALUES ('a', 'new'), ('b', 'same'), ('c', 'more');",
+    );
+    for target in targets(&site) {
+        let name = "\"Items\"";
+        target.run(&format!(
+            "CREATE TABLE {name} (code TEXT NOT NULL UNIQUE, name TEXT); INSERT INTO {name} VALUES ('a', 'old'), ('b', 'same'), ('z', 'mine');"
+        ));
+        let location = target.location();
+        let report = site.transfer(&source, &location, &["--strategy", "overwrite"]);
+        let counts = report.counts("Items");
+        assert_eq!(
+            (counts.created, counts.updated, counts.same),
+            (1, 1, 1),
+            "{location}"
+        );
+        let rows = target.rows(&format!("SELECT name FROM {name} ORDER BY code"));
+        let rows: Vec<_> = rows.iter().flatten().flatten().collect();
+        assert_eq!(rows, ["new", "same", "more", "mine"], "{location}");
     }
 }

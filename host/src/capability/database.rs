@@ -37,6 +37,12 @@ impl Host for Capabilities {
         })
     }
 
+    async fn fingerprint(&mut self, database: String) -> Result<String, Refusal> {
+        // Asked for the one who claims a code, as the identity is.
+        let granted = self.labelled(&database)?;
+        Ok(granted.database().fingerprint().await?)
+    }
+
     async fn tables(&mut self, database: String) -> Result<Vec<TableSummary>, Refusal> {
         let readable = self.readable(&database)?;
         let mut tables = self.granted(&database)?.database().tables().await?;
@@ -210,8 +216,11 @@ impl From<DatabaseError> for Refusal {
             DatabaseError::Busy(error) => Error::Conflict(error),
             DatabaseError::Open { .. }
             | DatabaseError::NotADatabase { .. }
+            | DatabaseError::NoSchema { .. }
             | DatabaseError::Unreachable { .. } => Error::Unavailable(message),
-            DatabaseError::TooManyConnections { .. } => Error::Limit(message),
+            DatabaseError::TooManyConnections { .. } | DatabaseError::ServerFull { .. } => {
+                Error::Limit(message)
+            }
             DatabaseError::Unrepresentable(_)
             | DatabaseError::NotAsMade { .. }
             | DatabaseError::Rewritten { .. }

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod described_table;
 #[cfg(test)]
 mod documentation;
 mod input;
@@ -20,10 +21,13 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 use tombolo::bindings::types::{Failure, TableReport};
 use tombolo::failure::{ErrorCode, failure};
+use tombolo::private_files::sweep_temporary_folders;
 
+use args::database::DatabaseArgument;
 use commands::{clean, count, demo, diff, plugin, pull, rejects, schema, share, tables};
 use output::Output;
-pub use output::log::Log;
+pub use output::log::{ForPeople, Log};
+use output::shell::quoted;
 use usage::without_urls;
 
 /// How a command ends. Exit code 4 (needs approval) is reserved for later commands.
@@ -123,6 +127,39 @@ impl Command {
         }
     }
 
+    /// The database that the command is about.
+    fn database(&self) -> Option<&DatabaseArgument> {
+        match self {
+            Self::Share(arguments) => Some(&arguments.database),
+            Self::Pull(arguments) => Some(&arguments.into),
+            Self::Diff(arguments) => Some(&arguments.with),
+            Self::Rejects(arguments) => Some(&arguments.database),
+            Self::Clean(arguments) => Some(&arguments.database),
+            Self::Tables(arguments) => Some(&arguments.database),
+            Self::Schema(arguments) => Some(&arguments.database),
+            Self::Count(arguments) => Some(&arguments.database),
+            Self::Plugin(_) | Self::Demo => None,
+        }
+    }
+
+    /// Puts the names of this command into a hint, so that it can be pasted.
+    fn complete_hint(&self, failure: &mut Failure) {
+        let Some(database) = self.database() else {
+            return;
+        };
+        let name = quoted(&database.to_string());
+        for verb in ["rejects", "tables", "clean"] {
+            let general = format!("`tombolo {verb} DB`");
+            failure.hint = failure
+                .hint
+                .replace(&general, &format!("`tombolo {verb} {name}`"));
+        }
+        if let Some(login) = database.login() {
+            let owner = format!("AUTHORIZATION \"{}\"", login.replace('"', "\"\""));
+            failure.hint = failure.hint.replace("AUTHORIZATION login", &owner);
+        }
+    }
+
     async fn run(&self, output: &Output) -> Result<Exit, Failure> {
         match self {
             Self::Share(arguments) => share::run(arguments, output).await.map(done),
@@ -152,6 +189,11 @@ impl Cli {
         })
     }
 
+    /// Returns true if programs read the output.
+    pub fn is_for_programs(&self) -> bool {
+        self.json
+    }
+
     fn read_from(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
@@ -177,7 +219,8 @@ pub fn run(cli: &Cli) -> Exit {
     match complete(&cli.command, &output) {
         Ok(exit) if output.is_complete() => exit,
         Ok(_) => Exit::Failed,
-        Err(failure) => {
+        Err(mut failure) => {
+            cli.command.complete_hint(&mut failure);
             output.failure(&failure);
             Exit::Failed
         }
@@ -185,6 +228,7 @@ pub fn run(cli: &Cli) -> Exit {
 }
 
 fn complete(command: &Command, output: &Output) -> Result<Exit, Failure> {
+    sweep_temporary_folders();
     let runtime = Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         let message = format!("cannot start the worker threads: {error}");

@@ -147,8 +147,24 @@ pub struct Bookkeeping {
     retried: u64,
     /// Whether the rows that arrive are rejects of earlier chunks.
     retry: bool,
+    /// Some rows of the chunk under way that were rejected, for people if the chunk is given up because of them.
+    sample: Vec<RejectedRow>,
     /// Changed values that are not reported, because a retry reports only its own rows.
     unreported: Changed,
+}
+
+/// The most rows of a sample, and the most bytes of one of them.
+const SAMPLE: (usize, usize) = (20, 64 << 10);
+
+/// A rejected row of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// Its number as it arrived, from 1.
+    pub row: u64,
+    /// Why it was rejected.
+    pub reason: String,
+    /// Its cells, as one encoded row.
+    pub cells: Vec<u8>,
 }
 
 /// A chunk's books, to come back to.
@@ -171,6 +187,7 @@ impl Bookkeeping {
             rejected: 0,
             retried: 0,
             retry: write.retry,
+            sample: Vec::new(),
             unreported: match write.retry {
                 true => row.facts.changed.clone(),
                 false => Changed::new(),
@@ -201,6 +218,12 @@ impl Bookkeeping {
     #[must_use]
     pub fn is_filling(&self) -> bool {
         self.row.made && !self.row.done
+    }
+
+    /// Returns true if the run created the table and has committed no row.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.is_filling() && self.row.counts.received() == 0
     }
 
     /// Returns true if all rows so far went directly into the table and were not read back.
@@ -287,6 +310,23 @@ impl Bookkeeping {
         Ok(())
     }
 
+    /// Notes a row that is rejected, if the sample has room for it.
+    pub fn sample(&mut self, row: u64, reason: &str, cells: &[u8]) {
+        let known = self.sample.iter().any(|one| one.row == row);
+        if self.sample.len() < SAMPLE.0 && cells.len() <= SAMPLE.1 && !known {
+            self.sample.push(RejectedRow {
+                row,
+                reason: reason.to_owned(),
+                cells: cells.to_vec(),
+            });
+        }
+    }
+
+    /// Takes the rows that were noted in the chunk that was given up.
+    pub fn take_sample(&mut self) -> Vec<RejectedRow> {
+        std::mem::take(&mut self.sample)
+    }
+
     /// Returns the error for a row that may not be rejected any more.
     #[must_use]
     pub fn too_many_rejects(&self, reason: &str) -> DatabaseError {
@@ -350,6 +390,7 @@ impl Bookkeeping {
     /// Takes over the ledger row of a chunk that is committed.
     pub fn committed(&mut self, row: LedgerRow) {
         self.row = row;
+        self.sample.clear();
         self.snapshot = None;
         // What is rejected from now on is not what arrives.
         self.retry = false;

@@ -70,6 +70,24 @@ pub enum DatabaseError {
         /// How many may be open.
         limit: usize,
     },
+    /// The server takes no more connections.
+    #[error("{database} takes no more connections of this login: {reason}")]
+    ServerFull {
+        /// The database.
+        database: String,
+        /// What the server says.
+        reason: String,
+    },
+    /// The login has no schema in which tables could be found.
+    #[error(
+        "the search_path of this login names no schema of {database} that exists and that it may use: {search_path:?}"
+    )]
+    NoSchema {
+        /// The database.
+        database: String,
+        /// The login's setting.
+        search_path: String,
+    },
     /// A table was emptied or rewritten since the view of the database began, so that its rows are not in the view.
     #[error(
         "table {table:?} was emptied or rewritten while it was shared (TRUNCATE, ALTER TABLE, CLUSTER or VACUUM FULL)"
@@ -212,6 +230,14 @@ impl From<DatabaseError> for Failure {
                 ErrorCode::Limit,
                 "try again when other transfers of this database are done",
             ),
+            DatabaseError::ServerFull { .. } => (
+                ErrorCode::Limit,
+                "close other connections, or let the server's owner allow more (max_connections, ALTER ROLE … CONNECTION LIMIT)",
+            ),
+            DatabaseError::NoSchema { .. } => (
+                ErrorCode::Unreachable,
+                "add ?schema=NAME to the address, or run: ALTER ROLE … SET search_path = NAME, and let its owner GRANT USAGE ON SCHEMA",
+            ),
             DatabaseError::Rewritten { .. } => (
                 ErrorCode::SnapshotExpired,
                 "pull again: the run goes on with the database as it is now",
@@ -227,7 +253,7 @@ impl From<DatabaseError> for Failure {
             ),
             DatabaseError::TooManyRejects { .. } => (
                 ErrorCode::TooManyRejects,
-                "`tombolo rejects DB` lists them; raise --reject-limit, or correct the cause and pull again",
+                "`tombolo rejects DB` lists some of them; raise --reject-limit, correct the cause, or choose another --conversion for values that do not fit, and pull again",
             ),
             DatabaseError::NotStored { .. } => (
                 ErrorCode::NotStored,

@@ -3,14 +3,27 @@
 use super::Origin;
 use crate::bindings::types::LogicalType;
 
+/// What stands between the name of a domain and its base type, which is built in: no such type has it in its name.
+pub const OVER: &str = " over ";
+
 /// Returns how the cells of a column with this origin are read.
 #[must_use]
 pub fn logical_of(origin: &str) -> LogicalType {
     match Origin::parse(origin) {
-        Origin::Postgres(name) => postgres(&name),
+        Origin::Postgres(name) => postgres(base_of(&name)),
         Origin::Sqlite(declared) => sqlite(&declared),
         Origin::Other(other) => LogicalType::Other(other),
     }
+}
+
+/// Returns the base type of a domain, and every other type as it is.
+fn base_of(name: &str) -> &str {
+    let parts = name.rsplit_once(OVER);
+    // A name in quotes may have these words in it, and then ends with a quote.
+    parts
+        .map(|(_, base)| base)
+        .filter(|base| !base.ends_with('"'))
+        .unwrap_or(name)
 }
 
 /// Reads a declared type.
@@ -114,6 +127,9 @@ mod tests {
             ("interval day to second(3)", LogicalType::Interval),
             ("uuid", LogicalType::Uuid),
             ("jsonb", LogicalType::Json),
+            ("cents over numeric(12,2)", LogicalType::Decimal),
+            ("\"a over b\" over boolean", LogicalType::Boolean),
+            ("\"a over b\"", LogicalType::Other("\"a over b\"".into())),
             ("integer[]", LogicalType::Other("integer[]".into())),
             (
                 "numeric(3,1)[]",

@@ -9,6 +9,7 @@ mod model;
 mod origin;
 mod plan;
 pub mod postgres;
+mod rejected_parents;
 mod sql;
 pub mod sqlite;
 
@@ -18,19 +19,21 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 pub(crate) use bookkeeping::{
-    Bookkeeping, Changed, DirectFacts, LedgerRow, RowFacts, Verification, is_direct,
+    Bookkeeping, Changed, DirectFacts, LedgerRow, RejectedRow, RowFacts, Verification, is_direct,
 };
 pub use digests::buckets_of;
 pub use error::{DatabaseError, Unrepresentable};
-pub use location::{Location, LocationError};
+pub use location::{FileMode, Location, LocationError};
+pub(crate) use logical::OVER;
 pub use logical::logical_of;
 pub use model::{
-    CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, Read, Readback, Reject,
-    Resolution, StagedConflict, Step, TableWrite, WholeTable, WholeTables, WriteOutcome,
-    without_computed,
+    CheckedStatement, ChunkCounts, Evidence, LedgerEntry, LoadMode, LoginView, Omission,
+    OmissionReason, Read, Readback, Reject, Resolution, StagedConflict, Step, TableWrite,
+    WholeTable, WholeTables, WriteOutcome, without_computed,
 };
 pub use origin::Origin;
 pub use plan::{CheckedPlan, CheckedUpdate, NewValue, PlanAction, PlanColumn, PlanError};
+pub use rejected_parents::{ParentKey, RejectedParents, Relative, descendants};
 pub use sql::{quote, value_expression};
 
 use crate::bindings::database::{RowCount, TableSummary};
@@ -51,8 +54,20 @@ pub trait Database: Send + Sync {
     /// Returns a digest of its address: equal for the same database, and telling nothing about it.
     fn identity(&self) -> String;
 
-    /// Returns all tables and views, sorted by name.
+    /// Returns a digest of what it is, whatever its address: equal for the same file, and for the same schema of the same
+    /// running server.
+    async fn fingerprint(&self) -> Result<String, DatabaseError>;
+
+    /// Returns all tables and views that may be read, sorted by name.
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError>;
+
+    /// Returns the tables that [`Self::tables`] leaves out, and those of which rows are left out, sorted by name.
+    async fn omissions(&self) -> Result<Vec<Omission>, DatabaseError>;
+
+    /// Returns the schemas whose tables [`Database::tables`] does not list, with their numbers of tables, sorted by name.
+    async fn tables_elsewhere(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
+        Ok(Vec::new())
+    }
 
     /// Describes one table. Fails with [`DatabaseError::View`] for a view.
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError>;
@@ -105,6 +120,12 @@ pub trait Database: Send + Sync {
     /// Returns those of `types`, named as the database prints them, that are user-defined in this database.
     async fn known_types(&self, _types: &[String]) -> Result<Vec<String>, DatabaseError> {
         Ok(Vec::new())
+    }
+
+    /// Checks that rows can be written into a table that exists. Fails with [`DatabaseError::Unsuitable`] if only the
+    /// application of the database can write it.
+    async fn check_target(&self, _table: &str) -> Result<(), DatabaseError> {
+        Ok(())
     }
 
     /// Returns the columns of a table that a run created wide enough for every value of their source.
@@ -163,6 +184,16 @@ pub trait Target: Send {
         run: &str,
         table: &str,
     ) -> Result<Option<LedgerEntry>, DatabaseError>;
+
+    /// Returns the kept rejects of a table, of all runs.
+    async fn kept_rejects(&mut self, table: &str) -> Result<Vec<Reject>, DatabaseError>;
+
+    /// Removes kept rejects of a table, each by its run and its number there.
+    async fn forget_rejects(
+        &mut self,
+        table: &str,
+        rows: &[(String, u64)],
+    ) -> Result<(), DatabaseError>;
 
     /// Begins a table, or goes on with it: creates it where the run does, enters it in the ledger (both in one
     /// transaction, so that a run never finds a table of its own that it does not know), and creates its staging.
@@ -228,6 +259,14 @@ pub trait TableWriter: Send {
     /// Gives up the chunk under way; harmless without one.
     async fn rollback(&mut self) -> Result<(), DatabaseError>;
 
+    /// Keeps some of the rows for which a chunk with too many rejects was rolled back, for people. Their numbers are greater
+    /// than that of the last row that is committed.
+    async fn keep_sample(&mut self) -> Result<(), DatabaseError>;
+
+    /// Drops the table if the run made it and committed no row, as if the run had never begun it: another pull may make it with
+    /// other columns. Does nothing else.
+    async fn discard_new_table(self: Box<Self>) -> Result<(), DatabaseError>;
+
     /// Runs the statements that follow the data, moves the numbering past the greatest key, and marks the table as
     /// complete in the ledger. Gives up a chunk that is under way.
     async fn finish(
@@ -236,10 +275,31 @@ pub trait TableWriter: Send {
     ) -> Result<WriteOutcome, DatabaseError>;
 }
 
-/// Opens the database at a location. With `create`, a missing SQLite file is created; a PostgreSQL database never is.
+/// Opens the database at a location. With `create`, it is opened to be written, and a missing SQLite file is created; a
+/// PostgreSQL database never is.
 pub async fn open(location: &Location, create: bool) -> Result<Box<dyn Database>, DatabaseError> {
-    match location {
-        Location::Sqlite(path) => Ok(Box::new(sqlite::SqliteDatabase::open(path, create).await?)),
-        Location::Postgres(url) => Ok(Box::new(postgres::PostgresDatabase::open(url).await?)),
-    }
+    open_view(location, create, LoginView::Whole).await
+}
+
+/// Opens the database as [`open`] does, and says what of tables with policies is read.
+pub async fn open_view(
+    location: &Location,
+    create: bool,
+    view: LoginView,
+) -> Result<Box<dyn Database>, DatabaseError> {
+    Ok(match location {
+        Location::Sqlite(path) => Box::new(sqlite::SqliteDatabase::open(path, create).await?),
+        Location::SqliteUrl(path, FileMode::Existing) => {
+            // Whether it is there is found out first, so that it is not created.
+            let create = create && path.exists();
+            Box::new(sqlite::SqliteDatabase::open(path, create).await?)
+        }
+        Location::SqliteUrl(path, FileMode::ReadOnly) => {
+            let database = sqlite::SqliteDatabase::open(path, false).await?;
+            Box::new(database.read_only(create)?)
+        }
+        Location::Postgres(url) => {
+            Box::new(postgres::PostgresDatabase::open_view(url, view).await?)
+        }
+    })
 }

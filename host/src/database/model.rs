@@ -1,10 +1,55 @@
 //! The data that reading and writing a table takes and returns, the same for all databases.
 
-use super::CheckedPlan;
+use super::{CheckedPlan, RejectedParents};
 use crate::bindings::types::{
     Cell, ColumnChanges, Conversion, EnumType, Generation, Stored, TableSchema,
 };
 use crate::rows::{BucketDigest, RowBlock};
+
+/// A table that is not shared, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Omission {
+    /// The table.
+    pub table: String,
+    /// Why.
+    pub reason: OmissionReason,
+}
+
+/// Why a table is not shared, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OmissionReason {
+    /// The login may not read it.
+    Unreadable,
+    /// An extension made it, with this name.
+    Extension(String),
+    /// Its name is kept for Tombolo's own tables.
+    Reserved,
+    /// Its policies hide rows from the login.
+    Filtered,
+}
+
+impl std::fmt::Display for OmissionReason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable => formatter.write_str("this login may not read it"),
+            Self::Extension(name) => write!(formatter, "it belongs to the extension {name:?}"),
+            Self::Reserved => formatter
+                .write_str("names that begin with tombolo_ are kept for Tombolo's own tables"),
+            Self::Filtered => formatter
+                .write_str("its policies hide rows from this login; only the others are shared"),
+        }
+    }
+}
+
+/// What is read of a table whose policies hide rows from the login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginView {
+    /// Every row, or none: such a table is refused.
+    #[default]
+    Whole,
+    /// The rows that the policies let the login see.
+    Filtered,
+}
 
 /// Which rows of a table are read, and in which sequence.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +125,8 @@ pub struct TableWrite {
     pub conversions: Vec<(String, Conversion)>,
     /// True if these rows are the run's rejects: the first chunk removes the kept ones.
     pub retry: bool,
+    /// Rows that the run rejected and that rows of this table may refer to.
+    pub rejected_parents: RejectedParents,
 }
 
 impl TableWrite {

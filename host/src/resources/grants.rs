@@ -11,8 +11,10 @@ use crate::database::Database;
 const MAX_PATTERNS: usize = 1_000;
 
 /// Patterns of table names: `*` any text, `?` one character, `{a,b}` either. Empty matches nothing.
+///
+/// The second set is of names that are left out.
 #[derive(Clone, Debug)]
-pub struct Patterns(GlobSet);
+pub struct Patterns(GlobSet, GlobSet);
 
 impl Patterns {
     /// Reads patterns; fails with `invalid` or `limit`.
@@ -32,7 +34,14 @@ impl Patterns {
         let set = set
             .build()
             .map_err(|_| Error::Limit("the patterns are too large together".to_owned()))?;
-        Ok(Self(set))
+        Ok(Self(set, GlobSet::empty()))
+    }
+
+    /// Leaves out what other patterns match.
+    #[must_use]
+    pub fn except(mut self, others: Self) -> Self {
+        self.1 = others.0;
+        self
     }
 
     /// Matches every name.
@@ -43,7 +52,7 @@ impl Patterns {
     /// Whether a table's name matches.
     #[must_use]
     pub fn matches(&self, table: &str) -> bool {
-        self.0.is_match(table)
+        self.0.is_match(table) && !self.1.is_match(table)
     }
 }
 

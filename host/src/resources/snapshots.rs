@@ -68,7 +68,13 @@ impl RunSnapshot {
     /// The digests of a table's rows, computed once.
     pub async fn digests(&self, table: &TableSchema) -> Result<Arc<Buckets>, DatabaseError> {
         let mut digests = self.digests.lock().await;
-        if let Some(found) = digests.get(&table.table) {
+        // A peer may want only some of the columns.
+        let columns = table.columns.iter().map(|column| column.name.as_str());
+        let name: Vec<&str> = std::iter::once(table.table.as_str())
+            .chain(columns)
+            .collect();
+        let name = name.join("\0");
+        if let Some(found) = digests.get(&name) {
             return Ok(Arc::clone(found));
         }
         let buckets = buckets_of(self.view.as_ref(), table).await?;
@@ -77,7 +83,7 @@ impl RunSnapshot {
         if digests.len() >= MAX_DIGESTS {
             digests.clear();
         }
-        digests.insert(table.table.clone(), Arc::clone(&buckets));
+        digests.insert(name, Arc::clone(&buckets));
         Ok(buckets)
     }
 }

@@ -8,10 +8,14 @@ mod context;
 mod ddl;
 mod decisions;
 mod differences;
+mod kept_rejects;
 mod observer;
 mod peer;
+mod present_columns;
 mod pull;
 mod quota;
+mod regenerated_keys;
+mod rejected_parents;
 mod rejects;
 mod retry;
 mod retry_context;
@@ -115,6 +119,7 @@ pub async fn pull(
             prepared.push(table.map_err(at)?);
         }
     }
+    regenerated_keys::check(&prepared)?;
     scheduler::all(run, instruction, &prepared).await
 }
 

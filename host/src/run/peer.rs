@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::quota::Quota;
+use crate::bindings::transfers::PeerTable;
 use crate::bindings::types::{Failure, TableSchema};
 use crate::failure::{ErrorCode, failure};
 use crate::rows::{BucketSet, Frame, FrameError, FrameReader, StreamHeader};
@@ -163,6 +164,22 @@ impl IncomingRows {
     #[must_use]
     pub fn table(&self) -> &TableSchema {
         &self.header.table
+    }
+
+    /// Gives the table and its columns the names that they have in the target, if they have the announced ones at the peer.
+    pub fn rename(&mut self, names: &TableSchema, source: &PeerTable) {
+        let header = &mut self.header.table;
+        if header.table != source.table || header.columns.len() != source.columns.len() {
+            return;
+        }
+        let mut announced = header.columns.iter().zip(&source.columns);
+        if !announced.all(|(column, name)| column.name == *name) {
+            return;
+        }
+        header.table.clone_from(&names.table);
+        for (column, named) in header.columns.iter_mut().zip(&names.columns) {
+            column.name.clone_from(&named.name);
+        }
     }
 
     /// Returns the id of the sender's snapshot that the rows come from.

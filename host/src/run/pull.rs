@@ -7,8 +7,10 @@ use super::chunk::{Chunk, MAX_ROWS};
 use super::conflicts::ResolveError;
 use super::context::RunContext;
 use super::differences::{self, Differences};
+use super::kept_rejects::{self, KeptRejects};
 use super::observer::TableProgress;
 use super::peer::{IncomingRows, PeerError, Wanted};
+use super::rejected_parents;
 use super::retry::Retries;
 use super::table::PreparedTable;
 use super::verify;
@@ -68,6 +70,8 @@ pub struct TablePull<'a> {
     known: Option<Option<LedgerEntry>>,
     /// How far the attempts came.
     reached: Reached,
+    /// Rows that were rejected before this transfer.
+    kept: Option<KeptRejects>,
     /// Rows that the present attempt committed.
     committed: u64,
     told: Instant,
@@ -82,6 +86,7 @@ impl<'a> TablePull<'a> {
             bytes: 0,
             known: None,
             reached: Reached::default(),
+            kept: None,
             committed: 0,
             told: Instant::now(),
         }
@@ -141,16 +146,52 @@ impl<'a> TablePull<'a> {
         differences: Option<&Differences>,
         after: &[CheckedStatement],
     ) -> Result<WriteOutcome, Failure> {
+        kept_rejects::forget_sample(target, &self.table.write.run, self.name()).await?;
+        self.kept = KeptRejects::find(target, &self.table.write.incoming).await?;
+        if let (Some(kept), Some(differences)) = (&mut self.kept, differences) {
+            kept.compared(differences);
+        }
+        let transferred = self
+            .transfer_rows(target, &mut mode, differences, after)
+            .await;
+        if let Some(kept) = &mut self.kept {
+            let forgotten = kept.forget(target, &self.table.write.incoming.table).await;
+            if transferred.is_ok() {
+                forgotten?;
+            }
+        }
+        transferred
+    }
+
+    async fn transfer_rows(
+        &mut self,
+        target: &mut dyn Target,
+        mode: &mut LoadMode,
+        differences: Option<&Differences>,
+        after: &[CheckedStatement],
+    ) -> Result<WriteOutcome, Failure> {
         let mut retries = Retries::default();
         loop {
             // Nothing is written before the peer's rows are there and are what they were described as.
             let (entry, opened) = self.open_first(target, differences, &mut retries).await?;
             self.known = None;
-            let mut writer = target.begin_table(self.write(mode)).await?;
+            let mut write = self.write(*mode);
+            let keys = &self.table.foreign_keys;
+            write.rejected_parents =
+                rejected_parents::find(target, &write.run, &write.incoming, keys, false).await?;
+            let mut writer = target.begin_table(write).await?;
             let attempts = self.attempts(writer.as_mut(), entry, opened, differences, &mut retries);
-            match attempts.await? {
-                Step::Done(()) => return Ok(writer.finish(after).await?),
-                Step::NeedsStaging => mode = LoadMode::Staged,
+            match attempts.await {
+                Ok(Step::Done(())) => return Ok(writer.finish(after).await?),
+                Ok(Step::NeedsStaging) => *mode = LoadMode::Staged,
+                Err(failure) => {
+                    if failure.code == ErrorCode::TooManyRejects.as_str()
+                        && let Err(error) = writer.discard_new_table().await
+                    {
+                        tracing::warn!(%error, "the empty table that this run made could not be dropped");
+                    }
+                    return Err(failure);
+                }
             }
         }
     }
@@ -198,12 +239,22 @@ impl<'a> TablePull<'a> {
             if let Ok(Step::Done(())) = attempt {
                 return Ok(Step::Done(()));
             }
+            if let Some(kept) = &mut self.kept {
+                kept.rolled_back();
+            }
             if let Err(error) = writer.rollback().await {
                 tracing::warn!(%error, "a chunk could not be rolled back; closing the connection does it");
             }
             match attempt {
                 Ok(step) => return Ok(step),
-                Err(Stop::Failed(failure)) => return Err(failure),
+                Err(Stop::Failed(failure)) => {
+                    if failure.code == ErrorCode::TooManyRejects.as_str()
+                        && let Err(error) = writer.keep_sample().await
+                    {
+                        tracing::warn!(%error, "no sample of the rejected rows could be kept");
+                    }
+                    return Err(failure);
+                }
                 Err(Stop::Broken(failure)) => {
                     // Rows that came before do not count: a sender could repeat them for ever.
                     let came_farther = if differences.is_some() {
@@ -290,6 +341,9 @@ impl<'a> TablePull<'a> {
                     if let Step::NeedsStaging = writer.stage(&block).await.map_err(written)? {
                         return Ok(Step::NeedsStaging);
                     }
+                    if let Some(kept) = &mut self.kept {
+                        kept.arrived(&block);
+                    }
                     chunk.add(&block);
                     received = received.saturating_add(block.row_count().into());
                     self.progress(received, incoming.received());
@@ -341,6 +395,9 @@ impl<'a> TablePull<'a> {
         Ok(match writer.commit().await.map_err(written)? {
             Step::Done(counts) => {
                 self.committed = self.committed.saturating_add(counts.received());
+                if let Some(kept) = &mut self.kept {
+                    kept.committed();
+                }
                 Step::Done(())
             }
             Step::NeedsStaging => Step::NeedsStaging,
@@ -350,6 +407,12 @@ impl<'a> TablePull<'a> {
     /// How the table is written: in this mode, or staged where its strategy needs it.
     fn write(&self, mode: LoadMode) -> TableWrite {
         let mut write = self.table.write.clone();
+        // Those that arrive again leave the list when they are stored, or are rejected once more.
+        let again = self
+            .kept
+            .as_ref()
+            .map_or(0, |kept| kept.count_of(&write.run));
+        write.reject_limit = write.reject_limit.saturating_add(again);
         if mode == LoadMode::Staged {
             write.mode = LoadMode::Staged;
         }
@@ -389,6 +452,13 @@ impl<'a> TablePull<'a> {
         differences: Option<&Differences>,
     ) -> Result<TableReport, Failure> {
         let mut counts = outcome.counts;
+        if counts.failed > 0 {
+            let kept = target.kept_rejects(self.name()).await?;
+            let of_run = kept
+                .iter()
+                .filter(|reject| reject.run == self.table.write.run);
+            counts.failed = counts.failed.min(of_run.count() as u64);
+        }
         if let Some(differences) = differences {
             differences.count_unmoved(&mut counts, self.table.write.plan.update());
         }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::conflicts::Resolver;
 use super::retry_context::RetryContext;
-use super::{strategy, verify};
+use super::{present_columns, rejected_parents, strategy, verify};
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Failure, TableReport};
 use crate::database::{
@@ -38,7 +38,7 @@ pub async fn retry(
     let mut target = database.target().await?;
     target.prepare().await?;
     let mut reports = Vec::with_capacity(tables.len());
-    for (table, rejects) in tables {
+    for (table, rejects) in parents_first(target.as_mut(), &run, tables).await? {
         let report = retry_table(
             strategies,
             database,
@@ -73,6 +73,39 @@ fn full_id(rejects: &[Reject], beginning: &str) -> Result<String, Failure> {
     }
 }
 
+/// Sorts tables so that rejected parents are retried before the rows that refer to them.
+async fn parents_first(
+    target: &mut dyn Target,
+    run: &str,
+    mut tables: BTreeMap<String, Vec<Reject>>,
+) -> Result<Vec<(String, Vec<Reject>)>, Failure> {
+    let mut parents: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for table in tables.keys() {
+        let entry = target.ledger_entry(run, table).await?;
+        let kept = entry.and_then(|entry| serde_json::from_str(&entry.retry_context).ok());
+        let keys = kept.map_or_else(Vec::new, |kept: RetryContext| kept.incoming.foreign_keys);
+        let names = keys.into_iter().map(|key| key.referenced_table);
+        parents.insert(table.clone(), names.filter(|name| name != table).collect());
+    }
+    let mut sorted = Vec::with_capacity(tables.len());
+    loop {
+        let is_first = |table: &&String| {
+            let mut parents = parents.get(*table).into_iter().flatten();
+            !parents.any(|parent| tables.contains_key(parent))
+        };
+        // Tables that refer to each other come in any order.
+        let first = tables
+            .keys()
+            .find(is_first)
+            .or_else(|| tables.keys().next());
+        let Some((table, rejects)) = first.cloned().and_then(|name| tables.remove_entry(&name))
+        else {
+            return Ok(sorted);
+        };
+        sorted.push((table, rejects));
+    }
+}
+
 async fn retry_table(
     strategies: &[ConflictStrategies],
     database: &dyn Database,
@@ -91,10 +124,12 @@ async fn retry_table(
     let entry = target.ledger_entry(run, table).await?.ok_or_else(lost)?;
     let kept: RetryContext = serde_json::from_str(&entry.retry_context).map_err(|_| lost())?;
     let local = database.describe(table).await?;
+    let incoming = present_columns::adapt(kept.incoming, &local, rejects);
     let instruction = TableInstruction {
-        incoming: kept.incoming,
+        incoming,
         strategy: kept.strategy,
         params: kept.params,
+        source: None,
         create: false,
         before: Vec::new(),
         after: Vec::new(),
@@ -105,6 +140,10 @@ async fn retry_table(
     };
     let strategy = strategy::resolve(strategies, &instruction, &local).await?;
     let block = block(&instruction, rejects).ok_or_else(lost)?;
+    let keys = instruction.incoming.foreign_keys.iter();
+    let keys: Vec<_> = keys.chain(&local.foreign_keys).cloned().collect();
+    let rejected_parents =
+        rejected_parents::find(target, run, &instruction.incoming, &keys, true).await?;
     let mut writer = target
         .begin_table(TableWrite {
             run: run.to_owned(),
@@ -117,6 +156,7 @@ async fn retry_table(
             retry_context: entry.retry_context,
             conversions: instruction.conversions.clone(),
             retry: true,
+            rejected_parents,
         })
         .await?;
     let written = write(writer.as_mut(), &block, strategy.resolver.as_ref()).await;

@@ -33,6 +33,9 @@ const BATCH_TABLES: usize = 64;
 /// … and about the most bytes of their rows.
 const BATCH_BYTES: u64 = 4 << 20;
 
+/// The most kept rejects that are looked at.
+const MAX_KEPT: u32 = 100_000;
+
 /// The most tables that are received at a time.
 const RECEIVED: usize = 4;
 
@@ -57,16 +60,28 @@ pub async fn pull(
     target: &mut dyn Target,
     reports: &mut BTreeMap<usize, TableReport>,
 ) -> Result<(), RunError> {
-    let complete = |entry: &Option<LedgerEntry>| entry.as_ref().is_some_and(|entry| entry.done);
+    // Rows that refer to rejected ones have to be found.
+    let complete = |entry: &Option<LedgerEntry>| {
+        let entry = entry.as_ref();
+        entry.is_some_and(|entry| entry.done && entry.counts.failed == 0)
+    };
     let begun = tables.iter().zip(entries);
     let unwritten: BTreeSet<&str> = begun
         .filter(|(_, entry)| !complete(entry))
         .map(|(table, _)| table.name())
         .collect();
-    let candidates = candidates(tables, entries, unwritten.clone());
+    let mut candidates = candidates(tables, entries, unwritten.clone());
     if candidates.len() < 2 {
         return Ok(());
     }
+    // What is kept of them leaves the list when it arrives.
+    let kept = run.target.rejects(MAX_KEPT).await?;
+    let kept: BTreeSet<&str> = kept.iter().map(|reject| reject.table.as_str()).collect();
+    candidates.retain(|number| {
+        tables
+            .get(*number)
+            .is_some_and(|table| !kept.contains(table.name()))
+    });
     let mut batches = Batches {
         run,
         tables,

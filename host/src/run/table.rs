@@ -5,8 +5,8 @@ use super::context::RunContext;
 use super::retry_context::RetryContext;
 use super::{ddl, strategy};
 use crate::bindings::transfers::{CopyInstruction, TableInstruction};
-use crate::bindings::types::{Failure, SetPlan, TableSchema};
-use crate::database::{CheckedStatement, LoadMode, TableWrite, without_computed};
+use crate::bindings::types::{Failure, ForeignKey, SetPlan, TableSchema};
+use crate::database::{CheckedStatement, LoadMode, RejectedParents, TableWrite, without_computed};
 
 /// A table that is ready to be written.
 pub struct PreparedTable {
@@ -18,6 +18,8 @@ pub struct PreparedTable {
     pub rule: Option<SetPlan>,
     /// The statements that follow the data.
     pub after: Vec<CheckedStatement>,
+    /// The foreign keys at the other site and here.
+    pub foreign_keys: Vec<ForeignKey>,
     /// The tables that its rows may refer to.
     pub parents: Vec<String>,
     /// Whether all rows are committed together.
@@ -48,6 +50,9 @@ impl PreparedTable {
         };
         let before = check(&table.before)?;
         let after = check(&table.after)?;
+        if local.is_some() {
+            run.target.check_target(&table.incoming.table).await?;
+        }
         let local = local.unwrap_or_else(|| table.incoming.clone());
         let strategy = strategy::resolve(run.strategies, &table, &local).await?;
         let keys = table
@@ -55,7 +60,9 @@ impl PreparedTable {
             .foreign_keys
             .iter()
             .chain(&local.foreign_keys);
-        let parents = keys.map(|key| key.referenced_table.clone()).collect();
+        let foreign_keys: Vec<ForeignKey> = keys.cloned().collect();
+        let parents = foreign_keys.iter();
+        let parents = parents.map(|key| key.referenced_table.clone()).collect();
         let retry_context = RetryContext::of(&table).to_json()?;
         let row_by_row = strategy.resolver.is_some();
         Ok(Self {
@@ -74,10 +81,12 @@ impl PreparedTable {
                 retry_context,
                 conversions: table.conversions,
                 retry: false,
+                rejected_parents: RejectedParents::default(),
             },
             resolver: strategy.resolver,
             rule: strategy.rule,
             after,
+            foreign_keys,
             parents,
             one_chunk: table.one_chunk,
             rows: table.rows,

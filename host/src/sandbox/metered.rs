@@ -64,6 +64,7 @@ metered! {
     }
     database {
         QUESTION info(database: String) -> Result<DatabaseInfo, Refusal>;
+        DATABASE fingerprint(database: String) -> Result<String, Refusal>;
         DATABASE tables(database: String) -> Result<Vec<TableSummary>, Refusal>;
         DATABASE describe(database: String, table: String) -> Result<TableSchema, Refusal>;
         DATABASE describe_all(database: String, tables: Vec<String>, counts: bool, facts: bool)

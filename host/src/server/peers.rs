@@ -147,7 +147,12 @@ impl Peers {
             }
             Body::Rows(instruction) => {
                 let selection = selection(instruction.selection)?;
-                let of = (instruction.database, instruction.table, instruction.run);
+                let of = Requested {
+                    database: instruction.database,
+                    table: instruction.table,
+                    run: instruction.run,
+                    without: instruction.without,
+                };
                 (of, Content::Rows(selection, route.compress))
             }
             Body::Digest(instruction) => {
@@ -156,7 +161,12 @@ impl Peers {
                         format!("the number of buckets must be a power of two, at most {BUCKETS}");
                     return Err(bad_request(&wrong));
                 }
-                let of = (instruction.database, instruction.table, instruction.run);
+                let of = Requested {
+                    database: instruction.database,
+                    table: instruction.table,
+                    run: instruction.run,
+                    without: instruction.without,
+                };
                 (of, Content::Digest(instruction.buckets))
             }
             Body::Counts(_) | Body::Receive(_) | Body::Other(_) => return Err(later()),
@@ -174,10 +184,16 @@ impl Peers {
         &self,
         tenant: &Arc<Tenant>,
         admission: Option<Admission>,
-        (database, table, run): (String, String, String),
+        requested: Requested,
         budget: OwnBudget,
         connection: &Arc<Connection>,
     ) -> Result<Sending, Refusal> {
+        let Requested {
+            database,
+            table,
+            run,
+            without,
+        } = requested;
         let admission = admission.ok_or_else(|| denied("rows need a session".to_owned()))?;
         let granted = tenant
             .resources()
@@ -203,11 +219,20 @@ impl Peers {
             held,
             run,
             table,
+            without,
             budget,
             permits,
             log: Arc::clone(&self.ended_streams),
         })
     }
+}
+
+/// Which table a peer wants to read, and for which run.
+struct Requested {
+    database: String,
+    table: String,
+    run: String,
+    without: Vec<String>,
 }
 
 /// What is answered.

@@ -71,6 +71,8 @@ pub struct Sending {
     pub run: String,
     /// The table.
     pub table: String,
+    /// The columns that the peer does not want.
+    pub without: Vec<String>,
     /// What the owner's peers may use.
     pub budget: OwnBudget,
     /// Its place among the streams.
@@ -112,6 +114,7 @@ async fn run(sending: Sending, content: Content, frames: Frames, read: oneshot::
         held,
         run,
         table,
+        without: _,
         budget,
         permits,
         log,
@@ -249,7 +252,11 @@ impl Sending {
             }
             Err(Broken::Database(error)) => {
                 // Without a connection for a read, the view is as good as before.
-                if !matches!(error, DatabaseError::TooManyConnections { .. }) {
+                let none_free = matches!(
+                    error,
+                    DatabaseError::TooManyConnections { .. } | DatabaseError::ServerFull { .. }
+                );
+                if !none_free {
                     self.held.discard(&snapshot).await;
                 }
                 Err(error.into())
@@ -317,7 +324,8 @@ impl Sending {
     async fn header(&self, snapshot: &RunSnapshot, frames: &Frames) -> Result<TableSchema, Broken> {
         let describing = snapshot.view.describe(&self.table);
         let described = frames.alive_until(describing).await;
-        let schema = described.map_err(Broken::Database)?;
+        let mut schema = described.map_err(Broken::Database)?;
+        leave_out(&mut schema, &self.without).map_err(Broken::Peer)?;
         let header = StreamHeader {
             table: schema.clone(),
             snapshot: snapshot.id.clone(),
@@ -326,6 +334,30 @@ impl Sending {
         frames.push_frame(frame).await?;
         Ok(schema)
     }
+}
+
+/// Removes columns that a peer does not want. Fails with `bad-request` for a column of the primary key, and if none is
+/// left.
+fn leave_out(schema: &mut TableSchema, without: &[String]) -> Result<(), Failure> {
+    if without.is_empty() {
+        return Ok(());
+    }
+    let is_left = |name: &String| !without.contains(name);
+    schema.columns.retain(|column| is_left(&column.name));
+    if schema.columns.is_empty() || !schema.primary_key.iter().all(is_left) {
+        return Err(failure(
+            ErrorCode::BadRequest,
+            format!(
+                "columns of the primary key of table {:?}, or all of its columns, are to be left out",
+                schema.table
+            ),
+            "use the same version of tombolo on both sides",
+        ));
+    }
+    schema.unique_keys.retain(|key| key.iter().all(is_left));
+    let foreign_keys = &mut schema.foreign_keys;
+    foreign_keys.retain(|key| key.columns.iter().all(is_left));
+    Ok(())
 }
 
 /// Why a stream ended early.

@@ -1,11 +1,13 @@
 //! The other site of a run, asked over HTTP.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::bindings::transfers::CopyInstruction;
-use crate::bindings::types::{Failure, Peer};
+use crate::bindings::transfers::{CopyInstruction, PeerTable};
+use crate::bindings::types::{Failure, Peer, TableSchema};
 use crate::egress::{EgressError, Method};
 use crate::failure::{ErrorCode, failure};
 use crate::printable::printable;
@@ -22,6 +24,8 @@ pub struct HttpPeer<'a> {
     peer: &'a Peer,
     /// All tables of this run come from one snapshot of the other site.
     run: &'a str,
+    /// The tables that have other names or more columns there, by their names here.
+    renamed: HashMap<&'a str, (&'a TableSchema, &'a PeerTable)>,
 }
 
 impl<'a> HttpPeer<'a> {
@@ -31,6 +35,14 @@ impl<'a> HttpPeer<'a> {
             resources,
             peer: &instruction.peer,
             run: &instruction.run,
+            renamed: instruction
+                .tables
+                .iter()
+                .filter_map(|table| {
+                    let names = &table.incoming;
+                    Some((names.table.as_str(), (names, table.source.as_ref()?)))
+                })
+                .collect(),
         }
     }
 
@@ -40,8 +52,13 @@ impl<'a> HttpPeer<'a> {
         what: &str,
         selection: &str,
     ) -> Result<IncomingRows, PeerError> {
-        let name = percent_encoding::utf8_percent_encode(table, percent_encoding::NON_ALPHANUMERIC);
-        let path = format!("/sync/v1/tables/{name}/{what}?run={}{selection}", self.run);
+        let source = self.renamed.get(table).copied();
+        let name = encoded(source.map_or(table, |(_, source)| &source.table));
+        let mut path = format!("/sync/v1/tables/{name}/{what}?run={}{selection}", self.run);
+        for column in source.iter().flat_map(|(_, source)| &source.left_out) {
+            path.push_str("&without=");
+            path.extend(encoded(column));
+        }
         let bearer = self.resources.access().credential(self.peer).await;
         let bearer = bearer.map_err(|error| PeerError::Refused(error.into()))?;
         let accept = if self.resources.egress().stays_here(&self.peer.base_url) {
@@ -71,8 +88,16 @@ impl<'a> HttpPeer<'a> {
                 _ => PeerError::Refused(failure),
             });
         }
-        IncomingRows::open(answer.stream()).await
+        let mut rows = IncomingRows::open(answer.stream()).await?;
+        if let Some((names, source)) = source {
+            rows.rename(names, source);
+        }
+        Ok(rows)
     }
+}
+
+fn encoded(name: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
 }
 
 #[async_trait]

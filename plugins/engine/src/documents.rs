@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bindings::client::{ChosenStrategy, PullRequest};
 use crate::bindings::state::Lifetime;
 use crate::bindings::transfers::TableInstruction;
-use crate::bindings::types::{Failure, ForeignKey, Peer, Scope, Statement};
+use crate::bindings::types::{Error, Failure, ForeignKey, Peer, Scope, Statement};
 use crate::budget::Spent;
 use crate::error::{ErrorCode, failure, printable};
 use crate::host::Host;
@@ -71,6 +71,8 @@ pub struct RunDocument {
     pub writes: bool,
     /// How many tables have a [`TableDocument`].
     pub known: u32,
+    /// Which patterns of the request a table has matched, by their numbers.
+    pub matched_tables: Vec<u32>,
     /// What planning has taken so far.
     pub spent: Spent,
     /// How many columns of the planned tables each name in `request.column_conversions` fits.
@@ -351,6 +353,13 @@ pub fn get_table<T: DeserializeOwned>(
             "pull again",
         )
     })
+}
+
+/// Returns the digest of a secret and of what a database is: it tells the other site, which knows the secret, whether its
+/// own database is the same, and nobody anything else.
+pub fn digest_of_database(host: &dyn Host, database: &str, secret: &str) -> Result<String, Error> {
+    let content = format!("{secret}\n{}", host.fingerprint(database)?);
+    Ok(hex::encode(host.sha256(content.as_bytes())))
 }
 
 /// Returns the random name at a key, in hexadecimal digits of `length` bytes. The first call makes it; it outlives the

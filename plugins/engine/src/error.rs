@@ -1,6 +1,6 @@
 //! Failures: a code for programs, a message and a hint for people.
 
-pub use tombolo_errors::ErrorCode;
+pub use tombolo_errors::{ErrorCode, nearest};
 
 use crate::bindings::types::{Error, Failure};
 

@@ -37,6 +37,7 @@ pub trait Host {
     fn keep_credential(&self, base_url: &str, secret: &str) -> Result<String, Error>;
 
     fn info(&self, database: &str) -> Result<DatabaseInfo, Error>;
+    fn fingerprint(&self, database: &str) -> Result<String, Error>;
     fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error>;
     fn describe_all(
         &self,
@@ -131,6 +132,10 @@ impl Host for Imports {
 
     fn info(&self, database: &str) -> Result<DatabaseInfo, Error> {
         database::info(database)
+    }
+
+    fn fingerprint(&self, database: &str) -> Result<String, Error> {
+        database::fingerprint(database)
     }
 
     fn tables(&self, database: &str) -> Result<Vec<TableSummary>, Error> {

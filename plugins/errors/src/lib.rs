@@ -1,7 +1,11 @@
-//! Error codes: one closed list for the host, the standard engine and the documentation.
+//! Error codes: one closed list for the host, the standard engine and the documentation. Names for hints.
+
+mod nearest;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use nearest::nearest;
 
 /// Declares the enum, its list and its texts from one table.
 macro_rules! error_codes {
@@ -91,6 +95,8 @@ error_codes! {
         "A component cannot be used, or failed.";
     PluginDigest = "plugin-digest",
         "A plugin's file does not have the pinned digest.";
+    SameDatabase = "same-database",
+        "The target is the database that is shared.";
     Sender = "sender",
         "The peer ended the transfer; the message says why.";
     SnapshotExpired = "snapshot-expired",
@@ -126,7 +132,7 @@ impl ErrorCode {
             Self::Unauthorized => 401,
             Self::Denied => 403,
             Self::NoSuchCode | Self::NoSuchTable | Self::NotFound => 404,
-            Self::AlreadyUsed => 409,
+            Self::AlreadyUsed | Self::SameDatabase => 409,
             Self::Expired | Self::OwnerGone => 410,
             Self::NotATable => 422,
             Self::IncompatiblePeer => 426,
@@ -163,6 +169,7 @@ impl ErrorCode {
                 | Self::NotFound
                 | Self::OwnerGone
                 | Self::Plugin
+                | Self::SameDatabase
                 | Self::Timeout
                 | Self::Unauthorized
                 | Self::Unavailable

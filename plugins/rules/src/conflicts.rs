@@ -109,19 +109,22 @@ fn find(name: &str) -> Result<Strategy, Error> {
         })
 }
 
-/// The columns that identify a row: the local primary key, if all of it arrives.
+/// The columns that identify a row: the local primary key, if all of it arrives. Without a primary key, the smallest unique
+/// key that arrives and allows no NULL; of several, the first one by the names of its columns.
 fn key(
     strategy: Strategy,
     incoming: &TableSchema,
     local: &TableSchema,
 ) -> Result<Vec<String>, Error> {
     if local.primary_key.is_empty() {
-        return Err(Error::Invalid(format!(
-            "strategy {} identifies rows by their primary key, and table {:?} has none; \
-             use append, which inserts every row, or give the table a primary key",
-            strategy.name(),
-            local.table
-        )));
+        return unique_key(incoming, local).ok_or_else(|| {
+            Error::Invalid(format!(
+                "strategy {} identifies rows by their primary key, and table {:?} has none, nor a unique key without NULL; \
+                 use append, which inserts every row, or give the table a primary key",
+                strategy.name(),
+                local.table
+            ))
+        });
     }
     match local
         .primary_key
@@ -136,6 +139,18 @@ fn key(
         ))),
         None => Ok(local.primary_key.clone()),
     }
+}
+
+fn unique_key(incoming: &TableSchema, local: &TableSchema) -> Option<Vec<String>> {
+    let identifies = |name: &String| {
+        let mut columns = local.columns.iter();
+        let own = columns.find(|column| column.name == *name);
+        own.is_some_and(|column| !column.nullable && column.generation != Generation::Computed)
+            && is_sent(name, incoming)
+    };
+    let keys = local.unique_keys.iter();
+    let keys = keys.filter(|key| !key.is_empty() && key.iter().all(identifies));
+    keys.min_by_key(|key| (key.len(), *key)).cloned()
 }
 
 /// A plan that writes every column that arrives and can be updated from the same source.

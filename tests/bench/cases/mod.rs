@@ -1,6 +1,7 @@
 //! What is measured, one case a figure of the design's list or several that share their runs.
 
 mod across;
+mod many_tables;
 mod new_table;
 mod overwrite;
 mod rejects;
@@ -42,6 +43,11 @@ pub const ALL: &[Case] = &[
         name: "pg-new",
         about: "PostgreSQL to PostgreSQL, new table",
         run: new_table::postgres,
+    },
+    Case {
+        name: "pg-many-tables",
+        about: "PostgreSQL to PostgreSQL, many tables of one row",
+        run: many_tables::postgres,
     },
     Case {
         name: "pg-overwrite",

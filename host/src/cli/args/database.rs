@@ -2,12 +2,12 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use tombolo::bindings::types::Failure;
-use tombolo::database::{self, Database, Location};
+use tombolo::database::{self, Database, DatabaseError, Location, LoginView};
 use tombolo::failure::{ErrorCode, failure};
 
 /// A database, or why the argument names none.
@@ -31,13 +31,43 @@ impl DatabaseArgument {
         self.0.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
+    /// Returns the login of a PostgreSQL database: that of the URL, else of the environment.
+    pub fn login(&self) -> Option<String> {
+        let Ok(Location::Postgres(url)) = &self.0 else {
+            return None;
+        };
+        let named = url::Url::parse(url).ok()?.username().to_owned();
+        let named = Some(named).filter(|name| !name.is_empty());
+        named.or_else(|| {
+            std::env::var("PGUSER")
+                .or_else(|_| std::env::var("USER"))
+                .ok()
+        })
+    }
+
     /// Opens the database. With `create`, a missing SQLite file is created.
     pub async fn open(&self, create: bool) -> Result<Arc<dyn Database>, Failure> {
         let location = self
             .0
             .as_ref()
             .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
-        Ok(Arc::from(database::open(location, create).await?))
+        let is_new = matches!(location, Location::Sqlite(path) if create && !path.exists());
+        match (database::open(location, create).await, location) {
+            (Ok(database), _) => Ok(Arc::from(database)),
+            (Err(DatabaseError::Open { .. }), Location::Sqlite(path)) if is_new => {
+                Err(not_created(path))
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Opens the database to read it, and says what of tables with policies is read.
+    pub async fn open_view(&self, view: LoginView) -> Result<Arc<dyn Database>, Failure> {
+        let location = self
+            .0
+            .as_ref()
+            .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
+        Ok(Arc::from(database::open_view(location, false, view).await?))
     }
 
     /// Returns a guard that removes a SQLite file that does not exist yet.
@@ -50,6 +80,30 @@ impl DatabaseArgument {
         };
         NewFile { path }
     }
+}
+
+/// The failure of a file that cannot be created.
+fn not_created(path: &Path) -> Failure {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let (reason, hint) = match folder.is_dir() {
+        true => (
+            "you may not write there",
+            "make the folder writable, or choose another one",
+        ),
+        false => (
+            "there is no such folder",
+            "create the folder, or choose another one",
+        ),
+    };
+    let file = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy();
+    let message = format!("cannot create {file} in {}/: {reason}", folder.display());
+    failure(ErrorCode::Unreachable, message, hint)
 }
 
 /// Never prints a password.

@@ -4,8 +4,10 @@ use std::str::FromStr;
 
 use tombolo::bindings::database::{TableKind, TableSummary};
 use tombolo::bindings::types::{Error, Failure};
-use tombolo::failure::{ErrorCode, failure};
+use tombolo::failure::{ErrorCode, failure, nearest};
 use tombolo::resources::Patterns;
+
+use crate::cli::output::shell::quoted;
 
 /// A list of patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +64,10 @@ fn split(text: &str) -> Vec<String> {
 pub enum Unmatched {
     /// The database has no tables.
     Everything,
-    /// This pattern matches no name.
-    Nothing(String),
+    /// This pattern matches no name; this table may have been meant.
+    Nothing(String, Option<String>),
+    /// All tables are left out.
+    Excluded,
     /// This pattern matches only names that are not tables, such as this view.
     View(String, String),
 }
@@ -71,14 +75,19 @@ pub enum Unmatched {
 impl Unmatched {
     /// Returns the failure: `no-such-table` or `not-a-table`.
     pub fn failure(self, database: &str) -> Failure {
-        let hint = "`tombolo tables DB` lists the tables";
+        let hint = format!("to see them: tombolo tables {}", quoted(database));
         match self {
             Self::Everything => {
                 let message = format!("{database} has no tables to share");
                 failure(ErrorCode::NoSuchTable, message, hint)
             }
-            Self::Nothing(pattern) => {
+            Self::Nothing(pattern, meant) => {
                 let message = format!("no table in {database} matches {pattern:?}");
+                let hint = meant.map_or(hint, |meant| format!("did you mean {meant:?}?"));
+                failure(ErrorCode::NoSuchTable, message, hint)
+            }
+            Self::Excluded => {
+                let message = format!("--exclude leaves no table of {database} to share");
                 failure(ErrorCode::NoSuchTable, message, hint)
             }
             Self::View(pattern, view) => failure(
@@ -90,8 +99,13 @@ impl Unmatched {
     }
 }
 
-/// Returns how many tables the patterns select. Fails if one of them matches no table: it is misspelt.
-pub fn matching(listed: &[TableSummary], patterns: &[String]) -> Result<usize, Unmatched> {
+/// Returns how many tables the patterns select, without those that are excluded. Fails if one of the patterns matches no
+/// table: it is misspelt.
+pub fn matching(
+    listed: &[TableSummary],
+    patterns: &[String],
+    excluded: &[String],
+) -> Result<usize, Unmatched> {
     let matches = |pattern: &String, table: &TableSummary| {
         Patterns::new(std::slice::from_ref(pattern))
             .is_ok_and(|pattern| pattern.matches(&table.table))
@@ -103,16 +117,30 @@ pub fn matching(listed: &[TableSummary], patterns: &[String]) -> Result<usize, U
     for pattern in patterns {
         let mut found = listed.iter().filter(|one| matches(pattern, one)).peekable();
         let Some(&first) = found.peek() else {
-            return Err(Unmatched::Nothing(pattern.clone()));
+            return Err(misspelt(listed, pattern));
         };
         if !found.any(|one| is_table(&one)) {
             return Err(Unmatched::View(pattern.clone(), first.table.clone()));
         }
     }
+    for pattern in excluded {
+        if !listed.iter().any(|one| matches(pattern, one)) {
+            return Err(misspelt(listed, pattern));
+        }
+    }
     let shared = listed.iter().filter(is_table);
-    Ok(shared
-        .filter(|one| patterns.iter().any(|pattern| matches(pattern, one)))
-        .count())
+    let shared = shared.filter(|one| patterns.iter().any(|pattern| matches(pattern, one)));
+    let shared = shared.filter(|one| !excluded.iter().any(|pattern| matches(pattern, one)));
+    match shared.count() {
+        0 => Err(Unmatched::Excluded),
+        shared => Ok(shared),
+    }
+}
+
+fn misspelt(listed: &[TableSummary], pattern: &str) -> Unmatched {
+    let names = listed.iter().map(|one| one.table.as_str());
+    let meant = nearest(pattern, names).map(str::to_owned);
+    Unmatched::Nothing(pattern.to_owned(), meant)
 }
 
 #[cfg(test)]
@@ -144,16 +172,26 @@ mod tests {
         ];
         let shared = |patterns: &[&str]| {
             let patterns: Vec<String> = patterns.iter().map(|&text| text.to_owned()).collect();
-            matching(&listed, &patterns)
+            matching(&listed, &patterns, &[])
         };
         assert_eq!(shared(&["*"]), Ok(2));
         assert_eq!(shared(&["orders", "order*"]), Ok(2));
         assert_eq!(
             shared(&["orders", "ordrs"]),
-            Err(Unmatched::Nothing("ordrs".to_owned()))
+            Err(Unmatched::Nothing(
+                "ordrs".to_owned(),
+                Some("orders".to_owned())
+            ))
         );
         let view = Unmatched::View("*shown".to_owned(), "orders_shown".to_owned());
         assert_eq!(shared(&["*shown"]), Err(view));
-        assert_eq!(matching(&[], &["*".to_owned()]), Err(Unmatched::Everything));
+        assert_eq!(
+            matching(&[], &["*".to_owned()], &[]),
+            Err(Unmatched::Everything)
+        );
+        let without = |excluded: &str| matching(&listed, &["*".to_owned()], &[excluded.to_owned()]);
+        assert_eq!(without("*items"), Ok(1));
+        assert_eq!(without("order*"), Err(Unmatched::Excluded));
+        assert_eq!(without("x"), Err(Unmatched::Nothing("x".to_owned(), None)));
     }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
 
+use super::patterns::TablePatterns;
 use super::plugins::PluginArgument;
 use crate::cli::input;
 
@@ -20,15 +21,18 @@ const ELSEWHERE: &str = "-";
 #[derive(Debug, clap::Args)]
 pub struct PeerArguments {
     /// The URL that `tombolo share` printed
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL", value_parser = url)]
     pub url: String,
     /// The code that `tombolo share` printed. Here, other users of this machine can see it in the list of processes:
     /// without it, or with `-`, TOMBOLO_CODE has it, or it is asked for, or it is the first line of standard input
     #[arg(value_name = "CODE")]
     code: Option<Code>,
-    /// Only these tables [default: all that are shared]
+    /// Only these tables: names or patterns, as for `share --tables` [default: all that are shared]
     #[arg(value_name = "TABLE")]
-    pub tables: Vec<String>,
+    tables: Vec<TablePatterns>,
+    /// Not these tables: `*` matches any text, `?` one character, `{a,b}` either; repeatable
+    #[arg(long, value_name = "GLOB,…")]
+    exclude: Vec<TablePatterns>,
     /// Allow unencrypted HTTP to another machine
     #[arg(long)]
     pub allow_plain_http: bool,
@@ -38,6 +42,14 @@ pub struct PeerArguments {
 }
 
 impl PeerArguments {
+    /// Returns the wanted tables as a request names them: those that are left out begin with `!`.
+    pub fn selection(&self) -> Vec<String> {
+        let excluded = self.exclude.iter().flat_map(TablePatterns::list);
+        let excluded = excluded.map(|pattern| format!("!{pattern}"));
+        let wanted = self.tables.iter().flat_map(TablePatterns::list).cloned();
+        wanted.chain(excluded).collect()
+    }
+
     /// Returns the code: the argument, else that of the environment, else the next line of standard input, for which a
     /// person at a terminal is asked. Fails with `bad-request` if there is none.
     pub async fn code(&self) -> Result<String, Failure> {
@@ -59,6 +71,14 @@ impl PeerArguments {
             failure(ErrorCode::BadRequest, "there is no code", hint)
         })
     }
+}
+
+/// Reads an address; `host:7432` stands for `http://host:7432`.
+fn url(text: &str) -> Result<String, Infallible> {
+    Ok(match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
+    })
 }
 
 /// A code on the command line. It admits to what is shared, so it is printed nowhere.
@@ -101,7 +121,7 @@ mod tests {
     async fn a_code_on_the_command_line_is_used_and_not_printed() {
         let peer = parse("pull http://host:7432 A7X9K2M4 customers");
         assert_eq!(peer.code().await.unwrap(), "A7X9K2M4");
-        assert_eq!(peer.tables, ["customers"]);
+        assert_eq!(peer.selection(), ["customers"]);
         assert!(!format!("{peer:?}").contains("A7X9K2M4"));
     }
 
@@ -109,6 +129,24 @@ mod tests {
     fn tables_stand_behind_a_code_or_a_hyphen() {
         let peer = parse("pull http://host:7432");
         assert!(peer.code.is_none() && peer.tables.is_empty());
-        assert_eq!(parse("pull http://host:7432 - a b").tables, ["a", "b"]);
+        assert_eq!(parse("pull http://host:7432 - a b").selection(), ["a", "b"]);
+    }
+
+    #[test]
+    fn tables_may_be_patterns_lists_and_exceptions() {
+        let peer = parse("pull host:1 - Tra*,a --exclude b,c* {d,e} --exclude f");
+        assert_eq!(peer.selection(), ["Tra*", "a", "{d,e}", "!b", "!c*", "!f"]);
+    }
+
+    #[test]
+    fn an_address_needs_no_scheme() {
+        for (typed, expected) in [
+            ("127.0.0.1:7432", "http://127.0.0.1:7432"),
+            ("laptop:7432", "http://laptop:7432"),
+            ("[::1]:7432", "http://[::1]:7432"),
+            ("https://host/path", "https://host/path"),
+        ] {
+            assert_eq!(parse(&format!("pull {typed}")).url, expected);
+        }
     }
 }

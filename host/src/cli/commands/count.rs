@@ -3,6 +3,7 @@
 use tombolo::bindings::types::Failure;
 
 use crate::cli::args::database::DatabaseArgument;
+use crate::cli::described_table::describe;
 use crate::cli::output::Output;
 use crate::cli::output::event::Event;
 use crate::cli::output::report;
@@ -22,7 +23,7 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
     // Fails with `no-such-table` or `not-a-table`, which counting may not.
-    database.describe(&arguments.table).await?;
+    describe(&*database, &arguments.table).await?;
     let count = database.count(&arguments.table).await?;
     output.event(&Event::Count {
         table: &arguments.table,

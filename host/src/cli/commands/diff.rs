@@ -33,7 +33,7 @@ Exit codes: 0 no difference, 3 differences.";
 pub struct Arguments {
     /// The local database: a SQLite file or a PostgreSQL URL
     #[arg(long, value_name = "DB")]
-    with: DatabaseArgument,
+    pub with: DatabaseArgument,
     #[arg(
         long,
         help = format!("Show the keys of the rows that differ, at most {} for each table", number(MAX_NAMED))
@@ -55,7 +55,7 @@ impl Arguments {
             base_url: self.peer.url.clone(),
             code,
             database: local_tenant::DATABASE.to_owned(),
-            tables: self.peer.tables.clone(),
+            tables: self.peer.selection(),
             // Nothing is written, so no strategy is asked.
             strategy: ChosenStrategy {
                 name: String::new(),

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use tombolo::bindings::client::PullRequest;
-use tombolo::bindings::transfers::{RunEvent as EngineEvent, TablePlan};
+use tombolo::bindings::transfers::RunEvent as EngineEvent;
 use tombolo::bindings::types::Failure;
-use tombolo::failure::{ErrorCode, failure};
+use tombolo::failure::{ErrorCode, failure, nearest};
 use tombolo::resources::RunEvent;
 use tombolo::run::MAX_JOBS;
 
@@ -16,8 +16,9 @@ use crate::cli::args::plugins;
 use crate::cli::args::size;
 use crate::cli::args::strategy::{Strategies, StrategyArgument};
 use crate::cli::output::Output;
-use crate::cli::output::confirmation::confirmed;
+use crate::cli::output::confirmation::{Answer, ask};
 use crate::cli::output::progress::Progress;
+use crate::cli::output::standstill::Standstill;
 use crate::cli::output::{comparison, not_carried, plan, report};
 use crate::cli::planned_run::{Ended, PlannedRun, ended};
 use crate::cli::signals::Signals;
@@ -51,7 +52,7 @@ Policies for SQLite values that a PostgreSQL column cannot hold exactly:
 pub struct Arguments {
     /// The local database: a SQLite file, created if missing, or a PostgreSQL URL
     #[arg(long, value_name = "DB")]
-    into: DatabaseArgument,
+    pub into: DatabaseArgument,
     /// What happens to rows that exist on both sides, for all tables or for one; repeatable [default: skip]
     #[arg(
         long = "strategy",
@@ -114,7 +115,7 @@ impl Arguments {
             base_url: self.peer.url.clone(),
             code,
             database: local_tenant::DATABASE.to_owned(),
-            tables: self.peer.tables.clone(),
+            tables: self.peer.selection(),
             strategy: strategies.general,
             table_strategies: strategies.by_table.into_iter().collect(),
             conversions: conversions.general,
@@ -137,7 +138,12 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     let mut pull = signals.or_signal(open(arguments, code)).await?;
     let began = Instant::now();
     let mut progress = Progress::new(output);
-    let outcome = follow(&mut pull, arguments, output, &mut progress, &mut signals).await;
+    let mut outcome = follow(&mut pull, arguments, output, &mut progress, &mut signals).await;
+    if let Err(failure) = &mut outcome
+        && !progress.plans.is_empty()
+    {
+        standstill(&pull, &progress).await.explain(failure);
+    }
     progress.end();
     if !arguments.dry_run && (outcome.is_ok() || has_tables(&pull).await) {
         new_file.keep();
@@ -205,12 +211,22 @@ async fn follow(
                 if pull.is_stopping() {
                     continue;
                 }
-                if arguments.dry_run {
-                    plan::show_effects(&progress.plans, output);
-                    pull.tenant.engine().compare(&pull.id).await?;
-                } else {
-                    start(pull, arguments, &progress.plans, output, signals).await?;
-                    progress.begin();
+                let standard = arguments.peer.plugins.is_empty();
+                let answer = match (arguments.dry_run, arguments.yes) {
+                    (true, _) => Answer::DryRun,
+                    (_, true) => Answer::Yes,
+                    _ => ask(&progress.plans, standard, output, signals).await,
+                };
+                match answer {
+                    Answer::Yes => {
+                        pull.tenant.engine().start(&pull.id).await?;
+                        progress.begin();
+                    }
+                    Answer::DryRun => {
+                        plan::show_effects(&progress.plans, output);
+                        pull.tenant.engine().compare(&pull.id).await?;
+                    }
+                    Answer::No => return Err(not_confirmed(pull).await?),
                 }
             }
             RunEvent::Engine(event) => {
@@ -222,20 +238,26 @@ async fn follow(
     }
 }
 
-/// Starts the planned run, if nobody objects. Fails with `cancelled` otherwise.
-async fn start(
-    pull: &PlannedRun,
-    arguments: &Arguments,
-    plans: &[TablePlan],
-    output: &Output,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
-    let standard = arguments.peer.plugins.is_empty();
-    if arguments.yes || confirmed(plans, standard, output, signals).await {
-        return pull.tenant.engine().start(&pull.id).await;
+/// Returns what is committed. Of a table that this pull creates, all rows are its own.
+async fn standstill(pull: &PlannedRun, progress: &Progress<'_>) -> Standstill {
+    let created = progress.table_under_way().filter(|plan| plan.create);
+    let under_way = match created {
+        Some(plan) => match pull.database.count(&plan.table).await {
+            Ok(count) => Some((plan.table.clone(), count.rows, plan.rows)),
+            Err(_) => None,
+        },
+        None => None,
+    };
+    Standstill {
+        tables: progress.complete(),
+        under_way,
     }
+}
+
+/// Cancels the planned run, and returns why.
+async fn not_confirmed(pull: &PlannedRun) -> Result<Failure, Failure> {
     pull.tenant.engine().cancel(&pull.id).await?;
-    Err(failure(
+    Ok(failure(
         ErrorCode::Cancelled,
         "the pull was not confirmed; nothing was written",
         "use the same code again from here; --yes skips the question",
@@ -251,10 +273,12 @@ async fn has_tables(pull: &PlannedRun) -> bool {
 fn check_strategies(strategies: &Strategies, known: &[&str]) -> Result<(), Failure> {
     for name in strategies.names() {
         if !known.contains(&name) {
+            let meant = nearest(name, known.iter().copied());
+            let meant = meant.map_or_else(String::new, |meant| format!("did you mean {meant}? "));
             return Err(failure(
                 ErrorCode::NoSuchStrategy,
                 format!("unknown strategy {name:?}"),
-                format!("use one of: {}", known.join(", ")),
+                format!("{meant}use one of: {}", known.join(", ")),
             ));
         }
     }
@@ -322,6 +346,12 @@ mod tests {
         let failure = check_strategies(&strategies, &["skip", "merge"]).unwrap_err();
         assert_eq!(failure.code, "no-such-strategy");
         assert!(failure.message.contains("newest") && failure.hint.contains("skip, merge"));
+        let misspelt = Strategies::new(&["overwrit".parse().unwrap()]).unwrap();
+        let failure = check_strategies(&misspelt, &["skip", "overwrite"]).unwrap_err();
+        assert!(
+            failure.hint.starts_with("did you mean overwrite?"),
+            "{failure:?}"
+        );
         assert!(check_strategies(&strategies, &["skip", "newest"]).is_ok());
     }
 }

@@ -1,7 +1,12 @@
 //! `tombolo rejects DB`: lists the rows that pulls rejected, or retries them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use tombolo::bindings::types::Failure;
 use tombolo::database::Reject;
+use tombolo::printable::printable;
 use tombolo::resources::{GrantedDatabase, Patterns};
 
 use crate::cli::args::database::DatabaseArgument;
@@ -9,6 +14,8 @@ use crate::cli::args::plugins::{self, PluginArgument};
 use crate::cli::output::Output;
 use crate::cli::output::event::Event;
 use crate::cli::output::report;
+use crate::cli::output::shell::quoted;
+use crate::cli::output::width::terminal_width;
 use crate::cli::{Exit, local_tenant, written};
 
 pub const EXAMPLES: &str = "\
@@ -28,7 +35,7 @@ const LISTED: u32 = 100_000;
 pub struct Arguments {
     /// A database that was pulled into: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
-    database: DatabaseArgument,
+    pub database: DatabaseArgument,
     /// Retry the rejected rows of this run; the beginning of its name is enough
     #[arg(long, value_name = "RUN")]
     retry: Option<String>,
@@ -50,7 +57,11 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     let database = arguments.database.open(false).await?;
     match &arguments.retry {
         None => {
-            list(&database.rejects(LISTED).await?, output);
+            list(
+                &database.rejects(LISTED).await?,
+                &arguments.database.to_string(),
+                output,
+            );
             Ok(Exit::Ok)
         }
         Some(run) => {
@@ -64,7 +75,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     }
 }
 
-fn list(rejects: &[Reject], output: &Output) {
+fn list(rejects: &[Reject], database: &str, output: &Output) {
     for reject in rejects {
         output.event(&Event::Rejected {
             run: &reject.run,
@@ -73,6 +84,15 @@ fn list(rejects: &[Reject], output: &Output) {
             key: &reject.key,
             reason: &reject.reason,
         });
+    }
+    if output.is_terminal() && !rejects.is_empty() {
+        output.result(&groups(rejects).to_string());
+        let database = quoted(database);
+        output.note(&format!(
+            "{}. Each row with its key: tombolo rejects {database} | cat",
+            report::count(rejects.len() as u64)
+        ));
+        return;
     }
     let rows: Vec<Vec<String>> = rejects
         .iter()
@@ -94,5 +114,71 @@ fn list(rejects: &[Reject], output: &Output) {
     output.rows(&["run", "table", "row", "key", "reason"], 5, rows);
     if u32::try_from(listed).is_ok_and(|listed| listed == LISTED) {
         output.note(&format!("Only the first {LISTED} rows are listed."));
+    }
+}
+
+/// Returns one row for each table, column and reason, with the number of rejected rows; the largest first.
+fn groups(rejects: &[Reject]) -> Table {
+    let mut groups: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
+    for reject in rejects {
+        let (column, reason) = column_and_reason(&reject.reason);
+        *groups.entry((&reject.table, column, reason)).or_default() += 1;
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, count)| Reverse(*count));
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(terminal_width()).unwrap_or(u16::MAX));
+    table.set_header(["rows", "table", "column", "reason"]);
+    for ((name, column, reason), count) in groups {
+        let count = Cell::new(report::number(count)).set_alignment(CellAlignment::Right);
+        let texts = [name, column, reason].map(|text| Cell::new(printable(text)));
+        table.add_row(std::iter::once(count).chain(texts));
+    }
+    table
+}
+
+/// Splits the reason of one column, `column "price": it is no number`, into both.
+fn column_and_reason(reason: &str) -> (&str, &str) {
+    let parts = reason
+        .strip_prefix("column \"")
+        .and_then(|rest| rest.split_once("\": "));
+    parts.unwrap_or(("", reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_reasons_are_one_row_of_a_table_that_fits() {
+        let reject = |row, reason: &str| Reject {
+            run: "r1".to_owned(),
+            table: "orders".to_owned(),
+            row,
+            key: row.to_string(),
+            reason: reason.to_owned(),
+            cells: Vec::new(),
+        };
+        let long = format!("column \"price\": {}", "it is no number ".repeat(20));
+        let rejects = [
+            reject(1, "the parent is missing"),
+            reject(2, &long),
+            reject(3, &long),
+        ];
+        let shown = groups(&rejects).to_string();
+        let row = |part: &str| shown.lines().position(|line| line.contains(part));
+        assert!(
+            row("price") < row("parent") && row("price").is_some(),
+            "{shown}"
+        );
+        assert!(
+            shown
+                .lines()
+                .all(|line| line.chars().count() <= terminal_width()),
+            "{shown}"
+        );
+        assert_eq!(column_and_reason("the parent"), ("", "the parent"));
     }
 }

@@ -3,6 +3,7 @@
 use tombolo::bindings::types::Failure;
 
 use crate::cli::args::database::DatabaseArgument;
+use crate::cli::described_table::describe;
 use crate::cli::output::Output;
 use crate::cli::output::event::Event;
 use crate::cli::output::schema::text;
@@ -21,7 +22,7 @@ pub struct Arguments {
 /// Shows the columns and keys of a table.
 pub async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let database = arguments.database.open(false).await?;
-    let schema = database.describe(&arguments.table).await?;
+    let schema = describe(&*database, &arguments.table).await?;
     output.event(&Event::Schema((&schema).into()));
     output.result(&text(&schema));
     Ok(())

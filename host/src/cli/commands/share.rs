@@ -1,6 +1,6 @@
 //! `tombolo share DB`: shares tables of a database with the site that has the code.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tombolo::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use tombolo::bindings::transfers::RunEvent as EngineEvent;
 use tombolo::bindings::types::{Failure, Scope, TableReport};
+use tombolo::database::{LoginView, Omission};
 use tombolo::failure::{ErrorCode, failure};
 use tombolo::host::Host;
 use tombolo::printable::printable;
@@ -27,6 +28,7 @@ use crate::cli::output::announcement::{
     Announcement, claimed_line, expiry, grouped, sent_line, wrong_codes_line,
 };
 use crate::cli::output::event::Event;
+use crate::cli::output::omissions;
 use crate::cli::output::pace::{Pace, SentRows, SentTables};
 use crate::cli::output::width::elided;
 use crate::cli::output::{live, report};
@@ -41,8 +43,7 @@ Examples:
 Whoever has the code can read the shared tables.
 The session ends after one complete transfer, or with this command.";
 
-const DEFAULT_ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7432);
 
 /// How often the expiry of the code is checked, and what is to be shown.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -55,10 +56,13 @@ const SHOWN_NAME: usize = 24;
 pub struct Arguments {
     /// The database, which is opened read-only: a SQLite file or a PostgreSQL URL
     #[arg(value_name = "DB")]
-    database: DatabaseArgument,
+    pub database: DatabaseArgument,
     /// Which tables: `*` matches any text, `?` one character, `{a,b}` either; repeatable [default: all]
     #[arg(long, value_name = "GLOB,…")]
     tables: Vec<TablePatterns>,
+    /// Not these tables: patterns as for --tables; repeatable
+    #[arg(long, value_name = "GLOB,…")]
+    exclude: Vec<TablePatterns>,
     /// The address to listen on; if the port is in use, the next free one
     #[arg(long, value_name = "IP:PORT", default_value_t = DEFAULT_ADDRESS, value_parser = address)]
     listen: SocketAddr,
@@ -68,6 +72,10 @@ pub struct Arguments {
     /// How long a snapshot of the database is held for a receiver; after that, it reads a new one
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration::parse_snapshot_limit)]
     snapshot_limit: Duration,
+    /// Of PostgreSQL tables with policies, share the rows that they let this login see; without it, such tables are
+    /// refused
+    #[arg(long)]
+    row_security: bool,
     /// Replace a standard component (engine, sessions, conflicts or ddl); repeatable
     #[arg(long = "plugin", value_name = "ROLE=FILE@sha256:HEX")]
     plugins: Vec<PluginArgument>,
@@ -84,14 +92,41 @@ impl Arguments {
         if self.tables.is_empty() {
             return vec!["*".to_owned()];
         }
-        let lists = self.tables.iter().map(TablePatterns::list);
-        lists.flatten().cloned().collect()
+        flattened(&self.tables)
     }
 }
 
+fn flattened(patterns: &[TablePatterns]) -> Vec<String> {
+    let lists = patterns.iter().map(TablePatterns::list);
+    lists.flatten().cloned().collect()
+}
+
+/// Reads an address: `IP:PORT`, an IP or a port alone, or `localhost` in the place of an IP.
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let invalid = |_| format!("invalid address {text:?}: use IP:PORT, such as {DEFAULT_ADDRESS}");
-    text.parse().map_err(invalid)
+    let mut address = DEFAULT_ADDRESS;
+    let ip = match text.rsplit_once(':') {
+        _ if text.parse::<IpAddr>().is_ok() => text,
+        Some((ip, port)) => {
+            address.set_port(port.parse().map_err(|_| invalid(text))?);
+            ip
+        }
+        None => match text.parse() {
+            Ok(port) => {
+                address.set_port(port);
+                return Ok(address);
+            }
+            Err(_) => text,
+        },
+    };
+    if ip != "localhost" {
+        let inner = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
+        address.set_ip(inner.unwrap_or(ip).parse().map_err(|_| invalid(text))?);
+    }
+    Ok(address)
+}
+
+fn invalid(text: &str) -> String {
+    format!("invalid address {text:?}: use IP:PORT, such as {DEFAULT_ADDRESS}, or a port")
 }
 
 /// Shares until one transfer is complete, the code expires, or a signal arrives.
@@ -116,16 +151,25 @@ struct Shared {
     server: Server,
     session: Session,
     tables: usize,
+    omissions: Vec<Omission>,
 }
 
 impl Shared {
     async fn open(arguments: &Arguments) -> Result<Self, Failure> {
-        let database = arguments.database.open(false).await?;
-        let patterns = arguments.patterns();
-        let tables = matching(&database.tables().await?, &patterns)
-            .map_err(|unmatched| unmatched.failure(&arguments.database.to_string()))?;
-        let granted =
-            GrantedDatabase::new(database, Patterns::new(&patterns)?, Patterns::new(&[])?);
+        let view = match arguments.row_security {
+            true => LoginView::Filtered,
+            false => LoginView::Whole,
+        };
+        let database = arguments.database.open_view(view).await?;
+        let (patterns, excluded) = (arguments.patterns(), flattened(&arguments.exclude));
+        let listed = database.tables().await?;
+        let readable = Patterns::new(&patterns)?.except(Patterns::new(&excluded)?);
+        let omissions = omissions::of(database.as_ref(), &readable).await?;
+        let tables = matching(&listed, &patterns, &excluded).map_err(|unmatched| {
+            let unmatched = unmatched.failure(&arguments.database.to_string());
+            omissions::explain(unmatched, &omissions)
+        })?;
+        let granted = GrantedDatabase::new(database, readable, Patterns::new(&[])?);
         let builder = local_tenant::builder(granted, None, &arguments.plugins).await?;
         let builder = builder.snapshot_limit(arguments.snapshot_limit);
         let tenant = builder.open().await?;
@@ -158,6 +202,7 @@ impl Shared {
             server,
             session,
             tables,
+            omissions,
         })
     }
 
@@ -179,6 +224,7 @@ impl Shared {
             now: Timestamp::now(),
         };
         output.result(&announcement.text(&TimeZone::system()));
+        omissions::show(&self.omissions, output);
     }
 
     /// Shows what happens in the session, and returns the receiver's report.
@@ -378,4 +424,38 @@ fn show_sent(output: &Output, table: &str, sent: SentRows) {
         times,
     });
     output.note(&sent_line(table, sent));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_a_port_or_localhost() {
+        for (typed, expected) in [
+            ("7433", "127.0.0.1:7433"),
+            ("0", "127.0.0.1:0"),
+            ("localhost:7433", "127.0.0.1:7433"),
+            ("localhost", "127.0.0.1:7432"),
+            ("0.0.0.0", "0.0.0.0:7432"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("::1", "[::1]:7432"),
+        ] {
+            assert_eq!(address(typed).unwrap().to_string(), expected, "{typed}");
+        }
+        for typed in [
+            "",
+            "nowhere",
+            "nowhere:7432",
+            "127.0.0.1:",
+            ":7432",
+            "70000",
+            "127.0.0.1:x",
+        ] {
+            assert!(address(typed).is_err(), "{typed}");
+        }
+    }
 }

@@ -41,6 +41,13 @@ pub enum Event<'a> {
         /// How many tables are shared.
         tables: usize,
     },
+    /// `share`: a table is not shared, or not whole.
+    LeftOut {
+        /// The table.
+        table: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
     /// `share`: the code was used.
     Claimed {
         /// By whom, in their own words.
@@ -156,6 +163,13 @@ pub enum Event<'a> {
         /// False if the number is an estimate.
         #[serde(skip_serializing_if = "Option::is_none")]
         exact: Option<bool>,
+    },
+    /// `tables`: a schema whose tables are not listed.
+    Elsewhere {
+        /// Its name.
+        schema: &'a str,
+        /// How many tables it has.
+        tables: u64,
     },
     /// `schema`: the columns and keys of a table.
     Schema(Schema<'a>),
@@ -384,7 +398,11 @@ impl Event<'static> {
                 expires_at: "2026-01-02T03:04:05Z",
                 tables: 4,
             },
-            Some(Self::Session { .. }) => Self::Claimed { claimer: "ana" },
+            Some(Self::Session { .. }) => Self::LeftOut {
+                table,
+                reason: "this login may not read it",
+            },
+            Some(Self::LeftOut { .. }) => Self::Claimed { claimer: "ana" },
             Some(Self::Claimed { .. }) => Self::Sent {
                 table,
                 rows: 1,
@@ -469,7 +487,11 @@ impl Event<'static> {
                 rows: Some(1),
                 exact: Some(true),
             },
-            Some(Self::Listed { .. }) => Self::Schema(Schema::sample()),
+            Some(Self::Listed { .. }) => Self::Elsewhere {
+                schema: "sales",
+                tables: 4,
+            },
+            Some(Self::Elsewhere { .. }) => Self::Schema(Schema::sample()),
             Some(Self::Schema(_)) => Self::Count {
                 table,
                 rows: 1,

@@ -1,8 +1,16 @@
 //! Logs on standard error: one line for each, and nothing in it that harms a terminal.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use tombolo::printable::is_harmful;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::live;
 
 /// Standard error for logs. The only orders for a terminal that it passes on are the colours of the log itself; the log
 /// escapes the beginning of such an order in a message.
@@ -12,12 +20,53 @@ impl Write for Log {
     /// Writes a whole log entry, as it is handed over.
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
         let text = one_line(&String::from_utf8_lossy(entry));
-        io::stderr().lock().write_all(text.as_bytes())?;
+        live::above(|| io::stderr().lock().write_all(text.as_bytes()))?;
         Ok(entry.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// The form of a log entry among words for people: `warning: `, the message, and the error.
+pub struct ForPeople;
+
+impl<S, N> FormatEvent<S, N> for ForPeople
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut words = Words::default();
+        event.record(&mut words);
+        write!(writer, "warning: {}", words.message)?;
+        if !words.error.is_empty() {
+            write!(writer, ": {}", words.error)?;
+        }
+        writeln!(writer)
+    }
+}
+
+/// What people read of an entry.
+#[derive(Default)]
+struct Words {
+    message: String,
+    error: String,
+}
+
+impl Visit for Words {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            "error" => self.error = format!("{value:?}"),
+            _ => {}
+        }
     }
 }
 

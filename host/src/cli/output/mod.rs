@@ -8,12 +8,14 @@ mod json;
 pub mod live;
 pub mod log;
 pub mod not_carried;
+pub mod omissions;
 pub mod pace;
 pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod schema;
 pub mod shell;
+pub mod standstill;
 pub mod width;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};

@@ -136,6 +136,17 @@ impl<'a> Progress<'a> {
         self.output.note(&format!("{table}: {message}; retrying"));
     }
 
+    /// Returns how many tables are complete, and of how many.
+    pub fn complete(&self) -> (usize, usize) {
+        (self.complete, self.plans.len())
+    }
+
+    /// Returns the plan of a table of which rows have arrived and that is not complete.
+    pub fn table_under_way(&self) -> Option<&TablePlan> {
+        let mut plans = self.plans.iter();
+        plans.find(|plan| self.under_way.contains_key(&plan.table))
+    }
+
     /// Removes the bars that are left.
     pub fn end(&mut self) {
         for (_, under_way) in self.under_way.drain() {

@@ -25,6 +25,7 @@ fn write(reject_limit: u64, retry: bool) -> TableWrite {
         retry_context: "context".to_owned(),
         conversions: Vec::new(),
         retry,
+        rejected_parents: crate::database::RejectedParents::default(),
     }
 }
 

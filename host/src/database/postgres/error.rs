@@ -8,6 +8,9 @@ use crate::database::DatabaseError;
 /// The SQLSTATE of a missing privilege.
 pub(super) const DENIED: &str = "42501";
 
+/// The SQLSTATE of a connection too many, of the server, the database or the login.
+const FULL: &str = "53300";
+
 /// Converts an error of a statement.
 pub(super) fn at_work(error: &sqlx::Error) -> DatabaseError {
     match server_error(error) {
@@ -30,7 +33,14 @@ pub(super) fn at_work(error: &sqlx::Error) -> DatabaseError {
 /// Converts an error of an attempt to connect to `place`.
 pub(super) fn at_connect(place: &str, error: &sqlx::Error) -> DatabaseError {
     let reason = match (server_error(error), error) {
-        (Some(server), _) if is_transient(server.code()) => {
+        (Some(server), _) if server.code() == FULL => {
+            return DatabaseError::ServerFull {
+                database: place.to_owned(),
+                reason: message(server),
+            };
+        }
+        // A pooler refuses settings and logins with the codes of broken connections.
+        (Some(server), _) if is_transient(server.code()) && !server.code().starts_with("08") => {
             return DatabaseError::Busy(describe(server));
         }
         (Some(server), _) => format!("{} (code {})", message(server), server.code()),

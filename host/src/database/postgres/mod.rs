@@ -1,5 +1,6 @@
 //! PostgreSQL: described by its catalog, read and written with `COPY` in binary format.
 
+mod address;
 mod catalog;
 mod codec;
 mod connection;
@@ -7,6 +8,7 @@ mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod meta;
+mod pooler;
 mod read;
 mod server;
 mod snapshot;
@@ -15,6 +17,8 @@ mod target;
 mod tests;
 mod write;
 
+pub use address::AddressError;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,6 +26,7 @@ use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use self::address::Address;
 use self::catalog::{Description, Relation};
 use self::connection::{Session, column, query};
 use self::meta::tables::OwnTable;
@@ -29,12 +34,22 @@ use self::meta::{maintenance, trust};
 use self::server::{Purpose, Server};
 use self::snapshot::PostgresSnapshot;
 use self::target::PostgresTarget;
-use super::{Database, DatabaseError, Reject, Snapshot, Target};
+use super::{
+    Database, DatabaseError, LoginView, Omission, OmissionReason, Reject, Snapshot, Target,
+};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{ColumnValues, Dialect, TableFacts, TableSchema, ValueKind};
+use crate::digest::sha256;
 
 /// The SQLSTATE of a statement that took longer than `statement_timeout`.
 const CANCELED: &str = "57014";
+
+/// Which server runs where: its start in microseconds tells it from copies of its files, which have the same names.
+const FINGERPRINT: &str = "\
+    SELECT pg_catalog.concat_ws(':', 'postgres', extract(epoch FROM pg_catalog.pg_postmaster_start_time())::pg_catalog.numeric, \
+      d.oid::pg_catalog.text, d.datname::pg_catalog.text, n.oid::pg_catalog.text) \
+    FROM pg_catalog.pg_database d, pg_catalog.pg_namespace n \
+    WHERE d.datname = pg_catalog.current_database() AND n.nspname = $1";
 
 /// The most tables that are counted in one statement.
 const COUNTED_TOGETHER: usize = 50;
@@ -51,8 +66,18 @@ impl PostgresDatabase {
     /// Connects to the database that a `postgres://` URL names. Fails with [`DatabaseError::Unreachable`] if it does
     /// not exist or does not answer.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
-        let server = Arc::new(Server::open(url).await?);
+        Self::open_view(url, LoginView::Whole).await
+    }
+
+    /// Connects as [`Self::open`] does, and says what of tables with policies is read.
+    pub async fn open_view(url: &str, view: LoginView) -> Result<Self, DatabaseError> {
+        let server = Arc::new(Server::open(url, view).await?);
         Ok(Self { server })
+    }
+
+    /// Fails with [`AddressError`] if a text is not the URL of a database. Nothing is looked up.
+    pub fn check_url(url: &str) -> Result<(), AddressError> {
+        Address::parse(url).map(|_| ())
     }
 
     /// Describes tables, with what Tombolo's own tables say of them.
@@ -105,11 +130,47 @@ impl Database for PostgresDatabase {
         self.server.identity()
     }
 
+    async fn fingerprint(&self) -> Result<String, DatabaseError> {
+        let mut session = self.server.take_session().await?;
+        let home = session.home().map(str::to_owned);
+        let row = session.row(query(FINGERPRINT).bind(home)).await?;
+        self.server.keep_session(session);
+        let found: String = row.map_or(Ok(String::new()), |row| column(&row, 0))?;
+        Ok(hex::encode(sha256(found.as_bytes())))
+    }
+
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
         let mut session = self.server.take_session().await?;
-        let tables = catalog::list(&mut session).await?;
+        let listed = catalog::list(&mut session).await?;
         self.server.keep_session(session);
-        Ok(tables)
+        // A table with policies is offered, so that reading it says why it is refused.
+        let offered = listed
+            .into_iter()
+            .filter(|one| matches!(one.omission, None | Some(OmissionReason::Filtered)));
+        Ok(offered.map(|one| one.summary).collect())
+    }
+
+    async fn omissions(&self) -> Result<Vec<Omission>, DatabaseError> {
+        let mut session = self.server.take_session().await?;
+        let listed = catalog::list(&mut session).await?;
+        self.server.keep_session(session);
+        let whole = self.server.view() == LoginView::Whole;
+        let omissions = listed.into_iter().filter_map(|one| {
+            let reason = one.omission?;
+            let left_out = reason != OmissionReason::Filtered || !whole;
+            left_out.then_some(Omission {
+                table: one.summary.table,
+                reason,
+            })
+        });
+        Ok(omissions.collect())
+    }
+
+    async fn tables_elsewhere(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
+        let mut session = self.server.take_session().await?;
+        let schemas = catalog::elsewhere::count(&mut session).await?;
+        self.server.keep_session(session);
+        Ok(schemas)
     }
 
     async fn describe(&self, table: &str) -> Result<TableSchema, DatabaseError> {
@@ -173,7 +234,7 @@ impl Database for PostgresDatabase {
     async fn count(&self, table: &str) -> Result<RowCount, DatabaseError> {
         let mut session = self.server.take_session().await?;
         let relation = catalog::find(&mut session, self.server.place(), table).await?;
-        let counted = count(&mut session, &relation).await?;
+        let counted = count(&mut session, &relation, self.server.view()).await?;
         self.server.keep_session(session);
         Ok(counted)
     }
@@ -187,7 +248,8 @@ impl Database for PostgresDatabase {
         let relations: Vec<&Relation> = found.iter().flatten().collect();
         let mut counts = HashMap::with_capacity(relations.len());
         for together in relations.chunks(COUNTED_TOGETHER) {
-            let counted = match together.iter().any(|relation| relation.filtered) {
+            let whole = self.server.view() == LoginView::Whole;
+            let counted = match whole && together.iter().any(|relation| relation.filtered) {
                 true => None,
                 false => Self::count_together(&mut session, together).await?,
             };
@@ -199,7 +261,10 @@ impl Database for PostgresDatabase {
                 }
                 None => {
                     for relation in together {
-                        counts.insert(relation.oid, count(&mut session, relation).await);
+                        counts.insert(
+                            relation.oid,
+                            count(&mut session, relation, self.server.view()).await,
+                        );
                     }
                 }
             }
@@ -237,9 +302,13 @@ impl Database for PostgresDatabase {
     }
 }
 
-async fn count(session: &mut Session, relation: &Relation) -> Result<RowCount, DatabaseError> {
+async fn count(
+    session: &mut Session,
+    relation: &Relation,
+    view: LoginView,
+) -> Result<RowCount, DatabaseError> {
     let only = relation.only();
-    if relation.filtered {
+    if relation.filtered && view == LoginView::Whole {
         return statistics(session, relation).await;
     }
     match in_time(session, format!("SELECT count(*) FROM {only}")).await? {

@@ -1,19 +1,19 @@
 //! Connects to a server: how many sessions there may be, and what is pinned in each.
 
-use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use super::address::{self, Address, CONNECT_TIMEOUT};
 use super::connection::{Session, column, query};
-use super::error;
-use crate::database::DatabaseError;
+use super::{error, pooler};
+use crate::database::{DatabaseError, LoginView};
 use crate::digest::sha256;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first version with `attgenerated`, stored generated columns and today's partitioned tables.
 pub(super) const OLDEST_VERSION: u32 = 120_000;
@@ -34,23 +34,62 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(3);
 /// list, the schema of temporary tables would come first.
 pub(super) const SEARCH_PATH: &str = "pg_catalog, pg_temp";
 
-/// Sets everything that changes how values are printed or how long a statement may take, whatever the defaults are.
-/// Notices are for people at a prompt, and those of triggers can quote values.
+/// How long a pooler may take to find a session.
+const POOL_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a server that takes no more connections is given before it is asked again.
+const FULL_WAIT: Duration = Duration::from_millis(100);
+
+/// Sets everything that changes what is printed, read or stored, or how long a statement may take, whatever the
+/// defaults are. Notices are for people at a prompt, and those of triggers can quote values.
 const SETTINGS: &str = "\
     SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
-    SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-    SET client_min_messages = 'error'; SET jit = off; SET application_name = 'tombolo'; \
-    SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
-    WHERE name IN ('transaction_timeout', 'idle_session_timeout')";
+    SET xmlbinary = 'base64'; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; \
+    SET backslash_quote = 'safe_encoding'; SET array_nulls = on; SET quote_all_identifiers = off; \
+    SET transform_null_equals = off; SET gin_fuzzy_search_limit = 0; \
+    SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; \
+    SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+    SET client_min_messages = 'error'; SET jit = off";
+
+/// The same for settings that not every version has, or that only a superuser may set: the latter are an error that
+/// names the setting where the login's own settings change them.
+const BUILT_IN: &str = "\
+    SELECT pg_catalog.set_config(name, boot_val, false) FROM pg_catalog.pg_settings \
+    WHERE name IN ('transaction_timeout', 'idle_session_timeout', 'restrict_nonsystem_relation_kind', \
+      'session_replication_role', 'zero_damaged_pages', 'ignore_checksum_failure', 'lo_compat_privileges') \
+    AND setting OPERATOR(pg_catalog.<>) boot_val";
 
 /// Of sessions that read: they write nothing, and rows that a policy would hide are an error and never left out.
 const READING: &str = "SET default_transaction_read_only = on; SET row_security = off";
 
+/// Of sessions that read what the policies let the login see.
+const READING_AS_LOGIN: &str = "SET default_transaction_read_only = on; SET row_security = on";
+
+const WRITING: &str = "SET default_transaction_read_only = off";
+
 /// What the login found when it connected first. Every name is qualified: the path is not pinned yet.
 const LOGIN: &str = "\
     SELECT pg_catalog.current_schema()::pg_catalog.text, pg_catalog.current_schemas(false)::pg_catalog.text[], \
-    pg_catalog.current_setting('search_path'), pg_catalog.current_setting('max_connections')::pg_catalog.int4";
+    pg_catalog.current_setting('search_path')";
+
+/// How many connections the server allows, and how many of them the login, the database and the server have left; -1 is
+/// no limit. The connection that asks counts as left.
+const CONNECTIONS: &str = "\
+    SELECT current_setting('max_connections')::int4, \
+      CASE WHEN r.rolsuper OR r.rolconnlimit < 0 THEN -1 ELSE greatest(r.rolconnlimit - o.of_login, 0) END::int4, \
+      CASE WHEN r.rolsuper OR d.datconnlimit < 0 THEN -1 ELSE greatest(d.datconnlimit - o.of_database, 0) END::int4, \
+      greatest(current_setting('max_connections')::int4 - o.of_all \
+        - CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int4 END, 0)::int4 \
+    FROM pg_roles r, pg_database d, ( \
+      SELECT count(*) FILTER (WHERE a.usesysid = l.oid) AS of_login, \
+        count(*) FILTER (WHERE a.datname = current_database()) AS of_database, count(*) AS of_all \
+      FROM pg_roles l LEFT JOIN pg_stat_activity a ON a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() \
+      WHERE l.rolname = SESSION_USER GROUP BY l.oid) o \
+    WHERE r.rolname = SESSION_USER AND d.datname = current_database()";
+
+/// Schemas in which nobody keeps tables.
+const WITHOUT_TABLES: [&str; 3] = ["pg_catalog", "information_schema", "pg_toast"];
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,29 +113,40 @@ pub(super) struct Login {
     pub search_path: String,
 }
 
-/// The address of a database and how to get in.
-struct Address {
+/// A database on a server, and how to get in.
+pub(super) struct Entrance {
     options: PgConnectOptions,
     place: Arc<str>,
+    timeout: Duration,
 }
 
-impl Address {
-    fn parse(url: &str) -> Result<Self, DatabaseError> {
-        let options =
-            PgConnectOptions::from_str(url).map_err(|error| DatabaseError::Unreachable {
+impl Entrance {
+    fn new(address: &Address) -> Result<Self, DatabaseError> {
+        let options = address
+            .options()
+            .map_err(|error| DatabaseError::Unreachable {
                 database: "postgres://…".to_owned(),
-                reason: format!("its address cannot be read: {error}"),
+                reason: error.to_string(),
             })?;
-        // Without a cache no statement outlives the staging it was prepared for.
-        let options = options
-            .statement_cache_capacity(0)
-            .disable_statement_logging();
-        let place = format!("postgres://{}", printed(&options)).into();
-        Ok(Self { options, place })
+        let place = format!("postgres://{}", address::place(&options)).into();
+        Ok(Self {
+            options,
+            place,
+            timeout: address.timeout,
+        })
     }
 
-    async fn connect(&self) -> Result<PgConnection, DatabaseError> {
-        let connected = self.options.connect().await;
+    /// Returns what a session needs to connect.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Connects. Fails with [`DatabaseError::ServerFull`] if the server takes no more connections.
+    pub(super) async fn connect(
+        &self,
+        options: &PgConnectOptions,
+    ) -> Result<PgConnection, DatabaseError> {
+        let connected = options.connect().await;
         let connection = connected.map_err(|error| error::at_connect(&self.place, &error))?;
         if connection
             .server_version_num()
@@ -107,25 +157,16 @@ impl Address {
         Ok(connection)
     }
 
-    fn unreachable(&self, reason: &str) -> DatabaseError {
+    /// Returns the error of a database that cannot be used.
+    pub(super) fn unreachable(&self, reason: &str) -> DatabaseError {
         DatabaseError::Unreachable {
             database: self.place.to_string(),
             reason: reason.to_owned(),
         }
     }
-}
 
-fn printed(options: &PgConnectOptions) -> String {
-    let name = options
-        .get_database()
-        .unwrap_or_else(|| options.get_username());
-    match options.get_socket() {
-        Some(socket) => format!("{}:{}/{name}", socket.display(), options.get_port()),
-        None => format!(
-            "{}:{}/{name}",
-            options.get_host().to_lowercase(),
-            options.get_port()
-        ),
+    fn late(&self, timeout: Duration) -> DatabaseError {
+        self.unreachable(&format!("no answer within {} s", timeout.as_secs()))
     }
 }
 
@@ -138,7 +179,14 @@ pub(super) struct Places {
 
 /// A database on a server, and all sessions on it.
 pub(super) struct Server {
-    address: Address,
+    entrance: Entrance,
+    /// The setting `search_path` of the address.
+    path: Option<String>,
+    view: LoginView,
+    /// Whether a pooler hands out the sessions: it lets logins wait that it has no session for.
+    pooled: bool,
+    /// How many sessions may be open, as far as the server has let them in.
+    open: AtomicUsize,
     login: Arc<Login>,
     limit: usize,
     /// Places of all sessions.
@@ -152,23 +200,57 @@ pub(super) struct Server {
 
 impl Server {
     /// Connects to the database that a URL names.
-    pub(super) async fn open(url: &str) -> Result<Self, DatabaseError> {
-        let address = Address::parse(url)?;
+    pub(super) async fn open(url: &str, view: LoginView) -> Result<Self, DatabaseError> {
+        let address = Address::parse(url).map_err(|error| DatabaseError::Unreachable {
+            database: "postgres://…".to_owned(),
+            reason: error.to_string(),
+        })?;
+        let entrance = Entrance::new(&address)?;
         let opened = async {
-            let mut connection = address.connect().await?;
+            let (mut connection, pooled) = pooler::connect(&entrance).await?;
+            let failed = |error| error::at_work(&error);
+            if let Some(path) = address.path() {
+                let set = "SELECT pg_catalog.set_config('search_path', $1, false)";
+                let set = query(set).bind(path.to_owned());
+                set.execute(&mut connection).await.map_err(failed)?;
+            }
             let found = query(LOGIN).fetch_one(&mut connection).await;
-            Ok::<_, DatabaseError>((connection, found.map_err(|error| error::at_work(&error))?))
+            let found = found.map_err(failed)?;
+            let pin = query(format!("SET search_path = {SEARCH_PATH}"));
+            pin.execute(&mut connection).await.map_err(failed)?;
+            let allowed = query(CONNECTIONS).fetch_one(&mut connection).await;
+            Ok::<_, DatabaseError>((connection, pooled, found, allowed.map_err(failed)?))
         };
-        let (connection, found) = tokio::time::timeout(CONNECT_TIMEOUT, opened)
+        let (connection, pooled, found, allowed) = tokio::time::timeout(entrance.timeout, opened)
             .await
-            .map_err(|_| address.unreachable("no answer within 5 s"))??;
-        let limit = limit(column(&found, 3)?);
+            .map_err(|_| entrance.late(entrance.timeout))??;
+        let search_path: String = column(&found, 2)?;
+        let schema: Option<String> = column(&found, 0)?;
+        let schema = schema.filter(|schema| !WITHOUT_TABLES.contains(&schema.as_str()));
+        if schema.is_none() {
+            return Err(DatabaseError::NoSchema {
+                database: entrance.place.to_string(),
+                search_path,
+            });
+        }
+        let limit = limit(
+            column(&allowed, 0)?,
+            [
+                column(&allowed, 1)?,
+                column(&allowed, 2)?,
+                column(&allowed, 3)?,
+            ],
+        );
         let server = Self {
-            address,
+            entrance,
+            path: address.path().map(str::to_owned),
+            view,
+            pooled,
+            open: AtomicUsize::new(limit),
             login: Arc::new(Login {
-                schema: column(&found, 0)?,
+                schema,
                 schemas: column(&found, 1)?,
-                search_path: column(&found, 2)?,
+                search_path,
             }),
             limit,
             any: Arc::new(Semaphore::new(limit)),
@@ -184,12 +266,17 @@ impl Server {
 
     /// Returns a digest of where the database is; the login is no part of it.
     pub(super) fn identity(&self) -> String {
-        identity(&self.address)
+        identity(&self.entrance.options, self.path.as_deref())
+    }
+
+    /// Returns what of a table with policies is read.
+    pub(super) fn view(&self) -> LoginView {
+        self.view
     }
 
     /// Returns what errors call the database: host, port and name, never the login.
     pub(super) fn place(&self) -> &str {
-        &self.address.place
+        &self.entrance.place
     }
 
     /// Returns how many sessions may write at a time, each of them with one that reads beside it.
@@ -197,14 +284,23 @@ impl Server {
         (long_places(self.limit) / 2).max(1)
     }
 
-    /// Connects. Fails with [`DatabaseError::TooManyConnections`] if no place gets free in time.
+    /// Connects. Fails with [`DatabaseError::TooManyConnections`] if no place gets free in time, and with
+    /// [`DatabaseError::ServerFull`] if the server takes no more connections until then.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<Session, DatabaseError> {
-        let waiting = tokio::time::timeout(CONNECTION_WAIT, self.places(purpose));
-        let places = waiting
-            .await
-            .map_err(|_| self.too_many())?
-            .ok_or_else(|| self.too_many())?;
-        self.set_up(purpose, places).await
+        let deadline = Instant::now() + CONNECTION_WAIT;
+        loop {
+            let places = tokio::time::timeout_at(deadline, self.places(purpose)).await;
+            let places = places.map_err(|_| self.too_many())?;
+            let places = places.ok_or_else(|| self.too_many())?;
+            match self.set_up(purpose, places).await {
+                Err(DatabaseError::ServerFull { .. }) if Instant::now() < deadline => {
+                    // Its session for short queries may be the one too many.
+                    drop(self.take_idle());
+                    tokio::time::sleep(FULL_WAIT).await;
+                }
+                connected => return connected,
+            }
+        }
     }
 
     /// Connects to read, if nobody else needs the place. None: there is none to spare.
@@ -221,7 +317,25 @@ impl Server {
             _any: any,
             _long: Some(long),
         };
-        self.set_up(Purpose::Read, places).await.map(Some)
+        match self.set_up(Purpose::Read, places).await {
+            Err(DatabaseError::ServerFull { .. }) => {
+                self.expect_fewer();
+                Ok(None)
+            }
+            connected => connected.map(Some),
+        }
+    }
+
+    /// Asks the server for one session less from now on, as long as enough are left for a run.
+    fn expect_fewer(&self) {
+        let fewer = |open: usize| (open > MIN_CONNECTIONS).then(|| open - 1);
+        let changed = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        if changed.is_ok() {
+            self.any.forget_permits(1);
+            self.long.forget_permits(1);
+        }
     }
 
     /// Returns a session for short queries, the one of the last query if it is still good.
@@ -266,12 +380,24 @@ impl Server {
 
     async fn set_up(&self, purpose: Purpose, places: Places) -> Result<Session, DatabaseError> {
         let set_up = async {
-            let connection = self.address.connect().await?;
+            let connection = self.entrance.connect(&self.entrance.options).await?;
             self.pin(connection, purpose, places).await
         };
-        tokio::time::timeout(CONNECT_TIMEOUT, set_up)
+        // A call of the engine does not wait longer.
+        let timeout = match self.pooled {
+            true => POOL_WAIT,
+            false => self.entrance.timeout.min(CONNECT_TIMEOUT),
+        };
+        let late = || match self.pooled {
+            true => DatabaseError::ServerFull {
+                database: self.place().to_owned(),
+                reason: "its connection pooler has no session to spare".to_owned(),
+            },
+            false => self.entrance.late(timeout),
+        };
+        tokio::time::timeout(timeout, set_up)
             .await
-            .map_err(|_| self.address.unreachable("no answer within 5 s"))?
+            .map_err(|_| late())?
     }
 
     async fn pin(
@@ -280,15 +406,16 @@ impl Server {
         purpose: Purpose,
         places: Places,
     ) -> Result<Session, DatabaseError> {
-        let reading = match purpose {
-            Purpose::Query | Purpose::Read => READING,
-            Purpose::Write => "",
+        let own = match (purpose, self.view) {
+            (Purpose::Query | Purpose::Read, LoginView::Whole) => READING,
+            (Purpose::Query | Purpose::Read, LoginView::Filtered) => READING_AS_LOGIN,
+            (Purpose::Write, _) => WRITING,
         };
         let mut session = Session::new(connection, Arc::clone(&self.login), places);
         // The path first: what follows may name functions.
         session
             .run(format!(
-                "SET search_path = {SEARCH_PATH}; {SETTINGS}; {reading}"
+                "SET search_path = {SEARCH_PATH}; {SETTINGS}; {BUILT_IN}; {own}"
             ))
             .await?;
         Ok(session)
@@ -306,14 +433,27 @@ async fn acquire(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(places).acquire_owned().await.ok()
 }
 
-fn identity(address: &Address) -> String {
-    hex::encode(sha256(printed(&address.options).as_bytes()))
+fn identity(options: &PgConnectOptions, path: Option<&str>) -> String {
+    let mut place = address::place(options).to_string();
+    if let Some(path) = path {
+        place.push('?');
+        place.push_str(path);
+    }
+    hex::encode(sha256(place.as_bytes()))
 }
 
-/// Returns how many connections may be open on a server that allows so many.
-fn limit(allowed: i32) -> usize {
+/// Returns how many connections may be open on a server that allows so many, of which the login, the database and the
+/// server have so many left: a negative number is no limit.
+fn limit(allowed: i32, left: [i32; 3]) -> usize {
     let share = usize::try_from(allowed).unwrap_or_default() / SERVER_SHARE;
-    share.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+    let own = left
+        .into_iter()
+        .filter_map(|limit| usize::try_from(limit).ok());
+    let least = own.min().unwrap_or(MAX_CONNECTIONS);
+    share
+        .clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+        .min(least)
+        .max(1)
 }
 
 fn long_places(limit: usize) -> usize {
@@ -331,20 +471,32 @@ mod tests {
 
     #[test]
     fn identity_is_the_place_and_nothing_else() {
-        let identity = |url| identity(&Address::parse(url).unwrap());
+        let entrance = |url| Entrance::new(&Address::parse(url).unwrap()).unwrap();
+        let identity = |url| identity(&entrance(url).options, Address::parse(url).unwrap().path());
         let shop = identity("postgres://ana:secret@DB.example:5432/shop");
         assert_eq!(shop, identity("postgres://ben@db.example/shop"));
         assert_ne!(shop, identity("postgres://ben@db.example/other"));
         assert_ne!(shop, identity("postgres://ben@db.example:5433/shop"));
+        assert_ne!(shop, identity("postgres://ben@db.example/shop?schema=app"));
         assert_eq!(shop.len(), 64);
-        let place = Address::parse("postgres://ana:secret@db.example/shop").unwrap();
-        assert_eq!(&*place.place, "postgres://db.example:5432/shop");
+        let place = entrance("postgres://ana:secret@db.example/shop").place;
+        assert_eq!(&*place, "postgres://db.example:5432/shop");
     }
 
     #[test]
     fn connections_are_at_most_eight_and_a_tenth_of_the_servers() {
         for (allowed, expected) in [(1_000, 8), (100, 8), (60, 6), (30, 3), (20, 2), (5, 2)] {
-            assert_eq!(limit(allowed), expected, "{allowed}");
+            assert_eq!(limit(allowed, [-1, -1, allowed]), expected, "{allowed}");
+        }
+        for (own, expected) in [
+            ([3, -1, 99], 3),
+            ([-1, 2, 99], 2),
+            ([1, 5, 99], 1),
+            ([0, -1, 99], 1),
+            ([50, 40, 99], 8),
+            ([-1, -1, 4], 4),
+        ] {
+            assert_eq!(limit(1_000, own), expected, "{own:?}");
         }
         for limit in 2..=8 {
             assert!(long_places(limit) >= 2 && long_places(limit) <= limit);

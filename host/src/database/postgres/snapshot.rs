@@ -212,8 +212,8 @@ impl PostgresSnapshot {
             return Ok(Arc::clone(names));
         }
         let tables = catalog::list(session).await?.into_iter();
-        let tables = tables.filter(|table| table.kind == TableKind::Table);
-        let mut names: Vec<String> = tables.map(|table| table.table).collect();
+        let tables = tables.filter(|table| table.summary.kind == TableKind::Table);
+        let mut names: Vec<String> = tables.map(|table| table.summary.table).collect();
         names.sort_unstable();
         let names = Arc::new(names);
         *lock(&self.names) = Some(Arc::clone(&names));
@@ -276,7 +276,7 @@ impl Snapshot for PostgresSnapshot {
         blocks: mpsc::Sender<RowBlock>,
     ) -> Result<(), DatabaseError> {
         let described = self.description(&read.table.table).await?;
-        let (statement, types) = read_query::copy_statement(&described, read)?;
+        let (statement, types) = read_query::copy_statement(&described, read, self.server.view())?;
         let columns = read.table.columns.iter().zip(&types);
         let forms: Vec<Option<CellForm>> = columns
             .map(|(wanted, kind)| CellForm::of(kind, wanted))

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::meta::{ledger, tables, trust};
+use super::meta::{ledger, rejects, tables, trust};
 use super::server::{Purpose, Server};
 use super::write::table_writer::PostgresTableWriter;
 use super::write::transaction::WriteConnection;
 use super::write::whole_tables;
 use crate::database::{
-    DatabaseError, LedgerEntry, TableWrite, TableWriter, Target, WholeTable, WholeTables,
+    DatabaseError, LedgerEntry, Reject, TableWrite, TableWriter, Target, WholeTable, WholeTables,
 };
 
 /// A connection that writes.
@@ -54,6 +54,32 @@ impl Target for PostgresTarget {
         let found = found.await;
         let row = session.end_transaction(found).await?;
         Ok(row.map(LedgerEntry::from))
+    }
+
+    async fn kept_rejects(&mut self, table: &str) -> Result<Vec<Reject>, DatabaseError> {
+        let session = self.connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let found = async {
+            trust::lock_to_write(session).await?;
+            rejects::of_table(session, table).await
+        };
+        let found = found.await;
+        session.end_transaction(found).await
+    }
+
+    async fn forget_rejects(
+        &mut self,
+        table: &str,
+        rows: &[(String, u64)],
+    ) -> Result<(), DatabaseError> {
+        let session = self.connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let forgotten = async {
+            trust::lock_to_write(session).await?;
+            rejects::forget(session, table, rows).await
+        };
+        let forgotten = forgotten.await;
+        session.end_transaction(forgotten).await
     }
 
     async fn ledger_entries(

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod codec;
+mod collations;
 mod connection;
 mod error;
 mod file;
@@ -28,7 +29,7 @@ use self::catalog::features;
 use self::catalog::values::Scans;
 use self::file::access::{self, Access, Reader};
 use self::meta::{maintenance, rejects};
-use super::{Database, DatabaseError, Reject, Snapshot, Target, quote};
+use super::{Database, DatabaseError, Omission, OmissionReason, Reject, Snapshot, Target, quote};
 use crate::bindings::database::{RowCount, TableSummary};
 use crate::bindings::types::{DbError, Dialect, TableFacts, TableSchema};
 use crate::digest::sha256;
@@ -52,6 +53,8 @@ pub struct SqliteDatabase {
     file: PathBuf,
     /// The path as it was given, for messages.
     name: String,
+    /// Whether its address says that it is not written.
+    read_only: bool,
     /// The looks at the values of tables that go on when they are asked for again.
     scans: Scans,
 }
@@ -91,8 +94,28 @@ impl SqliteDatabase {
             access::recover(&file).await;
         }
         Reader::open(&file, &name).await?.close().await;
-        let scans = Scans::default();
-        Ok(Self { file, name, scans })
+        Ok(Self {
+            file,
+            name,
+            read_only: false,
+            scans: Scans::default(),
+        })
+    }
+
+    /// Makes it a database that is never written. Fails with [`DatabaseError::Open`] if it is `opened_to_write`.
+    pub fn read_only(mut self, opened_to_write: bool) -> Result<Self, DatabaseError> {
+        self.read_only = true;
+        match opened_to_write {
+            true => Err(self.not_writable()),
+            false => Ok(self),
+        }
+    }
+
+    fn not_writable(&self) -> DatabaseError {
+        DatabaseError::Open {
+            database: self.name.clone(),
+            reason: "its address says mode=ro, and it would be written".to_owned(),
+        }
     }
 
     /// Looks at a table until this time.
@@ -174,6 +197,32 @@ impl Database for SqliteDatabase {
         hex::encode(sha256(&place))
     }
 
+    async fn fingerprint(&self) -> Result<String, DatabaseError> {
+        let metadata = std::fs::metadata(&self.file).map_err(|error| DatabaseError::Open {
+            database: self.name.clone(),
+            reason: error.to_string(),
+        })?;
+        let place = file::identity::of(&self.file, &metadata);
+        Ok(hex::encode(sha256(&place)))
+    }
+
+    async fn omissions(&self) -> Result<Vec<Omission>, DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let reserved = catalog::reserved(&mut reader.connection).await;
+            if reader.close().await {
+                let reserved = reserved?.into_iter();
+                return Ok(reserved
+                    .map(|table| Omission {
+                        table,
+                        reason: OmissionReason::Reserved,
+                    })
+                    .collect());
+            }
+        }
+        Err(self.concurrently_modified())
+    }
+
     async fn tables(&self) -> Result<Vec<TableSummary>, DatabaseError> {
         for _ in 0..ATTEMPTS {
             let mut reader = Reader::open(&self.file, &self.name).await?;
@@ -191,6 +240,20 @@ impl Database for SqliteDatabase {
             let table = catalog::table(&mut reader.connection, &self.name, table).await;
             if reader.close().await {
                 return table.map(|table| table.schema);
+            }
+        }
+        Err(self.concurrently_modified())
+    }
+
+    async fn check_target(&self, table: &str) -> Result<(), DatabaseError> {
+        for _ in 0..ATTEMPTS {
+            let mut reader = Reader::open(&self.file, &self.name).await?;
+            let checked = match catalog::table(&mut reader.connection, &self.name, table).await {
+                Ok(table) => catalog::application::check(&mut reader.connection, &table).await,
+                Err(error) => Err(error),
+            };
+            if reader.close().await {
+                return checked;
             }
         }
         Err(self.concurrently_modified())
@@ -287,6 +350,9 @@ impl Database for SqliteDatabase {
     }
 
     async fn target(&self) -> Result<Box<dyn Target>, DatabaseError> {
+        if self.read_only {
+            return Err(self.not_writable());
+        }
         // A commit waits for the disk, which costs little because chunks are few.
         let options = access::options(&self.file)
             .foreign_keys(true)
@@ -308,6 +374,9 @@ impl Database for SqliteDatabase {
     }
 
     async fn clean(&self) -> Result<Vec<String>, DatabaseError> {
+        if self.read_only {
+            return Err(self.not_writable());
+        }
         let options = access::options(&self.file);
         let mut connection = access::connect_to_write(&self.file, &options, &self.name).await?;
         let removed = maintenance::clean(&mut connection).await;

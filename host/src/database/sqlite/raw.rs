@@ -248,7 +248,13 @@ impl<'c> RawConnection<'c> {
             .then(|| DatabaseError::from(error.clone()).to_string())
     }
 
-    fn check(&self, code: c_int) -> Result<(), RawError> {
+    /// Returns SQLite's handle, which may be used while `self` lives.
+    pub(super) fn handle(&self) -> *mut ffi::sqlite3 {
+        self.handle.as_ptr()
+    }
+
+    /// Returns the error that a call gave.
+    pub(super) fn check(&self, code: c_int) -> Result<(), RawError> {
         match code {
             ffi::SQLITE_OK => Ok(()),
             _ => Err(self.error(code)),

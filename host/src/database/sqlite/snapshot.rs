@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
 use super::catalog::{self, Table};
 use super::codec::storage::{SqliteValue, read_cell, to_storage};
+use super::collations::is_built_in;
 use super::error::refused;
 use super::file::access::Reader;
 use super::raw::{self, RawConnection, Row};
@@ -196,10 +197,7 @@ fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
             .map(|rowid| format!("t.{rowid}"))
             .into_iter()
             .collect(),
-        key => key
-            .iter()
-            .map(|name| format!("t.{}", quote(name)))
-            .collect(),
+        key => key.iter().map(|name| ordered(name, found)).collect(),
     };
     let mut sql = format!(
         "SELECT {} FROM main.{} AS t",
@@ -217,6 +215,19 @@ fn select(read: Read<'_>, found: &Table) -> Result<String, DatabaseError> {
         sql.push_str(&format!(" LIMIT {rows}"));
     }
     Ok(sql)
+}
+
+/// Returns a column of the key in an order that does not depend on its application: an index in another order would be
+/// searched in vain.
+fn ordered(name: &String, found: &Table) -> String {
+    let mut columns = found.keys.iter().flat_map(|key| &key.columns);
+    let foreign = columns.any(|(column, collation)| {
+        column == name && collation.as_deref().is_some_and(|one| !is_built_in(one))
+    });
+    match foreign {
+        true => format!("t.{} COLLATE BINARY", quote(name)),
+        false => format!("t.{}", quote(name)),
+    }
 }
 
 /// Returns the key after which rows are read, as it is stored. Fails with `Unsuitable` if it cannot be one of the table.

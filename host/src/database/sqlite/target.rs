@@ -5,13 +5,13 @@ use futures::executor::block_on;
 use sqlx::SqliteConnection;
 
 use super::connection::{TargetConnection, transaction};
-use super::meta::{ledger, tables};
+use super::meta::{ledger, rejects, tables};
 use super::raw::RawConnection;
 use super::write::table_state::TableState;
 use super::write::table_writer::SqliteTableWriter;
 use super::write::whole_tables;
 use crate::database::{
-    DatabaseError, LedgerEntry, TableWrite, TableWriter, Target, WholeTable, WholeTables,
+    DatabaseError, LedgerEntry, Reject, TableWrite, TableWriter, Target, WholeTable, WholeTables,
 };
 
 /// A connection that writes, with the name of its database for messages.
@@ -49,6 +49,28 @@ impl Target for SqliteTarget {
         let (run, table) = (run.to_owned(), table.to_owned());
         self.connection
             .begin_with(move |connection| block_on(ledger::entry(connection, &run, &table)))
+            .await
+    }
+
+    async fn kept_rejects(&mut self, table: &str) -> Result<Vec<Reject>, DatabaseError> {
+        let table = table.to_owned();
+        self.connection
+            .begin_with(move |connection| block_on(rejects::of_table(connection, &table)))
+            .await
+    }
+
+    async fn forget_rejects(
+        &mut self,
+        table: &str,
+        rows: &[(String, u64)],
+    ) -> Result<(), DatabaseError> {
+        let (table, rows) = (table.to_owned(), rows.to_vec());
+        self.connection
+            .begin_with(move |connection| {
+                transaction(connection, |connection| {
+                    rejects::forget(&RawConnection::lock_blocking(connection)?, &table, &rows)
+                })
+            })
             .await
     }
 

@@ -80,7 +80,7 @@ pub fn check(
     })?;
     match (&statement.kind, &tree) {
         (StatementKind::CreateTable, Tree::CreateTable(create)) => {
-            check_create_table(create, table).map_err(refuse)?;
+            check_create_table(create, table, dialect).map_err(refuse)?;
         }
         (StatementKind::CreateTable, _) => {
             return Err(refuse("it is not the CREATE TABLE it claims to be"));
@@ -125,7 +125,11 @@ fn print(
     }
 }
 
-fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static str> {
+fn check_create_table(
+    create: &CreateTable,
+    table: &str,
+    dialect: &Dialect,
+) -> Result<(), &'static str> {
     if !is_name(&create.name, table) {
         return Err("it creates another table");
     }
@@ -143,7 +147,7 @@ fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static 
         return Err("it has no columns");
     }
     for column in &create.columns {
-        check_column(column)?;
+        check_column(column, dialect)?;
     }
     let is_column = |name: &Ident| {
         let mut columns = create.columns.iter();
@@ -160,11 +164,11 @@ fn check_create_table(create: &CreateTable, table: &str) -> Result<(), &'static 
 }
 
 /// Without quotes a name may be a keyword to the database, and a column something else: `LIKE other`.
-fn check_column(column: &ColumnDef) -> Result<(), &'static str> {
+fn check_column(column: &ColumnDef, dialect: &Dialect) -> Result<(), &'static str> {
     if !is_quoted(&column.name) {
         return Err("the name of a column is not quoted");
     }
-    check_type(&column.data_type)?;
+    check_type(&column.data_type, dialect)?;
     for option in &column.options {
         if option.name.is_some() {
             return Err("a constraint of a column has a name");
@@ -271,7 +275,16 @@ const NO_TYPES: [&str; 22] = [
 ];
 
 /// Allows names of types with numbers, never expressions.
-fn check_type(data_type: &DataType) -> Result<(), &'static str> {
+fn check_type(data_type: &DataType, dialect: &Dialect) -> Result<(), &'static str> {
+    // SQLite keeps the text in quotes as the declared type, whatever it is.
+    if *dialect == Dialect::Sqlite
+        && let DataType::Custom(name, modifiers) = data_type
+        && modifiers.is_empty()
+        && let [ObjectNamePart::Identifier(part)] = name.0.as_slice()
+        && is_quoted(part)
+    {
+        return Ok(());
+    }
     let keyword = |part: &ObjectNamePart| match part {
         ObjectNamePart::Identifier(part) => {
             let word = part.value.to_ascii_uppercase();
@@ -394,6 +407,26 @@ pub(super) mod tests {
         )
         .unwrap();
         run(&Dialect::Sqlite, r#"CREATE TABLE "t" ("a" NVARCHAR(160) NOT NULL, "b" NUMERIC(10,2), PRIMARY KEY ("a"))"#).unwrap();
+    }
+
+    #[test]
+    fn a_type_of_sqlite_in_quotes_stays_one() {
+        for declared in [
+            "DECIMAL(10, 2)",
+            "a\"b",
+            "x); DROP TABLE u; --",
+            "/* c */ '",
+            "NOT NULL",
+        ] {
+            let quoted = crate::database::quote(declared);
+            let sql = format!("CREATE TABLE \"t\" (\"a\" {quoted} NOT NULL)");
+            let checked = run(&Dialect::Sqlite, &sql).unwrap();
+            assert!(checked.sql().contains(&quoted), "{}", checked.sql());
+        }
+        let sql = r#"CREATE TABLE "t" ("a" "x; y")"#;
+        assert!(run(&Dialect::Postgres, sql).is_err());
+        let sql = r#"CREATE TABLE "t" ("a" "x"("y"))"#;
+        assert!(run(&Dialect::Sqlite, sql).is_err());
     }
 
     #[test]

@@ -4,9 +4,9 @@
 
 use crate::bindings::types::Failure;
 use crate::documents::{self, RunDocument, Stage, TableDocument, table_key};
-use crate::error::{ErrorCode, SAME_VERSION, failure};
+use crate::error::{ErrorCode, SAME_VERSION, failure, nearest, printable};
 use crate::host::Host;
-use crate::pull::peer;
+use crate::pull::{peer, selection};
 use crate::wire::{
     Claim, Claimed, PROTOCOL, ROW_FORMAT, SharedTable, SharedTables, check_described_table,
     is_source, is_token, segment,
@@ -16,10 +16,12 @@ use crate::wire::{
 ///
 /// Fails with the peer's failure, and with `incompatible-peer` if it is of another version.
 pub fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failure> {
+    // Kept before it is sent for the first time: a claim whose answer is lost can be repeated.
+    let claimer_secret = documents::random_name(host, &document.secret_key, 32)?;
     let claim = Claim {
         code: document.request.code.clone(),
-        // Kept before it is sent for the first time: a claim whose answer is lost can be repeated.
-        claimer_secret: documents::random_name(host, &document.secret_key, 32)?,
+        target: documents::digest_of_database(host, &document.request.database, &claimer_secret)?,
+        claimer_secret,
         claimer: document.request.claimer.clone(),
         protocol: PROTOCOL,
         row_format: ROW_FORMAT,
@@ -58,10 +60,10 @@ pub fn claim(host: &dyn Host, document: &mut RunDocument) -> Result<Stage, Failu
     document.source = claimed.source;
     let credential = host.keep_credential(&document.peer.base_url, &claimed.token)?;
     document.peer.credential = Some(credential);
-    Ok(if document.request.tables.is_empty() {
-        Stage::ListTables(None)
-    } else {
-        Stage::FetchTable(0)
+    let tables = &document.request.tables;
+    Ok(match !tables.is_empty() && selection::is_plain(tables) {
+        true => Stage::FetchTable(0),
+        false => Stage::ListTables(None),
     })
 }
 
@@ -84,7 +86,10 @@ pub fn fetch_table(
         return Ok(Stage::FindUnfinished(0, String::new()));
     };
     let path = format!("/sync/v1/tables/{}", segment(&name));
-    let shared: SharedTable = peer::get(host, document, path)?;
+    let shared: SharedTable = match peer::get(host, document, path) {
+        Err(failure) => return Err(with_nearest(host, document, &name, failure)),
+        shared => shared?,
+    };
     if shared.table != name {
         return Err(failure(
             ErrorCode::IncompatiblePeer,
@@ -112,10 +117,30 @@ pub fn fetch_table(
     Ok(Stage::FetchTable(index.saturating_add(1)))
 }
 
+/// Adds to the failure of a table that does not exist the name of a shared table that may have been meant.
+fn with_nearest(
+    host: &dyn Host,
+    document: &mut RunDocument,
+    name: &str,
+    mut failure: Failure,
+) -> Failure {
+    if failure.code != ErrorCode::NoSuchTable {
+        return failure;
+    }
+    let page = peer::get::<SharedTables>(host, document, "/sync/v1/tables".to_owned());
+    if let Ok(page) = page {
+        let names = page.tables.iter().map(|shared| shared.table.as_str());
+        if let Some(meant) = nearest(name, names) {
+            failure.hint = format!("did you mean {:?}?", printable(meant));
+        }
+    }
+    failure
+}
+
 /// Requests the page of shared tables after a name.
 ///
-/// Fails with the peer's failure, `limit` if it shares too much for one plan, and `incompatible-peer` if the tables are not
-/// in order, or if the pages do not come to an end.
+/// Fails with the peer's failure, `limit` if it shares too much for one plan, `no-such-table` if a pattern of the request
+/// matches none of its tables, and `incompatible-peer` if the tables are not in order, or if the pages do not come to an end.
 pub fn list_tables(
     host: &dyn Host,
     run: &str,
@@ -145,7 +170,8 @@ pub fn list_tables(
         }
         last = Some(shared.table.clone());
         count(document, &shared)?;
-        if shared.kind == "table" {
+        let (tables, matched) = (&document.request.tables, &mut document.matched_tables);
+        if shared.kind == "table" && selection::takes(tables, &shared.table, matched) {
             keep(host, run, document, shared)?;
         }
     }
@@ -162,7 +188,17 @@ pub fn list_tables(
             "the next page of the other site's list does not begin after the last table of this one",
             SAME_VERSION,
         )),
-        None => Ok(Stage::FindUnfinished(0, String::new())),
+        None => match selection::unmatched(&document.request.tables, &document.matched_tables) {
+            Some(pattern) => Err(failure(
+                ErrorCode::NoSuchTable,
+                format!(
+                    "the other site shares no table that matches {:?}",
+                    printable(pattern)
+                ),
+                "check the spelling; without names, all shared tables are pulled",
+            )),
+            None => Ok(Stage::FindUnfinished(0, String::new())),
+        },
     }
 }
 

@@ -8,6 +8,7 @@ mod peer;
 mod request;
 mod resume;
 pub mod run;
+mod selection;
 mod table_plan;
 mod toposort;
 

@@ -40,6 +40,7 @@ pub fn plan(host: &dyn Host, mut request: PullRequest) -> Result<String, Failure
         request,
         writes: false,
         known: 0,
+        matched_tables: Vec::new(),
         matches: Vec::new(),
         spent: Spent::default(),
         sequence: Vec::new(),

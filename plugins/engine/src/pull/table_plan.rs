@@ -13,6 +13,7 @@ use crate::documents::{
 };
 use crate::error::{ErrorCode, SAME_VERSION, failure, printable};
 use crate::host::Host;
+use crate::pull::compatibility::Fit;
 use crate::pull::origin::Origin;
 use crate::pull::toposort::{self, NameCase, Node};
 use crate::pull::{STEP_BYTES, STEP_TIME, compatibility, conversion};
@@ -136,7 +137,11 @@ fn postgres_types<'a>(dialect: &Dialect, schema: &'a TableSchema) -> impl Iterat
     let same = *dialect == Dialect::Postgres;
     let columns = schema.columns.iter().filter(move |_| same);
     columns.filter_map(|column| match Origin::from(column) {
-        Origin::Postgres(name) => Some(name),
+        // A domain is named with its base type.
+        Origin::Postgres(name) => {
+            let domain = name.rsplit_once(" over ");
+            Some(domain.map_or(name, |(domain, _)| domain))
+        }
         _ => None,
     })
 }
@@ -257,7 +262,11 @@ fn existing_table(
     local_rows: u64,
 ) -> Result<PlannedTable, Failure> {
     let database = &document.request.database;
-    compatibility::check(&incoming, &local)?;
+    let Fit {
+        incoming,
+        source,
+        left_out,
+    } = compatibility::fit(incoming, &local, target.dialect)?;
     let conversions = conversion::policies_for(&document.request, &incoming);
     conversion::check_existing_table(target.host, database, &conversions, &incoming, &local)?;
     let strategy = document.strategy_for(&incoming.table).clone();
@@ -266,6 +275,7 @@ fn existing_table(
             strategy: strategy.name,
             params: strategy.params,
             incoming,
+            source,
             create: false,
             before: Vec::new(),
             after: Vec::new(),
@@ -277,7 +287,7 @@ fn existing_table(
         },
         local_rows,
         local_keys: local.foreign_keys,
-        not_carried: Vec::new(),
+        not_carried: left_out,
     })
 }
 
@@ -316,6 +326,7 @@ fn new_table(
             strategy: strategy.name,
             params: strategy.params,
             incoming,
+            source: None,
             create: true,
             before,
             after,

@@ -66,6 +66,7 @@ fn respond(host: &dyn Host, request: &PeerRequest) -> Result<PeerResponse, Failu
                 table: (*table).to_owned(),
                 run: run(request)?.to_owned(),
                 buckets: number(request, "buckets")?.unwrap_or(1),
+                without: without(request),
             })
         }
         (Method::Post, ["tables", table, "rows"]) => {
@@ -295,7 +296,15 @@ fn read_instruction(
         table: table.to_owned(),
         run: run(request)?.to_owned(),
         selection: selection(request)?,
+        without: without(request),
     })
+}
+
+/// Returns the columns that the peer does not want.
+fn without(request: &PeerRequest) -> Vec<String> {
+    let query = request.query.iter();
+    let named = query.filter(|(name, _)| name == "without");
+    named.map(|(_, column)| column.clone()).collect()
 }
 
 /// Returns which rows the query selects.

@@ -44,6 +44,11 @@ pub enum SessionError {
     /// Another claimer was first, or the session is complete.
     #[error("the code has been used")]
     AlreadyUsed,
+    /// The claimer's database is the one that is shared.
+    #[error(
+        "the target is the database that is shared, by whatever name: a database cannot be pulled into itself"
+    )]
+    SameDatabase,
     /// Nobody claimed the code in time.
     #[error("the code has expired")]
     Expired,
@@ -88,6 +93,10 @@ impl From<SessionError> for Failure {
             SessionError::AlreadyUsed => (
                 ErrorCode::AlreadyUsed,
                 "a code works once: ask the other site for a new one",
+            ),
+            SessionError::SameDatabase => (
+                ErrorCode::SameDatabase,
+                "name another database, or another schema of it (?schema=NAME); the code can still be used",
             ),
             SessionError::Expired => (ErrorCode::Expired, "ask the other site for a new code"),
             SessionError::OwnerGone => (ErrorCode::OwnerGone, "ask the other site to share again"),
@@ -207,6 +216,12 @@ pub fn claim(host: &dyn Host, claim: &Claim) -> Result<Claimed, Failure> {
     for _ in 0..MAX_RACES {
         let (mut session, mut version) =
             find(host, &claim.code)?.ok_or(SessionError::UnknownCode)?;
+        if !claim.target.is_empty()
+            && claim.target
+                == documents::digest_of_database(host, &session.database, &claim.claimer_secret)?
+        {
+            return Err(SessionError::SameDatabase.into());
+        }
         match decide(host, &session, &secret_digest)? {
             Verdict::Admit => {
                 let claimer = printable(&claim.claimer);

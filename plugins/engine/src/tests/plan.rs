@@ -203,7 +203,11 @@ fn obstacles_in_the_target_have_their_codes() {
         ..request(&code)
     };
     assert_eq!(code_of(&receiver, misspelt), "bad-request");
-    receiver.add(&[table("t", &["elsewhere"])]);
+    let mut needed = table("t", &["elsewhere"]);
+    for column in &mut needed.columns {
+        column.nullable = false;
+    }
+    receiver.add(&[needed]);
     assert_eq!(code_of(&receiver, request(&code)), "columns-differ");
     receiver.add_view(table("t", &[]));
     assert_eq!(code_of(&receiver, request(&code)), "not-a-table");

@@ -191,9 +191,14 @@ fn rows_are_streamed_by_the_host() {
         table: "order lines/ü".to_owned(),
         run: "r-1".to_owned(),
         selection: Selection::All,
+        without: vec!["a b".to_owned(), "ü".to_owned()],
     };
     let path = "tables/order%20lines%2F%C3%BC";
-    let rows = get(&site, &token, &format!("{path}/rows?run=r-1"));
+    let rows = get(
+        &site,
+        &token,
+        &format!("{path}/rows?run=r-1&without=a%20b&without=%C3%BC"),
+    );
     assert_eq!((rows.status, rows.body), (200, Body::Rows(read())));
     let digest = get(&site, &token, &format!("{path}/digest?run=r-1&buckets=16"));
     let digests = DigestInstruction {
@@ -201,6 +206,7 @@ fn rows_are_streamed_by_the_host() {
         table: "order lines/ü".to_owned(),
         run: "r-1".to_owned(),
         buckets: 16,
+        without: Vec::new(),
     };
     assert_eq!(digest.body, Body::Digest(digests));
     let path = format!("/sync/v1/{path}/rows?run=r-1&strategy=merge");
@@ -208,7 +214,7 @@ fn rows_are_streamed_by_the_host() {
         database,
         table,
         run,
-        selection: _,
+        ..
     } = read();
     let push = site.serve(Some(&token), Method::Post, &path, b"");
     let apply = ApplyInstruction {

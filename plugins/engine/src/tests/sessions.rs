@@ -428,6 +428,19 @@ fn a_token_that_is_replaced_meanwhile_ends_nothing() {
 }
 
 #[test]
+fn a_database_is_not_pulled_into_itself_and_the_code_stays_good() {
+    let (sender, code, receiver) = two_sites();
+    sender.add(&[table("t", &[])]);
+    for site in [&*sender, &receiver] {
+        *site.fingerprint.borrow_mut() = Some("the same".to_owned());
+    }
+    let (_, refused) = plan(&receiver, request(&code));
+    assert_eq!(refused.unwrap_err().code, "same-database");
+    *receiver.fingerprint.borrow_mut() = Some("another".to_owned());
+    plan(&receiver, request(&code)).1.unwrap();
+}
+
+#[test]
 fn a_code_that_is_given_back_is_good_for_another_receiver() {
     let site = Site::default();
     let code = site.share(&["*"]);

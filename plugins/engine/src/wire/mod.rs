@@ -40,6 +40,9 @@ pub const MAX_CLAIMER: usize = 200;
 pub struct Claim {
     pub code: String,
     pub claimer_secret: String,
+    /// The digest of the secret and of what the target database is; empty from a site that does not say it.
+    #[serde(default)]
+    pub target: String,
     pub claimer: String,
     pub protocol: u32,
     pub row_format: u32,

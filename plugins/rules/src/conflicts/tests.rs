@@ -281,3 +281,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_unique_key_without_null_identifies_rows_where_there_is_no_primary_key() {
+    let mut table = goods();
+    table.primary_key.clear();
+    for name in ["name", "price", "total", "id"] {
+        table.unique_keys.push(vec![name.into()]);
+    }
+    table.unique_keys.push(vec!["price".into(), "name".into()]);
+    assert!(invalid("overwrite", &table, &table).contains("nor a unique key"));
+    for name in ["name", "price", "total"] {
+        let mut columns = table.columns.iter_mut();
+        columns.find(|column| column.name == name).unwrap().nullable = false;
+        // A computed column does not arrive.
+        for strategy in ["skip", "overwrite", "merge"] {
+            let plan = plan(strategy, &[], &table, &table).unwrap();
+            assert_eq!(plan.key, ["name"], "{strategy}");
+        }
+    }
+    let plan = plan("overwrite", &[], &table, &table).unwrap();
+    let names: Vec<_> = rules(&plan).iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["id", "price"]);
+    // The smallest key, and not the first one.
+    table.unique_keys = vec![vec!["price".into(), "name".into()], vec!["price".into()]];
+    let plan = super::plan("merge", &[], &table, &table).unwrap();
+    assert_eq!(plan.key, ["price"]);
+}

@@ -1,145 +1,38 @@
 //! The types of columns that are created in SQLite.
 
 use super::literal::Holds;
-use super::{Declaration, Origin};
+use super::{Declaration, Origin, quote};
 use crate::bindings::types::{Column, Generation, LogicalType};
 
-/// The words that cannot be a type: SQLite reserves them, or parsers expect something after them.
-const RESERVED: &[&str] = &[
-    "ADD",
-    "ALL",
-    "ALTER",
-    "AND",
-    "ARRAY",
-    "AS",
-    "AUTOINCREMENT",
-    "BETWEEN",
-    "CASE",
-    "CHECK",
-    "COLLATE",
-    "COMMIT",
-    "CONSTRAINT",
-    "CREATE",
-    "CROSS",
-    "DATETIME64",
-    "DEFAULT",
-    "DEFERRABLE",
-    "DELETE",
-    "DISTINCT",
-    "DROP",
-    "ELSE",
-    "ENUM",
-    "ENUM16",
-    "ENUM8",
-    "ESCAPE",
-    "EXCEPT",
-    "EXISTS",
-    "FIXEDSTRING",
-    "FOREIGN",
-    "FROM",
-    "FULL",
-    "GENERATED",
-    "GROUP",
-    "HAVING",
-    "IN",
-    "INDEX",
-    "INNER",
-    "INSERT",
-    "INTERSECT",
-    "INTO",
-    "IS",
-    "ISNULL",
-    "JOIN",
-    "LEFT",
-    "LIMIT",
-    "NATURAL",
-    "NOT",
-    "NOTHING",
-    "NOTNULL",
-    "NULL",
-    "ON",
-    "OR",
-    "ORDER",
-    "OUTER",
-    "PRIMARY",
-    "REFERENCES",
-    "RETURNING",
-    "RIGHT",
-    "SELECT",
-    "SET",
-    "TABLE",
-    "THEN",
-    "TO",
-    "TRANSACTION",
-    "UNION",
-    "UNIQUE",
-    "UPDATE",
-    "USING",
-    "VALUES",
-    "WHEN",
-    "WHERE",
-];
-
-/// The types of more than one word that every parser reads as one type.
-const PHRASES: &[&str] = &[
-    "BIGINT UNSIGNED",
-    "CHARACTER VARYING",
-    "DOUBLE PRECISION",
-    "INT UNSIGNED",
-    "INTEGER UNSIGNED",
-    "MEDIUMINT UNSIGNED",
-    "SMALLINT UNSIGNED",
-    "TIMESTAMP WITH TIME ZONE",
-    "TIMESTAMP WITHOUT TIME ZONE",
-    "TINYINT UNSIGNED",
-];
-
-/// The types that can have a length or precision.
-const WITH_LENGTH: &[&str] = &[
+/// The types that are written without quotes; every parser prints them as they are.
+const PLAIN: &[&str] = &[
     "BIGINT",
-    "BINARY",
-    "BIT",
     "BLOB",
-    "CHAR",
-    "CHARACTER",
-    "CHARACTER VARYING",
-    "CLOB",
+    "BOOLEAN",
+    "DATE",
     "DATETIME",
-    "DECIMAL",
-    "DOUBLE",
-    "FLOAT",
     "INT",
-    "INT2",
-    "INT8",
     "INTEGER",
-    "MEDIUMINT",
-    "NCHAR",
-    "NUMBER",
     "NUMERIC",
-    "NVARCHAR",
-    "NVARCHAR2",
+    "REAL",
     "SMALLINT",
-    "STRING",
     "TEXT",
     "TIME",
     "TIMESTAMP",
     "TINYINT",
-    "VARBINARY",
-    "VARCHAR",
-    "VARCHAR2",
-    "YEAR",
 ];
 
-/// The types that can have a precision and a scale.
-const WITH_SCALE: &[&str] = &["DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "NUMERIC"];
+/// Those of them that may have a length or a precision.
+const WITH_LENGTH: &[&str] = &["CHAR", "NUMERIC", "DECIMAL", "NVARCHAR", "VARCHAR"];
+
+/// Those that may have a precision and a scale.
+const WITH_SCALE: &[&str] = &["DECIMAL", "NUMERIC"];
 
 /// Returns the declaration of one column. `only_key`: the column is the whole primary key.
 #[must_use]
 pub fn declare(column: &Column, only_key: bool) -> Declaration {
     let mut declaration = match Origin::from(column) {
-        Origin::Sqlite(name) if is_simple(name) => Declaration::new(name.trim_ascii(), Holds::Same),
-        Origin::Sqlite(name) => Declaration::new(affinity(name), Holds::Same)
-            .without(format!("its type's name {name:?}")),
+        Origin::Sqlite(name) => Declaration::new(&written(name), Holds::Same),
         _ => by_logical_type(&column.logical),
     };
     let identity = matches!(
@@ -148,13 +41,13 @@ pub fn declare(column: &Column, only_key: bool) -> Declaration {
     );
     if identity && only_key && column.logical == LogicalType::Integer {
         // With exactly this type the key is the rowid, which SQLite numbers.
-        if !declaration.sql_type.eq_ignore_ascii_case("INTEGER") {
+        if !is_integer(&declaration.sql_type) {
             declaration = Declaration::new("INTEGER", Holds::Integer);
         }
         declaration.numbering = Some("");
     } else if only_key
         && matches!(Origin::from(column), Origin::Sqlite(_))
-        && declaration.sql_type.eq_ignore_ascii_case("INTEGER")
+        && is_integer(&declaration.sql_type)
     {
         // INT has the same affinity and does not make the key the rowid, which holds only integers.
         declaration = Declaration::new("INT", Holds::Same)
@@ -184,36 +77,38 @@ fn by_logical_type(logical: &LogicalType) -> Declaration {
     }
 }
 
-/// Returns whether a declared type can be written as it is: plain words, and a length where one is usual.
-fn is_simple(name: &str) -> bool {
-    let name = name.trim_ascii().to_ascii_uppercase();
-    let (words, modifiers) = match name.strip_suffix(')').and_then(|name| name.split_once('(')) {
-        Some((words, modifiers)) => (words, modifiers.split(',').map(str::trim_ascii).collect()),
-        None => (name.as_str(), Vec::new()),
-    };
-    let words: Vec<&str> = words.split_ascii_whitespace().collect();
-    let phrase = words.join(" ");
-    let known = match modifiers.len() {
-        0 => match words.as_slice() {
-            [] => true,
-            [word] => is_word(word),
-            _ => PHRASES.contains(&phrase.as_str()),
-        },
-        1 => WITH_LENGTH.contains(&phrase.as_str()),
-        2 => WITH_SCALE.contains(&phrase.as_str()),
-        _ => false,
-    };
-    let small = |text: &&str| {
-        (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    known && modifiers.iter().all(small)
+/// Returns a declared type so that SQLite keeps exactly this text: it takes a name in quotes as a type.
+fn written(name: &str) -> String {
+    if name.is_empty() || is_plain(name) {
+        name.to_owned()
+    } else {
+        quote(name)
+    }
 }
 
-fn is_word(word: &str) -> bool {
-    word.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !word.starts_with(|first: char| first.is_ascii_digit())
-        && !RESERVED.contains(&word)
+/// Returns whether a written type is the one that makes a key the rowid.
+fn is_integer(sql_type: &str) -> bool {
+    sql_type.trim_matches('"').eq_ignore_ascii_case("INTEGER")
+}
+
+/// Returns whether a declared type needs no quotes.
+fn is_plain(name: &str) -> bool {
+    let (word, modifiers) = match name.strip_suffix(')').and_then(|name| name.split_once('(')) {
+        Some((word, modifiers)) => (word, modifiers.split(',').collect()),
+        None => (name, Vec::new()),
+    };
+    let known = match modifiers.len() {
+        0 => PLAIN,
+        1 => WITH_LENGTH,
+        2 => WITH_SCALE,
+        _ => return false,
+    };
+    let small = |text: &&str| {
+        (1..=9).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && (!text.starts_with('0') || text.len() == 1)
+    };
+    known.contains(&word) && modifiers.iter().all(small)
 }
 
 /// Returns the affinity of a declared type, as section 3.1 of "Datatypes In SQLite" defines it.
@@ -237,56 +132,61 @@ pub fn affinity(name: &str) -> &'static str {
 pub(super) mod tests {
     use super::*;
 
-    /// Every type of the lists, with lengths.
+    /// Every type of the lists, and some that need quotes.
     pub(in crate::ddl) fn all_types() -> Vec<String> {
-        let plain = PHRASES.iter().map(ToString::to_string);
+        let plain = PLAIN.iter().map(ToString::to_string);
         let with_length = WITH_LENGTH.iter().map(|name| format!("{name}(10)"));
         let with_scale = WITH_SCALE.iter().map(|name| format!("{name}(10,2)"));
-        plain.chain(with_length).chain(with_scale).collect()
+        let others = OTHERS.iter().map(ToString::to_string);
+        plain
+            .chain(with_length)
+            .chain(with_scale)
+            .chain(others)
+            .collect()
     }
 
+    const OTHERS: [&str; 20] = [
+        "Int",
+        "boolean",
+        "DECIMAL(10, 2)",
+        "varchar (20)",
+        "DOUBLE PRECISION",
+        "UNSIGNED BIG INT",
+        "INTEGER NON",
+        "INTEGER   NON",
+        "NATIVE CHARACTER(70)",
+        "BLOB SUB_TYPE 0",
+        "FLOAT(+1,-2)",
+        "x); DROP TABLE y; --",
+        "DECIMAL()",
+        "größe",
+        "[x]",
+        "my \"own\" 'type'",
+        "VARCHAR(/* c */ 10)",
+        "PRIMARY",
+        "NUMERIC(010)",
+        "a\nb\\",
+    ];
+
     #[test]
-    fn usual_types_are_kept() {
-        for name in [
-            "",
-            "INTEGER",
-            "Int",
-            "NVARCHAR(160)",
-            "DECIMAL(10, 2)",
-            "varchar (20)",
-            "DOUBLE PRECISION",
-            "ANY",
-            "my_type2",
-        ] {
-            assert!(is_simple(name), "{name}");
-        }
+    fn only_usual_types_have_no_quotes() {
+        assert_eq!(written(""), "");
         for name in all_types() {
-            assert!(is_simple(&name), "{name}");
+            let other = OTHERS.contains(&name.as_str());
+            assert_eq!(written(&name) == name, !other, "{name}");
         }
     }
 
     #[test]
-    fn other_types_become_their_affinity() {
+    fn affinities_are_those_of_sqlite() {
         for (name, expected) in [
             ("UNSIGNED BIG INT", "INTEGER"),
             ("NATIVE CHARACTER(70)", "TEXT"),
             ("CHARINT(1,2)", "INTEGER"),
             ("BLOB SUB_TYPE 0", "BLOB"),
             ("REAL(10,2)", "REAL"),
-            ("DOUBLE PRECISION(3)", "REAL"),
-            ("INTEGER PRIMARY KEY", "INTEGER"),
-            ("NOT", "NUMERIC"),
-            ("primary", "NUMERIC"),
             ("DATE(6)", "NUMERIC"),
-            ("x); DROP TABLE y; --", "NUMERIC"),
-            ("DECIMAL(1,2,3)", "NUMERIC"),
-            ("DECIMAL()", "NUMERIC"),
-            ("DECIMAL(9999999999)", "NUMERIC"),
-            ("2x", "NUMERIC"),
-            ("größe", "NUMERIC"),
-            ("[x]", "NUMERIC"),
         ] {
-            assert!(!is_simple(name), "{name}");
             assert_eq!(affinity(name), expected, "{name}");
         }
     }

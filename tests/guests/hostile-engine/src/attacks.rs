@@ -27,6 +27,9 @@ pub fn attack(name: &str) {
     let many = vec![String::new(); MANY];
     match name {
         "database.info" => repeat(|| (database::info(&text), database::info("main"))),
+        "database.fingerprint" => {
+            repeat(|| (database::fingerprint(&text), database::fingerprint("main")))
+        }
         "database.tables" => repeat(|| (database::tables(&text), database::tables("main"))),
         "database.describe" => repeat(|| {
             let described = database::describe("main", "t");
@@ -229,6 +232,7 @@ fn instruction(text: &str) -> CopyInstruction {
         database: "main".to_owned(),
         tables: vec![TableInstruction {
             incoming: schema_of(Vec::new()),
+            source: None,
             strategy: "skip".to_owned(),
             params: Vec::new(),
             create: true,

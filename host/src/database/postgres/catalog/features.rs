@@ -25,7 +25,7 @@ const PARTS: [&str; 15] = [
      WHERE ev_class = r.oid AND rulename <> '_RETURN'",
     "SELECT 6, 'the policy ' || pg_catalog.quote_ident(polname) FROM pg_catalog.pg_policy WHERE polrelid = r.oid",
     "SELECT DISTINCT 7, 'the view ' || pg_catalog.quote_ident(v.relname) FROM pg_catalog.pg_depend d \
-     JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = r.ev_class \
+     JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = w.ev_class \
      WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass \
      AND d.refobjid = r.oid AND v.relkind IN ('v', 'm')",
     "SELECT 8, CASE WHEN d.objsubid = 0 THEN 'the comment on the table' \

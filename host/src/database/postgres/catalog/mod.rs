@@ -2,6 +2,7 @@
 
 mod casts;
 pub(super) mod constraints;
+pub mod elsewhere;
 pub(super) mod enums;
 pub(super) mod features;
 mod names;
@@ -20,7 +21,7 @@ use crate::bindings::types::{Column, ForeignKey, Generation, TableSchema};
 use crate::database::postgres::codec::types::{CatalogType, ColumnType, PhysicalType};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::meta::trust::is_trusted;
-use crate::database::{DatabaseError, quote};
+use crate::database::{DatabaseError, OmissionReason, quote};
 
 /// Tombolo's own schema in a target.
 pub(in crate::database::postgres) const OWN_SCHEMA: &str = "tombolo";
@@ -101,34 +102,58 @@ impl Description {
     }
 }
 
+/// A name in the current schema.
+#[derive(Clone, Debug)]
+pub(in crate::database::postgres) struct Listed {
+    /// The name, and what it stands for.
+    pub summary: TableSummary,
+    /// Why it is not offered, or not whole.
+    pub omission: Option<OmissionReason>,
+}
+
+/// Tables, views and foreign tables of the schema $1. A COPY needs the right to read the table, or each of its columns.
+const LIST: &str = "\
+    SELECT c.relname::text AS name, c.relkind::text AS kind, pg_catalog.row_security_active(c.oid) AS filtered, \
+      pg_catalog.has_table_privilege(c.oid, 'SELECT') OR coalesce(( \
+        SELECT pg_catalog.bool_and(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')) \
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), false) AS readable, \
+      (SELECT pg_catalog.min(e.extname::text) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid \
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e' \
+        AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass) AS extension \
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = $1 AND n.nspname <> $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
+    ORDER BY c.relname::text COLLATE pg_catalog.\"C\"";
+
 /// Returns all tables and views of the current schema, sorted by name.
 pub(in crate::database::postgres) async fn list(
     session: &mut Session,
-) -> Result<Vec<TableSummary>, DatabaseError> {
+) -> Result<Vec<Listed>, DatabaseError> {
     let home = session.home().map(str::to_owned);
     let rows = session
-        .rows(
-            query(
-                "SELECT c.relname::text AS name, c.relkind::text AS kind FROM pg_catalog.pg_class c \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = $1 AND n.nspname <> $2 \
-                 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
-                 ORDER BY c.relname::text COLLATE pg_catalog.\"C\"",
-            )
-            .bind(home)
-            .bind(OWN_SCHEMA),
-        )
+        .rows(query(LIST).bind(home).bind(OWN_SCHEMA))
         .await?;
     rows.iter()
         .map(|row| {
             let kind: String = column(row, "kind")?;
-            Ok(TableSummary {
-                table: column(row, "name")?,
-                kind: match kind.as_str() {
-                    "r" | "p" => TableKind::Table,
-                    "v" | "m" => TableKind::View,
-                    _ => TableKind::Other("foreign table".to_owned()),
+            let kind = match kind.as_str() {
+                "r" | "p" => TableKind::Table,
+                "v" | "m" => TableKind::View,
+                _ => TableKind::Other("foreign table".to_owned()),
+            };
+            let extension: Option<String> = column(row, "extension")?;
+            let omission = match (column(row, "readable")?, extension) {
+                _ if kind != TableKind::Table => None,
+                (_, Some(extension)) => Some(OmissionReason::Extension(extension)),
+                (false, None) => Some(OmissionReason::Unreadable),
+                (true, None) if column(row, "filtered")? => Some(OmissionReason::Filtered),
+                (true, None) => None,
+            };
+            Ok(Listed {
+                summary: TableSummary {
+                    table: column(row, "name")?,
+                    kind,
                 },
+                omission,
             })
         })
         .collect()

@@ -5,8 +5,8 @@ use bytes::{BufMut, BytesMut};
 use super::numeric::Decimal;
 use super::types::{PhysicalType, TextLimit};
 use super::value::{
-    Value, boolean, date, double, in_range, integer, mismatch, moment, ranged, rounded, single,
-    text, value, with_digits, within_a_day, without_nul,
+    Value, boolean, date, double, exactly_as, in_range, integer, mismatch, moment, ranged, rounded,
+    single, text, value, with_digits, within_a_day, without_nul,
 };
 use crate::bindings::types::LogicalType;
 use crate::rows::{CellRef, EncodedCell, parse_uuid, temporal};
@@ -107,7 +107,8 @@ impl ColumnEncoding {
             (Value::Printed(text), LogicalType::Other(_)) => Value::Text(text),
             // SQLite has no truth values of its own.
             (Value::Boolean(value), _) if self.by_class => Value::Integer(value.into()),
-            (value, _) => value,
+            (value, _) if self.by_class => value,
+            (value, _) => exactly_as(value, self.physical),
         };
         match self.physical {
             PhysicalType::Bool => out.put_u8(u8::from(boolean(value)?)),
@@ -130,7 +131,14 @@ impl ColumnEncoding {
                     }
                 }
             })?,
-            PhysicalType::Text(limit) => out.put_slice(text(value, limit)?.as_bytes()),
+            PhysicalType::Text(limit) => match value {
+                // The value of a column of integers, and not one integer among texts.
+                Value::Integer(number) if !self.by_class => {
+                    let digits = number.to_string();
+                    out.put_slice(text(Value::Text(&digits), limit)?.as_bytes());
+                }
+                value => out.put_slice(text(value, limit)?.as_bytes()),
+            },
             PhysicalType::Bytea => match value {
                 Value::Bytes(bytes) => out.put_slice(bytes),
                 other => return Err(mismatch(other, "bytea")),

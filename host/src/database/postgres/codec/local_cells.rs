@@ -1,7 +1,9 @@
 //! Converts local cells to the form of an incoming column, so that equal values are equal cells.
 
 use super::types::{ColumnType, PhysicalType, TextLimit};
-use super::value::{Value, boolean, double, moment, text, value, with_digits};
+use super::value::{
+    Value, boolean, double, exactly_as, moment, text, value, whole_number, with_digits,
+};
 use crate::bindings::types::{Cell, Column, LogicalType};
 use crate::database::Origin;
 use crate::rows::{BlockBuilder, CellRef, RowBlock, parse_uuid, temporal};
@@ -111,13 +113,18 @@ fn in_form_of(value: Value<'_>, incoming: &LogicalType) -> Option<Cell> {
             Value::Float(_) | Value::Integer(_) => with_owned_digits(value).map(Cell::Text),
             _ => None,
         },
-        LogicalType::Date => date_text(value).map(Cell::Integer),
+        LogicalType::Date => match exactly_as(value, PhysicalType::Date) {
+            Value::Date(days) => Some(Cell::Integer(days)),
+            value => date_text(value).map(Cell::Integer),
+        },
         LogicalType::Time => moment(value, "time", temporal::parse_time)
             .ok()
             .map(Cell::Integer),
-        LogicalType::Timestamp => moment(value, "timestamp", |text| {
-            temporal::parse_timestamp(text, false)
-        })
+        LogicalType::Timestamp => moment(
+            exactly_as(value, PhysicalType::Timestamp(6)),
+            "timestamp",
+            |text| temporal::parse_timestamp(text, false),
+        )
         .ok()
         .map(Cell::Integer),
         LogicalType::Timestamptz => moment(value, "timestamptz", |text| {
@@ -132,20 +139,6 @@ fn in_form_of(value: Value<'_>, incoming: &LogicalType) -> Option<Cell> {
         LogicalType::Text | LogicalType::Any => text(value, TextLimit::None)
             .ok()
             .map(|text| Cell::Text(text.into_owned())),
-        _ => None,
-    }
-}
-
-fn whole_number(value: Value<'_>) -> Option<i64> {
-    match value {
-        Value::Boolean(value) => Some(value.into()),
-        Value::Integer(value) => Some(value),
-        Value::Decimal(digits) => digits.parse().ok(),
-        #[allow(clippy::cast_possible_truncation, reason = "compared afterwards")]
-        Value::Float(float) => {
-            let integer = float as i64;
-            (double(Value::Integer(integer)) == Ok(float)).then_some(integer)
-        }
         _ => None,
     }
 }
@@ -263,6 +256,30 @@ mod tests {
                 Cell::Integer(7),
             ),
             (L::Integer, L::Float, Cell::Integer(7), Cell::Real(7.0)),
+            (
+                L::Timestamp,
+                L::Date,
+                Cell::Integer(-86_400_000_000),
+                Cell::Integer(-1),
+            ),
+            (
+                L::Date,
+                L::Timestamp,
+                Cell::Integer(-1),
+                Cell::Integer(-86_400_000_000),
+            ),
+            (
+                L::Text,
+                L::Integer,
+                Cell::Text("7".to_owned()),
+                Cell::Integer(7),
+            ),
+            (
+                L::Text,
+                L::Integer,
+                Cell::Text("07".to_owned()),
+                Cell::Text("07".to_owned()),
+            ),
             (
                 L::Decimal,
                 L::Integer,

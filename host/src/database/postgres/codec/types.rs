@@ -2,7 +2,7 @@
 
 use super::wide_text::Form;
 use crate::bindings::types::LogicalType;
-use crate::database::{Origin, logical_of};
+use crate::database::{OVER, Origin, logical_of};
 
 /// The object identifiers of types, the same in every PostgreSQL (`pg_type.dat`).
 mod oid {
@@ -239,6 +239,11 @@ impl ColumnType {
 
     /// Returns the origin of a column for which none is stored.
     pub fn origin(&self) -> Origin {
+        // Another database knows the values of a domain by its base type, if that is built in.
+        let built_in = !self.base.contains(['.', '"']);
+        if self.domain && built_in {
+            return Origin::Postgres(format!("{}{OVER}{}", self.shown, self.base));
+        }
         Origin::Postgres(self.shown.clone())
     }
 }

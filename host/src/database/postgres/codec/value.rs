@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::numeric::Decimal;
-use super::types::TextLimit;
+use super::types::{PhysicalType, TextLimit};
 use crate::bindings::types::LogicalType;
 use crate::rows::{CellRef, format_uuid, temporal};
 
@@ -69,6 +69,47 @@ fn unannounced(cell: CellRef<'_>) -> String {
         "the value is {}, which the announced type does not have",
         cell.kind()
     )
+}
+
+/// Returns the value in the form of another type that has exactly the same value; else as it is.
+pub(super) fn exactly_as(value: Value<'_>, physical: PhysicalType) -> Value<'_> {
+    let is_infinite = |at: i64| matches!(at, i64::MIN | i64::MAX);
+    match (value, physical) {
+        (
+            Value::Decimal(_) | Value::Float(_),
+            PhysicalType::Int2 | PhysicalType::Int4 | PhysicalType::Int8,
+        ) => whole_number(value).map_or(value, Value::Integer),
+        (Value::Date(days), PhysicalType::Timestamp(_)) if is_infinite(days) => {
+            Value::Timestamp(days)
+        }
+        (Value::Date(days), PhysicalType::Timestamp(_)) => {
+            days.checked_mul(DAY).map_or(value, Value::Timestamp)
+        }
+        (Value::Timestamp(at), PhysicalType::Date) if is_infinite(at) => Value::Date(at),
+        (Value::Timestamp(at), PhysicalType::Date) if at.rem_euclid(DAY) == 0 => {
+            Value::Date(at.div_euclid(DAY))
+        }
+        _ => value,
+    }
+}
+
+/// Returns the integer that a value is and that gives the same value back; none if there is none.
+pub(super) fn whole_number(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Boolean(value) => Some(value.into()),
+        Value::Integer(value) => Some(value),
+        Value::Decimal(digits) | Value::Text(digits) => {
+            let number: i64 = digits.parse().ok()?;
+            (number.to_string() == digits).then_some(number)
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "compared afterwards")]
+        Value::Float(float) => {
+            let integer = float as i64;
+            let back = double(Value::Integer(integer)).ok()?;
+            (back.to_bits() == float.to_bits()).then_some(integer)
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn mismatch(value: Value<'_>, target: &str) -> String {

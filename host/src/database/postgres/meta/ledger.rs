@@ -163,6 +163,15 @@ pub(in crate::database::postgres) async fn mark_read_back(
     session.execute(update.update("")?).await.map(|_| ())
 }
 
+/// Removes the row of a table that was dropped.
+pub(in crate::database::postgres) async fn forget(
+    session: &mut Session,
+    books: &Bookkeeping,
+) -> Result<(), DatabaseError> {
+    let delete = committed(books).delete()?;
+    books.check_advanced(session.execute(delete).await?)
+}
+
 fn of(run: &str, table: &str) -> Statement {
     Statement::on(TABLE)
         .matching("run", run.to_owned())

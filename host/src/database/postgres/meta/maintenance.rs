@@ -1,8 +1,8 @@
 //! Lists rejected rows, and removes all that Tombolo keeps in a target.
 
 use super::tables::OwnTable;
-use super::trust;
-use crate::database::postgres::connection::{Session, column, query};
+use super::{rejects, trust};
+use crate::database::postgres::connection::{Session, query};
 use crate::database::{DatabaseError, Reject};
 
 /// Returns rejected rows, oldest first, at most `limit`.
@@ -25,19 +25,7 @@ pub(in crate::database::postgres) async fn rejects(
         )
         .await?;
     session.run("COMMIT").await?;
-    rows.iter()
-        .map(|row| {
-            let number: i64 = column(row, "row")?;
-            Ok(Reject {
-                run: column(row, "run")?,
-                table: column(row, "table_name")?,
-                row: u64::try_from(number).unwrap_or_default(),
-                key: column(row, "key")?,
-                reason: column(row, "reason")?,
-                cells: column(row, "cells")?,
-            })
-        })
-        .collect()
+    rejects::read(&rows)
 }
 
 /// Removes Tombolo's own tables and their schema. Returns the tables' names. Fails with [`DatabaseError::Refused`] if

@@ -4,13 +4,14 @@ use crate::bindings::types::{Cell, TableSchema};
 use crate::database::postgres::catalog::Description;
 use crate::database::postgres::catalog::operators::KeyOperators;
 use crate::database::postgres::codec::types::{ColumnType, PhysicalType};
-use crate::database::{DatabaseError, Read, quote};
+use crate::database::{DatabaseError, LoginView, Read, quote};
 
 /// Returns the COPY statement, and the types of its columns. Fails with [`DatabaseError::Unsuitable`] if the table
 /// cannot be read as asked.
 pub(in crate::database::postgres) fn copy_statement(
     described: &Description,
     read: Read<'_>,
+    view: LoginView,
 ) -> Result<(String, Vec<ColumnType>), DatabaseError> {
     let table = read.table;
     let unsuitable = |reason: String| DatabaseError::Unsuitable {
@@ -29,9 +30,9 @@ pub(in crate::database::postgres) fn copy_statement(
         expressions.push(kind.read_expression(&quote(&column.name)));
         types.push(kind.clone());
     }
-    if described.relation.filtered {
+    if described.relation.filtered && view == LoginView::Whole {
         return Err(unsuitable(
-            "its policies may hide rows from this login; read it as its owner, or as a login with BYPASSRLS".to_owned(),
+            "its policies may hide rows from this login; read it as its owner, or as a login with BYPASSRLS, or take only the rows that this login sees (share --row-security)".to_owned(),
         ));
     }
     let key: Vec<_> = table.primary_key.iter().map(|name| quote(name)).collect();

@@ -20,6 +20,7 @@ mod plans;
 mod races;
 mod rejects;
 mod round_trips;
+mod settings;
 mod snapshots;
 mod verification;
 
@@ -136,6 +137,7 @@ fn table_write(incoming: &TableSchema, plan: SetPlan) -> TableWrite {
         retry_context: String::new(),
         conversions: Vec::new(),
         retry: false,
+        rejected_parents: crate::database::RejectedParents::default(),
     }
 }
 

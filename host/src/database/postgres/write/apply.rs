@@ -98,7 +98,9 @@ impl Apply<'_> {
                     });
                     if (refused.len() + alone.len()) as u64 > self.books.rejects_left() {
                         let last = alone.last().map_or("", |refused| refused.reason.as_str());
-                        return Err(self.books.too_many_rejects(last));
+                        let error = self.books.too_many_rejects(last);
+                        refused.append(&mut alone);
+                        return Err(error);
                     }
                 }
                 Err(_) => {

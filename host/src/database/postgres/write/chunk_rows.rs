@@ -25,6 +25,8 @@ pub(super) struct ChunkRows {
     pub key_order: KeyOrder,
     /// Rows that no column can hold.
     pub unfit: Vec<RefusedRow>,
+    /// Rows that refer to rejected rows of other chunks and tables: their numbers, and those of the foreign keys.
+    pub orphans: Vec<(u64, usize)>,
     /// How many values of the other rows were changed to fit.
     pub changed: Changed,
 }
@@ -38,6 +40,7 @@ impl ChunkRows {
             blocks: Vec::new(),
             key_order,
             unfit: Vec::new(),
+            orphans: Vec::new(),
             changed: Changed::new(),
         }
     }
@@ -69,6 +72,12 @@ impl ChunkRows {
         }
     }
 
+    /// Returns all rows with their numbers.
+    pub fn numbered_rows(&self) -> impl Iterator<Item = (u64, RowRef<'_>)> {
+        let blocks = self.blocks.iter();
+        blocks.flat_map(|(before, block)| (before + 1..).zip(block.rows()))
+    }
+
     /// Returns a lookup of rows by their numbers.
     pub fn lookup(&self) -> RowLookup<'_> {
         RowLookup::new(&self.blocks)
@@ -87,6 +96,7 @@ impl ChunkRows {
         self.blocks.clear();
         self.key_order.reset();
         self.unfit.clear();
+        self.orphans.clear();
         self.changed.clear();
     }
 }

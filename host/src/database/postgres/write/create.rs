@@ -1,6 +1,6 @@
 //! Creates a table where the run does, and enters it in the ledger.
 
-use crate::database::postgres::catalog::{self, Description, enums, origins};
+use crate::database::postgres::catalog::{self, Description, Relation, enums, origins};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::meta::ledger;
 use crate::database::postgres::meta::trust::is_trusted;
@@ -43,6 +43,27 @@ pub(super) async fn run_all(
         }
     }
     Ok(())
+}
+
+/// Drops a table that the run made and that has no row, and its row in the ledger; the caller has a transaction. A table with
+/// rows stays.
+pub(super) async fn discard(
+    session: &mut Session,
+    table: &Relation,
+    books: &Bookkeeping,
+) -> Result<(), DatabaseError> {
+    let name = table.name();
+    session
+        .run(format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
+        .await?;
+    let any = session
+        .row(query(format!("SELECT 1 AS one FROM {name} LIMIT 1")))
+        .await?;
+    if any.is_some() {
+        return Ok(());
+    }
+    session.run(format!("DROP TABLE {name}")).await?;
+    ledger::forget(session, books).await
 }
 
 /// A rewrite rule replaces statements, so that rows would go elsewhere and counts would be wrong.

@@ -226,6 +226,35 @@ impl Merge {
         )
     }
 
+    /// Selects those of the staged rows `$1` that do not exist with their values of these columns, to which the plan
+    /// would set them.
+    pub fn changing(&self, columns: &[usize]) -> String {
+        let exists = match self.is_plain_insert() {
+            true => String::new(),
+            false => format!(
+                " AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {}{})",
+                self.relation.only(),
+                self.matches(),
+                self.keeps(columns)
+            ),
+        };
+        format!("SELECT s.\"row\" FROM {STAGING} AS s WHERE s.\"row\" = ANY($1){exists}")
+    }
+
+    /// The conditions that an update leaves these columns as they are.
+    fn keeps(&self, columns: &[usize]) -> String {
+        let updated = self.update.iter().flatten();
+        let updated = updated.filter(|(column, _)| columns.contains(&column.position));
+        let keeps = |(column, _): &(StagedColumn, String)| {
+            format!(
+                " AND ({})::pg_catalog.text OPERATOR(pg_catalog.=) ({})::pg_catalog.text",
+                column.local(),
+                column.incoming()
+            )
+        };
+        updated.map(keeps).collect()
+    }
+
     /// Compares by the type's own order, as a record of one column: `>` may be another operator, or be in another
     /// schema.
     fn guard(&self) -> String {

@@ -5,6 +5,7 @@ mod chunk_rows;
 mod conflicts;
 mod copy_in;
 mod create;
+mod descendants;
 mod direct_load;
 mod execute;
 mod key_order;

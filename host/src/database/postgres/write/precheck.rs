@@ -106,13 +106,13 @@ impl Precheck<'_> {
         }
         let numbers = rows.iter().map(|row| column(row, 0));
         let numbers = numbers.collect::<Result<Vec<i64>, _>>()?;
-        if numbers.len() as u64 > left {
-            return Err(self.books.too_many_rejects(&fault.reason));
-        }
         refused.extend(numbers.iter().map(|number| RefusedRow {
             row: u64::try_from(*number).unwrap_or_default(),
             reason: fault.reason.clone(),
         }));
+        if numbers.len() as u64 > left {
+            return Err(self.books.too_many_rejects(&fault.reason));
+        }
         let delete = format!("DELETE FROM {STAGING} WHERE \"row\" = ANY($1)");
         session.execute(query(delete).bind(numbers)).await?;
         Ok(true)

@@ -1,11 +1,14 @@
 //! Loads rows through a staging: they are checked, resolved and written when their chunk is committed.
 
+use std::collections::HashSet;
+
 use bytes::BytesMut;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::apply::{Apply, Range};
 use super::chunk_rows::{ChunkRows, RefusedRow};
 use super::conflicts::Conflicts;
+use super::descendants::Descendants;
 use super::execute::Execute;
 use super::key_order::KeyOrder;
 use super::merge_sql::Merge;
@@ -15,7 +18,8 @@ use super::staging::STAGING;
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::meta::rejects::RejectStore;
 use crate::database::{
-    Bookkeeping, ChunkCounts, DatabaseError, Resolution, StagedConflict, TableWrite,
+    Bookkeeping, ChunkCounts, DatabaseError, RejectedParents, RejectedRow, Resolution,
+    StagedConflict, TableWrite, Verification,
 };
 use crate::rows::RowBlock;
 
@@ -26,6 +30,7 @@ const ANALYZE_ROWS: u64 = 1_000;
 pub(super) struct StagedLoad {
     rejects: RejectStore,
     chunk: ChunkRows,
+    rejected_parents: RejectedParents,
     /// None before the first page is asked for.
     conflicts: Option<Conflicts>,
     /// Whether the planner knows how many rows are staged.
@@ -53,6 +58,7 @@ impl StagedLoad {
         Ok(Self {
             rejects: RejectStore::new(write),
             chunk: ChunkRows::new(before, KeyOrder::new(key.collect())),
+            rejected_parents: write.rejected_parents.clone(),
             conflicts: None,
             analyzed: false,
         })
@@ -63,16 +69,24 @@ impl StagedLoad {
     pub fn encode(
         &mut self,
         plan: &TablePlan,
-        books: &Bookkeeping,
+        books: &mut Bookkeeping,
         block: &RowBlock,
     ) -> Result<BytesMut, DatabaseError> {
         let (last, key_order) = (self.chunk.last(), &mut self.chunk.key_order);
         let mut staged = plan.encoder.encode_staged(block, last, key_order)?;
+        for (number, row) in (last + 1..).zip(block.rows()) {
+            let key = self.rejected_parents.find(row);
+            self.chunk.orphans.extend(key.map(|key| (number, key)));
+        }
         self.chunk.add(block, &plan.encoder, &mut staged);
         self.analyzed = false;
         let allowed = usize::try_from(books.rejects_left()).unwrap_or(usize::MAX);
         match self.chunk.unfit.get(allowed) {
-            Some(one_more) => Err(books.too_many_rejects(&one_more.reason)),
+            Some(one_more) => {
+                let error = books.too_many_rejects(&one_more.reason);
+                self.sample(books, &self.chunk.unfit);
+                Err(error)
+            }
             None => Ok(staged.rows),
         }
     }
@@ -134,9 +148,61 @@ impl StagedLoad {
             session.run("SET LOCAL enable_hashjoin = on").await?;
         }
         let mut refused = std::mem::take(&mut self.chunk.unfit);
+        let orphans = Descendants {
+            plan,
+            parents: &self.rejected_parents,
+            chunk: &self.chunk,
+        };
+        orphans
+            .refuse(session, &self.chunk.orphans, &mut refused)
+            .await?;
+        let mut attached = HashSet::new();
+        let own = self.rejected_parents.are_own();
+        let (mut counts, found) = loop {
+            if own {
+                session.run("SAVEPOINT tombolo_chunk").await?;
+            }
+            let mut all = refused.clone();
+            let done = self.write(session, plan, books, &mut all).await;
+            if done.is_err() {
+                self.sample(books, &all);
+            }
+            let done = done?;
+            let found = match own {
+                true => orphans.of_refused(&all, &attached),
+                false => Vec::new(),
+            };
+            if found.is_empty() {
+                refused = all;
+                break done;
+            }
+            session.run("ROLLBACK TO SAVEPOINT tombolo_chunk").await?;
+            let stay = orphans.attached(session, &found).await?;
+            match stay.is_empty() {
+                true => orphans.refuse(session, &found, &mut refused).await?,
+                // They are no descendants, and others may not be.
+                false => attached.extend(stay),
+            }
+        };
+        books.verified(found);
+        self.reject(session, plan, books, &refused).await?;
+        books.changed(&self.chunk.changed);
+        counts.skipped += kept_local;
+        counts.failed += books.rejected();
+        Ok(counts)
+    }
+
+    /// Writes the staged rows into the table, without those that it does not take, which are added to `refused`.
+    async fn write(
+        &self,
+        session: &mut Session,
+        plan: &TablePlan,
+        books: &Bookkeeping,
+        refused: &mut Vec<RefusedRow>,
+    ) -> Result<(ChunkCounts, Verification), DatabaseError> {
         let precheck = Precheck { plan, books };
         let ascends = self.chunk.key_order.ascends();
-        let exact_casts = precheck.run(session, ascends, &mut refused).await?;
+        let exact_casts = precheck.run(session, ascends, refused).await?;
         let conflicts = self.conflicts.as_ref();
         let apply = Apply {
             execute: Execute {
@@ -150,13 +216,26 @@ impl StagedLoad {
             },
             books,
         };
-        let (mut counts, found) = apply.all(session, &mut refused).await?;
-        books.verified(found);
-        self.reject(session, plan, books, &refused).await?;
-        books.changed(&self.chunk.changed);
-        counts.skipped += kept_local;
-        counts.failed += books.rejected();
-        Ok(counts)
+        apply.all(session, refused).await
+    }
+
+    /// Stores a sample of the refused rows of a chunk that was rolled back.
+    pub async fn keep_sample(
+        &self,
+        session: &mut Session,
+        books: &mut Bookkeeping,
+    ) -> Result<(), DatabaseError> {
+        for RejectedRow { row, reason, cells } in books.take_sample() {
+            self.rejects.insert(session, row, &cells, &reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes refused rows, in case that their chunk is given up because of them.
+    fn sample(&self, books: &mut Bookkeeping, refused: &[RefusedRow]) {
+        for RefusedRow { row, reason } in refused {
+            books.sample(*row, reason, &self.chunk.encoded_row(*row));
+        }
     }
 
     /// Stores refused rows as they were received.

@@ -10,13 +10,14 @@ use super::plan::TablePlan;
 use super::staged_load::StagedLoad;
 use super::staging::{COPY_STAGING, EXISTING, STAGING};
 use super::transaction::WriteConnection;
-use crate::database::postgres::catalog::{constraints, sequences};
+use crate::database::postgres::catalog::{Description, constraints, sequences};
 use crate::database::postgres::connection::Session;
 use crate::database::postgres::meta::{ledger, trust};
 use crate::database::postgres::server::Server;
 use crate::database::{
     Bookkeeping, CheckedStatement, ChunkCounts, DatabaseError, DirectFacts, Evidence, LedgerEntry,
-    Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome, is_direct,
+    RejectedParents, Resolution, StagedConflict, Step, TableWrite, TableWriter, WriteOutcome,
+    is_direct,
 };
 use crate::rows::RowBlock;
 
@@ -35,6 +36,8 @@ pub(in crate::database::postgres) struct PostgresTableWriter<'a> {
     begin: String,
     /// The last block of the chunk under way.
     last_block: Option<RowBlock>,
+    /// Rejected rows that rows of the table may refer to.
+    parents: RejectedParents,
     load: Load,
 }
 
@@ -59,7 +62,7 @@ impl<'a> PostgresTableWriter<'a> {
             trust::lock_to_write(session).await?;
             create::enter(session, server.place(), &write).await
         };
-        let entered = entered.await;
+        let entered = entered.await.and_then(refuse_filtered);
         let (local, mut books) = session.end_transaction(entered).await?;
         let constraints = constraints::find(session, &local).await?;
         if write.plan.regenerates_key() {
@@ -87,6 +90,7 @@ impl<'a> PostgresTableWriter<'a> {
             books,
             begin: begin_chunk(write.row_by_row, functions),
             last_block: None,
+            parents: write.rejected_parents,
             load,
         })
     }
@@ -103,6 +107,19 @@ impl<'a> PostgresTableWriter<'a> {
         sequences::advance(session, &plan.local).await?;
         ledger::finish(session, books).await
     }
+}
+
+/// Fails with [`DatabaseError::Unsuitable`] for a table whose policies may hide rows from the login: rows that exist
+/// would be taken for missing.
+fn refuse_filtered<T>((local, rest): (Description, T)) -> Result<(Description, T), DatabaseError> {
+    if !local.relation.filtered {
+        return Ok((local, rest));
+    }
+    Err(DatabaseError::Unsuitable {
+        table: local.relation.table,
+        reason: "its policies may hide rows of the target from this login; write it as its owner, or as a login with BYPASSRLS"
+            .to_owned(),
+    })
 }
 
 /// The start of a chunk's transaction. If a component decides on rows, it is repeatable: a row that another session
@@ -139,11 +156,18 @@ impl TableWriter for PostgresTableWriter<'_> {
 
     async fn stage(&mut self, block: &RowBlock) -> Result<Step<()>, DatabaseError> {
         let (copy, rows) = match &mut self.load {
+            // A row that refers to a rejected one has to be kept apart.
+            Load::Direct(_) if block.rows().any(|row| self.parents.find(row).is_some()) => {
+                return Ok(Step::NeedsStaging);
+            }
             Load::Direct(load) => match load.encode(&self.plan, block)? {
                 Step::Done(rows) => (load.copy_statement(), rows),
                 Step::NeedsStaging => return Ok(Step::NeedsStaging),
             },
-            Load::Staged(load) => (COPY_STAGING, load.encode(&self.plan, &self.books, block)?),
+            Load::Staged(load) => (
+                COPY_STAGING,
+                load.encode(&self.plan, &mut self.books, block)?,
+            ),
         };
         self.connection.copy(&self.begin, copy, rows).await?;
         self.books.arrived(block);
@@ -203,6 +227,40 @@ impl TableWriter for PostgresTableWriter<'_> {
             Load::Staged(load) => load.rolled_back(),
         }
         self.connection.rollback().await
+    }
+
+    async fn keep_sample(&mut self) -> Result<(), DatabaseError> {
+        let session = self.connection.outside_chunk().await?;
+        let Load::Staged(load) = &self.load else {
+            return Ok(());
+        };
+        session.run("BEGIN").await?;
+        let kept = async {
+            trust::lock_to_write(session).await?;
+            load.keep_sample(session, &mut self.books).await
+        };
+        let kept = kept.await;
+        session.end_transaction(kept).await
+    }
+
+    async fn discard_new_table(self: Box<Self>) -> Result<(), DatabaseError> {
+        if !self.books.is_untouched() {
+            return Ok(());
+        }
+        let Self {
+            connection,
+            plan,
+            books,
+            ..
+        } = *self;
+        let session = connection.outside_chunk().await?;
+        session.run("BEGIN").await?;
+        let discarded = async {
+            trust::lock_to_write(session).await?;
+            create::discard(session, &plan.local.relation, &books).await
+        };
+        let discarded = discarded.await;
+        session.end_transaction(discarded).await
     }
 
     async fn finish(

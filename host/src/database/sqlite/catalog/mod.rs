@@ -1,5 +1,6 @@
 //! The tables of a SQLite database, as its pragma functions describe them.
 
+pub mod application;
 pub mod constraints;
 pub mod features;
 pub mod origins;
@@ -16,6 +17,7 @@ use crate::bindings::types::{Column, Generation, LogicalType, TableSchema};
 use crate::database::sqlite::codec::storage::LocalColumn;
 use crate::database::sqlite::codec::types::Affinity;
 use crate::database::sqlite::error::refused;
+use crate::database::sqlite::meta::tables::{COLUMNS, LEDGER, REJECTS};
 use crate::database::{DatabaseError, Origin, logical_of};
 
 /// A table, with what only SQLite needs to know about it.
@@ -94,6 +96,21 @@ pub async fn tables(connection: &mut SqliteConnection) -> Result<Vec<TableSummar
             },
         })
         .collect())
+}
+
+/// Returns the tables that have a name as Tombolo's own tables have it and are none of them, sorted by name.
+pub async fn reserved(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
+    let own = [LEDGER, REJECTS, COLUMNS];
+    let sql = r"SELECT name FROM main.sqlite_schema
+        WHERE type = 'table' AND name LIKE 'tombolo\_%' ESCAPE '\' ORDER BY name";
+    let rows = sqlx::query(sql)
+        .fetch_all(connection)
+        .await
+        .map_err(|error| refused(&error))?;
+    let names = rows.iter().map(|row| get(row, 0));
+    let names = names.collect::<Result<Vec<String>, _>>()?;
+    let is_own = |name: &String| own.iter().any(|one| one.eq_ignore_ascii_case(name));
+    Ok(names.into_iter().filter(|name| !is_own(name)).collect())
 }
 
 /// Returns the virtual table, in lower case, whose data a table of this name would keep; none if it is no such name.

@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
-use tempfile::TempDir;
 
 use super::copy::{self, CopyError};
 use crate::database::DatabaseError;
+use crate::database::sqlite::collations;
 use crate::database::sqlite::error::opening;
 use crate::database::sqlite::raw::RawConnection;
-use crate::private_files::create_temporary_folder;
+use crate::private_files::TemporaryFolder;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -46,8 +46,8 @@ pub struct Reader {
     opened: (PathBuf, Arc<File>),
     /// The state of the file before it was read, if nothing locks it.
     stamp: Option<(PathBuf, Stamp)>,
-    /// Removes the private copy; dropped after the connection.
-    _folder: Option<TempDir>,
+    /// The folder of the private copy, where an open file cannot lose its name; dropped after the connection.
+    _folder: Option<TemporaryFolder>,
 }
 
 impl Reader {
@@ -77,21 +77,15 @@ impl Reader {
             }
         };
         let options = reading(&path).immutable(access == Access::WalIdle);
-        let connection = connect(&options, database).await?;
-        let mut reader = Self {
+        let connection = connect_to_read(&options, database).await?;
+        Ok(Self {
             connection,
             access,
             #[cfg(unix)]
             opened,
             stamp,
-            _folder: folder,
-        };
-        // This reads the header and the schema, which opening the file does not.
-        sqlx::query("SELECT count(*) FROM sqlite_schema")
-            .execute(&mut reader.connection)
-            .await
-            .map_err(|error| opening(database, &error))?;
-        Ok(reader)
+            _folder: folder.and_then(forget_name),
+        })
     }
 
     /// Opens a private copy of the file's present state, so that reading it locks nobody out.
@@ -109,9 +103,9 @@ impl Reader {
             CopyError::Database(DatabaseError::Refused(error)) => failed(error.message),
             CopyError::Database(other) => other,
         })?;
-        let connection = connect(&reading(&copy), database).await?;
+        let connection = connect_to_read(&reading(&copy), database).await?;
         let original = std::mem::replace(&mut self.connection, connection);
-        self._folder = Some(folder);
+        self._folder = forget_name(folder);
         // Its locks are released now; the outcome does not matter.
         let _ = original.close().await;
         Ok(self)
@@ -165,6 +159,21 @@ pub async fn connect(
     let opened = options.connect().await;
     let mut connection = opened.map_err(|error| opening(database, &error))?;
     RawConnection::lock(&mut connection).await?.defend()?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads, as [`connect`] does, and reads the header and the schema, so that all files are open.
+/// Collations that only an application has are replaced by others: the order of what is read does not matter.
+async fn connect_to_read(
+    options: &SqliteConnectOptions,
+    database: &str,
+) -> Result<SqliteConnection, DatabaseError> {
+    let mut connection = connect(options, database).await?;
+    collations::stand_in(&RawConnection::lock(&mut connection).await?)?;
+    sqlx::query("SELECT count(*) FROM sqlite_schema")
+        .execute(&mut connection)
+        .await
+        .map_err(|error| opening(database, &error))?;
     Ok(connection)
 }
 
@@ -234,10 +243,23 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn private_folder() -> io::Result<(TempDir, PathBuf)> {
-    let folder = create_temporary_folder("tombolo-")?;
+fn private_folder() -> io::Result<(TemporaryFolder, PathBuf)> {
+    let folder = TemporaryFolder::create()?;
     let copy = folder.path().join("snapshot.sqlite");
     Ok((folder, copy))
+}
+
+/// Removes a folder whose copy is open: what is open stays, and nothing of it outlives the process.
+#[cfg(unix)]
+fn forget_name(folder: TemporaryFolder) -> Option<TemporaryFolder> {
+    drop(folder);
+    None
+}
+
+/// Keeps a folder. On this system, an open file has a name.
+#[cfg(not(unix))]
+fn forget_name(folder: TemporaryFolder) -> Option<TemporaryFolder> {
+    Some(folder)
 }
 
 /// Returns true if the file's header says WAL, which is read version 2.

@@ -168,6 +168,20 @@ pub fn finish(connection: &RawConnection<'_>, books: &Bookkeeping) -> Result<(),
     books.check_advanced(changed)
 }
 
+/// Removes what is kept of a table that was dropped, but not its rejects.
+pub fn forget(connection: &RawConnection<'_>, books: &Bookkeeping) -> Result<(), DatabaseError> {
+    let table = (c":table", SqliteValueRef::Text(books.table()));
+    connection.execute_named(
+        "DELETE FROM main.tombolo_ledger WHERE run = :run AND table_name = :table",
+        &[(c":run", SqliteValueRef::Text(books.run())), table],
+    )?;
+    connection.execute_named(
+        "DELETE FROM main.tombolo_columns WHERE table_name = :table",
+        &[table],
+    )?;
+    Ok(())
+}
+
 /// Notes that a complete table was read and holds what was sent.
 pub fn mark_read_back(
     connection: &RawConnection<'_>,

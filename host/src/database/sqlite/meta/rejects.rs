@@ -1,10 +1,11 @@
 //! Rejected rows, kept with their reasons.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::tables::{NOW, REJECTS, existing};
-use crate::database::bookkeeping::Bookkeeping;
+use crate::database::bookkeeping::{Bookkeeping, RejectedRow};
 use crate::database::sqlite::codec::encode::RowLayout;
 use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::error::refused;
@@ -39,7 +40,33 @@ pub fn keep(
     cells: &[u8],
     reason: &str,
 ) -> Result<(), DatabaseError> {
+    let row = u64::try_from(number).unwrap_or_default();
+    books.sample(row, reason, cells);
     books.reject(xxh3_128(cells), reason)?;
+    insert(connection, books, layout, number, cells, reason)
+}
+
+/// Keeps the rows of the chunk that was given up.
+pub fn keep_sample(
+    connection: &RawConnection<'_>,
+    books: &mut Bookkeeping,
+    layout: &RowLayout,
+) -> Result<(), DatabaseError> {
+    for RejectedRow { row, reason, cells } in books.take_sample() {
+        let number = i64::try_from(row).unwrap_or(i64::MAX);
+        insert(connection, books, layout, number, &cells, &reason)?;
+    }
+    Ok(())
+}
+
+fn insert(
+    connection: &RawConnection<'_>,
+    books: &Bookkeeping,
+    layout: &RowLayout,
+    number: i64,
+    cells: &[u8],
+    reason: &str,
+) -> Result<(), DatabaseError> {
     let key = layout.shown_key(cells);
     let sql = format!(
         "INSERT INTO main.tombolo_rejects (run, table_name, row, key, reason, cells, rejected_at)
@@ -59,6 +86,38 @@ pub fn keep(
     Ok(())
 }
 
+/// Returns the kept rejects of a table, of all runs.
+pub async fn of_table(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<Vec<Reject>, DatabaseError> {
+    let rows = sqlx::query(
+        "SELECT run, table_name, row, key, reason, cells FROM main.tombolo_rejects
+         WHERE table_name = ? COLLATE NOCASE",
+    );
+    let rows = rows.bind(table.to_owned()).fetch_all(connection).await;
+    read(&rows.map_err(|error| refused(&error))?)
+}
+
+/// Removes kept rejects of a table, each by its run and its number there.
+pub fn forget(
+    connection: &RawConnection<'_>,
+    table: &str,
+    rows: &[(String, u64)],
+) -> Result<(), DatabaseError> {
+    for (run, row) in rows {
+        connection.execute_named(
+            "DELETE FROM main.tombolo_rejects WHERE run = :run AND table_name = :table COLLATE NOCASE AND row = :row",
+            &[
+                (c":run", SqliteValueRef::Text(run)),
+                (c":table", SqliteValueRef::Text(table)),
+                (c":row", SqliteValueRef::Integer(i64::try_from(*row).unwrap_or(i64::MAX))),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
 /// Returns rejected rows, oldest first, at most `limit`.
 pub async fn list(
     connection: &mut SqliteConnection,
@@ -75,6 +134,10 @@ pub async fn list(
     .fetch_all(connection)
     .await
     .map_err(|error| refused(&error))?;
+    read(&rows)
+}
+
+fn read(rows: &[SqliteRow]) -> Result<Vec<Reject>, DatabaseError> {
     rows.iter()
         .map(|row| {
             let number: i64 = row.try_get("row")?;

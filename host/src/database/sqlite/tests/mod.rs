@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod application;
 mod cancelled;
 mod deferred;
 mod direct;
@@ -241,6 +242,7 @@ fn load(run: &str, incoming: &TableSchema, plan: SetPlan) -> TableWrite {
         retry_context: "description".to_owned(),
         conversions: Vec::new(),
         retry: false,
+        rejected_parents: crate::database::RejectedParents::default(),
     }
 }
 

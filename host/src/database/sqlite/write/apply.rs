@@ -1,6 +1,7 @@
 //! Applies a chunk's staged rows to their table.
 
 use super::chunk::{Chunk, position};
+use super::descendants;
 use super::moves;
 use super::staging;
 use super::stored_rows::{self, LastRowid};
@@ -10,6 +11,7 @@ use crate::database::sqlite::codec::storage::SqliteValueRef;
 use crate::database::sqlite::meta::rejects;
 use crate::database::sqlite::raw::{RawConnection, Statement};
 use crate::database::{ChunkCounts, DatabaseError};
+use crate::rows::{CellRef, RowBlock};
 
 /// Staged rows that one statement writes. A row that SQLite refuses is searched for among as many.
 const RANGE: i64 = 10_000;
@@ -31,6 +33,7 @@ impl<'a> Application<'a> {
     /// became of the rows that are not rejected.
     pub fn run(&mut self) -> Result<ChunkCounts, DatabaseError> {
         let (connection, merge) = (self.connection, &self.plan.merge);
+        descendants::reject_orphans(self)?;
         if merge.has_key() && self.chunk.may_repeat() {
             self.reject_found(
                 &merge.repeated(),
@@ -109,6 +112,13 @@ impl<'a> Application<'a> {
         let (connection, layout) = (self.connection, &self.plan.layout);
         let cells = staging::encoded(connection, layout, number)?;
         rejects::keep(connection, self.books, layout, number, &cells, reason)?;
+        let parents = &self.plan.rejected_parents;
+        if parents.are_own() {
+            let cells = RowBlock::parse_row(&cells).unwrap_or_default();
+            let number = u64::try_from(number).unwrap_or_default();
+            let relative = parents.relative(number, cells.iter().map(CellRef::from));
+            self.chunk.rejected.push(relative);
+        }
         staging::take_out(connection, number)?;
         self.chunk.held -= 1;
         Ok(())

@@ -1,6 +1,9 @@
 //! The rows of a chunk under way.
 
+use std::collections::HashSet;
+
 use super::merge_sql::Merge;
+use crate::database::Relative;
 use crate::database::sqlite::codec::storage::SqliteValue;
 
 /// A chunk whose transaction is open.
@@ -16,6 +19,12 @@ pub struct Chunk {
     pub skipped: u64,
     /// The number of the last row that was returned as a conflict.
     pub shown: u64,
+    /// Staged rows that refer to rejected rows of other chunks and tables: their numbers, and those of the foreign keys.
+    pub orphans: Vec<(i64, usize)>,
+    /// Rows that refer to what their rows in the table refer to already.
+    pub attached: HashSet<i64>,
+    /// The rejected rows of the chunk, as parents of others in a table that refers to itself.
+    pub rejected: Vec<Relative>,
     /// The primary key of the last row that arrived, encoded.
     pub last_key: Option<Vec<u8>>,
     /// The last key, as long as keys are single integers in ascending order.
@@ -31,6 +40,9 @@ impl Chunk {
             held: 0,
             skipped: 0,
             shown: 0,
+            orphans: Vec::new(),
+            attached: HashSet::new(),
+            rejected: Vec::new(),
             last_key: None,
             ascending: Some(i64::MIN),
         }

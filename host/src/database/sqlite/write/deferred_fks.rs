@@ -14,6 +14,8 @@ use crate::database::sqlite::raw::{RawConnection, RawError};
 pub struct StagedChunk {
     held: u64,
     skipped: u64,
+    /// How many rows of a table that refers to itself were rejected.
+    rejected: usize,
     books: Savepoint,
     /// Whether savepoints were set: they cost time, and without foreign keys nothing is deferred.
     saved: bool,
@@ -22,7 +24,8 @@ pub struct StagedChunk {
 impl StagedChunk {
     /// Saves the chunk before it is applied.
     pub fn save(application: &Application<'_>) -> Result<Self, DatabaseError> {
-        let saved = !application.plan.foreign_keys.are_never_deferred();
+        let plan = application.plan;
+        let saved = !plan.foreign_keys.are_never_deferred() || plan.rejected_parents.are_own();
         if saved {
             application
                 .connection
@@ -31,6 +34,7 @@ impl StagedChunk {
         Ok(Self {
             held: application.chunk.held,
             skipped: application.chunk.skipped,
+            rejected: application.chunk.rejected.len(),
             books: application.books.savepoint(),
             saved,
         })
@@ -41,6 +45,18 @@ impl StagedChunk {
         if self.saved {
             connection.execute("SAVEPOINT tombolo_applied", &[])?;
         }
+        Ok(())
+    }
+
+    /// Goes back to the chunk as it was staged, if savepoints were set.
+    pub fn undo(self, application: &mut Application<'_>) -> Result<(), DatabaseError> {
+        let connection = application.connection;
+        connection.execute("ROLLBACK TO tombolo_staged", &[])?;
+        connection.execute("RELEASE tombolo_staged", &[])?;
+        application.chunk.held = self.held;
+        application.chunk.skipped = self.skipped;
+        application.chunk.rejected.truncate(self.rejected);
+        application.books.back_to(&self.books);
         Ok(())
     }
 
@@ -57,11 +73,7 @@ impl StagedChunk {
         }
         connection.execute("ROLLBACK TO tombolo_applied", &[])?;
         let mut found = find(application, &plan.foreign_keys.orphans)?;
-        connection.execute("ROLLBACK TO tombolo_staged", &[])?;
-        connection.execute("RELEASE tombolo_staged", &[])?;
-        application.chunk.held = self.held;
-        application.chunk.skipped = self.skipped;
-        application.books.back_to(&self.books);
+        self.undo(application)?;
         if found.is_empty() {
             found = find(application, &plan.foreign_keys.abandoning)?;
         }

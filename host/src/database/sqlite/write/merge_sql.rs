@@ -323,6 +323,26 @@ impl Merge {
         )
     }
 
+    /// Selects a staged row unless its row in the table keeps its values of these columns. Parameter: the number.
+    pub fn changing(&self, columns: &[usize]) -> String {
+        let same = columns.iter().filter_map(|index| {
+            let local = format!("t.{}", self.columns.get(*index)?);
+            let mut updated = self.updated();
+            let (_, value) = updated.find(|(position, _)| position == index)?;
+            Some(format!(" AND NOT ({})", differs(&local, value)))
+        });
+        let exists = match self.has_key() {
+            true => format!(
+                " AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {}{})",
+                self.table,
+                self.matches(),
+                same.collect::<String>()
+            ),
+            false => String::new(),
+        };
+        format!("SELECT s.row FROM temp.tombolo_staging AS s WHERE s.row = ?{exists}")
+    }
+
     /// Removes from the staging the rows that exist and do not change, whatever arrives. None if there are none.
     pub fn leave_existing(&self) -> Option<String> {
         let older = match &self.update {

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod chunk;
 pub mod deferred_fks;
+pub mod descendants;
 pub mod foreign_keys;
 pub mod merge_sql;
 pub mod moved_values;

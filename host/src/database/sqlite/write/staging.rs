@@ -39,6 +39,19 @@ pub fn take_out(connection: &RawConnection<'_>, number: i64) -> Result<bool, Dat
     Ok(taken == 1)
 }
 
+/// Returns the numbers of all staged rows.
+pub fn numbers(connection: &RawConnection<'_>) -> Result<Vec<i64>, DatabaseError> {
+    let mut select = connection.prepare("SELECT row FROM temp.tombolo_staging ORDER BY row")?;
+    let mut rows = select.query(&[])?;
+    let mut numbers = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Ok(SqliteValueRef::Integer(number)) = row.get(0) {
+            numbers.push(number);
+        }
+    }
+    Ok(numbers)
+}
+
 /// Returns the canonical cells of a staged row, as one encoded row. Fails with `Unsuitable` if it is not staged.
 pub fn encoded(
     connection: &RawConnection<'_>,

@@ -10,7 +10,7 @@ use crate::database::bookkeeping::{self, Bookkeeping, DirectFacts};
 use crate::database::sqlite::catalog::{self, Table, constraints};
 use crate::database::sqlite::codec::encode::RowLayout;
 use crate::database::sqlite::raw::RawConnection;
-use crate::database::{DatabaseError, LoadMode, TableWrite};
+use crate::database::{DatabaseError, LoadMode, RejectedParents, TableWrite};
 
 /// The table's layout, statements and checks, and how rows get into it.
 pub struct TablePlan {
@@ -22,6 +22,8 @@ pub struct TablePlan {
     pub foreign_keys: ForeignKeys,
     /// How rows are updated whose unique values move among each other; none if no unique value changes.
     pub moves: Option<MovedValues>,
+    /// The rejected rows that rows of the table may refer to.
+    pub rejected_parents: RejectedParents,
     /// The names of the table's triggers.
     pub triggers: Vec<String>,
     /// How rows get into the table.
@@ -71,6 +73,7 @@ impl TablePlan {
             merge,
             foreign_keys,
             moves,
+            rejected_parents: write.rejected_parents.clone(),
             triggers,
             mode: match direct {
                 true => LoadMode::Direct,

@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use super::apply::Application;
 use super::chunk::{Chunk, position};
 use super::deferred_fks::StagedChunk;
+use super::descendants;
 use super::staging;
 use super::table_plan::TablePlan;
 use crate::bindings::types::Stored;
@@ -174,20 +175,32 @@ impl TableState {
             let exact = match self.plan.layout.store(row, &mut values) {
                 Ok(exact) => exact,
                 Err(reason) => {
-                    self.reject(connection, chunk, row, &reason)?;
+                    if !self.reject(connection, chunk, row, &reason)? {
+                        return Ok(Step::NeedsStaging);
+                    }
                     continue;
                 }
             };
+            let orphan = self.plan.rejected_parents.find(row);
             let stored = values.iter().map(SqliteValue::borrow);
             match self.plan.mode {
                 LoadMode::Direct if !exact => return Ok(Step::NeedsStaging),
+                LoadMode::Direct if let Some(key) = orphan => {
+                    let reason = self.plan.rejected_parents.reason(key);
+                    if !self.reject(connection, chunk, row, &reason)? {
+                        return Ok(Step::NeedsStaging);
+                    }
+                    continue;
+                }
                 LoadMode::Direct => {
                     if let Err(error) = insert.run(stored) {
                         match connection.fault_of_row(&error) {
                             // Another program may have inserted a row with this key: the plan says what happens then.
                             Some(_) if error.is_about_keys() => return Ok(Step::NeedsStaging),
                             Some(reason) => {
-                                self.reject(connection, chunk, row, &reason)?;
+                                if !self.reject(connection, chunk, row, &reason)? {
+                                    return Ok(Step::NeedsStaging);
+                                }
                                 continue;
                             }
                             None => return Err(error.into()),
@@ -201,6 +214,8 @@ impl TableState {
                         false => SqliteValueRef::Blob(row.bytes()),
                     };
                     insert.run([number, cells].into_iter().chain(stored))?;
+                    let number = position(chunk.arrived);
+                    chunk.orphans.extend(orphan.map(|key| (number, key)));
                     chunk.note_key(&self.plan.merge, &values);
                     if !exact {
                         self.books.inexact();
@@ -215,15 +230,22 @@ impl TableState {
         Ok(Step::Done(()))
     }
 
-    /// Rejects a row that arrived.
+    /// Rejects a row that arrived. Returns false if only a staging tells which rows descend from it.
     fn reject(
         &mut self,
         connection: &RawConnection<'_>,
-        chunk: &Chunk,
+        chunk: &mut Chunk,
         row: RowRef<'_>,
         reason: &str,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<bool, DatabaseError> {
         let (layout, number) = (&self.plan.layout, position(chunk.arrived));
+        let parents = &self.plan.rejected_parents;
+        if parents.are_own() {
+            if self.plan.mode == LoadMode::Direct {
+                return Ok(false);
+            }
+            chunk.rejected.push(parents.relative(chunk.arrived, row));
+        }
         rejects::keep(
             connection,
             &mut self.books,
@@ -231,7 +253,8 @@ impl TableState {
             number,
             row.bytes(),
             reason,
-        )
+        )?;
+        Ok(true)
     }
 
     /// Returns the next page of staged rows that exist with another image.
@@ -323,6 +346,12 @@ impl TableState {
             let mut application = self.application(connection, chunk);
             let staged = StagedChunk::save(&application)?;
             let counts = application.run()?;
+            let found = descendants::of_rejected(&application)?;
+            if !found.is_empty() {
+                staged.undo(&mut application)?;
+                descendants::reject(&mut application, &found)?;
+                continue;
+            }
             staged.applied(connection)?;
             staging::clear(connection)?;
             let done = self.advance(connection, chunk, counts)?;
@@ -360,6 +389,22 @@ impl TableState {
         let row = self.books.advance(counts, chunk.last_key.clone());
         ledger::advance(connection, &self.books, &row)?;
         Ok(CommittedChunk { counts, row })
+    }
+
+    /// Keeps a sample of the rejects of the chunk that was rolled back.
+    pub fn keep_sample(&mut self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+        rejects::keep_sample(connection, &mut self.books, &self.plan.layout)
+    }
+
+    /// Drops the table if the run made it, and nobody has put a row into it.
+    pub fn discard_new_table(&self, connection: &RawConnection<'_>) -> Result<(), DatabaseError> {
+        let table = self.plan.merge.table();
+        if !self.books.is_untouched() || connection.integer(&self.plan.merge.is_empty(), &[])? == 0
+        {
+            return Ok(());
+        }
+        connection.execute(&format!("DROP TABLE {table}"), &[])?;
+        ledger::forget(connection, &self.books)
     }
 
     /// Forgets the chunk under way, whose transaction is rolled back.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 
 use super::table_state::TableState;
-use crate::database::sqlite::connection::TargetConnection;
+use crate::database::sqlite::connection::{TargetConnection, transaction};
 use crate::database::sqlite::meta::ledger;
 use crate::database::sqlite::raw::RawConnection;
 use crate::database::{
@@ -152,6 +152,32 @@ impl TableWriter for SqliteTableWriter<'_> {
             .await?;
         self.broken = false;
         Ok(())
+    }
+
+    async fn keep_sample(&mut self) -> Result<(), DatabaseError> {
+        let state = self.state.clone();
+        self.connection
+            .begin_with(move |connection| {
+                transaction(connection, |connection| {
+                    state
+                        .lock()
+                        .keep_sample(&RawConnection::lock_blocking(connection)?)
+                })
+            })
+            .await
+    }
+
+    async fn discard_new_table(self: Box<Self>) -> Result<(), DatabaseError> {
+        let state = self.state.clone();
+        self.connection
+            .begin_with(move |connection| {
+                transaction(connection, |connection| {
+                    state
+                        .lock()
+                        .discard_new_table(&RawConnection::lock_blocking(connection)?)
+                })
+            })
+            .await
     }
 
     async fn finish(

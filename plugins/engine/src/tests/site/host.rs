@@ -138,6 +138,11 @@ impl Host for Site {
         })
     }
 
+    fn fingerprint(&self, _: &str) -> Result<String, Error> {
+        let known = self.fingerprint.borrow().clone();
+        Ok(known.unwrap_or_else(|| format!("{self:p}")))
+    }
+
     fn tables(&self, _: &str) -> Result<Vec<TableSummary>, Error> {
         let tables = self.tables.borrow();
         let visible = tables.iter().filter(|(name, _)| self.visible(name));

@@ -55,6 +55,8 @@ pub struct Site {
     pub jobs: RefCell<Vec<CopyInstruction>>,
     pub comparisons: RefCell<Vec<CopyInstruction>>,
     pub cancelled: RefCell<Vec<String>>,
+    /// What its database is, if that is no other one than that of each other site.
+    pub fingerprint: RefCell<Option<String>>,
     /// Runs whose snapshots were released.
     pub released: RefCell<Vec<String>>,
     /// The error of the next call to `start`.

@@ -74,3 +74,38 @@ fn a_default_of_a_user_defined_type_is_kept_as_text() {
     let (_, lost) = create_column("cents", Some("(1.5)::numeric"), &["cents"]);
     assert_eq!(lost.len(), 1);
 }
+
+#[test]
+fn a_domain_becomes_itself_or_its_base_type() {
+    let table = || {
+        table(
+            vec![
+                column("d", LogicalType::Decimal, "pg:cents over numeric(12,2)"),
+                column("b", LogicalType::Boolean, "pg:flag over boolean"),
+                column(
+                    "l",
+                    LogicalType::Other("integer[]".into()),
+                    "pg:\"a over b\" over integer[]",
+                ),
+            ],
+            &[],
+        )
+    };
+    let known = ["cents".to_owned(), "\"a over b\"".to_owned()];
+    let plan = create_table(&Dialect::Postgres, &table(), &options(&known, &[])).unwrap();
+    let sql = &plan.before[0].sql;
+    for part in ["\"d\" \"cents\"", "\"b\" boolean", "\"l\" \"a over b\""] {
+        assert!(sql.contains(part), "{part}: {sql}");
+    }
+    let plan = create_table(&Dialect::Postgres, &table(), &options(&[], &[])).unwrap();
+    let sql = &plan.before[0].sql;
+    for part in ["\"d\" numeric(12,2)", "\"b\" boolean", "\"l\" integer[]"] {
+        assert!(sql.contains(part), "{part}: {sql}");
+    }
+    assert_eq!(plan.not_carried.len(), 3);
+    assert!(
+        plan.not_carried[0].contains("\"cents\""),
+        "{:?}",
+        plan.not_carried
+    );
+}
