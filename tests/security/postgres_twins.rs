@@ -165,7 +165,7 @@ fn transfers(server: &PrivateServer, prefix: &str, between: impl Fn(&str)) {
     site.run(&["tables", &source]).expect_exit(0);
     site.run(&["schema", &source, "home"]).expect_exit(0);
     site.run(&["count", &source, "home"]).expect_exit(0);
-    site.run(&["clean", &url("filled")]).expect_exit(0);
+    site.run(&["clean", "--yes", &url("filled")]).expect_exit(0);
 }
 
 /// The types of arguments for which twins fit better than what PostgreSQL has.
