@@ -181,8 +181,7 @@ fn an_existing_table_with_other_columns_is_refused() {
     let (source, target) = (create_one_row(&site, "source.db"), site.path("target.db"));
     Sqlite::create(&source)
         .run("CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1);");
-    let other =
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT NOT NULL); INSERT INTO t VALUES (7, 'local');";
+    let other = "CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT NOT NULL); INSERT INTO t VALUES (7, 'local');";
     Sqlite::script(&target, other);
     let share = site.share(&[&source]);
     let outcome = site.pull(&share, &["--into", &target, "--strategy", "overwrite"]);
