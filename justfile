@@ -49,6 +49,16 @@ fuzz TARGET SECONDS="600":
     @cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
     cd fuzz && cargo +nightly fuzz run --sanitizer none {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=4096 -rss_limit_mb=4096
 
+# Runs all tests, and lists the names that their PostgreSQL statements use (docs/testing.md).
+statement-names:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_TEST_STATEMENTS=$(mktemp -d)
+    trap 'rm -rf "$TOMBOLO_TEST_STATEMENTS"' EXIT
+    chmod 755 "$TOMBOLO_TEST_STATEMENTS"
+    cargo test --workspace
+    TOMBOLO_RECORD_NAMES=1 cargo test --package tombolo --test end_to_end -- --ignored statements_use_listed_names
+
 # Kills the sender, the receiver or the database server in the middle of a run, 400 times (docs/testing.md).
 torture KILLS="400":
     TOMBOLO_REQUIRE_POSTGRES=1 TOMBOLO_KILLS={{KILLS}} cargo test -p tombolo --test end_to_end -- reliability::kills:: --nocapture

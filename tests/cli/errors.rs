@@ -181,14 +181,13 @@ fn an_existing_table_with_other_columns_is_refused() {
     let (source, target) = (create_one_row(&site, "source.db"), site.path("target.db"));
     Sqlite::create(&source)
         .run("CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1);");
-    let other =
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT); INSERT INTO t VALUES (7, 'local');";
+    let other = "CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT NOT NULL); INSERT INTO t VALUES (7, 'local');";
     Sqlite::script(&target, other);
     let share = site.share(&[&source]);
     let outcome = site.pull(&share, &["--into", &target, "--strategy", "overwrite"]);
     outcome
         .error("columns-differ")
-        .names(&["\"t\"", "name"])
+        .names(&["\"t\"", "title"])
         .has_hint();
     // The missing table was not created either.
     let mut target = Sqlite::open(&target);
@@ -202,7 +201,7 @@ fn an_existing_table_with_other_columns_is_refused_in_postgres() {
     let Some(database) = Database::new() else {
         return;
     };
-    database.run("CREATE TABLE t (id bigint PRIMARY KEY, name text, born date)");
+    database.run("CREATE TABLE t (id bigint PRIMARY KEY, name text, born date NOT NULL)");
     let site = Site::new();
     let source = create_one_row(&site, "source.db");
     Sqlite::create(&source)

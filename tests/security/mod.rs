@@ -29,6 +29,7 @@ mod read_only_sources;
 mod same_database;
 mod session_owners;
 mod sessions;
+mod statement_names;
 mod terminal_escapes;
 #[cfg(target_os = "linux")]
 mod under_attack;

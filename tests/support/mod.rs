@@ -2,6 +2,7 @@
 
 pub mod any_database;
 pub mod attackers;
+pub mod cases;
 pub mod corruption;
 pub mod event_schema;
 pub mod faulty_proxy;
@@ -21,9 +22,11 @@ pub mod sample_tables;
 pub mod scripted_site;
 pub mod site;
 pub mod sqlite;
+pub mod statements;
 pub mod table;
 pub mod tampering_proxy;
 pub mod terminal;
+pub mod tokens;
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;

@@ -4,6 +4,7 @@ mod children;
 mod differences;
 mod drift;
 mod many_tables;
+mod plugin_strategies;
 mod postgres;
 mod rejects;
 mod sqlite;

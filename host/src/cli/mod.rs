@@ -24,7 +24,7 @@ use tombolo::failure::{ErrorCode, failure};
 use tombolo::private_files::sweep_temporary_folders;
 
 use args::database::DatabaseArgument;
-use commands::{clean, count, demo, diff, pull, rejects, schema, share, tables};
+use commands::{clean, count, demo, diff, plugin, pull, rejects, schema, share, tables};
 use output::Output;
 pub use output::log::{ForPeople, Log};
 use output::shell::quoted;
@@ -104,6 +104,9 @@ enum Command {
     Schema(schema::Arguments),
     /// Count the rows of a table, or estimate them if counting takes long
     Count(count::Arguments),
+    /// For authors of plugins: print the contract
+    #[command(after_help = plugin::EXAMPLES)]
+    Plugin(plugin::Arguments),
     /// Run a transfer between two sites on this machine, and compare every row
     Demo,
 }
@@ -120,7 +123,7 @@ impl Command {
             Self::Tables(arguments) => arguments.database.check(),
             Self::Schema(arguments) => arguments.database.check(),
             Self::Count(arguments) => arguments.database.check(),
-            Self::Demo => Ok(()),
+            Self::Plugin(_) | Self::Demo => Ok(()),
         }
     }
 
@@ -135,7 +138,7 @@ impl Command {
             Self::Tables(arguments) => Some(&arguments.database),
             Self::Schema(arguments) => Some(&arguments.database),
             Self::Count(arguments) => Some(&arguments.database),
-            Self::Demo => None,
+            Self::Plugin(_) | Self::Demo => None,
         }
     }
 
@@ -167,6 +170,10 @@ impl Command {
             Self::Tables(arguments) => tables::run(arguments, output).await.map(done),
             Self::Schema(arguments) => schema::run(arguments, output).await.map(done),
             Self::Count(arguments) => count::run(arguments, output).await.map(done),
+            Self::Plugin(arguments) => {
+                plugin::run(arguments, output);
+                Ok(Exit::Ok)
+            }
             Self::Demo => demo::run(output).await.map(done),
         }
     }

@@ -1,6 +1,7 @@
 //! Connections to peers: the host is resolved, its addresses are checked, and the socket connects to one of
 //! exactly these.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -23,6 +24,21 @@ use super::{CONNECT, EgressError, EgressGrant, Origin};
 /// How many bytes a connection reads before it lets other tasks work. The client's library passes over interim answers for
 /// as long as there are some, and what would stop it waits on the same thread.
 const READ_AT_ONCE: usize = 256 << 10;
+
+/// Connects to the first address that answers. Each has its part of [`CONNECT`]: one that is silent leaves time for the
+/// others. Fails with the last address's error.
+async fn connect_to_one(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
+    let part = CONNECT / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut failed = std::io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
+        match tokio::time::timeout(part, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = std::io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failed)
+}
 
 /// Connects to granted peers only.
 #[derive(Clone)]
@@ -49,10 +65,12 @@ impl Connector {
             peer: peer.clone(),
             reason: error.to_string(),
         };
-        let socket = tokio::time::timeout(CONNECT, TcpStream::connect(addresses.as_slice()))
+        let socket = connect_to_one(&addresses)
             .await
-            .map_err(|_| EgressError::Timeout(peer.clone()))?
-            .map_err(unreachable)?;
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::TimedOut => EgressError::Timeout(peer.clone()),
+                _ => unreachable(error),
+            })?;
         let _ = socket.set_nodelay(true);
         if !origin.secure {
             return Ok(TokioIo::new(Socket::new(Stream::Plain(socket))));
@@ -189,5 +207,62 @@ impl AsyncWrite for Socket {
             Stream::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             Stream::Secure(socket) => Pin::new(socket.as_mut()).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    fn anywhere() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    async fn closed() -> SocketAddr {
+        let listener = TcpListener::bind(anywhere()).await.unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_address_of_a_name_is_tried() {
+        let listener = TcpListener::bind(anywhere()).await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let addresses = [closed().await, closed().await, open];
+        let socket = connect_to_one(&addresses).await.unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), open);
+        let refused = connect_to_one(&addresses[..2]).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(connect_to_one(&[]).await.is_err());
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_silent_address_leaves_time_for_the_next_one() {
+        // Nobody accepts, and the queue is full: what connects now gets no answer.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(anywhere()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(socket) =
+            tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(silent)).await
+        {
+            waiting.push(socket);
+            assert!(waiting.len() < 1_000);
+        }
+        let listener = TcpListener::bind(anywhere()).await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let addresses = [silent, open];
+        let connecting = tokio::time::timeout(CONNECT, connect_to_one(&addresses));
+        let socket = connecting.await.unwrap().unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), open);
+        let error = connect_to_one(&[silent]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }
 }

@@ -323,14 +323,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_tried_at_each_of_its_addresses() {
-        let address = echo(Arc::default()).await;
-        let url = format!("http://localhost:{}", address.port());
-        let egress = Egress::new(vec![EgressGrant::typed(&url, false).unwrap()]);
-        assert_eq!(get(&egress, &url, "/a").await, "/a");
-    }
-
-    #[tokio::test]
     async fn plain_http_stays_on_this_machine() {
         let url = "http://192.0.2.1:7432";
         let egress = Egress::new(vec![EgressGrant::typed(url, false).unwrap()]);

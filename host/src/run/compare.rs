@@ -5,13 +5,15 @@ use std::collections::hash_map::Entry;
 
 use tokio::sync::mpsc;
 
+use super::conflicts::Resolver;
 use super::context::RunContext;
 use super::differences::{digest, not_asked_for};
 use super::observer::{Difference, DifferenceKind};
 use super::peer::{PeerError, Wanted};
 use super::pull::check_columns;
 use super::retry::Retries;
-use crate::bindings::transfers::TableComparison;
+use super::trial::Trial;
+use crate::bindings::transfers::{StrategyEffect, TableComparison};
 use crate::bindings::types::{Conversion, Failure, TableSchema};
 use crate::database::{Read, RowConverter, Snapshot, buckets_of};
 use crate::failure::{ErrorCode, failure};
@@ -31,11 +33,13 @@ const MAX_NAMED_BYTES: usize = 8 << 20;
 
 /// Compares one table. With `create`, the local table does not exist, and all rows are new. Values that these policies
 /// convert are equal to what they are converted to; digests of the peer cannot tell that, so all its rows are received.
+/// A resolver is asked about the rows that are on both sides with different values.
 pub async fn table(
     run: RunContext<'_>,
     table: &TableSchema,
     policies: &[(String, Conversion)],
     create: bool,
+    resolver: Option<&Resolver>,
 ) -> Result<TableComparison, Failure> {
     let converter = match create {
         true => None,
@@ -57,6 +61,7 @@ pub async fn table(
         changed: 0,
         same: 0,
         local_only: 0,
+        effect: None,
     };
     if create {
         comparison.new = comparison.remote;
@@ -69,6 +74,7 @@ pub async fn table(
     let differing = local.differences(&remote);
     comparison.same = comparison.remote.saturating_sub(remote.rows_in(&differing));
     let mut named = 0;
+    let mut trial = resolver.map(Trial::new);
     for pass in passes(&differing, &remote, &local) {
         run.check_cancelled()?;
         let mut compare = Pass {
@@ -80,10 +86,12 @@ pub async fn table(
             buckets: pass,
             comparison: &mut comparison,
             named: &mut named,
+            trial: trial.as_mut(),
         };
         let rows = compare.remote_rows().await?;
         compare.compare_local(database.as_ref(), rows).await?;
     }
+    comparison.effect = trial.map(|trial| StrategyEffect::Decided(trial.decided()));
     Ok(comparison)
 }
 
@@ -153,12 +161,14 @@ struct Unmet {
     rows: u64,
     /// Its key, unless too many rows are reported already.
     key: Option<Vec<u8>>,
+    /// All of it, if a strategy may be asked about it.
+    row: Option<Vec<u8>>,
 }
 
 /// By the digest of the key.
 type Rows = HashMap<u128, Unmet>;
 
-struct Pass<'a> {
+struct Pass<'a, 'r> {
     run: RunContext<'a>,
     table: &'a TableSchema,
     key: KeyColumns,
@@ -169,10 +179,11 @@ struct Pass<'a> {
     announced: u64,
     comparison: &'a mut TableComparison,
     named: &'a mut u64,
+    trial: Option<&'a mut Trial<'r>>,
 }
 
-impl Pass<'_> {
-    async fn remote_rows(&self) -> Result<Rows, Failure> {
+impl Pass<'_, '_> {
+    async fn remote_rows(&mut self) -> Result<Rows, Failure> {
         let mut retries = Retries::default();
         loop {
             match self.fetch().await {
@@ -184,7 +195,7 @@ impl Pass<'_> {
         }
     }
 
-    async fn fetch(&self) -> Result<Rows, PeerError> {
+    async fn fetch(&mut self) -> Result<Rows, PeerError> {
         let wanted = match self.converter {
             // The peer knows the buckets of its own rows only.
             Some(_) => Wanted::All,
@@ -193,6 +204,9 @@ impl Pass<'_> {
         let mut incoming = self.run.rows(&self.table.table, wanted).await?;
         check_columns(&incoming, self.table).map_err(PeerError::Refused)?;
         let mut rows = Rows::new();
+        if let Some(trial) = &mut self.trial {
+            trial.begin_pass();
+        }
         let (mut received, mut named_bytes) = (0u64, 0usize);
         loop {
             match incoming.next().await? {
@@ -214,7 +228,9 @@ impl Pass<'_> {
                         let with_key = named_bytes.saturating_add(key.len());
                         let named = self.named.saturating_add(rows.len() as u64);
                         let name = named < MAX_NAMED && with_key <= MAX_NAMED_BYTES;
+                        let trial = &mut self.trial;
                         let unmet = rows.entry(self.key.digest(row)).or_insert_with(|| Unmet {
+                            row: trial.as_mut().and_then(|trial| trial.keep(row.bytes())),
                             digest: row.digest(),
                             rows: 0,
                             key: name.then(|| {
@@ -269,10 +285,15 @@ impl Pass<'_> {
         let meet = async {
             while let Some(block) = blocks.recv().await {
                 self.meet(&block, &mut rows);
+                if let Some(trial) = &mut self.trial {
+                    trial.ask().await?;
+                }
             }
+            Ok::<(), Failure>(())
         };
-        let (read, ()) = tokio::join!(local.read(read, sender), meet);
-        read?;
+        // A strategy that fails ends the reading too.
+        let reading = async { Ok(local.read(read, sender).await?) };
+        tokio::try_join!(reading, meet)?;
         for unmet in rows.into_values() {
             self.comparison.new = self.comparison.new.saturating_add(unmet.rows);
             if let Some(key) = unmet.key {
@@ -296,6 +317,9 @@ impl Pass<'_> {
                 self.comparison.same = self.comparison.same.saturating_add(1);
             } else {
                 self.comparison.changed = self.comparison.changed.saturating_add(1);
+                if let Some(trial) = &mut self.trial {
+                    trial.add(found.get().row.as_deref(), row.bytes());
+                }
                 self.name(DifferenceKind::Changed, &self.key.key(row));
             }
             found.get_mut().rows -= 1;

@@ -1,14 +1,17 @@
 //! Resolves conflicts row by row: pages of conflicting rows go to a component, and its decisions are checked.
 
+use super::decisions::SentColumns;
 use crate::bindings::conflicts::{Conflict, Decision};
 use crate::bindings::transfers::TableInstruction;
-use crate::bindings::types::{Cell, Failure, TableSchema};
+use crate::bindings::types::{Cell, Error, Failure, TableSchema};
 use crate::database::{DatabaseError, Resolution, StagedConflict, TableWriter};
 use crate::failure::{ErrorCode, failure};
+use crate::printable::printable;
+use crate::rows::format_primary_key;
 use crate::sandbox::ConflictStrategies;
 
 /// The most conflicts of one call of a component.
-const PAGE: u32 = 500;
+pub const PAGE: u32 = 500;
 
 /// Resolves conflicting rows of one table by the decisions of a component.
 pub struct Resolver {
@@ -16,8 +19,7 @@ pub struct Resolver {
     strategy: String,
     params: Vec<(String, String)>,
     incoming: TableSchema,
-    /// Where the key's cells are in a row.
-    key: Vec<usize>,
+    columns: SentColumns,
 }
 
 /// Why the conflicts of a chunk could not be resolved.
@@ -44,13 +46,11 @@ impl Resolver {
         instruction: &TableInstruction,
         key: &[String],
     ) -> Self {
-        let columns = instruction.incoming.columns.iter().enumerate();
-        let key = columns.filter(|(_, column)| key.contains(&column.name));
         Self {
             component,
             strategy: instruction.strategy.clone(),
             params: instruction.params.clone(),
-            key: key.map(|(position, _)| position).collect(),
+            columns: SentColumns::of(&instruction.incoming, key),
             incoming: instruction.incoming.clone(),
         }
     }
@@ -71,7 +71,6 @@ impl Resolver {
         Ok(())
     }
 
-    /// Asks the component for one decision each, in order.
     async fn decide(&self, page: Vec<StagedConflict>) -> Result<Vec<(u64, Resolution)>, Failure> {
         let (positions, conflicts): (Vec<u64>, Vec<Conflict>) = page
             .into_iter()
@@ -83,122 +82,97 @@ impl Resolver {
                  }| (position, Conflict { incoming, local }),
             )
             .unzip();
-        let decisions = self
-            .component
-            .decide(&self.strategy, &self.params, &self.incoming, &conflicts)
-            .await??;
-        if decisions.len() != positions.len() {
-            return Err(self.broken(&format!(
-                "it gave {} decisions for {} conflicts",
-                decisions.len(),
-                positions.len()
-            )));
-        }
+        let resolutions = self.ask(&conflicts).await?;
+        Ok(positions.into_iter().zip(resolutions).collect())
+    }
+
+    /// Asks the component for one decision each, in order; at most [`PAGE`].
+    ///
+    /// Fails with `plugin` and the row if it does not decide, or if a decision cannot be carried out.
+    pub async fn ask(&self, conflicts: &[Conflict]) -> Result<Vec<Resolution>, Failure> {
+        let decisions = match self.call(conflicts).await? {
+            Ok(decisions) => decisions,
+            Err(error) => return Err(self.undecided(conflicts, error).await?),
+        };
         let decided = conflicts.iter().zip(decisions);
-        positions
-            .into_iter()
-            .zip(decided)
-            .map(|(position, (conflict, decision))| {
-                let resolution = checked(decision, &conflict.incoming, &self.key);
-                Ok((position, resolution.map_err(|what| self.broken(what))?))
+        decided
+            .map(|(conflict, decision)| {
+                let resolution = self.columns.check(decision, conflict);
+                resolution.map_err(|what| self.broken(Some(&conflict.incoming), &what))
             })
             .collect()
+    }
+
+    /// Calls the component. Fails if it does not answer, or with another number of decisions.
+    async fn call(&self, conflicts: &[Conflict]) -> Result<Result<Vec<Decision>, Error>, Failure> {
+        let answer = self
+            .component
+            .decide(&self.strategy, &self.params, &self.incoming, conflicts)
+            .await?;
+        match &answer {
+            Ok(decisions) if decisions.len() != conflicts.len() => Err(self.broken(
+                None,
+                &format!(
+                    "it gave {} decisions for {} conflicts",
+                    decisions.len(),
+                    conflicts.len()
+                ),
+            )),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Returns the failure for conflicts that the component did not decide. Halves of them are asked about until one row
+    /// is left: a component answers for a page and does not say which of its rows it means.
+    async fn undecided(&self, conflicts: &[Conflict], error: Error) -> Result<Failure, Failure> {
+        let (mut among, mut error) = (conflicts, error);
+        while among.len() > 1 {
+            let (first, second) = among.split_at(among.len() / 2);
+            if let Err(of_first) = self.call(first).await? {
+                (among, error) = (first, of_first);
+            } else if let Err(of_second) = self.call(second).await? {
+                (among, error) = (second, of_second);
+            } else {
+                break;
+            }
+        }
+        let reason = Failure::from(error).message;
+        let row = match among {
+            [conflict] => Some(conflict.incoming.as_slice()),
+            _ => None,
+        };
+        Ok(self.broken(row, &reason))
     }
 
     /// Blames the component for a resolution that the target cannot carry out.
     fn blame(&self, error: DatabaseError) -> ResolveError {
         match error {
             DatabaseError::Unsuitable { reason, .. } => {
-                ResolveError::Component(self.broken(&reason))
+                ResolveError::Component(self.broken(None, &reason))
             }
             error => ResolveError::Database(error),
         }
     }
 
-    fn broken(&self, what: &str) -> Failure {
+    /// The failure of the component, at a row if it is known.
+    fn broken(&self, row: Option<&[Cell]>, what: &str) -> Failure {
         let plugin = self.component.plugin();
+        let key = row.map(|row| format_primary_key(&self.incoming, row));
+        let row = match key.as_deref() {
+            None | Some("") => String::new(),
+            Some(key) => format!(", row {}", printable(key)),
+        };
         failure(
             ErrorCode::Plugin,
             format!(
-                "plugin {:?} (sha256:{}) failed in strategy {:?}: {what}",
+                "plugin {:?} (sha256:{}) failed in strategy {:?}, table {:?}{row}: {}",
                 plugin.name(),
                 plugin.digest().prefix(),
-                self.strategy
+                self.strategy,
+                self.incoming.table,
+                printable(what),
             ),
             "report it to the plugin's author; nothing of this chunk was kept",
         )
-    }
-}
-
-/// Returns what a decision means for this row, if it can be carried out.
-fn checked(
-    decision: Decision,
-    incoming: &[Cell],
-    key: &[usize],
-) -> Result<Resolution, &'static str> {
-    match decision {
-        Decision::KeepLocal => Ok(Resolution::KeepLocal),
-        Decision::TakeIncoming => Ok(Resolution::TakeIncoming),
-        Decision::Write(row) if row.len() != incoming.len() => {
-            Err("it wrote a row with another number of cells")
-        }
-        Decision::Write(row) => {
-            let same = |position: &usize| match (row.get(*position), incoming.get(*position)) {
-                (Some(written), Some(incoming)) => is_same(written, incoming),
-                _ => false,
-            };
-            match key.iter().all(same) {
-                true => Ok(Resolution::Write(row)),
-                false => Err("it wrote a row with another key than the incoming row has"),
-            }
-        }
-        Decision::Other(_) => Err("its decision needs a newer version of tombolo"),
-    }
-}
-
-/// Returns true for cells of the same image; doubles are compared by their bits.
-fn is_same(one: &Cell, other: &Cell) -> bool {
-    match (one, other) {
-        (Cell::Real(one), Cell::Real(other)) => one.to_bits() == other.to_bits(),
-        _ => one == other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(cells: &[Cell]) -> Decision {
-        Decision::Write(cells.to_vec())
-    }
-
-    #[test]
-    fn a_written_row_keeps_its_width_and_its_key() {
-        let incoming = [
-            Cell::Integer(1),
-            Cell::Text("a".to_owned()),
-            Cell::Real(f64::NAN),
-        ];
-        let key = [0, 2];
-        let mut other = incoming.clone();
-        other[1] = Cell::Null;
-        let resolution = checked(row(&other), &incoming, &key);
-        assert!(
-            matches!(resolution, Ok(Resolution::Write(cells)) if cells.get(1) == Some(&Cell::Null))
-        );
-        other[0] = Cell::Text("1".to_owned());
-        let refused = checked(row(&other), &incoming, &key);
-        assert_eq!(
-            refused,
-            Err("it wrote a row with another key than the incoming row has")
-        );
-        let refused = checked(row(&incoming[..2]), &incoming, &[]);
-        assert_eq!(refused, Err("it wrote a row with another number of cells"));
-    }
-
-    #[test]
-    fn minus_zero_is_another_key_than_zero() {
-        assert!(checked(row(&[Cell::Real(-0.0)]), &[Cell::Real(0.0)], &[0]).is_err());
-        assert!(checked(row(&[Cell::Real(0.0)]), &[Cell::Real(0.0)], &[0]).is_ok());
     }
 }

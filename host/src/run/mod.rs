@@ -6,6 +6,7 @@ mod compare;
 mod conflicts;
 mod context;
 mod ddl;
+mod decisions;
 mod differences;
 mod kept_rejects;
 mod observer;
@@ -23,9 +24,12 @@ mod small_tables;
 mod strategy;
 mod table;
 mod touched;
+mod trial;
 mod verify;
 
-use crate::bindings::transfers::{CopyInstruction, TableComparison};
+use crate::bindings::transfers::{
+    CopyInstruction, StrategyEffect, TableComparison, TableInstruction,
+};
 use crate::bindings::types::{Failure, TableReport};
 use crate::database::{DatabaseError, without_computed};
 use table::PreparedTable;
@@ -128,9 +132,33 @@ pub async fn compare(
 ) -> Result<Vec<TableComparison>, RunError> {
     let mut comparisons = Vec::with_capacity(instruction.tables.len());
     for table in &instruction.tables {
-        let incoming = without_computed(table.incoming.clone());
-        let compared = compare::table(run, &incoming, &table.conversions, table.create).await;
-        comparisons.push(compared.map_err(RunError::at(&incoming.table))?);
+        let compared = compare_table(run, instruction, table).await;
+        comparisons.push(compared.map_err(RunError::at(&table.incoming.table))?);
     }
     Ok(comparisons)
+}
+
+/// Compares one table, and asks its strategy what it would do, if the instruction names one.
+async fn compare_table(
+    run: RunContext<'_>,
+    instruction: &CopyInstruction,
+    table: &TableInstruction,
+) -> Result<TableComparison, Failure> {
+    if table.strategy.is_empty() {
+        let incoming = without_computed(table.incoming.clone());
+        return compare::table(run, &incoming, &table.conversions, table.create, None).await;
+    }
+    let local = match table.create {
+        true => None,
+        false => Some(run.target.describe(&table.incoming.table).await?),
+    };
+    let prepared = PreparedTable::prepare(run, instruction, table, local).await?;
+    let trial = prepared.resolver.as_ref();
+    let incoming = &prepared.write.incoming;
+    let policies = &table.conversions;
+    let mut compared = compare::table(run, incoming, policies, table.create, trial).await?;
+    if let Some(rule) = prepared.rule.filter(|_| !table.create) {
+        compared.effect = Some(StrategyEffect::Rule(rule));
+    }
+    Ok(compared)
 }

@@ -17,6 +17,8 @@ pub struct Strategy {
     pub plan: CheckedPlan,
     /// Who resolves conflicting rows first, if the strategy is row by row.
     pub resolver: Option<Resolver>,
+    /// The rule of a component for all rows.
+    pub rule: Option<SetPlan>,
 }
 
 /// Asks the components in their sequence for the table's strategy.
@@ -36,6 +38,7 @@ pub async fn resolve(
         return Ok(Strategy {
             plan: CheckedPlan::insert(),
             resolver: None,
+            rule: None,
         });
     }
     for component in components {
@@ -56,10 +59,12 @@ pub async fn resolve(
             StrategyPlan::SetBased(plan) => Ok(Strategy {
                 plan: checked(&plan, instruction, local)?,
                 resolver: None,
+                rule: Some(plan),
             }),
             StrategyPlan::RowByRow(key) => Ok(Strategy {
                 resolver: Some(Resolver::new(component.clone(), instruction, &key)),
                 plan: checked(&take_incoming(key, local), instruction, local)?,
+                rule: None,
             }),
             StrategyPlan::Other(_) => Err(unusable(
                 instruction,

@@ -5,7 +5,7 @@ use super::context::RunContext;
 use super::retry_context::RetryContext;
 use super::{ddl, strategy};
 use crate::bindings::transfers::{CopyInstruction, TableInstruction};
-use crate::bindings::types::{Failure, ForeignKey, TableSchema};
+use crate::bindings::types::{Failure, ForeignKey, SetPlan, TableSchema};
 use crate::database::{CheckedStatement, LoadMode, RejectedParents, TableWrite, without_computed};
 
 /// A table that is ready to be written.
@@ -14,6 +14,8 @@ pub struct PreparedTable {
     pub write: TableWrite,
     /// Who resolves conflicting rows first, if the strategy is row by row.
     pub resolver: Option<Resolver>,
+    /// The strategy's rule for all rows, if it has one.
+    pub rule: Option<SetPlan>,
     /// The statements that follow the data.
     pub after: Vec<CheckedStatement>,
     /// The foreign keys at the other site and here.
@@ -83,6 +85,7 @@ impl PreparedTable {
                 rejected_parents: RejectedParents::default(),
             },
             resolver: strategy.resolver,
+            rule: strategy.rule,
             after,
             foreign_keys,
             parents,

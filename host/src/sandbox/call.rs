@@ -11,6 +11,7 @@ use super::engine::{Inner, Sandbox};
 use super::error::{Cause, HostFault, SandboxError};
 use super::limits::{Limits, Refused};
 use super::meter::{Ended, too_long};
+use super::output::Output;
 use super::store::StoreState;
 use crate::printable::printable;
 use crate::weight::weigh;
@@ -114,6 +115,7 @@ impl Calls<'_> {
             Ok(Ok(_)) if state.meter.overdrawn() => Cause::OutOfHostFuel { fuel: limits.fuel },
             Ok(Ok(value)) => match too_long(&weigh(&value), self.longest.text, self.longest.list) {
                 None => {
+                    self.show(&state.stderr);
                     return Answer {
                         outcome: Ok(value),
                         fuel,
@@ -127,6 +129,17 @@ impl Calls<'_> {
         Answer {
             outcome: Err(self.failed(cause, &state.stderr.last_words())),
             fuel,
+        }
+    }
+
+    /// Shows authors of components what theirs printed; after a failure, the error does.
+    fn show(&self, printed: &Output) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let words = printed.last_words();
+            if !words.is_empty() {
+                let (plugin, function) = (printable(self.plugin.name()), self.function);
+                tracing::debug!("plugin {plugin:?} printed in {function}: {words}");
+            }
         }
     }
 

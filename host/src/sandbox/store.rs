@@ -20,6 +20,7 @@ pub struct StoreState<H> {
     host: H,
     pub(super) wasi: WasiCtx,
     pub(super) table: ResourceTable,
+    /// What the component prints, on standard output too.
     pub(super) stderr: Output,
     pub(super) limiter: MemoryLimiter,
     pub(super) meter: Meter,
@@ -34,7 +35,7 @@ impl<H> StoreState<H> {
         Self {
             host,
             wasi: WasiCtxBuilder::new()
-                .stdout(Output::keeping(0))
+                .stdout(stderr.clone())
                 .stderr(stderr.clone())
                 .build(),
             table,

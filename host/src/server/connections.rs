@@ -498,6 +498,32 @@ mod tests {
         assert!(connections.state().owners.is_empty());
     }
 
+    #[test]
+    fn all_owners_together_have_so_many_slots() {
+        let connections = Connections::new(LIMITS);
+        let open: Vec<_> = ["ana", "bo", "cy"]
+            .into_iter()
+            .map(|owner| {
+                let connection = connections.admit(address(1)).unwrap();
+                connection.present(Some(owner));
+                connection
+            })
+            .collect();
+        let strangers: Vec<bool> = open.iter().map(|one| one.is_stranger()).collect();
+        assert_eq!(strangers, [false, false, true]);
+    }
+
+    #[test]
+    fn a_write_of_a_server_may_stall_for_so_long() {
+        let connections = Connections::new(ConnectionLimits::of_system());
+        let connection = connections.admit(address(1)).unwrap();
+        assert_eq!(connection.stall_limit(), Duration::from_secs(20));
+        connection.set_streaming(true);
+        assert_eq!(connection.stall_limit(), Duration::from_secs(30));
+        connection.set_streaming(false);
+        assert_eq!(connection.stall_limit(), Duration::from_secs(20));
+    }
+
     #[tokio::test]
     async fn nothing_is_left_of_closed_connections() {
         let connections = Connections::new(LIMITS);
@@ -511,7 +537,8 @@ mod tests {
         });
         tokio::task::yield_now().await;
         drop(open);
-        waiting.await.unwrap();
+        let closed = tokio::time::timeout(Duration::from_secs(5), waiting);
+        closed.await.unwrap().unwrap();
         let state = connections.state();
         assert!(state.open.is_empty() && state.strangers.is_empty() && state.owners.is_empty());
         assert_eq!((state.stranger_count, state.trusted_count), (0, 0));

@@ -224,3 +224,74 @@ impl RunObserver for RunTopic<'_> {
         self.publish(RunEvent::TableDone(report));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bindings::types::Peer;
+    use crate::egress::Egress;
+    use crate::resources::Snapshots;
+    use crate::state::State;
+
+    async fn runs() -> Arc<Runs> {
+        let resources = Resources::new(
+            BTreeMap::new(),
+            State::open(None).await.unwrap(),
+            Egress::new(Vec::new()),
+            Snapshots::new(Duration::from_secs(60)),
+        );
+        let (events, _) = EventQueues::new();
+        Arc::new(Runs::new(Arc::new(resources), Vec::new(), events))
+    }
+
+    /// Starts work that lasts until the run is cancelled.
+    fn start(runs: &Arc<Runs>, run: &str) -> Result<String, Error> {
+        let instruction = CopyInstruction {
+            run: run.to_owned(),
+            ledger: run.to_owned(),
+            peer: Peer {
+                base_url: String::new(),
+                credential: None,
+            },
+            database: "main".to_owned(),
+            tables: Vec::new(),
+            jobs: 1,
+            reject_limit: 0,
+            max_rows: None,
+            max_bytes: None,
+        };
+        let work = |_, _, mut cancelled: watch::Receiver<bool>| async move {
+            let _ = cancelled.wait_for(|cancelled| *cancelled).await;
+            let (run, reports) = (String::new(), Vec::new());
+            Ok(Event::Finished(Finished { run, reports }))
+        };
+        Arc::clone(runs).start(instruction, work)
+    }
+
+    #[tokio::test]
+    async fn so_many_runs_are_under_way_at_most() {
+        let runs = runs().await;
+        for run in 0..64 {
+            start(&runs, &format!("run-{run}")).unwrap();
+        }
+        let again = start(&runs, "run-7");
+        assert!(matches!(again, Err(Error::Invalid(_))), "{again:?}");
+        let more = start(&runs, "one-more");
+        assert!(matches!(more, Err(Error::Limit(_))), "{more:?}");
+        runs.cancel("run-7");
+        let ended = async {
+            while runs.under_way().len() == 64 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        assert!(waited.is_ok());
+        start(&runs, "one-more").unwrap();
+        runs.cancel_all();
+    }
+}

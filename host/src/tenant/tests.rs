@@ -16,7 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::*;
 use crate::bindings::Refusal;
-use crate::bindings::client::PullRequest;
+use crate::bindings::client::{ChosenStrategy, PullRequest};
 use crate::bindings::sharing::{Direction, Session, SessionState, ShareRequest};
 use crate::bindings::state::Lifetime;
 use crate::bindings::transfers::{CopyInstruction, Host as _};
@@ -107,7 +107,10 @@ fn pull_request(strategy: &str, url: &str, code: &str) -> PullRequest {
         code: code.to_owned(),
         database: "main".to_owned(),
         tables: Vec::new(),
-        strategy: strategy.to_owned(),
+        strategy: ChosenStrategy {
+            name: strategy.to_owned(),
+            params: Vec::new(),
+        },
         table_strategies: Vec::new(),
         conversions: Conversion::Exact,
         column_conversions: Vec::new(),

@@ -5,7 +5,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::client::PullRequest;
+use crate::bindings::client::{ChosenStrategy, PullRequest};
 use crate::bindings::state::Lifetime;
 use crate::bindings::transfers::TableInstruction;
 use crate::bindings::types::{Error, Failure, ForeignKey, Peer, Scope, Statement};
@@ -92,7 +92,7 @@ pub struct RunDocument {
 
 impl RunDocument {
     /// Returns the strategy for a table: its own, or that for all tables.
-    pub fn strategy_for(&self, table: &str) -> &str {
+    pub fn strategy_for(&self, table: &str) -> &ChosenStrategy {
         let mut own = self.request.table_strategies.iter();
         own.find(|(name, _)| name == table)
             .map_or(&self.request.strategy, |(_, strategy)| strategy)

@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Each line of a server's log begins with its session, login and application, each followed by a comma.
+const LOG_SETTINGS: &str = "-c log_line_prefix=%c,%u,%a,";
+
+/// The variable with a folder in which the logs of all servers stay, with every statement that they ran.
+pub const STATEMENTS: &str = "TOMBOLO_TEST_STATEMENTS";
+
 /// A data directory in the temporary folder; its server stops and its files go when this process ends.
 pub struct Instance {
     /// The folder of `initdb` and `pg_ctl`.
@@ -13,6 +19,9 @@ pub struct Instance {
     /// The user and group to run them as, if not those of this process.
     owner: Option<(u32, u32)>,
     directory: PathBuf,
+    log: PathBuf,
+    /// Whether all statements are logged.
+    logs_statements: bool,
 }
 
 impl Instance {
@@ -51,10 +60,17 @@ impl Instance {
                 )
             })?;
         }
+        let statements = std::env::var_os(STATEMENTS).map(PathBuf::from);
+        let log = match &statements {
+            Some(folder) => new_log(folder, label, owner)?,
+            None => directory.join("log"),
+        };
         let instance = Self {
             programs,
             owner,
             directory,
+            log,
+            logs_statements: statements.is_some(),
         };
         instance.stop_with_this_process()?;
         let mut initdb = instance.program("initdb");
@@ -71,15 +87,18 @@ impl Instance {
     ///
     /// Fails with the reason if it does not start.
     pub fn start(&self, port: u16, settings: &str) -> Result<(), String> {
-        let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= {settings}"
+        let mut options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= {LOG_SETTINGS} {settings}"
         );
+        if self.logs_statements {
+            options.push_str(" -c log_statement=all");
+        }
         let mut start = self.program("pg_ctl");
         start
             .args(["start", "-w", "-s", "-D"])
             .arg(self.data())
             .arg("-l")
-            .arg(self.directory.join("log"))
+            .arg(&self.log)
             .args(["-o", &options])
             // The server would keep pipes of this process open.
             .stdout(Stdio::null())
@@ -104,10 +123,9 @@ impl Instance {
     ///
     /// Fails with the reason if it never started.
     pub fn log(&self) -> Result<String, String> {
-        let file = self.directory.join("log");
-        std::fs::read(&file)
+        std::fs::read(&self.log)
             .map(|log| String::from_utf8_lossy(&log).into_owned())
-            .map_err(|error| format!("cannot read {}: {error}", file.display()))
+            .map_err(|error| format!("cannot read {}: {error}", self.log.display()))
     }
 
     /// Stops the server without a checkpoint and removes the files.
@@ -163,6 +181,19 @@ impl Instance {
         std::mem::forget(shell.stdin.take());
         Ok(())
     }
+}
+
+/// Creates an empty log that the server's user may write, with a name that no other server uses.
+fn new_log(folder: &Path, label: &str, owner: Option<(u32, u32)>) -> Result<PathBuf, String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let log = folder.join(format!("{label}-{}-{number}.log", std::process::id()));
+    let created = std::fs::File::create_new(&log).and_then(|_| match owner {
+        Some((user, group)) => std::os::unix::fs::chown(&log, Some(user), Some(group)),
+        None => Ok(()),
+    });
+    created.map_err(|error| format!("cannot create {}: {error}", log.display()))?;
+    Ok(log)
 }
 
 /// Finds the folder of `initdb` and `pg_ctl`: on the path, or where Debian installs them.

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use instance::Instance;
+pub use instance::{Instance, STATEMENTS};
 
 /// Settings that make a server fast and its data expendable.
 const TEST_SETTINGS: &str =

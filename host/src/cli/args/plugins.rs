@@ -1,5 +1,6 @@
 //! The option `--plugin ROLE=FILE@sha256:HEX`: a component that replaces a standard one.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -61,13 +62,7 @@ pub async fn load(
 ) -> Result<Vec<(Role, Plugin)>, Failure> {
     let mut loaded = Vec::with_capacity(plugins.len());
     for PluginArgument { role, file, digest } in plugins {
-        let bytes = read(file, limits.component_bytes).map_err(|error| {
-            failure(
-                ErrorCode::Plugin,
-                format!("cannot read the plugin {}: {error}", file.display()),
-                "check the file's name and permissions",
-            )
-        })?;
+        let bytes = read(file, limits.component_bytes)?;
         let name = file.display().to_string();
         let plugin = sandbox.load(&name, bytes, Some(*digest)).await?;
         loaded.push((*role, plugin));
@@ -75,13 +70,35 @@ pub async fn load(
     Ok(loaded)
 }
 
-/// Reads a file. Of a file above `limit` bytes it reads one byte more than `limit`, which the sandbox refuses.
-fn read(file: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+/// Reads a file of at most `limit` bytes. Fails with `plugin` if it cannot be read, or is larger.
+fn read(file: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        failure(
+            ErrorCode::Plugin,
+            format!("cannot read the plugin {}: {error}", file.display()),
+            "check the file's name and permissions",
+        )
+    };
+    let opened = File::open(file).map_err(unreadable)?;
+    let size = opened.metadata().map_err(unreadable)?.len();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::open(file)?
-        .take(limit)
-        .read_to_end(&mut bytes)?;
+    // What is no ordinary file has no size before it is read.
+    let mut rest = opened.take(most.saturating_add(1));
+    let read = match size > most {
+        true => size,
+        false => rest.read_to_end(&mut bytes).map_err(unreadable)? as u64,
+    };
+    if read > most {
+        return Err(failure(
+            ErrorCode::Plugin,
+            format!(
+                "the plugin {} has {read} bytes, and {most} are allowed",
+                file.display()
+            ),
+            "build it with optimizations and without debug information: `opt-level = \"s\"`, `lto = true`, `strip = true`",
+        ));
+    }
     Ok(bytes)
 }
 
@@ -121,10 +138,18 @@ mod tests {
     }
 
     #[test]
-    fn reads_at_most_one_byte_too_much() {
+    fn a_file_that_is_too_large_is_not_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), [7; 100]).unwrap();
-        assert_eq!(read(file.path(), 10).unwrap().len(), 11);
         assert_eq!(read(file.path(), 100).unwrap().len(), 100);
+        let failure = read(file.path(), 10).unwrap_err();
+        assert!(
+            failure
+                .message
+                .contains("has 100 bytes, and 10 are allowed"),
+            "{failure:?}"
+        );
+        let missing = read(&file.path().with_extension("none"), 10).unwrap_err();
+        assert!(missing.message.contains("cannot read"), "{missing:?}");
     }
 }

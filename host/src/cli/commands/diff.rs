@@ -1,6 +1,6 @@
 //! `tombolo diff URL`: compares the tables that another site shares with a local database.
 
-use tombolo::bindings::client::PullRequest;
+use tombolo::bindings::client::{ChosenStrategy, PullRequest};
 use tombolo::bindings::transfers::{RunEvent as EngineEvent, TableComparison};
 use tombolo::bindings::types::Failure;
 use tombolo::failure::{ErrorCode, failure};
@@ -61,7 +61,11 @@ impl Arguments {
             code,
             database: local_tenant::DATABASE.to_owned(),
             tables: self.peer.selection(),
-            strategy: "skip".to_owned(),
+            // Nothing is written, so no strategy is asked.
+            strategy: ChosenStrategy {
+                name: String::new(),
+                params: Vec::new(),
+            },
             table_strategies: Vec::new(),
             conversions: conversions.general,
             column_conversions: conversions.by_column.into_iter().collect(),

@@ -4,6 +4,7 @@ pub mod clean;
 pub mod count;
 pub mod demo;
 pub mod diff;
+pub mod plugin;
 pub mod pull;
 pub mod rejects;
 pub mod schema;

@@ -55,7 +55,10 @@ pub struct Arguments {
     #[arg(long, value_name = "DB")]
     pub into: DatabaseArgument,
     /// What happens to rows that exist on both sides, for all tables or for one; repeatable [default: skip]
-    #[arg(long = "strategy", value_name = "NAME | TABLE=NAME")]
+    #[arg(
+        long = "strategy",
+        value_name = "NAME[(PARAMETER=VALUE,…)] | TABLE=NAME[(…)]"
+    )]
     strategies: Vec<StrategyArgument>,
     #[command(flatten)]
     conversions: ConversionArguments,
@@ -163,6 +166,7 @@ pub async fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         }
         Ended::Compared(tables) => {
             comparison::show(&pull.id, &tables, output);
+            comparison::show_effects(&tables, &progress.plans, output);
             for note in not_carried::lines(&progress.plans, arguments.verbose) {
                 output.note(&note);
             }
@@ -307,11 +311,10 @@ mod tests {
             "pull http://host:7432 CODE a --into copy.db --strategy merge --strategy b=skip --no-create b",
         );
         assert_eq!(request.tables, ["a", "b"]);
-        assert_eq!(request.strategy, "merge");
-        assert_eq!(
-            request.table_strategies,
-            [("b".to_owned(), "skip".to_owned())]
-        );
+        assert_eq!(request.strategy.name, "merge");
+        assert_eq!(request.table_strategies.len(), 1);
+        let (table, strategy) = request.table_strategies.first().unwrap();
+        assert_eq!((table.as_str(), strategy.name.as_str()), ("b", "skip"));
         assert!(!request.create_missing);
         assert_eq!((request.max_rows, request.max_bytes), (None, None));
     }
@@ -333,7 +336,7 @@ mod tests {
             ("http://host:7432", "A7X9K2M4")
         );
         assert!(request.tables.is_empty() && request.create_missing);
-        assert_eq!(request.strategy, "skip");
+        assert_eq!(request.strategy.name, "skip");
     }
 
     #[test]

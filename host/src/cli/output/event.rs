@@ -1,7 +1,7 @@
 //! The events of `--json`, one in each line.
 
 use serde::Serialize;
-use tombolo::bindings::transfers::{TableComparison, TablePlan};
+use tombolo::bindings::transfers::{StrategyEffect, TableComparison, TablePlan};
 use tombolo::bindings::types::{ChangeKind, ColumnChanges, Failure, Stored, TableReport};
 
 use super::schema::Schema;
@@ -146,6 +146,11 @@ pub enum Event<'a> {
         /// Its name.
         table: &'a str,
     },
+    /// `plugin wit`: the contract.
+    Contract {
+        /// All its files as one.
+        wit: &'a str,
+    },
     /// `tables`: a table or a view.
     Listed {
         /// The name.
@@ -267,6 +272,18 @@ pub struct TableDifferences<'a> {
     changed: u64,
     same: u64,
     local_only: u64,
+    /// What a row-by-row strategy decided, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided: Option<Decided>,
+}
+
+/// How many changed rows a strategy decided in which way.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Decided {
+    keep_local: u64,
+    take_incoming: u64,
+    write: u64,
+    not_asked: u64,
 }
 
 impl<'a> From<&'a TableComparison> for TableDifferences<'a> {
@@ -279,6 +296,15 @@ impl<'a> From<&'a TableComparison> for TableDifferences<'a> {
             changed: compared.changed,
             same: compared.same,
             local_only: compared.local_only,
+            decided: match compared.effect {
+                Some(StrategyEffect::Decided(decided)) => Some(Decided {
+                    keep_local: decided.keep_local,
+                    take_incoming: decided.take_incoming,
+                    write: decided.write,
+                    not_asked: decided.not_asked,
+                }),
+                _ => None,
+            },
         }
     }
 }
@@ -448,6 +474,12 @@ impl Event<'static> {
                     changed: 0,
                     same: 2,
                     local_only: 0,
+                    decided: Some(Decided {
+                        keep_local: 0,
+                        take_incoming: 0,
+                        write: 0,
+                        not_asked: 0,
+                    }),
                 }],
             },
             Some(Self::Differences { .. }) => Self::Rejected {
@@ -460,7 +492,10 @@ impl Event<'static> {
             Some(Self::Rejected { .. }) => Self::Removed {
                 table: "tombolo_ledger",
             },
-            Some(Self::Removed { .. }) => Self::Listed {
+            Some(Self::Removed { .. }) => Self::Contract {
+                wit: "package tombolo:sync@0.1.0;",
+            },
+            Some(Self::Contract { .. }) => Self::Listed {
                 table,
                 kind: "table",
                 rows: Some(1),

@@ -1,12 +1,15 @@
 //! The checks on a pull request before anything is sent.
 
-use crate::bindings::client::PullRequest;
+use crate::bindings::client::{ChosenStrategy, PullRequest};
 use crate::bindings::types::Failure;
 use crate::error::{ErrorCode, failure, printable};
 use crate::wire::{MAX_CLAIMER, MAX_CODE, MAX_NAME, MAX_TABLES, is_name};
 
 /// The longest address of a peer, in bytes.
 const MAX_URL: usize = 2_048;
+
+/// The most parameters of a strategy.
+const MAX_PARAMS: usize = 64;
 
 /// Fails with `bad-request` if a part of the request breaks a limit.
 pub fn check(request: &PullRequest) -> Result<(), Failure> {
@@ -43,6 +46,19 @@ pub fn check(request: &PullRequest) -> Result<(), Failure> {
             "check the names of the tables",
         );
     }
+    let strategies = request
+        .table_strategies
+        .iter()
+        .map(|(_, strategy)| strategy);
+    let mut strategies = std::iter::once(&request.strategy).chain(strategies);
+    if !strategies.all(is_short) {
+        return invalid(
+            format!(
+                "a strategy has more than {MAX_PARAMS} parameters, or a name or value of more than {MAX_NAME} bytes"
+            ),
+            "use fewer and shorter parameters",
+        );
+    }
     let tables = request.tables.len().max(request.table_strategies.len());
     if tables > MAX_TABLES as usize {
         return invalid(
@@ -51,4 +67,13 @@ pub fn check(request: &PullRequest) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+fn is_short(strategy: &ChosenStrategy) -> bool {
+    let params = strategy.params.iter();
+    let texts = params.flat_map(|(name, value)| [name, value]);
+    strategy.params.len() <= MAX_PARAMS
+        && std::iter::once(&strategy.name)
+            .chain(texts)
+            .all(|text| text.len() <= MAX_NAME)
 }

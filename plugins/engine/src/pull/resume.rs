@@ -32,12 +32,13 @@ pub fn find_unfinished(
         let schema = serde_json::to_string(&shared.schema).map_err(internal)?;
         bytes += schema.len();
         let strategy = document.strategy_for(&shared.table);
+        let params = serde_json::to_string(&strategy.params).map_err(internal)?;
         let policies = shared.schema.as_ref();
         let policies = policies.map(|schema| conversion::policies_for(&document.request, schema));
         let policies = serde_json::to_string(&policies).map_err(internal)?;
         let content = format!(
-            "{digest}\n{}\n{strategy}\n{policies}\n{schema}",
-            shared.table
+            "{digest}\n{}\n{}{params}\n{policies}\n{schema}",
+            shared.table, strategy.name
         );
         digest = hex::encode(host.sha256(content.as_bytes()));
     }

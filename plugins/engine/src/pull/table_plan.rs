@@ -271,12 +271,13 @@ fn existing_table(
     })?;
     let conversions = conversion::policies_for(&document.request, &incoming);
     conversion::check_existing_table(target.host, database, &conversions, &incoming, &local)?;
+    let strategy = document.strategy_for(&incoming.table).clone();
     Ok(PlannedTable {
         instruction: TableInstruction {
-            strategy: document.strategy_for(&incoming.table).to_owned(),
+            strategy: strategy.name,
+            params: strategy.params,
             incoming,
             source,
-            params: Vec::new(),
             create: false,
             before: Vec::new(),
             after: Vec::new(),
@@ -321,12 +322,13 @@ fn new_table(
         .host
         .create_table(target.dialect, &incoming, &options)?;
     conversion::widen(&mut conversions, widened);
+    let strategy = document.strategy_for(&incoming.table).clone();
     Ok(PlannedTable {
         instruction: TableInstruction {
-            strategy: document.strategy_for(&incoming.table).to_owned(),
+            strategy: strategy.name,
+            params: strategy.params,
             incoming,
             source: None,
-            params: Vec::new(),
             create: true,
             before,
             after,

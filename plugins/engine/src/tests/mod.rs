@@ -18,7 +18,7 @@ pub mod site;
 
 use std::rc::Rc;
 
-use crate::bindings::client::PullRequest;
+use crate::bindings::client::{ChosenStrategy, PullRequest};
 use crate::bindings::transfers::{RunEvent, TablePlan};
 use crate::bindings::types::{
     Column, Conversion, Failure, ForeignKey, Generation, LogicalType, TableSchema,
@@ -66,7 +66,7 @@ fn request(code: &str) -> PullRequest {
         code: code.to_owned(),
         database: "main".to_owned(),
         tables: Vec::new(),
-        strategy: "skip".to_owned(),
+        strategy: strategy("skip"),
         table_strategies: Vec::new(),
         conversions: Conversion::Exact,
         column_conversions: Vec::new(),
@@ -98,4 +98,12 @@ fn plan(receiver: &Site, request: PullRequest) -> (String, Result<Vec<TablePlan>
         other => panic!("no outcome of planning: {other:?}"),
     };
     (run, outcome)
+}
+
+/// A strategy without parameters.
+fn strategy(name: &str) -> ChosenStrategy {
+    ChosenStrategy {
+        name: name.to_owned(),
+        params: Vec::new(),
+    }
 }

@@ -199,7 +199,7 @@ fn obstacles_in_the_target_have_their_codes() {
     };
     assert_eq!(code_of(&receiver, no_create), "missing-table");
     let misspelt = PullRequest {
-        table_strategies: vec![("u".to_owned(), "merge".to_owned())],
+        table_strategies: vec![("u".to_owned(), strategy("merge"))],
         ..request(&code)
     };
     assert_eq!(code_of(&receiver, misspelt), "bad-request");
@@ -261,7 +261,7 @@ fn invalid_requests_are_refused() {
             ..request(&code)
         },
         PullRequest {
-            table_strategies: vec![(long(1_025), String::new())],
+            table_strategies: vec![(long(1_025), strategy(""))],
             ..request(&code)
         },
     ];

@@ -71,7 +71,7 @@ fn a_different_run_is_not_resumed() {
     let first = start(&receiver, request(&code));
     interrupt(&receiver, &first);
     let by_another_strategy = PullRequest {
-        strategy: "overwrite".to_owned(),
+        strategy: strategy("overwrite"),
         ..request(&code)
     };
     let of_one_table = PullRequest {
@@ -125,6 +125,7 @@ fn a_comparison_keeps_the_session_and_is_not_resumed() {
         changed: 0,
         same: 1,
         local_only: 0,
+        effect: None,
     }];
     for _ in 0..2 {
         receiver.deliver(Event::Compared(Compared {

@@ -16,7 +16,7 @@ fn planned() -> (Rc<Site>, String, Site, String) {
     sender.add(&tables);
     receiver.add(&tables);
     let request = PullRequest {
-        table_strategies: vec![("invoices".to_owned(), "merge".to_owned())],
+        table_strategies: vec![("invoices".to_owned(), strategy("merge"))],
         ..request(&code)
     };
     let (run, plan) = plan(&receiver, request);

@@ -10,6 +10,11 @@
 //! | `conflicts.decide` of `extra-decision` | one decision too many |
 //! | `conflicts.decide` of `change-key` | rows with another key |
 //! | `conflicts.decide` of `well-behaved` | always the incoming row |
+//! | `conflicts.decide` of `write-text` | a text in every column beside the key, with the parameter `text` |
+//! | `conflicts.decide` of `undecided` | an error if the page has a row whose first cell is 3 |
+//! | `conflicts.decide` of `printing` | prints on both outputs, then always the incoming row |
+//! | `conflicts.decide` of `rewrite` | always a row that is equal to the incoming one |
+//! | `conflicts.plan` of `all-rules` | each source of a value for one column after the other, if the last column is newer |
 //! | `sessions.decide` | does not return |
 //! | `sessions.normalize` of `STDERR` | writes 8 MB to standard error at a time, without end |
 //! | `sessions.normalize` of `LONG` | a code of 1 MiB |
@@ -34,11 +39,11 @@ use std::hint::black_box;
 use bindings::exports::tombolo::sync::conflicts::{Conflict, Decision, StrategyInfo, StrategyPlan};
 use bindings::exports::tombolo::sync::{conflicts, ddl, sessions};
 use bindings::tombolo::sync::types::{
-    Cell, CreateOptions, DdlPlan, Dialect, EnumType, Error, Generation, Row, SessionFacts, SetPlan,
-    Statement, StatementKind, TableSchema, Verdict,
+    Cell, ColumnRule, CreateOptions, DdlPlan, Dialect, EnumType, Error, Generation, Row,
+    SessionFacts, SetPlan, Statement, StatementKind, TableSchema, UpdateRule, ValueSource, Verdict,
 };
 
-const STRATEGIES: [&str; 8] = [
+const STRATEGIES: [&str; 13] = [
     "loop",
     "allocate",
     "panic",
@@ -47,6 +52,11 @@ const STRATEGIES: [&str; 8] = [
     "extra-decision",
     "change-key",
     "well-behaved",
+    "rewrite",
+    "all-rules",
+    "write-text",
+    "undecided",
+    "printing",
 ];
 
 /// The component.
@@ -92,7 +102,7 @@ impl conflicts::Guest for Hostile {
     fn plan(
         strategy: String,
         _params: Vec<(String, String)>,
-        _incoming: TableSchema,
+        incoming: TableSchema,
         local: TableSchema,
     ) -> Result<StrategyPlan, Error> {
         match strategy.as_str() {
@@ -111,16 +121,16 @@ impl conflicts::Guest for Hostile {
                     update: None,
                 }))
             }
-            "extra-decision" | "change-key" | "well-behaved" => {
-                Ok(StrategyPlan::RowByRow(local.primary_key))
-            }
+            "all-rules" => Ok(StrategyPlan::SetBased(all_rules(&incoming, &local))),
+            "extra-decision" | "change-key" | "well-behaved" | "rewrite" | "write-text"
+            | "undecided" | "printing" => Ok(StrategyPlan::RowByRow(local.primary_key)),
             _ => Err(unknown(&strategy)),
         }
     }
 
     fn decide(
         strategy: String,
-        _params: Vec<(String, String)>,
+        params: Vec<(String, String)>,
         incoming: TableSchema,
         conflicts: Vec<Conflict>,
     ) -> Result<Vec<Decision>, Error> {
@@ -133,6 +143,36 @@ impl conflicts::Guest for Hostile {
                 Ok(changed.map(Decision::Write).collect())
             }
             "well-behaved" => Ok(vec![Decision::TakeIncoming; conflicts.len()]),
+            "write-text" => {
+                let text = params.first().map_or("x", |(_, text)| text);
+                let rows = conflicts.into_iter().map(|conflict| {
+                    let cells = conflict.incoming.into_iter().enumerate();
+                    let cells = cells.map(|(position, cell)| match position {
+                        0 => cell,
+                        _ => Cell::Text(text.to_owned()),
+                    });
+                    Decision::Write(cells.collect())
+                });
+                Ok(rows.collect())
+            }
+            "undecided" => {
+                let is_third = |conflict: &Conflict| {
+                    matches!(conflict.incoming.first(), Some(Cell::Integer(3)))
+                };
+                match conflicts.iter().any(is_third) {
+                    true => Err(Error::Invalid("it cannot decide about three".to_owned())),
+                    false => Ok(vec![Decision::TakeIncoming; conflicts.len()]),
+                }
+            }
+            "printing" => {
+                println!("on standard output");
+                eprintln!("on standard error");
+                Ok(vec![Decision::TakeIncoming; conflicts.len()])
+            }
+            "rewrite" => {
+                let rows = conflicts.into_iter().map(|conflict| conflict.incoming);
+                Ok(rows.map(Decision::Write).collect())
+            }
             _ => Err(unknown(&strategy)),
         }
     }
@@ -191,6 +231,33 @@ fn type_beside(declared: &[EnumType], table: &str) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Gives the columns beside the key each another source of their value.
+fn all_rules(incoming: &TableSchema, local: &TableSchema) -> SetPlan {
+    let sources = [
+        ValueSource::TakeIncoming,
+        ValueSource::Coalesce,
+        ValueSource::Greatest,
+        ValueSource::Least,
+        ValueSource::KeepLocal,
+    ];
+    let names = incoming.columns.iter().map(|column| &column.name);
+    let others = names.filter(|name| !local.primary_key.contains(name));
+    let columns = others.zip(sources.into_iter().cycle());
+    SetPlan {
+        key: local.primary_key.clone(),
+        regenerate_key: false,
+        update: Some(UpdateRule {
+            columns: columns
+                .map(|(column, source)| ColumnRule {
+                    column: column.clone(),
+                    source,
+                })
+                .collect(),
+            only_if_newer: incoming.columns.last().map(|column| column.name.clone()),
+        }),
+    }
 }
 
 fn unknown(strategy: &str) -> Error {
