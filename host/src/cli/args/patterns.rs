@@ -38,8 +38,12 @@ impl FromStr for TablePatterns {
     }
 }
 
-/// Splits a list at the commas outside of `{a,b}`.
+/// Splits a list at the commas outside of `{a,b}`. A text without a comma or with a quotation mark is one pattern, blanks
+/// at its ends included.
 fn split(text: &str) -> Vec<String> {
+    if !text.contains(',') || text.contains(['"', '\'']) {
+        return vec![text.to_owned()];
+    }
     let mut depth = 0_u32;
     let mut parts = vec![String::new()];
     for character in text.chars() {
@@ -154,6 +158,9 @@ mod tests {
         let read = |text: &str| text.parse::<TablePatterns>().unwrap().0;
         assert_eq!(read("orders"), ["orders"]);
         assert_eq!(read("order*, {a,b}c,x?"), ["order*", "{a,b}c", "x?"]);
+        for name in [" a ", "the \"second, and third\"", "l'un, l'autre"] {
+            assert_eq!(read(name), [name]);
+        }
         for text in ["", "a,", ",a", "{", "[z-"] {
             assert!(text.parse::<TablePatterns>().is_err(), "{text}");
         }
