@@ -51,6 +51,9 @@ const HIDDEN: [(&str, &str); 13] = [
     ("zone", "timezone"),
 ];
 
+/// What Tombolo's sessions call themselves.
+const APPLICATION: &str = "tombolo";
+
 /// The statements of one session in order.
 pub struct Session {
     pub login: String,
@@ -73,7 +76,7 @@ pub fn sessions(log: &str) -> Vec<Session> {
         }
         open = None;
         let mut parts = line.splitn(4, ',');
-        let (Some(id), Some(login), _, Some(entry)) =
+        let (Some(id), Some(login), Some(APPLICATION), Some(entry)) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             continue;
@@ -95,11 +98,7 @@ pub fn sessions(log: &str) -> Vec<Session> {
         session.statements.push(statement.to_owned());
         open = Some(id);
     }
-    let is_own = |session: &Session| {
-        let mut statements = session.statements.iter();
-        statements.any(|statement| statement.contains("SET application_name = 'tombolo'"))
-    };
-    sessions.into_values().filter(is_own).collect()
+    sessions.into_values().collect()
 }
 
 /// The names in statements: of functions, operators and types, and what else has the form of one.
@@ -270,9 +269,9 @@ fn unqualified(statement: &[Token]) -> Option<&Token> {
 
 #[test]
 fn sessions_are_read_from_a_log() {
-    let log = "1.a,ann,,LOG:  execute sqlx_s_1: SELECT pg_catalog.now()\n\
+    let log = "1.a,ann,tombolo,LOG:  execute sqlx_s_1: SELECT pg_catalog.now()\n\
         1.b,bob,psql,LOG:  statement: SELECT other()\n\
-        1.a,ann,,LOG:  statement: SET search_path = pg_catalog, pg_temp; SET application_name = 'tombolo'\n\
+        1.a,ann,tombolo,LOG:  statement: SET search_path = pg_catalog, pg_temp\n\
         1.a,ann,tombolo,DETAIL:  parameters: $1 = '1'\n\
         1.a,ann,tombolo,LOG:  statement: SELECT count(*)\n\tFROM t\n";
     let sessions = sessions(log);
