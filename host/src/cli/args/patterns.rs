@@ -38,12 +38,9 @@ impl FromStr for TablePatterns {
     }
 }
 
-/// Splits a list at the commas outside of `{a,b}`. A text without a comma or with a quotation mark is one pattern, blanks
-/// at its ends included.
+/// Splits a list at the commas outside of `{a,b}`. A text is one pattern if it has no comma, or if what stands between its
+/// commas are no plain names: those have neither blanks nor quotation marks nor parentheses.
 fn split(text: &str) -> Vec<String> {
-    if !text.contains(',') || text.contains(['"', '\'']) {
-        return vec![text.to_owned()];
-    }
     let mut depth = 0_u32;
     let mut parts = vec![String::new()];
     for character in text.chars() {
@@ -60,7 +57,15 @@ fn split(text: &str) -> Vec<String> {
             part.push(character);
         }
     }
-    parts.iter().map(|part| part.trim().to_owned()).collect()
+    let parts: Vec<String> = match parts.len() {
+        1 => parts,
+        _ => parts.iter().map(|part| part.trim().to_owned()).collect(),
+    };
+    let no_name = |sign: char| sign.is_whitespace() || matches!(sign, '"' | '\'' | '(' | ')');
+    match parts.iter().any(|part| part.contains(no_name)) {
+        true => vec![text.to_owned()],
+        false => parts,
+    }
 }
 
 /// Why the patterns select no tables.
@@ -158,7 +163,13 @@ mod tests {
         let read = |text: &str| text.parse::<TablePatterns>().unwrap().0;
         assert_eq!(read("orders"), ["orders"]);
         assert_eq!(read("order*, {a,b}c,x?"), ["order*", "{a,b}c", "x?"]);
-        for name in [" a ", "the \"second, and third\"", "l'un, l'autre"] {
+        for name in [
+            " a ",
+            "the \"second\", a",
+            "l'un,l'autre",
+            "x DECIMAL(10,2)",
+            "f(a,b)",
+        ] {
             assert_eq!(read(name), [name]);
         }
         for text in ["", "a,", ",a", "{", "[z-"] {
