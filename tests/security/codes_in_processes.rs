@@ -354,5 +354,6 @@ fn no_log_has_a_secret() {
     let mut command = site.command("data", &["tables", "--json", &url]);
     command.env("RUST_LOG", "trace");
     // That it shows no password is checked for every process.
-    Running::start(command).wait().error("unreachable");
+    let outcome = Running::start(command).wait().expect_exit(2);
+    assert_eq!(outcome.events_of("error")[0]["code"], "bad-request");
 }

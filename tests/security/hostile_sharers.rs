@@ -115,10 +115,11 @@ fn a_list_without_end_is_refused() {
         })
     };
     for (hostile, code, requests) in [
-        (empty(), "incompatible-peer", 1),
-        (views(), "limit", 51),
-        (repeated(), "incompatible-peer", 3),
-        (then_empty(), "incompatible-peer", 2),
+        // The last request says that the run is over.
+        (empty(), "incompatible-peer", 2),
+        (views(), "limit", 52),
+        (repeated(), "incompatible-peer", 4),
+        (then_empty(), "incompatible-peer", 3),
     ] {
         let (failure, _, time) = refused(&hostile, &[]);
         assert_eq!(failure.code, code, "{failure:?}");
@@ -382,9 +383,9 @@ fn a_pull_ends_at_its_limit_of_rows_and_goes_on_with_a_higher_one() {
     let failure = site.pull(&share, &limited).error("limit");
     for part in [
         "12000 rows (--max-rows)",
-        "1 of 3 tables completely",
+        // Small tables come first.
+        "2 of 3 tables completely",
         "first 10000 rows of table \"t1\"",
-        "nothing of 1",
     ] {
         assert!(failure.message.contains(part), "{part}: {failure:?}");
     }

@@ -1,8 +1,9 @@
 //! Peers that misbehave: many connections, from loopback addresses of their own.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -74,10 +75,12 @@ pub fn descriptors(process: u32) -> usize {
         .count()
 }
 
-/// The number of private copies of databases in a folder for temporary files.
-pub fn copies(folder: impl AsRef<Path>) -> usize {
-    let entries = std::fs::read_dir(folder).unwrap().flatten();
-    entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("tombolo-"))
-        .count()
+/// The number of private copies of databases that a process has open. They have no names.
+pub fn copies(process: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let copies: BTreeSet<PathBuf> = links
+        .filter(|link| link.to_string_lossy().contains("/snapshot.sqlite"))
+        .collect();
+    copies.len()
 }

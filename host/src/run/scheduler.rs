@@ -133,8 +133,12 @@ async fn incomplete(
         true => String::new(),
         false => format!(", the first {}", parts.join(", the first ")),
     };
+    let rest = match untouched {
+        0 => String::new(),
+        count => format!(", and nothing of {count}"),
+    };
     failure.message = format!(
-        "{}; in the target are {complete} of {} tables completely{begun}, and nothing of {untouched}",
+        "{}; in the target are {complete} of {} tables completely{begun}{rest}",
         failure.message,
         tables.len()
     );

@@ -51,7 +51,8 @@ impl DatabaseArgument {
             .0
             .as_ref()
             .map_err(|reason| failure(ErrorCode::BadRequest, reason, ""))?;
-        let is_new = matches!(location, Location::Sqlite(path) if create && !path.exists());
+        let is_missing = |path: &Path| std::fs::symlink_metadata(path).is_err();
+        let is_new = matches!(location, Location::Sqlite(path) if create && is_missing(path));
         match (database::open(location, create).await, location) {
             (Ok(database), _) => Ok(Arc::from(database)),
             (Err(DatabaseError::Open { .. }), Location::Sqlite(path)) if is_new => {

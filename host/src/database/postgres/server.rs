@@ -67,7 +67,9 @@ const READING: &str = "SET default_transaction_read_only = on; SET row_security 
 /// Of sessions that read what the policies let the login see.
 const READING_AS_LOGIN: &str = "SET default_transaction_read_only = on; SET row_security = on";
 
-const WRITING: &str = "SET default_transaction_read_only = off";
+/// Of sessions that write, where the owner of the database or of the login allows that: a pooler's session may have read
+/// before.
+const WRITING: &str = "RESET default_transaction_read_only";
 
 /// What the login found when it connected first. Every name is qualified: the path is not pinned yet.
 const LOGIN: &str = "\
