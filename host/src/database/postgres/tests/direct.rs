@@ -207,3 +207,18 @@ async fn a_table_of_the_run_is_dropped_only_while_it_is_empty_in_postgres() {
     writer.discard_new_table().await.unwrap();
     assert_eq!(site.value("SELECT count(*)::text FROM t").await, "4");
 }
+
+/// The check of statements is not the only wall: by the extended protocol, a text holds one statement.
+#[tokio::test]
+async fn a_checked_text_that_holds_a_second_statement_runs_none_in_postgres() {
+    let Some(mut site) = Site::new("").await else {
+        return;
+    };
+    let two = format!("{MAKE}; CREATE TABLE u (id int)");
+    let write = created(table_write(&schema(), overwrite(&schema())), &[&two]);
+    let mut target = site.target().await;
+    let begun = target.begin_table(write).await.err().unwrap();
+    assert!(begun.to_string().contains("42601"), "{begun}");
+    let made = "SELECT count(*)::text FROM pg_class WHERE relname IN ('t', 'u') AND relnamespace = 'public'::regnamespace";
+    assert_eq!(site.value(made).await, "0");
+}

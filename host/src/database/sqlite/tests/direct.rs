@@ -254,3 +254,17 @@ async fn a_table_of_the_run_is_dropped_only_while_it_is_empty() {
     writer.discard_new_table().await.unwrap();
     assert!(folder.open("new.db").await.describe("goods").await.is_ok());
 }
+
+/// The check of statements is not the only wall: a text is prepared as one statement.
+#[tokio::test]
+async fn a_second_statement_in_a_checked_text_does_not_run() {
+    let folder = Folder::new();
+    let database = empty(&folder).await;
+    let mut load = making(&folder, 0).await;
+    let two = format!("{MADE}; CREATE TABLE u (id INTEGER)");
+    load.create = Some(vec![statement(&two)]);
+    let mut target = target(&database).await;
+    let _ = target.begin_table(load).await;
+    let file = folder.open("new.db").await;
+    assert!(file.describe("u").await.is_err());
+}
