@@ -10,6 +10,9 @@ use super::error;
 use super::server::Entrance;
 use crate::database::DatabaseError;
 
+/// What the login's own limit must not end: its sessions have none later either.
+const UNLIMITED: (&str, &str) = ("statement_timeout", "0");
+
 /// A setting of no meaning: a server knows it afterwards, a pooler drops or refuses it.
 const MARK: (&str, &str) = ("tombolo.direct", "yes");
 
@@ -26,7 +29,7 @@ const SHARED: &str = "a connection pooler in transaction or statement mode is in
 /// Connects for the first time, and returns whether a pooler is in between. Nothing is set in the session before it is
 /// known to be Tombolo's own.
 pub(super) async fn connect(entrance: &Entrance) -> Result<(PgConnection, bool), DatabaseError> {
-    let marked = entrance.options().clone().options([MARK]);
+    let marked = entrance.options().clone().options([MARK, UNLIMITED]);
     let connection = match entrance.connect(&marked).await {
         Ok(mut connection) => match is_marked(&mut connection).await? {
             true => return Ok((connection, false)),

@@ -44,13 +44,13 @@ const FULL_WAIT: Duration = Duration::from_millis(100);
 /// Sets everything that changes what is printed, read or stored, or how long a statement may take, whatever the
 /// defaults are. Notices are for people at a prompt, and those of triggers can quote values.
 const SETTINGS: &str = "\
-    SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
+    SET statement_timeout = 0; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
     SET xmlbinary = 'base64'; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; \
     SET backslash_quote = 'safe_encoding'; SET array_nulls = on; SET quote_all_identifiers = off; \
     SET transform_null_equals = off; SET gin_fuzzy_search_limit = 0; \
     SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; \
-    SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
     SET client_min_messages = 'error'; SET jit = off";
 
 /// The same for settings that not every version has, or that only a superuser may set: the latter are an error that

@@ -75,6 +75,9 @@ fn of_sqlite(value: Value<'_>, declared: &LogicalType) -> Option<Cell> {
         // A column of text affinity has no numbers.
         Value::Integer(number) if *declared == L::Text => Cell::Text(number.to_string()),
         Value::Decimal(digits) if *declared == L::Text => Cell::Text(digits.to_owned()),
+        Value::Float(float) if *declared == L::Text && float.is_finite() => {
+            Cell::Text(printed(float))
+        }
         Value::Boolean(value) if *declared == L::Boolean => Cell::Boolean(value),
         Value::Boolean(value) => Cell::Integer(value.into()),
         Value::Integer(value @ (0 | 1)) if *declared == L::Boolean => Cell::Boolean(value == 1),
@@ -236,7 +239,12 @@ mod tests {
                 Cell::Text("7".to_owned()),
                 Cell::Real(7.0),
             ),
-            (L::Float, L::Text, Cell::Real(7.0), Cell::Integer(7)),
+            (
+                L::Float,
+                L::Text,
+                Cell::Real(7.0),
+                Cell::Text("7".to_owned()),
+            ),
             (L::Float, L::Any, Cell::Real(7.0), Cell::Real(7.0)),
             (
                 L::Float,
