@@ -183,7 +183,7 @@ fn pgbouncer_of_postgres_that_shares_sessions_is_refused_and_left_as_it_was() {
                 .has_hint();
         }
         // Other applications get these sessions.
-        let sql = "SELECT current_setting('search_path') || current_setting('default_transaction_read_only')";
+        let sql = "SELECT pg_catalog.concat(pg_catalog.current_setting('search_path'), pg_catalog.current_setting('default_transaction_read_only'))";
         assert_eq!(text(&url, sql), "\"$user\", publicoff", "{settings}");
     }
 }
