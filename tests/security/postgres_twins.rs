@@ -152,6 +152,17 @@ fn transfers(server: &PrivateServer, prefix: &str, between: impl Fn(&str)) {
     for (into, policy) in [("widened", "widen"), ("from_file", "lossy")] {
         site.transfer(&file, &url(into), &["--conversion", policy]);
     }
+    // Rows that take unique values from each other, and times of a zone that the server knows.
+    let swapped = site.path("swapped.db");
+    Sqlite::script(
+        &swapped,
+        "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT, at TEXT);
+         INSERT INTO city VALUES (1, 'two', '2024-01-01 10:00:00'), (2, 'one', '2024-06-01 10:00:00');",
+    );
+    let zone = ["--conversion", "parse", "--time-zone", "Europe/Berlin"];
+    let overwrite = ["--strategy", "overwrite"];
+    let into = url("merged");
+    site.transfer(&swapped, &into, &[&zone[..], &overwrite].concat());
     let rejecting = site.share(&[&file, "--tables", "home,rated,texts"]);
     let outcome = site.pull(
         &rejecting,
