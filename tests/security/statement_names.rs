@@ -17,7 +17,8 @@ const LIST: &str = include_str!("statement_names.txt");
 const RECORD: &str = "TOMBOLO_RECORD_NAMES";
 
 /// Kinds of statements that only other tests run: those for tables that take long to count, for tables of which no column
-/// arrives, and for an address that sets `search_path`.
+/// arrives, for keys without a type of their own, for new tables that are dropped, for an address that sets `search_path`,
+/// and through a pooler. There are twins of their names.
 const OF_OTHER_TESTS: [&str; 17] = [
     "declare tombolo_conflicts: format record_image_ne regclassin textout",
     "declare tombolo_conflicts: format record_image_ne text",
