@@ -35,20 +35,8 @@ pub async fn indexes(
     let mut indexes = Vec::with_capacity(list.len());
     for row in list {
         let name: String = get(&row, 0)?;
-        let parts = rows(
-            connection,
-            "SELECT name, coll FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno",
-            &name,
-        )
-        .await?;
-        let mut columns = Vec::with_capacity(parts.len());
-        for part in &parts {
-            // An indexed expression has no name.
-            if let Some(column) = get::<Option<String>>(part, 0)? {
-                columns.push((column, get(part, 1)?));
-            }
-        }
-        if columns.len() == parts.len() {
+        let (columns, has_expressions) = indexed(connection, &name).await?;
+        if !has_expressions {
             indexes.push(UniqueIndex {
                 primary: get(&row, 1)?,
                 key: Key { columns },
@@ -83,24 +71,37 @@ pub async fn unique_indexes(
     let mut indexes = Vec::with_capacity(list.len());
     for row in list {
         let name: String = get(&row, 0)?;
-        let parts = rows(
-            connection,
-            "SELECT name FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno",
-            &name,
-        )
-        .await?;
-        let mut columns = Vec::with_capacity(parts.len());
-        for part in &parts {
-            columns.extend(get::<Option<String>>(part, 0)?);
-        }
-        let plain = columns.len() == parts.len() && !get::<bool>(&row, 1)?;
+        let (columns, has_expressions) = indexed(connection, &name).await?;
+        let depends = has_expressions || get::<bool>(&row, 1)?;
         let sql: Option<String> = get(&row, 2)?;
         indexes.push(UniqueValues {
-            columns,
-            depends: sql.filter(|_| !plain),
+            columns: columns.into_iter().map(|(column, _)| column).collect(),
+            depends: sql.filter(|_| depends),
         });
     }
     Ok(indexes)
+}
+
+/// Returns the columns of an index with their collations, and whether it has expressions besides.
+async fn indexed(
+    connection: &mut SqliteConnection,
+    index: &str,
+) -> Result<(Vec<(String, Option<String>)>, bool), DatabaseError> {
+    let parts = rows(
+        connection,
+        "SELECT name, coll FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno",
+        index,
+    )
+    .await?;
+    let mut columns = Vec::with_capacity(parts.len());
+    for part in &parts {
+        // An indexed expression has no name.
+        if let Some(column) = get::<Option<String>>(part, 0)? {
+            columns.push((column, get(part, 1)?));
+        }
+    }
+    let has_expressions = columns.len() < parts.len();
+    Ok((columns, has_expressions))
 }
 
 /// Returns a table's foreign keys in the order of their declaration. Referenced tables are spelled as they were created.
