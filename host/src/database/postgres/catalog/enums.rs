@@ -80,25 +80,12 @@ fn limit(enums: &mut Vec<EnumType>) {
     });
 }
 
-/// Runs a statement that was checked. By the extended protocol, no text can hold a second one.
+/// Runs statements that were checked. By the extended protocol, no text can hold a second one.
 pub(in crate::database::postgres) async fn run_checked(
-    session: &mut Session,
-    statement: &CheckedStatement,
-) -> Result<(), DatabaseError> {
-    // What it creates goes where the login's tables are, and its types are those that the login sees.
-    session.open_path().await?;
-    session.execute(query(statement.sql())).await?;
-    session.pin_path().await
-}
-
-/// Runs statements that were checked and create no enum, as [`run_checked`] does.
-pub(in crate::database::postgres) async fn run_checked_together(
     session: &mut Session,
     statements: &[&CheckedStatement],
 ) -> Result<(), DatabaseError> {
-    if statements.is_empty() {
-        return Ok(());
-    }
+    // What they create goes where the login's tables are, and their types are those that the login sees.
     session.open_path().await?;
     for statement in statements {
         session.execute(query(statement.sql())).await?;
@@ -128,7 +115,7 @@ pub(in crate::database::postgres) async fn create(
         )
         .await?;
     let Some(found) = found else {
-        return run_checked(session, statement).await;
+        return run_checked(session, &[statement]).await;
     };
     let (is_enum, labels): (bool, Vec<String>) =
         (column(&found, "is_enum")?, column(&found, "labels")?);

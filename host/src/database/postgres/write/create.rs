@@ -20,7 +20,8 @@ pub(super) async fn enter(
         && let Some(statements) = &write.create
     {
         refuse_system_names(write)?;
-        run_all(session, name, statements).await?;
+        let statements: Vec<&CheckedStatement> = statements.iter().collect();
+        run_all(session, name, &statements).await?;
         let created = catalog::describe(session, place, name, true).await?;
         refuse_foreign_types(session, &created).await?;
         origins::store(session, &[(&created, write)]).await?;
@@ -51,16 +52,21 @@ fn refuse_system_names(write: &TableWrite) -> Result<(), DatabaseError> {
     }
 }
 
-/// Runs the statements of a table; an enum that exists is not created again.
+/// Runs statements of tables; an enum that exists is not created again. Errors about enums name this table.
 pub(super) async fn run_all(
     session: &mut Session,
     table: &str,
-    statements: &[CheckedStatement],
+    statements: &[&CheckedStatement],
 ) -> Result<(), DatabaseError> {
-    for statement in statements {
-        match statement.enum_type() {
-            Some(wanted) => enums::create(session, statement, wanted, table).await?,
-            None => enums::run_checked(session, statement).await?,
+    let create_no_enum = |one: &&CheckedStatement, other: &&CheckedStatement| {
+        one.enum_type().is_none() && other.enum_type().is_none()
+    };
+    for group in statements.chunk_by(create_no_enum) {
+        match group {
+            [one] if let Some(wanted) = one.enum_type() => {
+                enums::create(session, one, wanted, table).await?;
+            }
+            group => enums::run_checked(session, group).await?,
         }
     }
     Ok(())

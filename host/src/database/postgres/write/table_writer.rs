@@ -125,7 +125,8 @@ impl<'a> PostgresTableWriter<'a> {
         after: &[CheckedStatement],
     ) -> Result<(), DatabaseError> {
         trust::lock_to_write(session).await?;
-        create::run_all(session, plan.table(), after).await?;
+        let after: Vec<&CheckedStatement> = after.iter().collect();
+        create::run_all(session, plan.table(), &after).await?;
         sequences::advance(session, &plan.local).await?;
         ledger::finish(session, books).await
     }

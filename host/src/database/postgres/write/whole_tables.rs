@@ -18,7 +18,7 @@ use crate::bindings::types::Stored;
 use crate::database::postgres::catalog::constraints::Constraints;
 use crate::database::postgres::catalog::sequences;
 use crate::database::postgres::catalog::zones::Zones;
-use crate::database::postgres::catalog::{self, Description, enums, origins};
+use crate::database::postgres::catalog::{self, Description, origins};
 use crate::database::postgres::connection::{Session, column, query};
 use crate::database::postgres::error;
 use crate::database::postgres::meta::{ledger, trust};
@@ -103,7 +103,7 @@ async fn write_in_transaction(
         return Ok(WholeTables::OneByOne(one_by_one));
     }
     let after: Vec<&CheckedStatement> = tables.iter().flat_map(|table| &table.after).collect();
-    run_all(session, tables, &after).await?;
+    create::run_all(session, first_name(tables), &after).await?;
     for load in &loads {
         sequences::advance(session, &load.plan.local).await?;
     }
@@ -123,32 +123,12 @@ async fn create_all(session: &mut Session, tables: &[WholeTable]) -> Result<(), 
         .iter()
         .flat_map(|table| table.write.create.iter().flatten())
         .collect();
-    run_all(session, tables, &before).await
+    create::run_all(session, first_name(tables), &before).await
 }
 
-/// Runs statements of tables: those that create no enum together.
-async fn run_all(
-    session: &mut Session,
-    tables: &[WholeTable],
-    statements: &[&CheckedStatement],
-) -> Result<(), DatabaseError> {
-    let table = tables
-        .first()
-        .map_or("", |table| &table.write.incoming.table);
-    for group in
-        statements.chunk_by(|one, other| one.enum_type().is_none() && other.enum_type().is_none())
-    {
-        match group {
-            [one] if one.enum_type().is_some() => {
-                let wanted = one.enum_type();
-                if let Some(wanted) = wanted {
-                    enums::create(session, one, wanted, table).await?;
-                }
-            }
-            group => enums::run_checked_together(session, group).await?,
-        }
-    }
-    Ok(())
+fn first_name(tables: &[WholeTable]) -> &str {
+    let first = tables.first();
+    first.map_or("", |table| &table.write.incoming.table)
 }
 
 /// Returns which tables something other than the run may change: what runs when tables are created can add it.
